@@ -1,0 +1,120 @@
+// Package peertest finds the real peers that tests run against: moto's AWS
+// stand-in, other languages' interpreters, command-line tools. Where a peer is
+// not found the test is skipped with a line that says what is missing; with CI
+// set the same absence fails, so that no check disappears there unseen.
+package peertest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Command returns the path of the named executable on PATH.
+// It skips the test where there is none, or fails it when CI is set.
+func Command(tb testing.TB, name string) string {
+	tb.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		Missing(tb, name)
+	}
+	return path
+}
+
+// Missing skips the test for want of what, or fails it when CI is set.
+func Missing(tb testing.TB, what string) {
+	tb.Helper()
+	if os.Getenv("CI") != "" {
+		tb.Fatalf("%s not found, and CI must run this test", what)
+	}
+	tb.Skipf("%s not found: test skipped", what)
+}
+
+// Python returns an interpreter of the given version ("3.12"), looked for on
+// PATH and among pyenv's versions, or "" where there is none. Which versions a
+// machine has differs, so the caller decides whether an absence matters.
+func Python(version string) string {
+	candidates := []string{}
+	if path, err := exec.LookPath("python" + version); err == nil {
+		candidates = append(candidates, path)
+	}
+	if root := os.Getenv("PYENV_ROOT"); root != "" {
+		candidates = append(candidates, glob(root, version)...)
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		candidates = append(candidates, glob(filepath.Join(home, ".pyenv"), version)...)
+	}
+	for _, path := range candidates {
+		// A pyenv shim is on PATH for versions that are not selected, and only fails when run.
+		if exec.Command(path, "-c", "").Run() == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+func glob(root, version string) []string {
+	found, _ := filepath.Glob(filepath.Join(root, "versions", version+"*", "bin", "python"+version))
+	return found
+}
+
+var moto struct {
+	once sync.Once
+	url  string
+	err  error
+}
+
+// Moto starts moto_server once a test process, on a free loopback port, and
+// returns its URL. The server ends with the test process. Safe for concurrent
+// use by tests. It skips, or with CI set fails, where moto is not installed.
+func Moto(tb testing.TB) string {
+	tb.Helper()
+	server := Command(tb, "moto_server")
+	moto.once.Do(func() { moto.url, moto.err = startMoto(server) })
+	if moto.err != nil {
+		tb.Fatalf("start moto: %v", moto.err)
+	}
+	return moto.url
+}
+
+func startMoto(server string) (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	port := listener.Addr().(*net.TCPAddr).Port
+	if err := listener.Close(); err != nil {
+		return "", fmt.Errorf("release the port: %w", err)
+	}
+	cmd := exec.Command(server, "-H", "127.0.0.1", "-p", fmt.Sprint(port))
+	endWithParent(cmd)
+	if err := cmd.Start(); err != nil {
+		return "", fmt.Errorf("run %s: %w", server, err)
+	}
+	url := fmt.Sprintf("http://127.0.0.1:%d", port)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/moto-api/", nil)
+		if err != nil {
+			return "", err
+		}
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			_ = resp.Body.Close()
+			return url, nil
+		}
+		select {
+		case <-ctx.Done():
+			_ = cmd.Process.Kill()
+			return "", fmt.Errorf("moto did not answer on %s within a minute", url)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
