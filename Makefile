@@ -1,0 +1,60 @@
+# make            format, vet, lint, test: what to run before a commit
+# make demo       the main job: a trading day, end to end, on this machine
+# make help       every target
+
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+.DEFAULT_GOAL := precommit
+
+export CGO_ENABLED ?= $(if $(shell command -v $(CC)),1,0)
+# The race detector needs a C compiler; a machine with Go and make alone tests without it.
+RACE := $(if $(filter 1,$(CGO_ENABLED)),-race)
+TEST_TIMEOUT ?= 15m
+BUILD := CGO_ENABLED=0 go build -trimpath
+LINT := bin/tools/golangci-lint
+
+.PHONY: precommit build demo test soak bench ci fmt vet lint tidy layer jaeger fuzz docs clean help
+
+precommit: fmt vet lint test ## format, vet, lint and test
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+build: ## bin/throughline and bin/throughline-extension
+	$(BUILD) -o bin/throughline ./cmd/throughline
+	$(BUILD) -ldflags '-s -w' -o bin/throughline-extension ./cmd/throughline-extension
+
+demo: build ## play a trading day and check what was reported against what happened
+	$(BUILD) -o build/demo/tradingday ./examples/tradingday
+	bin/throughline demo --dir build/demo --extension bin/throughline-extension --function build/demo/tradingday
+
+test: ## every test, volume tests at a twentieth of their size
+	@$(if $(RACE),,echo "no C compiler found: testing without the race detector";)
+	go test $(RACE) -timeout $(TEST_TIMEOUT) ./...
+
+soak: ## the volume tests at their stated sizes
+	THROUGHLINE_SOAK=1 go test -timeout 90m ./...
+
+bench: ## today's figures beside their baselines
+	go test -run '^$$' -bench . -benchmem ./...
+
+fmt: ## format
+	gofmt -w $$(git ls-files '*.go')
+
+vet: ## go vet
+	go vet ./...
+
+lint: $(LINT) ## the opt-in lint list of .golangci.yml
+	$(LINT) run ./...
+
+$(LINT): tools/go.mod tools/go.sum
+	CGO_ENABLED=0 go build -C tools -o ../$(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+tidy: ## module files as the code needs them
+	go mod tidy
+
+clean: ## remove what make made
+	rm -rf bin build
+
+ci: ## what decides whether work lands: the checks of precommit, and a clean tree
+	.ci/run
