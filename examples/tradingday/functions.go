@@ -1,0 +1,169 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
+
+	"github.com/throughline/throughline/publisher"
+	"github.com/throughline/throughline/tracing"
+)
+
+// tradingDay is what the functions share. It holds no state of a day.
+type tradingDay struct {
+	bus     *publisher.Publisher
+	tracing tracing.Config
+	alpaca  string // base URL of the trading API
+	events  string // folder with the events to publish
+}
+
+func (d *tradingDay) functions() map[string]any {
+	return map[string]any{
+		"strategy":      d.strategy,
+		"portfolio":     d.portfolio,
+		"execution":     d.execution,
+		"aggregator":    d.aggregator,
+		"hedge":         d.hedge,
+		"notifications": d.notifications,
+		"reports":       d.reports,
+	}
+}
+
+// strategy runs on a schedule and starts the day's workflow.
+func (d *tradingDay) strategy(ctx context.Context, _ json.RawMessage) error {
+	return errors.Join(
+		d.publish(ctx, "12-schedule-created-uncorrelated"),
+		d.publish(ctx, "01-signal-generated"),
+		d.publish(ctx, "10-signal-generated-near-limit"),
+		d.publish(ctx, "07-data-lake-update-completed"),
+	)
+}
+
+// portfolio plans a rebalance for a signal, but not for one that carries the
+// indicators of a whole back-test.
+func (d *tradingDay) portfolio(ctx context.Context, event events.EventBridgeEvent) error {
+	var signal struct {
+		Count int `json:"signal_count"`
+	}
+	if err := json.Unmarshal(event.Detail, &signal); err != nil {
+		return fmt.Errorf("read signal: %w", err)
+	}
+	if len(event.Detail) > 100_000 {
+		return nil
+	}
+	return d.publish(ctx, "02-rebalance-planned")
+}
+
+// execution takes plans from a queue, places one order a symbol and publishes
+// the trades. A plan whose order is refused goes back to the queue.
+func (d *tradingDay) execution(ctx context.Context, batch events.SQSEvent) error {
+	for range batch.Records {
+		for _, symbol := range []string{"AAPL", "GOOGL", "MSFT"} {
+			if err := d.order(ctx, symbol); err != nil {
+				return err
+			}
+		}
+		if err := d.publish(ctx, "03-trade-executed-aapl", "04-trade-executed-googl", "05-trade-executed-msft"); err != nil {
+			return err
+		}
+		// The same trade once more, as a retried handler would: a republish.
+		if err := d.publish(ctx, "03-trade-executed-aapl"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *tradingDay) order(ctx context.Context, symbol string) error {
+	body := fmt.Sprintf(`{"symbol":%q,"qty":"1","side":"buy","type":"market","time_in_force":"day"}`, symbol)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.alpaca+"/v2/orders", strings.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("order %s: %w", symbol, err)
+	}
+	req.Header.Set("APCA-API-KEY-ID", "demo-key")
+	req.Header.Set("APCA-API-SECRET-KEY", "demo-secret")
+	client := tracing.Client(ctx, d.tracing)
+	client.Timeout = 10 * time.Second
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("order %s: %w", symbol, err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		return fmt.Errorf("order %s: read answer: %w", symbol, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("order %s: %s", symbol, resp.Status)
+	}
+	return nil
+}
+
+// aggregator publishes the end of the run with the last of its trades.
+func (d *tradingDay) aggregator(ctx context.Context, event events.EventBridgeEvent) error {
+	if !bytes.Contains(event.Detail, []byte(`"symbol": "MSFT"`)) {
+		return nil
+	}
+	return d.publish(ctx, "06-all-trades-completed")
+}
+
+func (d *tradingDay) hedge(ctx context.Context, _ events.EventBridgeEvent) error {
+	return d.publish(ctx, "11-hedge-evaluation-tricky")
+}
+
+// notifications would mail; it takes events from rules and from a topic.
+func (d *tradingDay) notifications(context.Context, json.RawMessage) (string, error) {
+	return "sent", nil
+}
+
+// reports is slower than its time-out.
+func (d *tradingDay) reports(ctx context.Context, _ json.RawMessage) error {
+	select {
+	case <-time.After(time.Minute):
+		return nil
+	case <-ctx.Done():
+		time.Sleep(time.Minute) // a handler that does not look at its deadline
+		return ctx.Err()
+	}
+}
+
+// publish puts the named events on the bus in one request, as they lie in the
+// folder, byte for byte.
+func (d *tradingDay) publish(ctx context.Context, names ...string) error {
+	input := &eventbridge.PutEventsInput{}
+	for _, name := range names {
+		data, err := os.ReadFile(filepath.Join(d.events, name+".json"))
+		if err != nil {
+			return fmt.Errorf("read event: %w", err)
+		}
+		var entry struct{ Source, DetailType, Detail, EventBusName string }
+		if err := json.Unmarshal(data, &entry); err != nil {
+			return fmt.Errorf("read event %s: %w", name, err)
+		}
+		input.Entries = append(input.Entries, types.PutEventsRequestEntry{
+			Source: &entry.Source, DetailType: &entry.DetailType, Detail: &entry.Detail, EventBusName: &entry.EventBusName,
+		})
+	}
+	output, err := d.bus.PutEvents(ctx, input)
+	if err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	for i, result := range output.Entries {
+		if result.ErrorCode != nil {
+			return fmt.Errorf("publish %s: %s: %s", names[i], *result.ErrorCode, aws.ToString(result.ErrorMessage))
+		}
+	}
+	return nil
+}
