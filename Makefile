@@ -50,6 +50,16 @@ lint: $(LINT) ## the opt-in lint list of .golangci.yml
 $(LINT): tools/go.mod tools/go.sum
 	CGO_ENABLED=0 go build -C tools -o ../$(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
+jaeger: bin/tools/jaeger ## a real Jaeger, from source (about four minutes the first time)
+
+# Its module starts from Jaeger's own go.mod and go.sum: not all of its
+# dependencies can be looked up in the checksum database, and that go.sum vouches for them.
+bin/tools/jaeger: tools/jaeger/go.mod tools/jaeger/go.sum
+	CGO_ENABLED=0 go build -C tools/jaeger -o ../../$@ github.com/jaegertracing/jaeger/cmd/all-in-one
+
+layer: ## the Lambda layer for both architectures, in build/layer
+	go run ./layer/pack --out build/layer
+
 tidy: ## module files as the code needs them
 	go mod tidy
 
