@@ -35,6 +35,8 @@ var arrows = map[string][]string{
 	"alarms/render":          {"alarms", "alarms/eval", "alarms/queries", "metrics"},
 	"alarms/cloudwatch":      {"alarms", "alarms/eval", "alarms/render", "alarms/queries"},
 	"extension":              {"tracing", "tracing/otlp", "sizemeter", "dedupe", "dedupe/dynamo", "metrics", "internal/settings"},
+	"layer":                  {},
+	"layer/pack":             {},
 	"internal/settings":      {},
 	"internal/lambdalocal":   {},
 	"internal/buslocal":      {},

@@ -54,8 +54,8 @@ func run(ctx context.Context, source, out string, stdout io.Writer) error {
 		}
 		sum := sha256.Sum256(data)
 		for file, content := range map[string][]byte{
-			name:                               data,
-			name + ".sha256":                   fmt.Appendf(nil, "%s  %s\n", hex.EncodeToString(sum[:]), name),
+			name:                                data,
+			name + ".sha256":                    fmt.Appendf(nil, "%s  %s\n", hex.EncodeToString(sum[:]), name),
 			"throughline-" + arch + ".cdx.json": bom,
 		} {
 			if err := os.WriteFile(filepath.Join(out, file), content, 0o644); err != nil {

@@ -285,3 +285,15 @@ func (b *builder) summarise(w *Workflow) {
 	}
 	slices.Sort(w.Functions)
 }
+
+// CorrelationOf is the correlation ID of the event, "" where no span names it.
+func CorrelationOf(spans []Span, eventID string) string {
+	for i := range spans {
+		if spans[i].Text("throughline.event.id") == eventID {
+			if id := spans[i].Text("throughline.correlation.id"); id != "" {
+				return id
+			}
+		}
+	}
+	return ""
+}
