@@ -105,7 +105,8 @@ const none = () => undefined;
 function begin(req, scheme) {
   const host = req.host || req.getHeader('host');
   if (!matches(host) || req.headersSent) return;
-  const attempt = new Attempt(req.method, scheme, host, req.port || (req.socket && req.socket.remotePort), req.path);
+  const named = /:(\d+)$/.exec(String(req.getHeader('host') || ''));
+  const attempt = new Attempt(req.method, scheme, host, named ? named[1] : scheme === 'https' ? 443 : 80, req.path);
   for (const [name, value] of Object.entries(attempt.headers())) {
     if (!req.hasHeader(name)) req.setHeader(name, value);
   }
