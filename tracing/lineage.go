@@ -33,6 +33,7 @@ type Lineage struct {
 	// Carrier says where Publisher was found; empty when it was not.
 	Carrier Carrier
 
+	decided  bool   // Publisher's sampled flag is a decision that a foreign traceparent carried
 	handled  *Event // being handled at publication; its stamp tells a forwarded line from a caller's own
 	upstream string // the invocation's X-Ray header
 }
@@ -66,6 +67,8 @@ type Event struct {
 	Detail    []byte // JSON; aliases the payload where it was not escaped inside it
 	Resources []string
 	Lineage   Lineage
+
+	identified bool // ID is the invocation's: nothing was published under it
 }
 
 // Shape names the form in which an invocation's payload came.
@@ -100,7 +103,7 @@ func (d *Delivery) Identify(requestID string) {
 		if event.ID != "" || requestID == "" {
 			continue
 		}
-		event.ID = requestID
+		event.ID, event.identified = requestID, true
 		if event.Lineage.CorrelationID == "" {
 			event.Lineage.CorrelationID = requestID
 		}

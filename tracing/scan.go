@@ -1,0 +1,405 @@
+package tracing
+
+import (
+	"bytes"
+	"encoding/binary"
+	"unicode/utf16"
+	"unicode/utf8"
+	"unsafe"
+)
+
+// This file reads JSON (RFC 8259) in place: it finds where values begin and
+// end, checks the grammar on the way, and builds nothing.
+
+// maxDepth is how deep a value may nest. EventBridge takes 1000 levels.
+const maxDepth = 1024
+
+// bytesOf is s as bytes without a copy. They must not be written to.
+func bytesOf(s string) []byte {
+	return unsafe.Slice(unsafe.StringData(s), len(s))
+}
+
+func skipSpace(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
+		i++
+	}
+	return i
+}
+
+// skipValue returns the index after the value at i, where no space stands; -1
+// when there is none.
+func skipValue(b []byte, i int) int {
+	if i < len(b) && (b[i] == '{' || b[i] == '[') {
+		return skipNested(b, i)
+	}
+	return skipScalar(b, i)
+}
+
+func skipScalar(b []byte, i int) int {
+	if i >= len(b) {
+		return -1
+	}
+	switch c := b[i]; {
+	case c == '"':
+		return skipString(b, i)
+	case c == '-' || c >= '0' && c <= '9':
+		return skipNumber(b, i)
+	case c == 't':
+		return skipWord(b, i, "true")
+	case c == 'f':
+		return skipWord(b, i, "false")
+	case c == 'n':
+		return skipWord(b, i, "null")
+	}
+	return -1
+}
+
+func skipWord(b []byte, i int, word string) int {
+	if len(b)-i < len(word) || string(b[i:i+len(word)]) != word {
+		return -1
+	}
+	return i + len(word)
+}
+
+func skipNumber(b []byte, i int) int {
+	if b[i] == '-' {
+		i++
+	}
+	if i < len(b) && b[i] == '0' {
+		i++
+	} else if i = skipDigits(b, i); i < 0 {
+		return -1
+	}
+	if i < len(b) && b[i] == '.' {
+		if i = skipDigits(b, i+1); i < 0 {
+			return -1
+		}
+	}
+	if i < len(b) && b[i]|0x20 == 'e' {
+		i++
+		if i < len(b) && (b[i] == '+' || b[i] == '-') {
+			i++
+		}
+		return skipDigits(b, i)
+	}
+	return i
+}
+
+func skipDigits(b []byte, i int) int {
+	start := i
+	for i < len(b) && b[i] >= '0' && b[i] <= '9' {
+		i++
+	}
+	if i == start {
+		return -1
+	}
+	return i
+}
+
+const (
+	low  = 0x0101010101010101
+	high = 0x8080808080808080
+)
+
+// skipString returns the index after the string whose opening quote is at i.
+func skipString(b []byte, i int) int {
+	for i++; i < len(b); {
+		if len(b)-i >= 8 && plain(binary.LittleEndian.Uint64(b[i:])) {
+			i += 8
+			continue
+		}
+		switch c := b[i]; {
+		case c == '"':
+			return i + 1
+		case c < 0x20:
+			return -1
+		case c == '\\':
+			if i = skipEscape(b, i); i < 0 {
+				return -1
+			}
+		default:
+			i++
+		}
+	}
+	return -1
+}
+
+// plain says that none of eight bytes ends a string, escapes, or is a control
+// character: most of a detail is inside strings.
+func plain(x uint64) bool {
+	quote, slash := x^(low*'"'), x^(low*'\\')
+	special := (quote-low)&^quote | (slash-low)&^slash | (x-low*0x20)&^x
+	return special&high == 0
+}
+
+func skipEscape(b []byte, i int) int {
+	if i+1 >= len(b) {
+		return -1
+	}
+	switch b[i+1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return i + 2
+	case 'u':
+		if _, ok := hex4(b, i+2); ok {
+			return i + 6
+		}
+	}
+	return -1
+}
+
+func hex4(b []byte, i int) (rune, bool) {
+	if len(b)-i < 4 {
+		return 0, false
+	}
+	var r rune
+	for _, c := range b[i : i+4] {
+		switch {
+		case c >= '0' && c <= '9':
+			c -= '0'
+		case c|0x20 >= 'a' && c|0x20 <= 'f':
+			c = c | 0x20 - 'a' + 10
+		default:
+			return 0, false
+		}
+		r = r<<4 | rune(c)
+	}
+	return r, true
+}
+
+// skipKey returns the index of the value that belongs to the key at i.
+func skipKey(b []byte, i int) int {
+	if i >= len(b) || b[i] != '"' {
+		return -1
+	}
+	if i = skipString(b, i); i < 0 {
+		return -1
+	}
+	if i = skipSpace(b, i); i >= len(b) || b[i] != ':' {
+		return -1
+	}
+	return skipSpace(b, i+1)
+}
+
+// skipNested is skipValue for objects and arrays. It keeps one bit a level, so
+// that no depth of nesting makes it recurse.
+func skipNested(b []byte, i int) int {
+	var objects [maxDepth / 64]uint64
+	depth := 0
+	for {
+		if i < len(b) && (b[i] == '{' || b[i] == '[') {
+			if depth == maxDepth {
+				return -1
+			}
+			bit, object := uint64(1)<<(depth%64), b[i] == '{'
+			objects[depth/64] &^= bit
+			if object {
+				objects[depth/64] |= bit
+			}
+			depth++
+			i = skipSpace(b, i+1)
+			if i < len(b) && b[i] != '}' && b[i] != ']' {
+				if object {
+					if i = skipKey(b, i); i < 0 {
+						return -1
+					}
+				}
+				continue
+			}
+		} else if i = skipScalar(b, i); i < 0 {
+			return -1
+		}
+		for { // after a value, or in front of the end of an empty object or array
+			i = skipSpace(b, i)
+			if i >= len(b) {
+				return -1
+			}
+			object := objects[(depth-1)/64]&(1<<((depth-1)%64)) != 0
+			if b[i] == ',' {
+				i = skipSpace(b, i+1)
+				if object {
+					if i = skipKey(b, i); i < 0 {
+						return -1
+					}
+				}
+				break
+			}
+			if object && b[i] != '}' || !object && b[i] != ']' {
+				return -1
+			}
+			i++
+			if depth--; depth == 0 {
+				return i
+			}
+		}
+	}
+}
+
+// members walks over the members of an object.
+type members struct {
+	data       []byte
+	pos        int    // where the next member, or the end, is looked for; -1 when the walk is over
+	key, value []byte // the key without quotes and escapes; the raw value
+	last       int    // the index after the last member's value, or after the opening brace
+	count      int
+	after      int // the index after the object; 0 until the walk has reached its end
+}
+
+// membersOf begins at the object at i, where space may stand.
+func membersOf(data []byte, i int) members {
+	i = skipSpace(data, i)
+	if i >= len(data) || data[i] != '{' {
+		return members{pos: -1}
+	}
+	return members{data: data, pos: i + 1, last: i + 1}
+}
+
+func (m *members) next() bool {
+	if m.pos < 0 {
+		return false
+	}
+	b, i := m.data, skipSpace(m.data, m.pos)
+	m.pos = -1
+	if i < len(b) && b[i] == '}' {
+		m.after = i + 1
+		return false
+	}
+	if m.count > 0 {
+		if i >= len(b) || b[i] != ',' {
+			return false
+		}
+		i = skipSpace(b, i+1)
+	}
+	value := skipKey(b, i)
+	if value < 0 {
+		return false
+	}
+	end := skipValue(b, value)
+	if end < 0 {
+		return false
+	}
+	m.key = b[i+1 : i+1+bytes.LastIndexByte(b[i+1:value], '"')]
+	if bytes.IndexByte(m.key, '\\') >= 0 {
+		m.key = unescape(m.key)
+	}
+	m.value = b[value:end]
+	m.pos, m.last = end, end
+	m.count++
+	return true
+}
+
+// elements walks over the elements of an array.
+type elements struct {
+	data  []byte
+	pos   int
+	count int
+	value []byte
+}
+
+func elementsOf(data []byte) elements {
+	i := skipSpace(data, 0)
+	if i >= len(data) || data[i] != '[' {
+		return elements{pos: -1}
+	}
+	return elements{data: data, pos: i + 1}
+}
+
+func (e *elements) next() bool {
+	if e.pos < 0 {
+		return false
+	}
+	b, i := e.data, skipSpace(e.data, e.pos)
+	e.pos = -1
+	if e.count > 0 {
+		if i >= len(b) || b[i] != ',' {
+			return false
+		}
+		i = skipSpace(b, i+1)
+	}
+	end := skipValue(b, i)
+	if end < 0 {
+		return false
+	}
+	e.value, e.pos = b[i:end], end
+	e.count++
+	return true
+}
+
+// text is the string in raw, a copy; empty when raw is no string.
+func text(raw []byte) string {
+	if len(raw) < 2 || raw[0] != '"' {
+		return ""
+	}
+	return string(inner(raw))
+}
+
+// inner is what the string raw says: a part of raw where nothing in it is escaped.
+func inner(raw []byte) []byte {
+	if len(raw) < 2 || raw[0] != '"' {
+		return nil
+	}
+	raw = raw[1 : len(raw)-1]
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return raw
+	}
+	return unescape(raw)
+}
+
+// scalar is the string or the number in raw, as text; empty for anything else.
+func scalar(raw []byte) string {
+	if len(raw) > 0 && (raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9') {
+		return string(raw)
+	}
+	return text(raw)
+}
+
+// unescape resolves the escapes of a well-formed string's inside. Half of a
+// surrogate pair becomes U+FFFD, as encoding/json has it.
+func unescape(raw []byte) []byte {
+	out := make([]byte, 0, len(raw))
+	for i := 0; i < len(raw); {
+		next := bytes.IndexByte(raw[i:], '\\')
+		if next < 0 {
+			return append(out, raw[i:]...)
+		}
+		out = append(out, raw[i:i+next]...)
+		i += next
+		switch c := raw[i+1]; c {
+		case 'b':
+			out = append(out, '\b')
+		case 'f':
+			out = append(out, '\f')
+		case 'n':
+			out = append(out, '\n')
+		case 'r':
+			out = append(out, '\r')
+		case 't':
+			out = append(out, '\t')
+		case 'u':
+			r, _ := hex4(raw, i+2)
+			i += 4
+			if utf16.IsSurrogate(r) {
+				r = pair(raw, i+2, r)
+				if r != utf8.RuneError {
+					i += 6
+				}
+			}
+			out = utf8.AppendRune(out, r)
+		default:
+			out = append(out, c)
+		}
+		i += 2
+	}
+	return out
+}
+
+// pair joins the surrogate r with the escape at i.
+func pair(raw []byte, i int, r rune) rune {
+	if len(raw)-i < 6 || raw[i] != '\\' || raw[i+1] != 'u' {
+		return utf8.RuneError
+	}
+	second, ok := hex4(raw, i+2)
+	if !ok {
+		return utf8.RuneError
+	}
+	return utf16.DecodeRune(r, second)
+}
