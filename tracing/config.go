@@ -77,5 +77,5 @@ func (c Config) HopLimit() int {
 }
 
 func (c Config) tracer() trace.Tracer {
-	return c.TracerProvider.Tracer("github.com/throughline/throughline/tracing")
+	return c.TracerProvider.Tracer(instrumentationName)
 }

@@ -2,8 +2,13 @@ package tracing
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -23,18 +28,222 @@ type Invocation struct {
 }
 
 // StartProcess starts the span of handling d. The context it returns has the
-// span current and d being handled.
+// span current and d being handled. Events without an ID get the invocation's
+// (see Delivery.Identify), in d's own Events. The span is a root with links;
+// the child of the invoke span where there is one; of Lambda's segment when
+// spans go to X-Ray and the invocation is sampled there; of the event's
+// publisher with Config.ParentMode and a single event.
+//
+// Without a TracerProvider the span records nothing and has a minted context.
 func StartProcess(ctx context.Context, cfg Config, d Delivery, inv Invocation) (context.Context, trace.Span) {
-	return ContextWithDelivery(ctx, &d), trace.SpanFromContext(ctx)
+	d.Identify(inv.RequestID)
+	ctx = ContextWithDelivery(ctx, &d)
+	if inv.TraceHeader == "" {
+		inv.TraceHeader = upstreamHeader(ctx)
+	}
+	ctx = context.WithValue(ctx, upstreamKey{}, inv.TraceHeader)
+	header, _ := ParseTraceHeader(inv.TraceHeader)
+	parent := cfg.processParent(&d, header)
+	attrs := processAttributes(&d, &inv)
+	if inv.Invoke.IsValid() {
+		if parent.IsValid() { // the extension writes the invoke span: tell it whose child that is
+			attrs = append(attrs, keyInvokeParent.String(FormatTraceparent(parent)))
+		}
+		parent = inv.Invoke.WithRemote(true)
+	}
+	if cfg.TracerProvider == nil {
+		ctx = trace.ContextWithSpanContext(ctx, Mint(parent))
+		return ctx, trace.SpanFromContext(ctx)
+	}
+	links, dropped := processLinks(d.Events)
+	if len(links) == 0 && header.Context.IsValid() && !sameSpan(header.Context, parent) {
+		links = []trace.Link{{SpanContext: header.Context, Attributes: []attribute.KeyValue{keyLink.String(LinkTrace)}}}
+	}
+	if dropped > 0 {
+		attrs = append(attrs, keyLinksDropped.Int(dropped))
+	}
+	name, kind := processName(&d, &inv)
+	options := []trace.SpanStartOption{trace.WithSpanKind(kind), trace.WithAttributes(attrs...), trace.WithLinks(links...)}
+	if !inv.Start.IsZero() {
+		options = append(options, trace.WithTimestamp(inv.Start))
+	}
+	under := trace.ContextWithRemoteSpanContext(ctx, parent)
+	_, span := cfg.tracer().Start(contextWithWish(under, cfg.processWish(&d, header, parent, inv.Invoke)), name, options...)
+	return trace.ContextWithSpan(ctx, span), span
+}
+
+// processParent is the parent that a process span has, not valid for a root.
+func (c Config) processParent(d *Delivery, header TraceHeader) trace.SpanContext {
+	if c.XRay && header.Sampled == '1' && header.Context.IsValid() {
+		return header.Context
+	}
+	if c.ParentMode && len(d.Events) == 1 {
+		return d.Events[0].Lineage.Publisher
+	}
+	return trace.SpanContext{}
+}
+
+// processWish is the decision about a process span. A root takes the flag that
+// its event carried; of a batch it is recorded when any is. Only where nothing
+// was carried the sampler is asked, and a Sampled=0 of the invocation heard,
+// which in a function without active tracing says nothing, when spans go to
+// X-Ray. A parent of another's making speaks for itself.
+func (c Config) processWish(d *Delivery, header TraceHeader, parent, invoke trace.SpanContext) wish {
+	if parent.IsValid() && !sameSpan(parent, invoke) {
+		return wish{}
+	}
+	if own := c.processParent(d, header); own.IsValid() {
+		return wish{SamplingWish: SamplingWish{Decided: true, Sampled: own.IsSampled()}}
+	}
+	all := len(d.Events) > 0
+	for i := range d.Events {
+		sampled, decided := d.Events[i].Lineage.sampled()
+		if decided && sampled {
+			return wish{SamplingWish: SamplingWish{Decided: true, Sampled: true}}
+		}
+		all = all && decided
+	}
+	if all || c.XRay && header.Sampled == '0' {
+		return wish{SamplingWish: SamplingWish{Decided: true}}
+	}
+	return c.undecided()
+}
+
+// processName names the span after what is processed: the event type when all
+// agree, else the queue; an invocation that is no event after the function.
+func processName(d *Delivery, inv *Invocation) (string, trace.SpanKind) {
+	if len(d.Events) == 0 {
+		return first(inv.FunctionName, "invoke"), trace.SpanKindServer
+	}
+	return spanName(operationProcess, first(d.common(func(e *Event) string { return e.Type }), d.Queue)), trace.SpanKindConsumer
+}
+
+// common is what all events have in common, empty when they differ.
+func (d *Delivery) common(of func(*Event) string) string {
+	if len(d.Events) == 0 {
+		return ""
+	}
+	value := of(&d.Events[0])
+	for i := range d.Events {
+		if of(&d.Events[i]) != value {
+			return ""
+		}
+	}
+	return value
+}
+
+func processAttributes(d *Delivery, inv *Invocation) []attribute.KeyValue {
+	attrs := make([]attribute.KeyValue, 0, 24)
+	attrs = append(attrs, keyTrigger.String(trigger(d.Shape)), keyColdStart.Bool(inv.ColdStart))
+	for _, a := range [...]attribute.KeyValue{
+		keyInvocationID.String(inv.RequestID), keyInvokedARN.String(inv.ARN),
+		keyResourceID.String(withoutAlias(inv.ARN)), keyInitKind.String(inv.InitKind),
+	} {
+		if a.Value.AsString() != "" {
+			attrs = append(attrs, a)
+		}
+	}
+	if len(d.Events) == 0 {
+		return attrs
+	}
+	attrs = append(attrs, keyMessagingSystem.String(d.system()), keyOperationName.String(operationProcess),
+		keyOperationType.String(operationProcess))
+	if d.Queue != "" {
+		attrs = append(attrs, keyDestination.String(d.Queue))
+	}
+	if len(d.Events) == 1 {
+		return eventAttributes(attrs, &d.Events[0], d.Shape, inv)
+	}
+	shared := Lineage{CorrelationID: d.common(func(e *Event) string { return e.Lineage.CorrelationID })}
+	for i := range d.Events {
+		shared.Hops = max(shared.Hops, d.Events[i].Lineage.Hops)
+	}
+	attrs = append(attrs, keyBatchCount.Int(len(d.Events)))
+	return withIDs(attrs, "", d.common(func(e *Event) string { return e.Type }), &shared)
+}
+
+// eventAttributes are those of a span that processes one event.
+func eventAttributes(attrs []attribute.KeyValue, event *Event, shape Shape, inv *Invocation) []attribute.KeyValue {
+	attrs = withIDs(attrs, event.ID, event.Type, &event.Lineage)
+	if id := first(event.EnvelopeID, event.MessageID); id != "" {
+		attrs = append(attrs, keyMessageID.String(id))
+	}
+	if event.ReplayName != "" {
+		attrs = append(attrs, keyReplayName.String(event.ReplayName))
+	}
+	if event.Time.IsZero() {
+		return attrs
+	}
+	if shape == ShapeSchedule {
+		attrs = append(attrs, keyFaasTime.String(event.Time.UTC().Format(time.RFC3339)))
+	}
+	start := inv.Start
+	if start.IsZero() {
+		start = time.Now()
+	}
+	return append(attrs, keyLag.Int64(start.Sub(event.Time).Milliseconds()))
+}
+
+// system is the messaging system that the events came from.
+func (d *Delivery) system() string {
+	for i := range d.Events {
+		if d.Events[i].EnvelopeID != "" {
+			return messagingSystem
+		}
+	}
+	switch d.Shape {
+	case ShapeSQS:
+		return "aws_sqs"
+	case ShapeSNS:
+		return "aws.sns"
+	}
+	return messagingSystem
+}
+
+// trigger is faas.trigger of a shape.
+func trigger(shape Shape) string {
+	switch shape {
+	case ShapeSchedule:
+		return "timer"
+	case ShapeDirect, ShapeUnknown, "":
+		return "other"
+	}
+	return "pubsub"
+}
+
+// withoutAlias is a function's ARN without the version or alias it was invoked by.
+func withoutAlias(arn string) string {
+	if parts := strings.SplitN(arn, ":", 8); len(parts) == 8 {
+		return strings.Join(parts[:7], ":")
+	}
+	return arn
+}
+
+type upstreamKey struct{}
+
+// upstreamHeader is the X-Ray header of the invocation that ctx belongs to.
+func upstreamHeader(ctx context.Context) string {
+	if header, ok := ctx.Value(upstreamKey{}).(string); ok {
+		return header
+	}
+	header, _ := ctx.Value("x-amzn-trace-id").(string) // where aws-lambda-go puts it
+	return header
 }
 
 // FinishProcess ends the span of StartProcess, in error when err is not nil.
-func FinishProcess(span trace.Span, err error) { span.End() }
+func FinishProcess(span trace.Span, err error) {
+	if err != nil {
+		span.RecordError(err)
+		span.SetAttributes(keyErrorType.String(errorType(err)))
+		span.SetStatus(codes.Error, err.Error())
+	}
+	span.End()
+}
 
-// Repeat is what is known of an event that came again.
+// Repeat is what is known of an event that came again. Its zero value is no repeat.
 type Repeat struct {
 	Kind             string // retry, redelivery, republish or replay
-	Count            int
+	Count            int    // of deliveries before this one
 	EventID          string
 	FirstAt          time.Time
 	FirstRequestID   string
@@ -43,22 +252,38 @@ type Repeat struct {
 
 // RecordRepeat writes r on a process span, with a link to the span that first
 // processed the event.
-func RecordRepeat(span trace.Span, r Repeat) {}
-
-// SamplingWish is what a sampler, or a TracerProvider that samples by itself,
-// is asked to decide for the span that is being started with a context.
-type SamplingWish struct {
-	// Decided says that Sampled is the decision, whatever the parent's flag.
-	Decided, Sampled bool
-	// Root says that the decision is to be made as for a root span, although
-	// the span may have a parent: that parent is no decision of anyone's.
-	Root bool
+func RecordRepeat(span trace.Span, r Repeat) {
+	if r.Kind == "" {
+		return
+	}
+	span.SetAttributes(keyRepeatKind.String(r.Kind), keyRepeatCount.Int(r.Count))
+	if r.FirstRequestID != "" {
+		span.SetAttributes(keyRepeatRequest.String(r.FirstRequestID))
+	}
+	if !r.FirstAt.IsZero() {
+		span.SetAttributes(keyRepeatTime.String(r.FirstAt.UTC().Format(time.RFC3339Nano)))
+	}
+	if sc, ok := ParseTraceparent(r.FirstTraceparent); ok {
+		span.AddLink(trace.Link{SpanContext: sc, Attributes: []attribute.KeyValue{
+			keyLink.String(LinkRepeat), keyEventID.String(r.EventID)}})
+	}
 }
 
-type wishKey struct{}
-
-// SamplingWishFromContext returns the wish in ctx for the trace id. The zero
-// wish leaves the decision to the sampler.
-func SamplingWishFromContext(ctx context.Context, id trace.TraceID) SamplingWish {
-	return SamplingWish{}
+// errorType is error.type of err: the code that an AWS error carries, else the
+// type at the end of the chain of errors that only wrap.
+func errorType(err error) string {
+	var coded interface{ ErrorCode() string }
+	if errors.As(err, &coded) && coded.ErrorCode() != "" {
+		return coded.ErrorCode()
+	}
+	for {
+		switch fmt.Sprintf("%T", err) {
+		case "*fmt.wrapError", "*url.Error", "*net.OpError", "*os.SyscallError":
+			if inner := errors.Unwrap(err); inner != nil {
+				err = inner
+				continue
+			}
+		}
+		return fmt.Sprintf("%T", err)
+	}
 }

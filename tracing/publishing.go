@@ -2,7 +2,11 @@ package tracing
 
 import (
 	"context"
+	"strconv"
+	"strings"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -10,33 +14,157 @@ import (
 // of which no ID is known.
 type Result struct {
 	EventID   string // EventBridge's
-	ErrorCode string // empty on success
+	ErrorCode string // EventBridge's; empty on success
 }
 
-// Publishing is the spans of one PutEvents request: a send span, and a create
-// span for each entry when there are several. Its methods are for one
-// goroutine. Without a TracerProvider it holds minted contexts only.
+// Publishing is the spans of one PutEvents request, which may take several
+// attempts: of one entry a send span; of several a create span each, and a send
+// span that links to them. Its methods are for one goroutine. Without a
+// TracerProvider it holds minted contexts and records nothing.
 type Publishing struct {
 	ctx   context.Context
 	send  trace.Span
-	spans []trace.Span
+	spans []trace.Span // of each entry; send itself when there is one
+	ended bool
 }
 
-// StartPublishing starts the spans of a request of entries whose outgoing are
-// out, and sets the Publisher of each. The send span is current in Context.
+// StartPublishing starts the spans of a request of entries, whose outgoing are
+// out and which Apply has not touched yet, and sets the Publisher of each. They
+// are children of the span that is current in ctx.
 func (s *Stamper) StartPublishing(ctx context.Context, entries []Entry, out []Outgoing) *Publishing {
-	return &Publishing{ctx: ctx}
+	parent := trace.SpanContextFromContext(ctx)
+	if s.tracer == nil {
+		for i := range out {
+			out[i].Lineage.Publisher = Mint(parent)
+			parent = out[i].Lineage.Publisher // one trace a request
+		}
+		if len(out) == 1 {
+			ctx = trace.ContextWithSpanContext(ctx, out[0].Lineage.Publisher)
+		}
+		return &Publishing{ctx: ctx, send: trace.SpanFromContext(ctx), ended: true}
+	}
+	p := &Publishing{spans: make([]trace.Span, len(out))}
+	if len(out) == 1 {
+		p.ctx, p.send = s.startEntry(ctx, parent, operationSend, &entries[0], &out[0])
+		p.spans[0] = p.send
+		return p
+	}
+	links := make([]trace.Link, len(out))
+	for i := range out {
+		_, p.spans[i] = s.startEntry(ctx, parent, operationCreate, &entries[i], &out[i])
+		links[i] = trace.Link{SpanContext: p.spans[i].SpanContext()}
+		if !parent.IsValid() && i == 0 {
+			parent = p.spans[0].SpanContext()
+		}
+	}
+	p.ctx, p.send = s.startSend(ctx, entries, links)
+	return p
+}
+
+// startEntry starts the span that publishes one entry.
+func (s *Stamper) startEntry(ctx context.Context, parent trace.SpanContext, operation string, entry *Entry, out *Outgoing) (context.Context, trace.Span) {
+	attrs := make([]attribute.KeyValue, 0, 16)
+	attrs = append(attrs, keyMessagingSystem.String(messagingSystem), keyOperationName.String(operation),
+		keyOperationType.String(operation), keyDestination.String(busName(entry.Bus)))
+	attrs = withIDs(attrs, out.EventID, entry.DetailType, &out.Lineage)
+	started, span := s.tracer.Start(contextWithWish(ctx, s.publishingWish(out, parent)), spanName(operation, entry.DetailType),
+		trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(attrs...), trace.WithLinks(out.Links...))
+	out.Lineage.Publisher = span.SpanContext()
+	if !out.Lineage.Publisher.IsValid() { // a provider that makes no contexts: the stamp needs one
+		out.Lineage.Publisher = Mint(parent)
+	}
+	return trace.ContextWithSpan(ctx, span), trace.SpanFromContext(started)
+}
+
+// startSend starts the span of a request of several entries.
+func (s *Stamper) startSend(ctx context.Context, entries []Entry, links []trace.Link) (context.Context, trace.Span) {
+	bus := busName(entries[0].Bus)
+	for i := range entries {
+		if busName(entries[i].Bus) != bus {
+			bus = ""
+		}
+	}
+	attrs := []attribute.KeyValue{keyMessagingSystem.String(messagingSystem), keyOperationName.String(operationSend),
+		keyOperationType.String(operationSend), keyBatchCount.Int(len(entries))}
+	if bus != "" {
+		attrs = append(attrs, keyDestination.String(bus))
+	}
+	started, span := s.tracer.Start(ctx, spanName(operationSend, bus),
+		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attrs...), trace.WithLinks(links...))
+	return started, span
 }
 
 // Context is that of the request: the send span is current in it.
 func (p *Publishing) Context() context.Context { return p.ctx }
 
 // Send is the span of the request, one that records nothing without a TracerProvider.
-func (p *Publishing) Send() trace.Span { return trace.SpanFromContext(p.ctx) }
+func (p *Publishing) Send() trace.Span { return p.send }
 
 // Size records the size of entry i, in bytes as EventBridge counts them.
-func (p *Publishing) Size(i, size int) {}
+func (p *Publishing) Size(i, size int) {
+	if i < len(p.spans) {
+		p.spans[i].SetAttributes(keyEntrySize.Int(size))
+	}
+}
 
-// End ends every span. A span is in error when err is not nil or one of its
-// entries failed; results are in the order of the entries and may be nil.
-func (p *Publishing) End(results []Result, err error) {}
+// End ends every span, once. A span is in error when err is not nil or one of
+// its entries failed; results are in the order of the entries, and may be nil.
+// Of err its type is recorded and its text is not: it may quote the request.
+func (p *Publishing) End(results []Result, err error) {
+	if p.ended {
+		return
+	}
+	p.ended = true
+	failed, code := 0, ""
+	for i, span := range p.spans {
+		var result Result
+		if i < len(results) {
+			result = results[i]
+		}
+		if result.EventID != "" {
+			span.SetAttributes(keyMessageID.String(result.EventID))
+		}
+		switch {
+		case err != nil:
+			fail(span, errorType(err), "")
+		case result.ErrorCode != "":
+			if failed++; failed > 1 && code != result.ErrorCode {
+				code = errorTypeOther
+			} else {
+				code = result.ErrorCode
+			}
+			fail(span, result.ErrorCode, result.ErrorCode)
+		}
+		if span != p.send {
+			span.End()
+		}
+	}
+	if len(p.spans) > 1 {
+		if err != nil {
+			fail(p.send, errorType(err), "")
+		} else if failed > 0 {
+			fail(p.send, code, strconv.Itoa(failed)+" of "+strconv.Itoa(len(p.spans))+" entries failed")
+		}
+	}
+	p.send.End()
+}
+
+func fail(span trace.Span, kind, description string) {
+	span.SetAttributes(keyErrorType.String(kind))
+	span.SetStatus(codes.Error, description)
+}
+
+// busName is the name in what an entry says of its bus.
+func busName(bus string) string {
+	if bus == "" {
+		return defaultBus
+	}
+	return bus[strings.LastIndexByte(bus, '/')+1:]
+}
+
+func spanName(operation, destination string) string {
+	if destination == "" {
+		return operation
+	}
+	return operation + " " + destination
+}

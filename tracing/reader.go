@@ -174,6 +174,9 @@ func (e *Event) correlate() {
 }
 
 func parseTime(s string, otherwise time.Time) time.Time {
+	if s == "" {
+		return otherwise
+	}
 	if t, err := time.Parse(time.RFC3339, s); err == nil {
 		return t
 	}

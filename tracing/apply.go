@@ -1,0 +1,256 @@
+package tracing
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+)
+
+// Stamped says what Apply did. Its zero value is nothing. Added is in bytes of
+// the entry's size, as EventBridge counts it.
+type Stamped struct {
+	Added   int
+	Skipped string // why a stamp, or a part of one, was left out: the words below, joined by commas
+}
+
+// Why a stamp, or a part of one, was left out.
+const (
+	SkippedBudget = "budget" // it would not fit
+	SkippedID     = "id"     // an ID is not 1 to 256 printable bytes
+	SkippedDetail = "detail" // the detail is not a JSON object
+)
+
+func (s *Stamped) skip(why string) {
+	if s.Skipped != "" {
+		why = s.Skipped + "," + why
+	}
+	s.Skipped = why
+}
+
+// Apply returns entry with lineage written on it, where that takes no more than
+// budget bytes of the entry's size. Its TraceHeader, which EventBridge does not
+// count, is set when it had none and Config asks for one. Apply never changes
+// what entry's slices hold.
+func (s *Stamper) Apply(entry Entry, lineage Lineage, budget int) (Entry, Stamped) {
+	var done Stamped
+	if entry.TraceHeader == "" {
+		entry.TraceHeader = s.cfg.entryTraceHeader(lineage.Publisher, lineage.upstream)
+	}
+	if s.cfg.Stamp == StampOff {
+		return entry, done
+	}
+	fields := stampFields(&lineage, &done)
+	if s.cfg.Stamp != StampDetail {
+		if resources, added := fields.lines(entry.Resources, lineage.handled); added <= budget {
+			entry.Resources = resources
+			done.Added, budget = added, budget-added
+		} else {
+			done.skip(SkippedBudget)
+		}
+	}
+	if s.cfg.Stamp != StampResources {
+		detail, why := s.splice(entry.Detail, &fields, lineage.handled)
+		if added := len(detail) - len(entry.Detail); why == "" && added > budget {
+			done.skip(SkippedBudget)
+		} else if why != "" {
+			done.skip(why)
+		} else {
+			entry.Detail = detail
+			done.Added += added
+		}
+	}
+	return entry, done
+}
+
+// The stamp's fields in the order in which they are written.
+const (
+	atCorrelation = iota
+	atCausation
+	atParent
+	atTraceparent
+	atOrigin
+	atHops
+	fieldCount
+)
+
+var fieldNames = [fieldCount]string{fieldCorrelation, fieldCausation, fieldParent, fieldTraceparent, fieldOrigin, fieldHops}
+
+// stampText is a stamp's values; an empty one is not written.
+type stampText [fieldCount]string
+
+// stampFields says what is written of l.
+func stampFields(l *Lineage, done *Stamped) stampText {
+	f := stampText{atCorrelation: l.CorrelationID, atCausation: l.CausationID}
+	if l.ParentID != l.CausationID {
+		f[atParent] = l.ParentID
+	}
+	for at := range f {
+		if f[at] != "" && !validID(f[at]) {
+			f[at] = ""
+			if !strings.Contains(done.Skipped, SkippedID) {
+				done.skip(SkippedID)
+			}
+		}
+	}
+	if l.Publisher.IsValid() {
+		var buffer [2 * traceparentSize]byte
+		both := appendTraceparent(buffer[:0], l.Publisher)
+		if l.Origin.IsValid() && !sameSpan(l.Origin, l.Publisher) {
+			both = appendTraceparent(both, l.Origin)
+		}
+		text := string(both)
+		f[atTraceparent], f[atOrigin] = text[:traceparentSize], text[traceparentSize:]
+	}
+	f[atHops] = strconv.Itoa(l.Hops)
+	return f
+}
+
+// lines returns resources with the stamp's lines, and how many bytes they add.
+// A line of a forwarded stamp is replaced where it stands.
+func (f *stampText) lines(resources []string, handled *Event) ([]string, int) {
+	var present [fieldCount]bool
+	var replace []int // pairs: the line's index, the field
+	for i, line := range resources {
+		at, value := fieldOf(line)
+		if at < 0 {
+			continue
+		}
+		present[at] = true
+		if f[at] != "" && forwarded(at, value, handled) {
+			replace = append(replace, i, at)
+		}
+	}
+	size, count := 0, 0
+	for at, value := range f {
+		if value != "" && !present[at] {
+			size += len(fieldNames[at]) + 1 + len(value)
+			count++
+		}
+	}
+	if count == 0 && replace == nil {
+		return resources, 0
+	}
+	lines := make([]string, len(resources), len(resources)+count)
+	copy(lines, resources)
+	added := size
+	for ; len(replace) > 0; replace = replace[2:] {
+		i, at := replace[0], replace[1]
+		lines[i] = fieldNames[at] + ":" + f[at]
+		added += len(lines[i]) - len(resources[i])
+	}
+	var text strings.Builder // one piece of memory for all lines
+	text.Grow(size)
+	for at, value := range f {
+		if value != "" && !present[at] {
+			start := text.Len()
+			text.WriteString(fieldNames[at])
+			text.WriteByte(':')
+			text.WriteString(value)
+			lines = append(lines, text.String()[start:])
+		}
+	}
+	return lines, added
+}
+
+func fieldOf(line string) (at int, value string) {
+	name, value, ok := strings.Cut(line, ":")
+	if ok {
+		for at, field := range fieldNames {
+			if name == field {
+				return at, value
+			}
+		}
+	}
+	return -1, ""
+}
+
+// forwarded says that a field is what the event being handled carried, so that
+// whoever passed it on did not mean it for the event that is published now.
+// Correlation and causation are the domain's own words and always stay.
+func forwarded(at int, value string, handled *Event) bool {
+	if handled == nil {
+		return false
+	}
+	l := &handled.Lineage
+	switch at {
+	case atParent:
+		return value == l.ParentID
+	case atTraceparent:
+		sc, ok := ParseTraceparent(value)
+		return ok && sameSpan(sc, l.Publisher)
+	case atOrigin:
+		sc, ok := ParseTraceparent(value)
+		return ok && sameSpan(sc, l.Origin)
+	case atHops:
+		hops, ok := parseHops(value)
+		return ok && hops == l.Hops
+	}
+	return false
+}
+
+// splice returns detail with the stamp as its last member, every other byte
+// where it was; or why it could not. A member of that key which came with the
+// event being handled is replaced in place, another one is the caller's.
+func (s *Stamper) splice(detail string, f *stampText, handled *Event) (string, string) {
+	m := membersOf(bytesOf(detail), 0)
+	var old []byte
+	oldEnd := 0
+	for m.next() {
+		if old == nil && string(m.key) == s.detailKey {
+			old, oldEnd = m.value, m.last
+		}
+	}
+	if m.after == 0 || skipSpace(bytesOf(detail), m.after) != len(detail) {
+		return "", SkippedDetail
+	}
+	if old != nil {
+		stamp := detailStamp(old)
+		if handled == nil || !stamp.publisher.IsValid() || !sameSpan(stamp.publisher, handled.Lineage.Publisher) {
+			return detail, ""
+		}
+		return detail[:oldEnd-len(old)] + string(f.object(nil)) + detail[oldEnd:], ""
+	}
+	out := make([]byte, 0, len(detail)+512)
+	out = append(out, detail[:m.last]...)
+	if m.count > 0 {
+		out = append(out, ',')
+	}
+	out = append(appendQuoted(out, s.detailKey), ':')
+	return string(append(f.object(out), detail[m.last:]...)), ""
+}
+
+// object appends the stamp as JSON.
+func (f *stampText) object(b []byte) []byte {
+	b = append(b, '{')
+	for at, value := range f {
+		if value == "" {
+			continue
+		}
+		b = append(append(append(b, '"'), fieldNames[at]...), `":`...)
+		if at == atHops {
+			b = append(b, value...)
+		} else {
+			b = appendQuoted(b, value)
+		}
+		b = append(b, ',')
+	}
+	return append(bytes.TrimSuffix(b, []byte(",")), '}')
+}
+
+// appendQuoted appends s as a JSON string. The detail key may be anything, an
+// ID is printable.
+func appendQuoted(b []byte, s string) []byte {
+	b = append(b, '"')
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c < 0x20:
+			b = append(b, `\u00`...)
+			b = append(b, "0123456789abcdef"[c>>4], "0123456789abcdef"[c&15])
+		default:
+			b = append(b, c)
+		}
+	}
+	return append(b, '"')
+}
