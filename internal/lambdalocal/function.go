@@ -110,6 +110,10 @@ type Telemetry struct {
 	// Fault is asked once for every record of an environment, and may drop,
 	// repeat or delay it. Nil: no faults.
 	Fault func(Record) Fault
+	// HandledAsSuccess gives an invocation whose handler posted an error the
+	// status success in runtimeDone and report, as AWS's emulator does. Otherwise
+	// it is error with the mapped type. Which of them Lambda does is not certain.
+	HandledAsSuccess bool
 }
 
 // TelemetryAnswer is how subscriptions are answered.

@@ -3,7 +3,12 @@ package lambdalocal
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
 )
 
 // Options of a [Service].
@@ -17,85 +22,145 @@ type Options struct {
 	OnLog func(LogLine)
 }
 
+// Errors of invocations that no function is to blame for.
+var (
+	// ErrThrottled is returned by Invoke where MaxEnvironments are busy.
+	ErrThrottled = errors.New("TooManyRequestsException: Rate Exceeded")
+	// ErrTooLarge is returned where a payload exceeds 6 MB, or 1 MB asynchronously.
+	ErrTooLarge = errors.New("RequestTooLargeException: the payload exceeds the limit")
+	// ErrClosed is returned once the Service is closed.
+	ErrClosed = errors.New("the local Lambda service is closed")
+)
+
 // Service is a local AWS Lambda. Safe for concurrent use.
 type Service struct {
 	options Options
+	ctx     context.Context // ends with Close
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+
+	logging sync.Mutex
+
+	mu          sync.Mutex
+	idle        chan struct{} // closed and replaced when outstanding falls to zero
+	outstanding int           // invocations running or queued
+	deployments map[string]*Deployment
+	closed      bool
 }
 
 // New returns a Service without functions. Close it to stop what it starts.
-func New(options Options) *Service { return &Service{options: options} }
+func New(options Options) *Service {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Service{
+		options: options, ctx: ctx, cancel: cancel,
+		idle: make(chan struct{}), deployments: map[string]*Deployment{},
+	}
+}
 
-var errNotYet = errors.New("not ready yet")
-
-// Create makes a function known and, in the modes that initialise ahead, waits until it is initialised.
-func (s *Service) Create(f Function) (*Deployment, error) { return nil, errNotYet }
+// Create makes a function known and, in the modes that initialise ahead, waits
+// until its environments are initialised. It returns an error where Lambda
+// would refuse the function, or where such an initialisation fails.
+func (s *Service) Create(f Function) (*Deployment, error) {
+	if s.options.Dir == "" {
+		return nil, errors.New("create function: Options.Dir is required")
+	}
+	root, err := filepath.Abs(s.options.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("create function %s: %w", f.Name, err)
+	}
+	dir := filepath.Join(root, f.Name)
+	function, err := f.complete(dir)
+	if err != nil {
+		return nil, fmt.Errorf("create function %s: %w", f.Name, err)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("create function %s: %w", f.Name, err)
+	}
+	d := &Deployment{service: s, function: function, dir: dir, current: function.Credentials, changed: make(chan struct{})}
+	s.mu.Lock()
+	_, taken := s.deployments[f.Name]
+	if s.closed || taken {
+		s.mu.Unlock()
+		if taken {
+			return nil, fmt.Errorf("create function %s: the name is taken", f.Name)
+		}
+		return nil, ErrClosed
+	}
+	s.deployments[f.Name] = d
+	s.mu.Unlock()
+	if err := d.warm(); err != nil {
+		return nil, fmt.Errorf("create function %s: %w", f.Name, err)
+	}
+	return d, nil
+}
 
 // Wait returns when no invocation is running or queued, or with ctx's error.
-func (s *Service) Wait(ctx context.Context) error { return errNotYet }
-
-// Close shuts every environment down as Lambda does when it reaps them, and
-// waits for that. Invocations still running are cut off, queued ones given up.
-func (s *Service) Close() error { return nil }
-
-// Deployment is a function that a [Service] runs. Safe for concurrent use.
-type Deployment struct{}
-
-// ErrThrottled is returned by Invoke where MaxEnvironments are busy.
-var ErrThrottled = errors.New("TooManyRequestsException: Rate Exceeded.")
-
-// ErrTooLarge is returned where a payload exceeds 6 MB, or 1 MB asynchronously.
-var ErrTooLarge = errors.New("RequestTooLargeException: the payload exceeds the limit")
-
-// Invoke calls the function and waits for its answer. An error of the function
-// is in the result; the error is ErrThrottled, ErrTooLarge, ctx's or that the service is closed.
-// The invocation goes on when ctx ends before it.
-func (d *Deployment) Invoke(ctx context.Context, payload []byte, options InvokeOptions) (Result, error) {
-	return Result{}, errNotYet
+func (s *Service) Wait(ctx context.Context) error {
+	for {
+		s.mu.Lock()
+		idle, outstanding := s.idle, s.outstanding
+		s.mu.Unlock()
+		if outstanding == 0 {
+			return nil
+		}
+		select {
+		case <-idle:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
-// InvokeAsync queues an invocation and returns its request ID. A failed one is
-// tried twice more with the same ID.
-func (d *Deployment) InvokeAsync(payload []byte, options InvokeOptions) (string, error) {
-	return "", errNotYet
+// closeGrace is how long Close lets invocations run on.
+const closeGrace = 3 * time.Second
+
+// Close gives queued invocations up, shuts every environment down as Lambda
+// does when it reaps them, and waits for that. An invocation in progress has
+// three seconds to end, then its environment is killed.
+func (s *Service) Close() error {
+	s.cancel()
+	s.mu.Lock()
+	s.closed = true
+	deployments := s.deployments
+	s.mu.Unlock()
+	for _, d := range deployments {
+		for _, e := range d.Environments() {
+			s.running.Go(func() { e.endWithin(closeGrace) })
+		}
+	}
+	s.running.Wait()
+	return nil
 }
 
-// Environments are those that live now, oldest first.
-func (d *Deployment) Environments() []*Environment { return nil }
+// begin counts an invocation in; it is false once the service is closed.
+func (s *Service) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.outstanding++
+	s.running.Add(1)
+	return true
+}
 
-// Invocations is the ground truth of every attempt so far, in the order they were handed to environments.
-func (d *Deployment) Invocations() []Invocation { return nil }
+func (s *Service) finish() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.outstanding--; s.outstanding == 0 {
+		close(s.idle)
+		s.idle = make(chan struct{})
+	}
+	s.running.Done()
+}
 
-// Environment is one execution environment. Safe for concurrent use.
-type Environment struct{}
-
-// ID names the environment; it is the instance ID of telemetry and the end of its log stream's name.
-func (e *Environment) ID() string { return "" }
-
-// Dir is the environment's /tmp, which its processes see as TMPDIR and which a reset keeps.
-func (e *Environment) Dir() string { return "" }
-
-// Shutdown waits for the invocation in progress, shuts the environment down with the given
-// reason (zero: spindown) as Lambda does, and removes it.
-func (e *Environment) Shutdown(reason string) {}
-
-// Kill ends every process at once, without SHUTDOWN, and removes the environment.
-func (e *Environment) Kill() {}
-
-// KillExtension ends one extension, which takes the environment down with Extension.Crash.
-func (e *Environment) KillExtension(name string) error { return errNotYet }
-
-// KillRuntime ends the runtime process, as a crash would.
-func (e *Environment) KillRuntime() error { return errNotYet }
-
-// OutOfMemory kills the runtime as the kernel does at the memory limit: the report shows memory = size.
-// errorType zero is Runtime.OutOfMemory; Lambda has also been seen to say Runtime.ExitError.
-func (e *Environment) OutOfMemory(errorType string) error { return errNotYet }
-
-// Freeze stops every process of the environment, in the middle of whatever it does.
-func (e *Environment) Freeze() {}
-
-// Thaw lets a frozen environment go on.
-func (e *Environment) Thaw() {}
-
-// DropLogs emits platform.logsDropped.
-func (e *Environment) DropLogs(records, bytes int, reason string) {}
+func (s *Service) log(line LogLine) {
+	s.logging.Lock()
+	defer s.logging.Unlock()
+	if s.options.Log != nil {
+		_, _ = io.WriteString(s.options.Log, line.Text+"\n")
+	}
+	if s.options.OnLog != nil {
+		s.options.OnLog(line)
+	}
+}

@@ -3,6 +3,7 @@ package lambdalocal
 import (
 	"encoding/json"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -28,6 +29,10 @@ type InvokeOptions struct {
 	CognitoIdentityID, CognitoPoolID string
 	TenantID                         string
 	ContentType                      string // zero: application/json
+	// Wait makes Invoke wait for an environment where MaxEnvironments are busy,
+	// instead of being throttled. An environment is busy until its extensions
+	// are done, which is after the answer: see Service.Wait.
+	Wait bool
 	// Stream receives the response as the runtime writes it. Nil: it is only in Result.
 	Stream io.Writer
 }
@@ -51,35 +56,24 @@ func (r Result) FailedMessages(batch []string) []string {
 	if r.FunctionError != "" {
 		return batch
 	}
-	var answer struct {
-		Failures []struct {
-			ID *string `json:"itemIdentifier"`
-		} `json:"batchItemFailures"`
+	var answer map[string]json.RawMessage
+	if json.Unmarshal(r.Payload, &answer) != nil || answer["batchItemFailures"] == nil {
+		return nil
 	}
-	if len(r.Payload) == 0 || json.Unmarshal(r.Payload, &answer) != nil {
-		// An answer that is valid JSON of another shape reports no failures.
-		if len(r.Payload) == 0 || !hasMember(r.Payload, "batchItemFailures") {
-			return nil
-		}
+	var failures []struct {
+		ID *string `json:"itemIdentifier"`
+	}
+	if json.Unmarshal(answer["batchItemFailures"], &failures) != nil {
 		return batch
 	}
-	known := map[string]bool{}
-	for _, id := range batch {
-		known[id] = true
-	}
 	var failed []string
-	for _, failure := range answer.Failures {
-		if failure.ID == nil || !known[*failure.ID] {
+	for _, failure := range failures {
+		if failure.ID == nil || !slices.Contains(batch, *failure.ID) {
 			return batch
 		}
 		failed = append(failed, *failure.ID)
 	}
 	return failed
-}
-
-func hasMember(document []byte, name string) bool {
-	var members map[string]json.RawMessage
-	return json.Unmarshal(document, &members) == nil && members[name] != nil
 }
 
 // Invocation is the ground truth of one attempt at an invocation: what a
