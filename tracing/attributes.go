@@ -56,6 +56,8 @@ const (
 	keyConversation     = attribute.Key("messaging.message.conversation_id")
 	keyBatchCount       = attribute.Key("messaging.batch.message_count")
 	keyErrorType        = attribute.Key("error.type")
+	keyExceptionType    = attribute.Key("exception.type")
+	keyExceptionMessage = attribute.Key("exception.message")
 	keyTrigger          = attribute.Key("faas.trigger")
 	keyFaasTime         = attribute.Key("faas.time")
 	keyInvocationID     = attribute.Key(AttrInvocationID)

@@ -116,16 +116,25 @@ type explicitKey struct{}
 
 type explicitIDs struct{ correlation, causation string }
 
+// handling is a delivery in a context, with what is counted while it is handled.
+type handling struct {
+	delivery *Delivery
+	orders   ordinals
+}
+
 // ContextWithDelivery returns a context in which d is being handled. What is
-// published with it, or with a context made from it, is caused by d.
+// published with it, or with a context made from it, is caused by d. A handler
+// that takes a batch apart may give each event a context of its own.
 func ContextWithDelivery(ctx context.Context, d *Delivery) context.Context {
-	return context.WithValue(ctx, deliveryKey{}, d)
+	return context.WithValue(ctx, deliveryKey{}, &handling{delivery: d})
 }
 
 // DeliveryFromContext returns the delivery being handled, nil when there is none.
 func DeliveryFromContext(ctx context.Context) *Delivery {
-	d, _ := ctx.Value(deliveryKey{}).(*Delivery)
-	return d
+	if h, _ := ctx.Value(deliveryKey{}).(*handling); h != nil {
+		return h.delivery
+	}
+	return nil
 }
 
 // ContextWithIDs returns a context whose IDs come before all others in what is

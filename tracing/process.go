@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -230,14 +231,34 @@ func upstreamHeader(ctx context.Context) string {
 	return header
 }
 
+// MintInvoke returns a context for Invocation.Invoke: in the trace in which the
+// process span of d would otherwise be.
+func MintInvoke(cfg Config, d Delivery, traceHeader string) trace.SpanContext {
+	header, _ := ParseTraceHeader(traceHeader)
+	return Mint(cfg.processParent(&d, header))
+}
+
 // FinishProcess ends the span of StartProcess, in error when err is not nil.
+// The query of a URL that err quotes is left out.
 func FinishProcess(span trace.Span, err error) {
-	if err != nil {
-		span.RecordError(err)
-		span.SetAttributes(keyErrorType.String(errorType(err)))
-		span.SetStatus(codes.Error, err.Error())
+	if err != nil && span.IsRecording() {
+		kind, message := errorType(err), withoutQueries(err)
+		span.AddEvent("exception", trace.WithAttributes(keyExceptionType.String(kind), keyExceptionMessage.String(message)))
+		fail(span, kind, message)
 	}
 	span.End()
+}
+
+// withoutQueries is the text of err, in which net/http quotes whole URLs.
+func withoutQueries(err error) string {
+	message := err.Error()
+	for next := err; next != nil; next = errors.Unwrap(next) {
+		if quoted, ok := next.(*url.Error); ok { //nolint:errorlint // each link of the chain is looked at
+			bare, _, _ := strings.Cut(quoted.URL, "?")
+			message = strings.ReplaceAll(message, strconv.Quote(quoted.URL), strconv.Quote(bare))
+		}
+	}
+	return message
 }
 
 // Repeat is what is known of an event that came again. Its zero value is no repeat.

@@ -53,11 +53,15 @@ func (s *Stamper) StartPublishing(ctx context.Context, entries []Entry, out []Ou
 	for i := range out {
 		_, p.spans[i] = s.startEntry(ctx, parent, operationCreate, &entries[i], &out[i])
 		links[i] = trace.Link{SpanContext: p.spans[i].SpanContext()}
-		if !parent.IsValid() && i == 0 {
-			parent = p.spans[0].SpanContext()
+	}
+	w := wish{}
+	if !parent.IsValid() { // nobody's child: recorded when there is a span to link to
+		w.Decided = true
+		for i := range links {
+			w.Sampled = w.Sampled || links[i].SpanContext.IsSampled()
 		}
 	}
-	p.ctx, p.send = s.startSend(ctx, entries, links)
+	p.ctx, p.send = s.startSend(ctx, w, entries, links)
 	return p
 }
 
@@ -67,17 +71,17 @@ func (s *Stamper) startEntry(ctx context.Context, parent trace.SpanContext, oper
 	attrs = append(attrs, keyMessagingSystem.String(messagingSystem), keyOperationName.String(operation),
 		keyOperationType.String(operation), keyDestination.String(busName(entry.Bus)))
 	attrs = withIDs(attrs, out.EventID, entry.DetailType, &out.Lineage)
-	started, span := s.tracer.Start(contextWithWish(ctx, s.publishingWish(out, parent)), spanName(operation, entry.DetailType),
+	_, span := s.tracer.Start(contextWithWish(ctx, s.publishingWish(out, parent)), spanName(operation, entry.DetailType),
 		trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(attrs...), trace.WithLinks(out.Links...))
 	out.Lineage.Publisher = span.SpanContext()
 	if !out.Lineage.Publisher.IsValid() { // a provider that makes no contexts: the stamp needs one
 		out.Lineage.Publisher = Mint(parent)
 	}
-	return trace.ContextWithSpan(ctx, span), trace.SpanFromContext(started)
+	return trace.ContextWithSpan(ctx, span), span
 }
 
 // startSend starts the span of a request of several entries.
-func (s *Stamper) startSend(ctx context.Context, entries []Entry, links []trace.Link) (context.Context, trace.Span) {
+func (s *Stamper) startSend(ctx context.Context, w wish, entries []Entry, links []trace.Link) (context.Context, trace.Span) {
 	bus := busName(entries[0].Bus)
 	for i := range entries {
 		if busName(entries[i].Bus) != bus {
@@ -89,9 +93,9 @@ func (s *Stamper) startSend(ctx context.Context, entries []Entry, links []trace.
 	if bus != "" {
 		attrs = append(attrs, keyDestination.String(bus))
 	}
-	started, span := s.tracer.Start(ctx, spanName(operationSend, bus),
+	_, span := s.tracer.Start(contextWithWish(ctx, w), spanName(operationSend, bus),
 		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attrs...), trace.WithLinks(links...))
-	return started, span
+	return trace.ContextWithSpan(ctx, span), span
 }
 
 // Context is that of the request: the send span is current in it.
