@@ -251,7 +251,7 @@ func FinishProcess(span trace.Span, err error) {
 
 // withoutQueries is the text of err, in which net/http quotes whole URLs.
 func withoutQueries(err error) string {
-	message := err.Error()
+	message := fmt.Sprint(err) // which survives an Error method that panics
 	for next := err; next != nil; next = errors.Unwrap(next) {
 		if quoted, ok := next.(*url.Error); ok { //nolint:errorlint // each link of the chain is looked at
 			bare, _, _ := strings.Cut(quoted.URL, "?")

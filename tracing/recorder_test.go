@@ -1,0 +1,76 @@
+package tracing
+
+import (
+	"context"
+	"testing"
+
+	"go.opentelemetry.io/otel/attribute"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// recorder is the OpenTelemetry SDK with spans kept in memory.
+type recorder struct {
+	provider *sdk.TracerProvider
+	spans    *tracetest.InMemoryExporter
+}
+
+func newRecorder(t testing.TB) *recorder { return newSampledRecorder(t, sdk.AlwaysSample()) }
+
+func newSampledRecorder(t testing.TB, base sdk.Sampler) *recorder {
+	t.Helper()
+	exporter := tracetest.NewInMemoryExporter()
+	limits := sdk.NewSpanLimits()
+	limits.LinkCountLimit = MaxLinks
+	provider := sdk.NewTracerProvider(sdk.WithSyncer(exporter), sdk.WithRawSpanLimits(limits), sdk.WithSampler(wishSampler{base}))
+	t.Cleanup(func() { _ = provider.Shutdown(context.Background()) }) //nolint:usetesting // the test's context has ended by then
+	return &recorder{provider, exporter}
+}
+
+// wishSampler is the least sampler that honours a SamplingWish.
+type wishSampler struct{ root sdk.Sampler }
+
+func (s wishSampler) ShouldSample(p sdk.SamplingParameters) sdk.SamplingResult {
+	wish := SamplingWishFromContext(p.ParentContext, p.TraceID)
+	parent := trace.SpanContextFromContext(p.ParentContext)
+	sampled := wish.Sampled
+	switch {
+	case wish.Decided:
+	case wish.Root || !parent.IsValid():
+		return s.root.ShouldSample(p)
+	default:
+		sampled = parent.IsSampled()
+	}
+	if sampled {
+		return sdk.SamplingResult{Decision: sdk.RecordAndSample}
+	}
+	return sdk.SamplingResult{Decision: sdk.Drop}
+}
+
+func (s wishSampler) Description() string { return "wish" }
+
+// only returns the single span that was recorded.
+func (r *recorder) only(t *testing.T) tracetest.SpanStub {
+	t.Helper()
+	spans := r.spans.GetSpans()
+	if len(spans) != 1 {
+		t.Fatalf("%d spans, want 1: %v", len(spans), names(spans))
+	}
+	return spans[0]
+}
+
+func names(spans tracetest.SpanStubs) (names []string) {
+	for _, s := range spans {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+func attributesOf(attrs []attribute.KeyValue) map[string]any {
+	m := make(map[string]any, len(attrs))
+	for _, a := range attrs {
+		m[string(a.Key)] = a.Value.AsInterface()
+	}
+	return m
+}
