@@ -102,7 +102,8 @@ func (w *world) function(name string, env map[string]string, extensions ...strin
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	all := map[string]string{"TEST_WORLD": w.url, "PATH": os.Getenv("PATH")}
+	// The race detector would keep every process a second at its exit.
+	all := map[string]string{"TEST_WORLD": w.url, "GORACE": "atexit_sleep_ms=0", "PATH": os.Getenv("PATH")}
 	for k, v := range env {
 		all[k] = v
 	}
