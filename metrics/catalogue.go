@@ -1,0 +1,227 @@
+package metrics
+
+import "slices"
+
+// Name is a metric's name in CloudWatch, which is case-sensitive.
+type Name string
+
+// The metrics of a function, from telemetry or from the handler wrapper.
+const (
+	ColdStart          Name = "ColdStart"
+	InitDuration       Name = "InitDuration"
+	Duration           Name = "Duration"
+	TimeoutUtilization Name = "TimeoutUtilization"
+	Timeouts           Name = "Timeouts"
+	SoftErrors         Name = "SoftErrors"
+	OutOfMemory        Name = "OutOfMemory"
+	RestoreDuration    Name = "RestoreDuration"
+	BilledDuration     Name = "BilledDuration"
+	ExtensionOverhead  Name = "ExtensionOverhead"
+	MemoryUsed         Name = "MemoryUsed"
+	MemoryUtilization  Name = "MemoryUtilization"
+	Errors             Name = "Errors"
+)
+
+// The metrics of events that are published.
+const (
+	EventsPublished         Name = "EventsPublished"
+	EventsFailed            Name = "EventsFailed"
+	PayloadSize             Name = "PayloadSize"
+	OversizedEvents         Name = "OversizedEvents"
+	UncorrelatedPublished   Name = "UncorrelatedPublished"
+	EventsThrottled         Name = "EventsThrottled"
+	PublishDuration         Name = "PublishDuration"
+	PayloadLimitUtilization Name = "PayloadLimitUtilization"
+	BilledChunks            Name = "BilledChunks"
+)
+
+// The metrics of events that are handled.
+const (
+	HandlerDuration      Name = "HandlerDuration"
+	DuplicateEvents      Name = "DuplicateEvents"
+	OutOfOrderEvents     Name = "OutOfOrderEvents"
+	LoopSuspected        Name = "LoopSuspected"
+	UncorrelatedReceived Name = "UncorrelatedReceived"
+	EventsReceived       Name = "EventsReceived"
+	DeliveryLag          Name = "DeliveryLag"
+	RetriedEvents        Name = "RetriedEvents"
+	ReplayedEvents       Name = "ReplayedEvents"
+	HopCount             Name = "HopCount"
+)
+
+// The metrics of outbound HTTP calls.
+const (
+	RateLimited        Name = "RateLimited"
+	RequestDuration    Name = "RequestDuration"
+	RequestErrors      Name = "RequestErrors"
+	RateLimitRemaining Name = "RateLimitRemaining"
+)
+
+// The metrics of Throughline itself.
+const (
+	TelemetryDropped Name = "TelemetryDropped"
+	StampSkipped     Name = "StampSkipped"
+	ExportFailures   Name = "ExportFailures"
+	SpansDropped     Name = "SpansDropped"
+)
+
+// Unit is one of CloudWatch's units.
+type Unit string
+
+// The units that the catalogue uses.
+const (
+	Count        Unit = "Count"
+	Milliseconds Unit = "Milliseconds"
+	Bytes        Unit = "Bytes"
+	Megabytes    Unit = "Megabytes"
+	Percent      Unit = "Percent"
+)
+
+// Kind says how observations of a metric add up. The zero value is Counter.
+type Kind uint8
+
+// The kinds: a Counter's observations are summed, a Distribution's are kept.
+const (
+	Counter Kind = iota
+	Distribution
+)
+
+// Profile says which metrics are emitted as metrics. The zero value is Basic.
+type Profile uint8
+
+// The profiles. What Full adds is, in Basic, a property of the same line: found
+// by Logs Insights, and free. Off emits nothing but what Set.Log was given.
+const (
+	Basic Profile = iota
+	Full
+	Off
+)
+
+// The dimensions of the catalogue.
+const (
+	DimensionService   = "Service"
+	DimensionEventType = "EventType"
+	DimensionHost      = "Host"
+)
+
+// Scope is what a metric is told apart by besides the service. The zero value
+// is nothing.
+type Scope uint8
+
+// The scopes.
+const (
+	ByService Scope = iota
+	ByEventType
+	ByHost
+)
+
+// Metric is one entry of the catalogue. It is a value; the zero value is none.
+type Metric struct {
+	Name   Name
+	Unit   Unit
+	Kind   Kind
+	Scope  Scope
+	Family string
+	// Profile is the least profile that emits it as a metric.
+	Profile Profile
+	// ReportOnly says that only platform.report gives it, which may be 45
+	// minutes late: no pack's alarm reads it.
+	ReportOnly bool
+	// ZeroWith is the metric whose presence in a minute makes an absent counter
+	// a zero, so that a rate has its numerator. Empty for none.
+	ZeroWith Name
+	Help     string
+}
+
+// DimensionSets are the sets of dimensions that the metric is emitted with
+// under p, none where p does not emit it as a metric.
+func (m Metric) DimensionSets(p Profile) [][]string {
+	if p == Off || m.Profile > p {
+		return nil
+	}
+	service := []string{DimensionService}
+	switch {
+	case m.Scope == ByHost:
+		return [][]string{{DimensionService, DimensionHost}}
+	case m.Scope == ByService:
+		return [][]string{service}
+	case m.Kind == Distribution:
+		return [][]string{{DimensionService, DimensionEventType}}
+	case p == Full:
+		return [][]string{service, {DimensionService, DimensionEventType}}
+	default:
+		return [][]string{service}
+	}
+}
+
+// Catalogue returns every metric, by family. The slice is the caller's.
+func Catalogue() []Metric { return slices.Clone(catalogue) }
+
+// Lookup returns the metric called name.
+func Lookup(name Name) (Metric, bool) {
+	m, ok := byName[name]
+	return m, ok
+}
+
+var byName = func() map[Name]Metric {
+	m := make(map[Name]Metric, len(catalogue))
+	for _, metric := range catalogue {
+		m[metric.Name] = metric
+	}
+	return m
+}()
+
+const (
+	function  = "function"
+	eventsOut = "events out"
+	eventsIn  = "events in"
+	outbound  = "outbound HTTP"
+	self      = "self"
+)
+
+var catalogue = []Metric{
+	{ColdStart, Count, Counter, ByService, function, Basic, false, Duration, "invocations that had to wait for an environment to be initialised or restored; the kind is a property"},
+	{InitDuration, Milliseconds, Distribution, ByService, function, Basic, false, "", "the init phase"},
+	{Duration, Milliseconds, Distribution, ByService, function, Basic, false, "", "from the start of an invocation until the runtime is done"},
+	{TimeoutUtilization, Percent, Distribution, ByService, function, Basic, false, "", "Duration as a share of the function's time-out"},
+	{Timeouts, Count, Counter, ByService, function, Basic, false, Duration, "invocations that ran into the time-out"},
+	{SoftErrors, Count, Counter, ByService, function, Basic, false, Duration, "answers with a statusCode of 500 or more, or with batchItemFailures, which AWS counts as successes"},
+	{OutOfMemory, Count, Counter, ByService, function, Basic, false, Duration, "invocations ended for want of memory"},
+	{RestoreDuration, Milliseconds, Distribution, ByService, function, Full, false, "", "the restore of a SnapStart snapshot"},
+	{BilledDuration, Milliseconds, Distribution, ByService, function, Full, true, "", "what is billed of an invocation"},
+	{ExtensionOverhead, Milliseconds, Distribution, ByService, function, Full, true, "", "from the runtime being done until the extensions are"},
+	{MemoryUsed, Megabytes, Distribution, ByService, function, Full, true, "", "the environment's largest use of memory"},
+	{MemoryUtilization, Percent, Distribution, ByService, function, Full, true, "", "MemoryUsed as a share of the function's memory"},
+	{Errors, Count, Counter, ByService, function, Full, false, Duration, "invocations that ended in an error, time-outs included"},
+
+	{EventsPublished, Count, Counter, ByEventType, eventsOut, Basic, false, "", "entries that EventBridge took"},
+	{EventsFailed, Count, Counter, ByEventType, eventsOut, Basic, false, EventsPublished, "entries that were not published, after retries; the error codes are a property"},
+	{PayloadSize, Bytes, Distribution, ByEventType, eventsOut, Basic, false, "", "the size of an entry as EventBridge counts it"},
+	{OversizedEvents, Count, Counter, ByEventType, eventsOut, Basic, false, EventsPublished, "entries over the warning size"},
+	{UncorrelatedPublished, Count, Counter, ByEventType, eventsOut, Basic, false, EventsPublished, "entries whose correlation ID had to be minted"},
+	{EventsThrottled, Count, Counter, ByEventType, eventsOut, Full, false, EventsPublished, "entries that EventBridge throttled, each attempt"},
+	{PublishDuration, Milliseconds, Distribution, ByService, eventsOut, Full, false, "", "a PutEvents request, retries included"},
+	{PayloadLimitUtilization, Percent, Distribution, ByEventType, eventsOut, Full, false, "", "PayloadSize as a share of the limit"},
+	{BilledChunks, Count, Counter, ByEventType, eventsOut, Full, false, EventsPublished, "chunks of 64 KB that EventBridge bills"},
+
+	{HandlerDuration, Milliseconds, Distribution, ByEventType, eventsIn, Basic, false, "", "handling an event, or a batch of one type"},
+	{DuplicateEvents, Count, Counter, ByEventType, eventsIn, Basic, false, EventsReceived, "events that this consumer had seen before, retries left out; the kinds are a property"},
+	{OutOfOrderEvents, Count, Counter, ByEventType, eventsIn, Basic, false, EventsReceived, "events that came after an event they had caused"},
+	{LoopSuspected, Count, Counter, ByEventType, eventsIn, Basic, false, EventsReceived, "events with too many hops, or of a type that comes back under one correlation ID"},
+	{UncorrelatedReceived, Count, Counter, ByEventType, eventsIn, Basic, false, EventsReceived, "events without a correlation ID"},
+	{EventsReceived, Count, Counter, ByEventType, eventsIn, Full, false, "", "events delivered"},
+	{DeliveryLag, Milliseconds, Distribution, ByEventType, eventsIn, Full, false, "", "from the envelope's time, in whole seconds, until the handler starts"},
+	{RetriedEvents, Count, Counter, ByEventType, eventsIn, Full, false, EventsReceived, "deliveries repeated because the one before did not succeed"},
+	{ReplayedEvents, Count, Counter, ByEventType, eventsIn, Full, false, EventsReceived, "events that an archive's replay delivered, seen before or not"},
+	{HopCount, Count, Distribution, ByEventType, eventsIn, Full, false, "", "hops from the workflow's first event"},
+
+	{RateLimited, Count, Counter, ByHost, outbound, Basic, false, "", "answers with status 429"},
+	{RequestDuration, Milliseconds, Distribution, ByHost, outbound, Full, false, "", "until the headers of the answer arrived, each attempt"},
+	{RequestErrors, Count, Counter, ByHost, outbound, Full, false, RequestDuration, "attempts without an answer, or with a status of 400 or more"},
+	{RateLimitRemaining, Count, Distribution, ByHost, outbound, Full, false, "", "X-Ratelimit-Remaining"},
+
+	{TelemetryDropped, Count, Counter, ByService, self, Basic, false, "", "observations, records or log lines that were given up"},
+	{StampSkipped, Count, Counter, ByService, self, Basic, false, EventsPublished, "lines of a stamp that could not be written; the reasons are a property"},
+	{ExportFailures, Count, Counter, ByService, self, Full, false, "", "exports of spans that failed"},
+	{SpansDropped, Count, Counter, ByService, self, Full, false, "", "spans that were given up"},
+}
