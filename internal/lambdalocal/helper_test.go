@@ -164,6 +164,9 @@ func (w *world) until(what string, done func() bool) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			for _, s := range w.all {
+				if s.Kind == "environment" {
+					continue
+				}
 				w.t.Logf("%s %s %d %s", s.From, s.Kind, s.Status, s.Body)
 			}
 			for _, line := range w.lines {
