@@ -1,0 +1,224 @@
+// Package settings is the one table of the settings that Throughline reads
+// from the environment: their names, defaults, allowed values and help. A wrong
+// value never fails anything: the default holds, and a warning says so.
+package settings
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+)
+
+const prefix = "THROUGHLINE_"
+
+// Setting is one line of the table.
+type Setting struct {
+	Name    string   // after THROUGHLINE_
+	Default string   // as shown; empty means unset
+	Allowed []string // the only values; nil for free text
+	Help    string
+}
+
+// Variable is the setting's environment variable.
+func (s Setting) Variable() string { return prefix + s.Name }
+
+// Flag is the setting's command-line flag, without its dashes.
+func (s Setting) Flag() string { return strings.ReplaceAll(strings.ToLower(s.Name), "_", "-") }
+
+// Table returns every setting, in the order in which they are shown.
+func Table() []Setting { return slices.Clone(table) }
+
+var table = []Setting{
+	{"DISABLED", "", []string{"", "0", "1"}, "1 switches everything off: the wrapper only execs, the extension only registers for SHUTDOWN"},
+	{"ENDPOINTS", "", nil, "which local endpoints are on, of otlp, comma separated; unset means otlp"},
+	{"OTLP_ADDR", "127.0.0.1:4318", nil, "where the extension receives spans (OTLP/HTTP)"},
+	{"STAMP", "resources", []string{"resources", "detail", "both", "off"}, "where lineage is written into published events"},
+	{"DETAIL_KEY", "_throughline", nil, "the member that carries the stamp in a detail"},
+	{"STAMP_TRACEHEADER", "", []string{"", "0", "1"}, "1 sets an entry's TraceHeader although spans do not go to X-Ray"},
+	{"EVENT_ID", "", nil, "JSON pointers to an event's own ID in the detail, comma separated; unset means the usual spellings"},
+	{"CORRELATION_ID", "", nil, "JSON pointers to the correlation ID"},
+	{"CAUSATION_ID", "", nil, "JSON pointers to the causation ID"},
+	{"TRACE_MODE", "link", []string{"link", "parent"}, "whether the span of a handling links to the span that published its event, or is its child"},
+	{"TRACES", "otlp", []string{"otlp", "xray", "off"}, "where spans go: OTEL_EXPORTER_OTLP_ENDPOINT, X-Ray's OTLP endpoint, nowhere"},
+	{"HTTP_HOSTS", "*.alpaca.markets", nil, "hosts whose requests carry lineage headers, comma separated"},
+	{"FLUSH", "auto", []string{"auto", "end", "periodic"}, "when the extension exports spans: adapted to the traffic, at the end of each invocation, beside the next"},
+	{"METRICS", "basic", []string{"basic", "full", "off"}, "which metrics are emitted; see docs/metrics.md for what each costs"},
+	{"EMF_LEVEL", "", nil, "the level to write into metric lines where ApplicationLogLevel is above INFO"},
+	{"NAMESPACE", "Throughline", nil, "the metrics' CloudWatch namespace"},
+	{"SERVICE", "", nil, "the metrics' Service dimension; unset means the function's name"},
+	{"EVENT_TYPES_MAX", "20", nil, "how many event types are told apart before the rest is called other"},
+	{"SIZE_LIMIT", "1048576", nil, "the size limit of a request to EventBridge, in bytes"},
+	{"SIZE_WARN", "200000", nil, "the size from which an event counts as oversized, in bytes"},
+	{"DEDUPE", "memory", []string{"memory", "off"}, "where it is remembered which events were seen"},
+	{"MAX_HOPS", "16", nil, "the number of hops above which a loop is suspected"},
+	{"NEXT_WRAPPER", "", nil, "a wrapper script to run after Throughline's"},
+	{"LOG", "warn", []string{"warn", "info", "debug"}, "how much the extension says"},
+}
+
+// Settings are the parsed values. The zero value is not the defaults: use [Parse].
+type Settings struct {
+	Disabled                            bool
+	Endpoints                           []string // nil: unset
+	OTLPAddr                            string
+	Stamp, DetailKey                    string
+	StampTraceHeader                    bool
+	EventID, CorrelationID, CausationID []string
+	TraceMode, Traces                   string
+	HTTPHosts                           []string
+	Flush                               string
+	Metrics, EMFLevel                   string
+	Namespace, Service                  string
+	EventTypesMax                       int
+	SizeLimit, SizeWarn                 int
+	Dedupe                              string
+	MaxHops                             int
+	Log                                 string
+}
+
+// Parse reads the settings from getenv. A value that is not allowed leaves the
+// default and gives a warning, which names the setting and what it takes.
+func Parse(getenv func(string) string) (Settings, []string) {
+	r := reader{getenv: getenv}
+	s := Settings{
+		Disabled:         r.flag("DISABLED"),
+		Endpoints:        r.list("ENDPOINTS"),
+		OTLPAddr:         r.text("OTLP_ADDR"),
+		Stamp:            r.text("STAMP"),
+		DetailKey:        r.text("DETAIL_KEY"),
+		StampTraceHeader: r.flag("STAMP_TRACEHEADER"),
+		EventID:          r.pointers("EVENT_ID"),
+		CorrelationID:    r.pointers("CORRELATION_ID"),
+		CausationID:      r.pointers("CAUSATION_ID"),
+		TraceMode:        r.text("TRACE_MODE"),
+		Traces:           r.text("TRACES"),
+		HTTPHosts:        r.list("HTTP_HOSTS"),
+		Flush:            r.text("FLUSH"),
+		Metrics:          r.text("METRICS"),
+		EMFLevel:         r.text("EMF_LEVEL"),
+		Namespace:        r.text("NAMESPACE"),
+		Service:          r.text("SERVICE"),
+		EventTypesMax:    r.number("EVENT_TYPES_MAX"),
+		SizeLimit:        r.number("SIZE_LIMIT"),
+		SizeWarn:         r.number("SIZE_WARN"),
+		Dedupe:           r.text("DEDUPE"),
+		MaxHops:          r.number("MAX_HOPS"),
+		Log:              r.text("LOG"),
+	}
+	if s.Service == "" {
+		s.Service = getenv("AWS_LAMBDA_FUNCTION_NAME")
+	}
+	return s, r.warnings
+}
+
+type reader struct {
+	getenv   func(string) string
+	warnings []string
+}
+
+func (r *reader) setting(name string) Setting {
+	i := slices.IndexFunc(table, func(s Setting) bool { return s.Name == name })
+	return table[i] // every name here stands in the table, which a test holds
+}
+
+func (r *reader) warn(s Setting, value, takes string) {
+	if s.Default != "" {
+		takes += "; " + s.Default + " is used"
+	}
+	r.warnings = append(r.warnings, fmt.Sprintf("%s=%q: it takes %s", s.Variable(), value, takes))
+}
+
+func (r *reader) text(name string) string {
+	s := r.setting(name)
+	value := strings.TrimSpace(r.getenv(s.Variable()))
+	if value == "" {
+		return s.Default
+	}
+	if s.Allowed == nil {
+		return value
+	}
+	if lower := strings.ToLower(value); slices.Contains(s.Allowed, lower) {
+		return lower
+	}
+	r.warn(s, value, strings.Join(slices.DeleteFunc(slices.Clone(s.Allowed), func(v string) bool { return v == "" }), ", "))
+	return s.Default
+}
+
+func (r *reader) flag(name string) bool { return r.text(name) == "1" }
+
+func (r *reader) number(name string) int {
+	s := r.setting(name)
+	value := r.text(name)
+	if n, err := strconv.Atoi(value); err == nil && n > 0 {
+		return n
+	}
+	r.warn(s, value, "a whole number above 0")
+	n, _ := strconv.Atoi(s.Default) // a test holds that defaults parse
+	return n
+}
+
+func (r *reader) list(name string) []string {
+	var items []string
+	for _, item := range strings.Split(r.text(name), ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			items = append(items, item)
+		}
+	}
+	return items
+}
+
+func (r *reader) pointers(name string) []string {
+	items := r.list(name)
+	for _, p := range items {
+		if !strings.HasPrefix(p, "/") {
+			r.warn(r.setting(name), p, "JSON pointers such as /metadata/event_id")
+			return nil
+		}
+	}
+	return items
+}
+
+// WriteText writes the table for --help.
+func WriteText(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, s := range table {
+		fmt.Fprintf(t, "  %s\t%s\t%s\n", s.Variable(), shown(s), s.Help)
+	}
+	return t.Flush()
+}
+
+// WriteMarkdown writes the table for the README.
+func WriteMarkdown(w io.Writer) error {
+	var b strings.Builder
+	b.WriteString("| setting | default | what it does |\n|---|---|---|\n")
+	for _, s := range table {
+		value := ""
+		if s.Default != "" {
+			value = "`" + s.Default + "`"
+		}
+		help := s.Help
+		if values := named(s); values != "" {
+			help += " (" + values + ")"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", s.Variable(), value, help)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func named(s Setting) string {
+	values := slices.DeleteFunc(slices.Clone(s.Allowed), func(v string) bool { return v == "" || v == "0" || v == "1" })
+	for i := range values {
+		values[i] = "`" + values[i] + "`"
+	}
+	return strings.Join(values, ", ")
+}
+
+func shown(s Setting) string {
+	if s.Default == "" {
+		return "-"
+	}
+	return s.Default
+}

@@ -1,0 +1,86 @@
+package settings
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func env(pairs ...string) func(string) string {
+	return func(name string) string {
+		for i := 0; i+1 < len(pairs); i += 2 {
+			if pairs[i] == name {
+				return pairs[i+1]
+			}
+		}
+		return ""
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	s, warnings := Parse(env("AWS_LAMBDA_FUNCTION_NAME", "portfolio"))
+	if len(warnings) != 0 {
+		t.Errorf("warnings %v", warnings)
+	}
+	if s.Stamp != "resources" || s.MaxHops != 16 || s.SizeLimit != 1<<20 || s.Service != "portfolio" || s.Endpoints != nil || s.OTLPAddr != "127.0.0.1:4318" || s.Disabled || !slices.Equal(s.HTTPHosts, []string{"*.alpaca.markets"}) {
+		t.Errorf("defaults %+v", s)
+	}
+}
+
+func TestValues(t *testing.T) {
+	s, warnings := Parse(env("THROUGHLINE_DISABLED", "1", "THROUGHLINE_STAMP", "Detail", "THROUGHLINE_EVENT_ID", "/metadata/id, /id", "THROUGHLINE_SERVICE", "x", "AWS_LAMBDA_FUNCTION_NAME", "f"))
+	if len(warnings) != 0 || !s.Disabled || s.Stamp != "detail" || !slices.Equal(s.EventID, []string{"/metadata/id", "/id"}) || s.Service != "x" {
+		t.Errorf("%+v, warnings %v", s, warnings)
+	}
+}
+
+func TestWrongValuesLeaveTheDefaultAndAreNamed(t *testing.T) {
+	for name, value := range map[string]string{"STAMP": "everywhere", "MAX_HOPS": "many", "SIZE_LIMIT": "-1", "EVENT_ID": "event_id", "DISABLED": "yes", "FLUSH": "never"} {
+		t.Run(name, func(t *testing.T) {
+			s, warnings := Parse(env("THROUGHLINE_"+name, value))
+			if len(warnings) != 1 || !strings.Contains(warnings[0], "THROUGHLINE_"+name) || !strings.Contains(warnings[0], value) {
+				t.Errorf("warnings %q", warnings)
+			}
+			if s.Stamp != "resources" || s.MaxHops != 16 || s.SizeLimit != 1<<20 || s.EventID != nil || s.Disabled || s.Flush != "auto" {
+				t.Errorf("settings %+v", s)
+			}
+		})
+	}
+}
+
+func TestTable(t *testing.T) {
+	var text, markdown bytes.Buffer
+	if err := WriteText(&text); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteMarkdown(&markdown); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range Table() {
+		if s.Help == "" || !strings.Contains(text.String(), s.Variable()) || !strings.Contains(markdown.String(), s.Variable()) {
+			t.Errorf("%s is not shown", s.Name)
+		}
+		if s.Allowed != nil && !slices.Contains(s.Allowed, s.Default) {
+			t.Errorf("%s: its default %q is not allowed", s.Name, s.Default)
+		}
+	}
+	if f := (Setting{Name: "OTLP_ADDR"}).Flag(); f != "otlp-addr" {
+		t.Errorf("flag %s", f)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("resources", "16")
+	f.Fuzz(func(t *testing.T, text, number string) {
+		s, _ := Parse(func(name string) string {
+			if strings.HasSuffix(name, "MAX") || strings.HasSuffix(name, "HOPS") || strings.Contains(name, "SIZE") {
+				return number
+			}
+			return text
+		})
+		if s.MaxHops <= 0 || s.SizeLimit <= 0 || s.EventTypesMax <= 0 {
+			t.Errorf("settings %+v", s)
+		}
+	})
+}
