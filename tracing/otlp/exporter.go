@@ -1,0 +1,383 @@
+package otlp
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// Limits of X-Ray's OTLP endpoint, which are small enough for any backend
+// (CloudWatch user guide, "OTLP endpoints").
+const (
+	MaxRequestBytes = 5_000_000
+	MaxRequestSpans = 10_000
+)
+
+const (
+	defaultQueueBytes = 8 << 20
+	maxAnswer         = 64 << 10
+	breakerThreshold  = 3
+	breakerFirst      = time.Second
+	breakerLongest    = time.Minute
+)
+
+// Config of an [Exporter]. URL is required.
+type Config struct {
+	// URL is where requests are posted, /v1/traces included.
+	URL     string
+	Headers map[string]string
+	// Client posts. Nil: one with a transport of its own, no proxy settings lost.
+	Client *http.Client
+	// Sign is called on each request with the bytes that will be sent. Nil: not.
+	Sign func(req *http.Request, body []byte) error
+	// QueueBytes bounds what waits; 0 means 8 MiB.
+	QueueBytes int
+	// Now is the wall clock, which goes on while an environment is frozen. Nil: time.Now.
+	Now func() time.Time
+}
+
+// Losses are what an Exporter gave up since it was asked last.
+type Losses struct {
+	Spans    int // not delivered, for whatever reason
+	Failures int // requests that failed
+}
+
+// ErrPaused is returned by Flush while a backend that failed repeatedly is left alone.
+var ErrPaused = errors.New("the backend failed repeatedly and is left alone for a while")
+
+// Exporter keeps requests in a bounded queue and posts them on Flush. It has no
+// goroutine. It is safe for concurrent use; flushes are one at a time.
+type Exporter struct {
+	config Config
+
+	flushing chan struct{} // holds one token
+
+	mu        sync.Mutex
+	queue     []queued
+	bytes     int
+	losses    Losses
+	failed    int // in a row
+	pausedTil time.Time
+}
+
+type queued struct {
+	body  []byte
+	json  bool
+	spans int
+	at    time.Time
+}
+
+// NewExporter returns an Exporter with an empty queue.
+func NewExporter(config Config) *Exporter {
+	if config.QueueBytes <= 0 {
+		config.QueueBytes = defaultQueueBytes
+	}
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	if config.Client == nil {
+		config.Client = &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
+	}
+	e := &Exporter{config: config, flushing: make(chan struct{}, 1)}
+	return e
+}
+
+// Add queues a request, which is kept as it is and must not be changed. A
+// request that does not fit, or that is no OTLP, is given up and counted.
+func (e *Exporter) Add(body []byte, isJSON bool) {
+	spans := 1
+	if isJSON {
+		spans = max(1, bytes.Count(body, []byte(`"spanId"`)))
+	} else if n, err := CountSpans(body); err != nil {
+		e.lose(1, 0)
+		return
+	} else if spans = n; n == 0 {
+		return
+	}
+	now := e.config.Now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.bytes+len(body) > e.config.QueueBytes {
+		e.losses.Spans += spans
+		return
+	}
+	e.bytes += len(body)
+	e.queue = append(e.queue, queued{body, isJSON, spans, now})
+}
+
+// Oldest is when the oldest request that waits was added, and how many spans
+// wait; ok is false when none does.
+func (e *Exporter) Oldest() (at time.Time, spans int, ok bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, q := range e.queue {
+		spans += q.spans
+	}
+	if len(e.queue) == 0 {
+		return time.Time{}, 0, false
+	}
+	return e.queue[0].at, spans, true
+}
+
+// Losses returns what was given up since the last call.
+func (e *Exporter) Losses() Losses {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	l := e.losses
+	e.losses = Losses{}
+	return l
+}
+
+// Flush posts what is queued, until ctx ends. What could not be delivered but
+// may be later stays queued. Errors: ErrPaused, ctx's, or what the backend said.
+func (e *Exporter) Flush(ctx context.Context) error {
+	select {
+	case e.flushing <- struct{}{}:
+		defer func() { <-e.flushing }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	for {
+		if e.paused() {
+			return ErrPaused
+		}
+		batch := e.take()
+		if batch.body == nil {
+			return nil
+		}
+		if err := e.deliver(ctx, batch); err != nil {
+			return err
+		}
+	}
+}
+
+func (e *Exporter) paused() bool {
+	now := e.config.Now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return now.Before(e.pausedTil)
+}
+
+// take removes the next batch from the queue: neighbours of the same form in
+// one request, within the limits of one.
+func (e *Exporter) take() queued {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.queue) == 0 {
+		return queued{}
+	}
+	batch, n := e.queue[0], 1
+	for ; n < len(e.queue) && !batch.json; n++ {
+		next := e.queue[n]
+		if next.json || len(batch.body)+len(next.body) > MaxRequestBytes || batch.spans+next.spans > MaxRequestSpans {
+			break
+		}
+		if n == 1 { // the queued bytes belong to whoever added them
+			batch.body = append(make([]byte, 0, len(batch.body)+len(next.body)), batch.body...)
+		}
+		batch.body = append(batch.body, next.body...)
+		batch.spans += next.spans
+	}
+	e.queue = append([]queued(nil), e.queue[n:]...)
+	e.bytes -= len(batch.body)
+	return batch
+}
+
+func (e *Exporter) deliver(ctx context.Context, batch queued) error {
+	pieces := [][]byte{batch.body}
+	if !batch.json {
+		split, err := Split(batch.body, MaxRequestBytes, MaxRequestSpans)
+		if err != nil {
+			e.lose(batch.spans, 0)
+			return nil
+		}
+		pieces = split
+	}
+	for i, piece := range pieces {
+		err := e.post(ctx, piece, batch.json)
+		if err == nil {
+			continue
+		}
+		var refused *refusedError
+		if errors.As(err, &refused) { // trying again would change nothing
+			e.lose(spansIn(piece, batch), 1)
+			e.succeedOrFail(nil)
+			if i == len(pieces)-1 {
+				return err
+			}
+			continue
+		}
+		for _, rest := range pieces[i:] {
+			e.putBack(queued{rest, batch.json, spansIn(rest, batch), batch.at})
+		}
+		e.lose(0, 1)
+		e.succeedOrFail(err)
+		return err
+	}
+	e.succeedOrFail(nil)
+	return nil
+}
+
+func spansIn(piece []byte, batch queued) int {
+	if n, err := CountSpans(piece); err == nil && !batch.json {
+		return n
+	}
+	return batch.spans
+}
+
+func (e *Exporter) putBack(q queued) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.bytes+len(q.body) > e.config.QueueBytes {
+		e.losses.Spans += q.spans
+		return
+	}
+	e.queue = append([]queued{q}, e.queue...)
+	e.bytes += len(q.body)
+}
+
+func (e *Exporter) lose(spans, failures int) {
+	e.mu.Lock()
+	e.losses.Spans += spans
+	e.losses.Failures += failures
+	e.mu.Unlock()
+}
+
+// succeedOrFail is the circuit breaker: after failures in a row the backend is
+// left alone, for twice as long after each further one.
+func (e *Exporter) succeedOrFail(err error) {
+	now := e.config.Now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err == nil {
+		e.failed = 0
+		return
+	}
+	e.failed++
+	pause := time.Duration(0)
+	if over := e.failed - breakerThreshold; over >= 0 {
+		pause = min(breakerFirst<<min(over, 16), breakerLongest)
+	}
+	var busy *busyError
+	if errors.As(err, &busy) {
+		pause = max(pause, min(busy.after, breakerLongest))
+	}
+	e.pausedTil = now.Add(pause)
+}
+
+// refusedError is an answer that will not change: the spans are lost.
+type refusedError struct{ text string }
+
+func (e *refusedError) Error() string { return e.text }
+
+// busyError is an answer that may change, after a while that the backend may name.
+type busyError struct {
+	text  string
+	after time.Duration
+}
+
+func (e *busyError) Error() string { return e.text }
+
+var gzips = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+
+func (e *Exporter) post(ctx context.Context, body []byte, isJSON bool) error {
+	var compressed bytes.Buffer
+	zip := gzips.Get().(*gzip.Writer)
+	zip.Reset(&compressed)
+	_, _ = zip.Write(body) // a buffer takes everything
+	_ = zip.Close()
+	gzips.Put(zip)
+
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.config.URL, bytes.NewReader(compressed.Bytes()))
+	if err != nil {
+		return &refusedError{fmt.Sprintf("export spans: %v", err)}
+	}
+	req.Header.Set("Content-Type", "application/x-protobuf")
+	if isJSON {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	req.Header.Set("Content-Encoding", "gzip")
+	for name, value := range e.config.Headers {
+		req.Header.Set(name, value)
+	}
+	// A connection that went stale while the environment was frozen is replaced
+	// without an error: spans have IDs, so a second delivery does no harm. The
+	// header itself is not sent.
+	req.Header["Idempotency-Key"] = nil
+	if e.config.Sign != nil {
+		if err := e.config.Sign(req, compressed.Bytes()); err != nil {
+			return fmt.Errorf("export spans: sign: %w", err)
+		}
+	}
+	resp, err := e.config.Client.Do(req)
+	if err != nil {
+		return fmt.Errorf("export spans: %w", err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil && resp.StatusCode == http.StatusOK {
+		return nil // taken; what it had to say is lost
+	}
+	return e.judge(resp, answer, isJSON)
+}
+
+func (e *Exporter) judge(resp *http.Response, answer []byte, isJSON bool) error {
+	switch code := resp.StatusCode; {
+	case code >= 200 && code < 300:
+		if rejected := rejectedSpans(answer); rejected > 0 && !isJSON {
+			e.lose(rejected, 0)
+		}
+		return nil
+	case code == http.StatusTooManyRequests, code >= 500:
+		return &busyError{"export spans: the backend answered " + resp.Status, retryAfter(resp.Header.Get("Retry-After"), e.config.Now())}
+	case bytes.Contains(answer, []byte("Trace Segment Destination")):
+		return &refusedError{"export spans: X-Ray takes OTLP only with Transaction Search on: run `aws xray update-trace-segment-destination --destination CloudWatchLogs`"}
+	default:
+		return &refusedError{"export spans: the backend answered " + resp.Status + ": " + excerpt(answer)}
+	}
+}
+
+func excerpt(answer []byte) string {
+	const longest = 200
+	text := strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return ' '
+		}
+		return r
+	}, string(answer[:min(len(answer), longest)]))
+	return strings.TrimSpace(text)
+}
+
+func retryAfter(header string, now time.Time) time.Duration {
+	if seconds, err := strconv.Atoi(header); err == nil && seconds > 0 {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(header); err == nil {
+		return max(0, at.Sub(now))
+	}
+	return 0
+}
+
+// rejectedSpans reads ExportTraceServiceResponse.partial_success.rejected_spans.
+func rejectedSpans(answer []byte) int {
+	rejected := 0
+	_ = each(answer, 1, func(partial []byte) error { // garbage says nothing
+		return fields(partial, func(field protowire.Number, kind protowire.Type, _ []byte, number uint64) error {
+			if field == 1 && kind == protowire.VarintType {
+				rejected = int(min(number, MaxRequestSpans))
+			}
+			return nil
+		})
+	})
+	return rejected
+}

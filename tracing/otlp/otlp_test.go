@@ -1,0 +1,451 @@
+package otlp
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"go.uber.org/goleak"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var at = time.Date(2026, 11, 23, 20, 45, 0, 0, time.UTC)
+
+func spanContext(traceByte, spanByte byte, flags trace.TraceFlags) trace.SpanContext {
+	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{15: traceByte}, SpanID: trace.SpanID{7: spanByte}, TraceFlags: flags})
+}
+
+func sample() Span {
+	return Span{
+		Context: spanContext(1, 2, 1), Parent: spanContext(1, 3, 1).WithRemote(true), Name: "process SignalGenerated", Kind: trace.SpanKindConsumer,
+		Start: at, End: at.Add(time.Second),
+		Attributes: []attribute.KeyValue{
+			attribute.String("faas.invocation_id", "r-1"), attribute.Int("throughline.hops", -3), attribute.Bool("faas.coldstart", false), attribute.Float64("f", 1.5),
+			attribute.StringSlice("s", []string{"a", ""}), attribute.Int64Slice("i", []int64{1, 1 << 60}), attribute.BoolSlice("b", []bool{true}), attribute.Float64Slice("d", []float64{0.1}),
+		},
+		Events:        []Event{{at, "exception", []attribute.KeyValue{attribute.String("exception.type", "x")}}},
+		Links:         []trace.Link{{SpanContext: spanContext(9, 8, 0), Attributes: []attribute.KeyValue{attribute.String("throughline.link", "causation")}}},
+		DroppedLinks:  2,
+		Status:        codes.Error,
+		StatusMessage: "boom ✓",
+	}
+}
+
+var resource = Resource{Attributes: []attribute.KeyValue{attribute.String("service.name", "portfolio")}, Scope: "throughline"}
+
+func decode(tb testing.TB, request []byte) *collector.ExportTraceServiceRequest {
+	tb.Helper()
+	var message collector.ExportTraceServiceRequest
+	if err := proto.Unmarshal(request, &message); err != nil {
+		tb.Fatal(err)
+	}
+	return &message
+}
+
+func TestEncodeIsOTLP(t *testing.T) {
+	message := decode(t, Encode(resource, sample()))
+	rs := message.ResourceSpans[0]
+	s := rs.ScopeSpans[0].Spans[0]
+	if rs.Resource.Attributes[0].Value.GetStringValue() != "portfolio" || rs.ScopeSpans[0].Scope.Name != "throughline" {
+		t.Errorf("resource %v", rs.Resource)
+	}
+	if s.TraceId[15] != 1 || s.SpanId[7] != 2 || s.ParentSpanId[7] != 3 || s.Name != "process SignalGenerated" || s.Kind.String() != "SPAN_KIND_CONSUMER" ||
+		s.StartTimeUnixNano != uint64(at.UnixNano()) || s.EndTimeUnixNano-s.StartTimeUnixNano != 1e9 || s.Flags != 0x301 || s.DroppedLinksCount != 2 {
+		t.Errorf("span %v", s)
+	}
+	if s.Status.Code.String() != "STATUS_CODE_ERROR" || s.Status.Message != "boom ✓" || s.Events[0].Name != "exception" || s.Events[0].TimeUnixNano != uint64(at.UnixNano()) {
+		t.Errorf("status %v events %v", s.Status, s.Events)
+	}
+	if l := s.Links[0]; l.TraceId[15] != 9 || l.SpanId[7] != 8 || l.Flags != 0x100 || l.Attributes[0].Value.GetStringValue() != "causation" {
+		t.Errorf("link %v", s.Links[0])
+	}
+	got := map[string]string{}
+	for _, a := range s.Attributes {
+		got[a.Key] = strings.ReplaceAll(a.Value.String(), " ", "")
+	}
+	for key, want := range map[string]string{"throughline.hops": "int_value:-3", "faas.coldstart": "bool_value:false", "f": "double_value:1.5", "s": `array_value:{values:{string_value:"a"}values:{string_value:""}}`} {
+		if got[key] != want {
+			t.Errorf("%s is %s, want %s", key, got[key], want)
+		}
+	}
+	if Encode(resource) != nil {
+		t.Error("no spans make a request")
+	}
+}
+
+func TestAppendJSONIsWhatProtobufSays(t *testing.T) {
+	request := append(Encode(resource, sample(), Span{Context: spanContext(1, 9, 0), Name: `"quoted"`, Start: at, End: at}), Encode(resource, sample())...)
+	line, err := AppendJSON(nil, request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.ContainsRune(line, '\n') {
+		t.Error("more than one line")
+	}
+	var document map[string]any
+	if err := json.Unmarshal(line, &document); err != nil {
+		t.Fatalf("%v in %s", err, line)
+	}
+	for _, want := range []string{`"traceId":"00000000000000000000000000000001"`, `"kind":5`, `"intValue":"-3"`, `"startTimeUnixNano":"1795466700000000000"`, `"flags":769`} {
+		if !bytes.Contains(line, []byte(want)) {
+			t.Errorf("no %s in %s", want, line)
+		}
+	}
+	// protojson reads IDs as base64, so it may judge everything else.
+	var message collector.ExportTraceServiceRequest
+	if err := protojson.Unmarshal(line, &message); err != nil {
+		t.Fatal(err)
+	}
+	want := decode(t, request)
+	for _, m := range []*collector.ExportTraceServiceRequest{&message, want} {
+		for _, rs := range m.ResourceSpans {
+			for _, ss := range rs.ScopeSpans {
+				for _, s := range ss.Spans {
+					s.TraceId, s.SpanId, s.ParentSpanId = nil, nil, nil
+					for _, l := range s.Links {
+						l.TraceId, l.SpanId = nil, nil
+					}
+				}
+			}
+		}
+	}
+	if !proto.Equal(&message, want) {
+		t.Errorf("got %v\nwant %v", &message, want)
+	}
+}
+
+func TestFind(t *testing.T) {
+	request := Encode(resource, Span{Context: spanContext(1, 7, 0), Name: "send", Start: at, End: at}, sample())
+	found, ok := Find(request, "faas.invocation_id", "r-1")
+	if !ok || found.TraceID[15] != 1 || found.SpanID[7] != 2 || found.ParentID[7] != 3 || !found.Start.Equal(at) || !found.Sampled {
+		t.Errorf("found %+v, %v", found, ok)
+	}
+	if _, ok := Find(request, "faas.invocation_id", "r-2"); ok {
+		t.Error("found what is not there")
+	}
+	if _, ok := Find([]byte{0xff}, "a", "b"); ok {
+		t.Error("found something in garbage")
+	}
+}
+
+func TestSplitKeepsEverySpan(t *testing.T) {
+	var request []byte
+	const n = 100
+	for i := range n {
+		s := sample()
+		s.Context = spanContext(byte(i/10+1), byte(i+1), 1)
+		if i%7 == 0 {
+			request = append(request, Encode(resource, s)...)
+		} else {
+			request = append(request, Encode(Resource{Scope: "other"}, s, s)...)
+		}
+	}
+	total, err := CountSpans(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, limits := range [][2]int{{1 << 30, 10}, {4000, 1 << 30}, {1, 1 << 30}, {1 << 30, 1}} {
+		pieces, err := Split(request, limits[0], limits[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := 0
+		for _, piece := range pieces {
+			k, err := CountSpans(piece)
+			if err != nil || k == 0 || k > limits[1] || (len(piece) > limits[0] && k > 1) {
+				t.Errorf("limits %v: a piece of %d bytes with %d spans: %v", limits, len(piece), k, err)
+			}
+			sum += k
+		}
+		if sum != total {
+			t.Errorf("limits %v: %d spans of %d", limits, sum, total)
+		}
+	}
+}
+
+// backend takes requests and answers as told.
+type backend struct {
+	*httptest.Server
+	mu     sync.Mutex
+	spans  int
+	posts  int
+	answer func(w http.ResponseWriter, n int)
+}
+
+func newBackend(t *testing.T, answer func(w http.ResponseWriter, n int)) *backend {
+	t.Helper()
+	b := &backend{answer: answer}
+	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		zip, err := gzip.NewReader(r.Body)
+		if err != nil {
+			t.Errorf("not gzip: %v", err)
+			return
+		}
+		body, err := io.ReadAll(zip)
+		if err != nil {
+			t.Error(err)
+		}
+		b.mu.Lock()
+		b.posts++
+		n := b.posts
+		b.mu.Unlock()
+		if b.answer != nil {
+			b.answer(w, n)
+			return
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if r.Header.Get("Content-Type") == "application/json" {
+			b.spans++
+			return
+		}
+		k, err := CountSpans(body)
+		if err != nil {
+			t.Error(err)
+		}
+		b.spans += k
+	}))
+	t.Cleanup(b.Close)
+	return b
+}
+
+func (b *backend) received() (posts, spans int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.posts, b.spans
+}
+
+func exporter(t *testing.T, url string, now func() time.Time) *Exporter {
+	t.Helper()
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return NewExporter(Config{URL: url, Client: &http.Client{Transport: transport}, Now: now, QueueBytes: 1 << 20})
+}
+
+func TestExporterDelivers(t *testing.T) {
+	b := newBackend(t, nil)
+	e := exporter(t, b.URL, nil)
+	for range 5 {
+		e.Add(Encode(resource, sample()), false)
+	}
+	e.Add([]byte(`{"resourceSpans":[{"scopeSpans":[{"spans":[{"spanId":"01"}]}]}]}`), true)
+	if _, spans, ok := e.Oldest(); !ok || spans != 6 {
+		t.Errorf("%d spans wait", spans)
+	}
+	if err := e.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if posts, spans := b.received(); posts != 2 || spans != 6 {
+		t.Errorf("%d posts with %d spans", posts, spans)
+	}
+	if _, _, ok := e.Oldest(); ok {
+		t.Error("something still waits")
+	}
+	if l := e.Losses(); l != (Losses{}) {
+		t.Errorf("losses %+v", l)
+	}
+}
+
+func TestExporterKeepsWhatMayBeDeliveredLater(t *testing.T) {
+	clock := at
+	b := newBackend(t, func(w http.ResponseWriter, n int) {
+		if n <= 4 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
+	e := exporter(t, b.URL, func() time.Time { return clock })
+	e.Add(Encode(resource, sample()), false)
+	for range breakerThreshold {
+		if err := e.Flush(t.Context()); err == nil || errors.Is(err, ErrPaused) {
+			t.Fatalf("got %v", err)
+		}
+	}
+	if err := e.Flush(t.Context()); !errors.Is(err, ErrPaused) {
+		t.Fatalf("after %d failures got %v", breakerThreshold, err)
+	}
+	clock = clock.Add(time.Hour) // frozen for an hour: the wall clock went on
+	if err := e.Flush(t.Context()); err == nil {
+		t.Fatal("the fourth answer was an error")
+	}
+	clock = clock.Add(time.Hour)
+	if err := e.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if l := e.Losses(); l.Spans != 0 || l.Failures != 4 {
+		t.Errorf("losses %+v", l)
+	}
+}
+
+func TestExporterHeedsRetryAfter(t *testing.T) {
+	clock := at
+	b := newBackend(t, func(w http.ResponseWriter, _ int) {
+		w.Header().Set("Retry-After", "20")
+		w.WriteHeader(http.StatusTooManyRequests)
+	})
+	e := exporter(t, b.URL, func() time.Time { return clock })
+	e.Add(Encode(resource, sample()), false)
+	if err := e.Flush(t.Context()); err == nil {
+		t.Fatal("no error")
+	}
+	clock = clock.Add(19 * time.Second)
+	if err := e.Flush(t.Context()); !errors.Is(err, ErrPaused) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestExporterGivesUpWhatIsRefused(t *testing.T) {
+	for name, tt := range map[string]struct {
+		answer string
+		want   string
+	}{
+		"BadRequest":        {"nonsense\x00\n", "400"},
+		"TransactionSearch": {"The OTLP API is supported with CloudWatch Logs as a Trace Segment Destination.", "Transaction Search"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBackend(t, func(w http.ResponseWriter, _ int) {
+				w.WriteHeader(http.StatusBadRequest)
+				_, _ = io.WriteString(w, tt.answer)
+			})
+			e := exporter(t, b.URL, nil)
+			e.Add(Encode(resource, sample(), sample()), false)
+			if err := e.Flush(t.Context()); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v", err)
+			}
+			if err := e.Flush(t.Context()); err != nil {
+				t.Errorf("it was tried again: %v", err)
+			}
+			if l := e.Losses(); l.Spans != 2 || l.Failures != 1 {
+				t.Errorf("losses %+v", l)
+			}
+		})
+	}
+}
+
+func TestExporterIsBounded(t *testing.T) {
+	e := exporter(t, "http://127.0.0.1:1", nil)
+	one := Encode(resource, sample())
+	n := 1<<20/len(one) + 10
+	for range n {
+		e.Add(one, false)
+	}
+	_, waiting, _ := e.Oldest()
+	if l := e.Losses(); l.Spans+waiting != n || l.Spans < 10 {
+		t.Errorf("%d wait, %d lost, %d added", waiting, l.Spans, n)
+	}
+	e.Add([]byte("garbage"), false)
+	if l := e.Losses(); l.Spans != 1 {
+		t.Errorf("garbage: losses %+v", l)
+	}
+}
+
+func TestExporterWaitsNoLongerThanItsContext(t *testing.T) {
+	release := make(chan struct{})
+	b := newBackend(t, func(http.ResponseWriter, int) { <-release })
+	defer close(release)
+	e := exporter(t, b.URL, nil)
+	e.Add(Encode(resource, sample()), false)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := e.Flush(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+	if _, spans, _ := e.Oldest(); spans != 1 {
+		t.Errorf("%d spans wait", spans)
+	}
+}
+
+func TestExporterSurvivesStaleConnections(t *testing.T) {
+	b := newBackend(t, nil)
+	e := exporter(t, b.URL, nil)
+	for i := range 3 {
+		e.Add(Encode(resource, sample()), false)
+		if err := e.Flush(t.Context()); err != nil {
+			t.Fatalf("flush %d: %v", i, err)
+		}
+		b.CloseClientConnections() // as a backend does with connections idle over a freeze
+	}
+	if _, spans := b.received(); spans != 3 {
+		t.Errorf("%d spans", spans)
+	}
+}
+
+func TestExporterCountsWhatTheBackendRejects(t *testing.T) {
+	answer, err := proto.Marshal(&collector.ExportTraceServiceResponse{PartialSuccess: &collector.ExportTracePartialSuccess{RejectedSpans: 3}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBackend(t, func(w http.ResponseWriter, _ int) { _, _ = w.Write(answer) })
+	e := exporter(t, b.URL, nil)
+	e.Add(Encode(resource, sample()), false)
+	if err := e.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if l := e.Losses(); l.Spans != 3 {
+		t.Errorf("losses %+v", l)
+	}
+}
+
+func FuzzRequest(f *testing.F) {
+	f.Add(Encode(resource, sample()), 100, 1)
+	f.Add([]byte{0x0a, 0x02, 0x12, 0x00}, 0, 0)
+	f.Fuzz(func(t *testing.T, request []byte, maxBytes, maxSpans int) {
+		n, err := CountSpans(request)
+		Find(request, "k", "v")
+		if pieces, splitErr := Split(request, maxBytes, max(1, maxSpans)); err == nil && splitErr == nil {
+			sum := 0
+			for _, piece := range pieces {
+				k, err := CountSpans(piece)
+				if err != nil {
+					t.Fatalf("a piece is malformed: %v", err)
+				}
+				sum += k
+			}
+			if sum != n {
+				t.Errorf("%d spans became %d", n, sum)
+			}
+		}
+		if line, err := AppendJSON(nil, request); err == nil && !json.Valid(line) {
+			t.Errorf("not JSON: %s", line)
+		}
+	})
+}
+
+func FuzzEncode(f *testing.F) {
+	f.Add("name", "key", "value", int64(5), uint64(1))
+	f.Fuzz(func(t *testing.T, name, key, value string, number int64, id uint64) {
+		s := Span{Context: spanContext(byte(id)|1, byte(id>>8)|1, trace.TraceFlags(id&1)), Name: strings.ToValidUTF8(name, ""), Start: at, End: at,
+			Attributes: []attribute.KeyValue{attribute.String(strings.ToValidUTF8(key, ""), strings.ToValidUTF8(value, "")), attribute.Int64("n", number)}}
+		got := decode(t, Encode(resource, s)).ResourceSpans[0].ScopeSpans[0].Spans[0]
+		if got.Name != s.Name || got.Attributes[len(got.Attributes)-1].Value.GetIntValue() != number {
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
+func ExampleAppendJSON() {
+	request := Encode(Resource{}, Span{Context: spanContext(1, 2, 1), Name: "process SignalGenerated", Kind: trace.SpanKindConsumer, Start: time.Unix(1, 0), End: time.Unix(2, 0)})
+	line, err := AppendJSON(nil, request)
+	if err != nil {
+		fmt.Println(err)
+	}
+	os.Stdout.Write(append(line, '\n'))
+	// Output: {"resourceSpans":[{"resource":{},"scopeSpans":[{"scope":{},"spans":[{"traceId":"00000000000000000000000000000001","spanId":"0000000000000002","name":"process SignalGenerated","kind":5,"startTimeUnixNano":"1000000000","endTimeUnixNano":"2000000000","flags":1}]}]}]}
+}
