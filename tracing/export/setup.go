@@ -1,0 +1,242 @@
+package export
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/throughline/throughline/internal/settings"
+	"github.com/throughline/throughline/metrics"
+	"github.com/throughline/throughline/tracing"
+	"github.com/throughline/throughline/tracing/otlp"
+)
+
+// Telemetry is what Setup made of the environment. Its methods are safe for
+// concurrent use; the zero value exports nothing.
+type Telemetry struct {
+	// Tracing configures publisher, handler and tracing's HTTP transport.
+	Tracing tracing.Config
+	// Metrics configures a metrics.Set.
+	Metrics metrics.Config
+	// Extension says that Throughline's extension is attached: it then counts
+	// what concerns the function as a whole.
+	Extension bool
+	// Picked says in one sentence where spans go.
+	Picked string
+	// Warnings name settings that could not be used.
+	Warnings []string
+
+	provider *sdktrace.TracerProvider
+	exporter *otlp.Exporter
+}
+
+// patience bounds one request to a backend, whatever the caller's context allows.
+const patience = 10 * time.Second
+
+// Setup reads THROUGHLINE_* and OpenTelemetry's OTEL_* settings from getenv and
+// returns what they ask for. A wrong setting never fails it: the default holds
+// and Warnings names it. The error is always nil today; it is there so that a
+// main reads as it should.
+//
+// The settings follow OpenTelemetry's "Environment Variable Specification".
+func Setup(_ context.Context, getenv func(string) string) (*Telemetry, error) {
+	s, warnings := settings.Parse(getenv)
+	t := &Telemetry{Tracing: tracingConfig(s), Metrics: metricsConfig(s), Warnings: warnings}
+	endpoints := readEndpoints(getenv("TMPDIR"))
+	t.Extension = endpoints["otlp"] != "" && !s.Disabled
+
+	target, picked := pick(s, getenv, endpoints)
+	t.Picked = picked
+	if target == nil {
+		return t, nil
+	}
+	t.exporter = otlp.NewExporter(*target)
+	base, warning := samplerFrom(getenv)
+	if warning != "" {
+		t.Warnings = append(t.Warnings, warning)
+	}
+	resource := describe(s, getenv)
+	t.provider = sdktrace.NewTracerProvider(
+		sdktrace.WithSampler(Sampler(base)),
+		sdktrace.WithIDGenerator(ids{}),
+		sdktrace.WithResource(resource),
+		sdktrace.WithRawSpanLimits(limits(getenv)),
+		sdktrace.WithSpanProcessor(&processor{exporter: t.exporter}),
+	)
+	t.Tracing.TracerProvider = t.provider
+	return t, nil
+}
+
+// Flush exports what has ended, within ctx. It returns otlp.ErrPaused, ctx's
+// error, or what the backend said; the spans that may still be delivered wait.
+func (t *Telemetry) Flush(ctx context.Context) error {
+	if t.exporter == nil {
+		return nil
+	}
+	return t.exporter.Flush(ctx)
+}
+
+// Shutdown flushes once more and ends the provider: spans started later are not recorded.
+func (t *Telemetry) Shutdown(ctx context.Context) error {
+	if t.provider == nil {
+		return nil
+	}
+	err := t.Flush(ctx)
+	if shut := t.provider.Shutdown(ctx); err == nil {
+		err = shut
+	}
+	return err
+}
+
+// Losses returns the spans and exports given up since the last call.
+func (t *Telemetry) Losses() otlp.Losses {
+	if t.exporter == nil {
+		return otlp.Losses{}
+	}
+	return t.exporter.Losses()
+}
+
+func tracingConfig(s settings.Settings) tracing.Config {
+	modes := map[string]tracing.StampMode{
+		"resources": tracing.StampResources, "detail": tracing.StampDetail, "both": tracing.StampBoth, "off": tracing.StampOff,
+	}
+	c := tracing.Config{
+		Stamp: modes[s.Stamp], DetailKey: s.DetailKey, TraceHeader: s.StampTraceHeader,
+		EventID: s.EventID, CorrelationID: s.CorrelationID, CausationID: s.CausationID,
+		ParentMode: s.TraceMode == "parent", XRay: s.Traces == "xray", HTTPHosts: s.HTTPHosts, MaxHops: s.MaxHops,
+	}
+	if s.Disabled {
+		c.Stamp = tracing.StampOff
+	}
+	return c
+}
+
+func metricsConfig(s settings.Settings) metrics.Config {
+	profiles := map[string]metrics.Profile{"basic": metrics.Basic, "full": metrics.Full, "off": metrics.Off}
+	c := metrics.Config{Namespace: s.Namespace, Service: s.Service, Profile: profiles[s.Metrics], EventTypesMax: s.EventTypesMax, Level: s.EMFLevel}
+	if s.Disabled {
+		c.Profile = metrics.Off
+	}
+	return c
+}
+
+// readEndpoints reads the file in which the extension announces itself.
+func readEndpoints(tmp string) map[string]string {
+	if tmp == "" {
+		tmp = "/tmp"
+	}
+	f, err := os.Open(filepath.Join(tmp, "throughline", "endpoints"))
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	endpoints := map[string]string{}
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if name, address, ok := strings.Cut(lines.Text(), "="); ok {
+			endpoints[name] = address
+		}
+	}
+	return endpoints
+}
+
+// pick chooses where spans go; nil is nowhere.
+func pick(s settings.Settings, getenv func(string) string, endpoints map[string]string) (*otlp.Config, string) {
+	switch {
+	case s.Disabled:
+		return nil, "spans go nowhere: THROUGHLINE_DISABLED is set"
+	case strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true"):
+		return nil, "spans go nowhere: OTEL_SDK_DISABLED is set"
+	case s.Traces == "off":
+		return nil, "spans go nowhere: THROUGHLINE_TRACES is off"
+	case endpoints["otlp"] != "":
+		return &otlp.Config{URL: "http://" + endpoints["otlp"] + "/v1/traces", Client: local()}, "spans go to the extension at " + endpoints["otlp"]
+	case s.Traces == "xray":
+		region := getenv("AWS_REGION")
+		if region == "" {
+			return nil, "spans go nowhere: X-Ray is asked for and AWS_REGION is not set"
+		}
+		url := "https://xray." + region + ".amazonaws.com/v1/traces"
+		return &otlp.Config{URL: url, Client: remote(), Sign: otlp.SigV4(region, "xray", credentials(), time.Now)}, "spans go to X-Ray at " + url
+	}
+	if target := otlpTarget(getenv); target != nil {
+		return target, "spans go to " + withoutSecrets(target.URL)
+	}
+	return nil, "spans go nowhere: no extension is attached and OTEL_EXPORTER_OTLP_ENDPOINT is not set"
+}
+
+// otlpTarget reads OpenTelemetry's settings of an OTLP exporter.
+func otlpTarget(getenv func(string) string) *otlp.Config {
+	target := getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+	if target == "" {
+		base := getenv("OTEL_EXPORTER_OTLP_ENDPOINT")
+		if base == "" {
+			return nil
+		}
+		target = strings.TrimSuffix(base, "/") + "/v1/traces"
+	}
+	headers := pairs(getenv("OTEL_EXPORTER_OTLP_HEADERS"))
+	for name, value := range pairs(getenv("OTEL_EXPORTER_OTLP_TRACES_HEADERS")) {
+		headers[name] = value
+	}
+	return &otlp.Config{URL: target, Headers: headers, Client: remote()}
+}
+
+func withoutSecrets(target string) string {
+	u, err := url.Parse(target)
+	if err != nil {
+		return "the configured endpoint"
+	}
+	u.User, u.RawQuery = nil, ""
+	return u.String()
+}
+
+// pairs reads key=value,key=value with percent-encoded values, as OTEL_* lists are written.
+func pairs(list string) map[string]string {
+	m := map[string]string{}
+	for _, item := range strings.Split(list, ",") {
+		name, value, ok := strings.Cut(item, "=")
+		if !ok {
+			continue
+		}
+		value = strings.TrimSpace(value)
+		if plain, err := url.PathUnescape(value); err == nil {
+			value = plain
+		}
+		m[strings.TrimSpace(name)] = value
+	}
+	return m
+}
+
+// local is a client for loopback: no proxy has business there.
+func local() *http.Client {
+	return &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 2}}
+}
+
+func remote() *http.Client {
+	return &http.Client{Timeout: patience, Transport: http.DefaultTransport.(*http.Transport).Clone()}
+}
+
+// credentials are those of the SDK's ordinary chain, looked up when first needed.
+func credentials() func(context.Context) (aws.Credentials, error) {
+	var provider aws.CredentialsProvider
+	return func(ctx context.Context) (aws.Credentials, error) {
+		if provider == nil {
+			c, err := config.LoadDefaultConfig(ctx)
+			if err != nil {
+				return aws.Credentials{}, fmt.Errorf("load AWS configuration: %w", err)
+			}
+			provider = c.Credentials
+		}
+		return provider.Retrieve(ctx)
+	}
+}
