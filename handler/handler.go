@@ -1,0 +1,205 @@
+package handler
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-lambda-go/lambdacontext"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/throughline/throughline/dedupe"
+	"github.com/throughline/throughline/metrics"
+	"github.com/throughline/throughline/tracing"
+)
+
+// Option changes what Wrap makes.
+type Option interface{ apply(*wrapped) }
+
+type optionFunc func(*wrapped)
+
+func (f optionFunc) apply(w *wrapped) { f(w) }
+
+// WithTracing says how lineage is read and traced. Without it nothing is
+// traced, and contexts are minted so that causation holds all the same.
+func WithTracing(cfg tracing.Config) Option {
+	return optionFunc(func(w *wrapped) { w.tracing = cfg })
+}
+
+// WithMetrics records into set, which a Publisher may share, and writes it to
+// out at the end of each invocation. out is the function's log: os.Stdout.
+func WithMetrics(set *metrics.Set, out io.Writer) Option {
+	return optionFunc(func(w *wrapped) { w.metrics, w.out = set, out })
+}
+
+// WithDedupe tells repeats apart with c. Without it none are flagged.
+func WithDedupe(c *dedupe.Checker) Option {
+	return optionFunc(func(w *wrapped) { w.dedupe = c })
+}
+
+// WithFlush calls flush at the end of each invocation, with a context that ends
+// before the invocation's deadline and after half a second at the latest. Its
+// errors are counted as ExportFailures and go no further.
+func WithFlush(flush func(context.Context) error) Option {
+	return optionFunc(func(w *wrapped) { w.flush = flush })
+}
+
+// WithExtension says that Throughline's extension is attached: it then counts
+// cold starts, durations and errors, and writes the span of the invocation.
+func WithExtension(attached bool) Option {
+	return optionFunc(func(w *wrapped) { w.extension = attached })
+}
+
+// WithInitKind says how the environment was initialised, in the words of
+// AWS_LAMBDA_INITIALIZATION_TYPE.
+func WithInitKind(kind string) Option {
+	return optionFunc(func(w *wrapped) { w.initKind = kind })
+}
+
+// withClock replaces the wall clock, for tests.
+func withClock(now func() time.Time) Option {
+	return optionFunc(func(w *wrapped) { w.now = now })
+}
+
+// Wrap returns a handler that does what h does. h is anything that lambda.Start
+// takes; what lambda.Start would refuse makes invocations fail in its words.
+// What it returns is safe for concurrent use if h is: all of its state is in
+// the invocation but the flag of the first one.
+func Wrap(h any, options ...Option) lambda.Handler {
+	w := &wrapped{inner: lambda.NewHandler(h), now: time.Now}
+	for _, o := range options {
+		o.apply(w)
+	}
+	w.reader = tracing.NewReader(w.tracing)
+	return w
+}
+
+type wrapped struct {
+	inner     lambda.Handler
+	reader    *tracing.Reader
+	tracing   tracing.Config
+	metrics   *metrics.Set
+	out       io.Writer
+	dedupe    *dedupe.Checker
+	flush     func(context.Context) error
+	extension bool
+	initKind  string
+	now       func() time.Time
+	warm      atomic.Bool
+}
+
+// Bounds of what an invocation may wait for us after its handler is done.
+const (
+	flushBudget = 500 * time.Millisecond
+	flushMargin = 100 * time.Millisecond
+)
+
+// Invoke implements lambda.Handler.
+func (w *wrapped) Invoke(ctx context.Context, payload []byte) (answer []byte, err error) {
+	i := w.begin(ctx, payload)
+	defer func() {
+		if reason := recover(); reason != nil {
+			i.end(nil, fmt.Errorf("panic: %v", reason))
+			panic(reason) // from here the handler's own frames are still on the stack
+		}
+		i.end(answer, err)
+	}()
+	return w.inner.Invoke(i.ctx, payload)
+}
+
+// invocation is what is known of one call.
+type invocation struct {
+	w        *wrapped
+	ctx      context.Context
+	span     trace.Span
+	delivery tracing.Delivery
+	seen     []dedupe.Delivery // of each event, when there is a checker
+	verdicts []dedupe.Verdict
+	request  string
+	cold     bool
+	start    time.Time
+}
+
+func (w *wrapped) begin(ctx context.Context, payload []byte) *invocation {
+	i := &invocation{w: w, ctx: ctx, start: w.now(), cold: w.warm.CompareAndSwap(false, true), delivery: w.reader.Read(payload)}
+	invocation := tracing.Invocation{
+		FunctionName: lambdacontext.FunctionName, ColdStart: i.cold, InitKind: w.initKind, Start: i.start,
+	}
+	if lc, ok := lambdacontext.FromContext(ctx); ok {
+		i.request = lc.AwsRequestID
+		invocation.RequestID, invocation.ARN = lc.AwsRequestID, lc.InvokedFunctionArn
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		invocation.Deadline = deadline
+	}
+	if w.extension {
+		invocation.Invoke = tracing.Mint(trace.SpanContext{})
+	}
+	i.ctx, i.span = tracing.StartProcess(ctx, w.tracing, i.delivery, invocation)
+	i.check()
+	i.received()
+	return i
+}
+
+// check asks the memory of what was seen, which takes less than a microsecond an event.
+func (i *invocation) check() {
+	if i.w.dedupe == nil {
+		return
+	}
+	traceparent := tracing.FormatTraceparent(i.span.SpanContext())
+	for n := range i.delivery.Events {
+		e := &i.delivery.Events[n]
+		d := dedupe.Delivery{
+			Consumer: lambdacontext.FunctionName, EventType: e.Type, EventID: e.ID, EnvelopeID: first(e.EnvelopeID, e.MessageID),
+			CorrelationID: e.Lineage.CorrelationID, ParentID: e.Lineage.ParentID, RequestID: i.request, ReplayName: e.ReplayName,
+			ReceiveCount: e.ReceiveCount, Hops: e.Lineage.Hops, At: i.start, Traceparent: traceparent,
+		}
+		verdict := i.w.dedupe.Check(d)
+		i.seen, i.verdicts = append(i.seen, d), append(i.verdicts, verdict)
+		i.flag(e, verdict)
+	}
+}
+
+func first(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// end finishes the span, records and flushes. Nothing in it may fail the invocation.
+func (i *invocation) end(answer []byte, err error) {
+	defer func() { _ = recover() }() // an exporter's or a writer's fault is not the function's
+	for _, d := range i.seen {
+		i.w.dedupe.Done(d, err != nil)
+	}
+	i.handled(answer, err)
+	tracing.FinishProcess(i.span, err)
+	i.flush()
+}
+
+// flush waits for the exporter no longer than the invocation can spare.
+func (i *invocation) flush() {
+	now := i.w.now()
+	if i.w.flush != nil {
+		until := now.Add(flushBudget)
+		if deadline, ok := i.ctx.Deadline(); ok && deadline.Add(-flushMargin).Before(until) {
+			until = deadline.Add(-flushMargin)
+		}
+		// The handler's own context may have ended; the invocation has not.
+		ctx, cancel := context.WithDeadline(context.WithoutCancel(i.ctx), until)
+		err := i.w.flush(ctx)
+		cancel()
+		if err != nil {
+			i.w.metrics.Record(metrics.Observation{At: now, Name: metrics.ExportFailures, Value: 1})
+		}
+	}
+	if i.w.out != nil {
+		_ = i.w.metrics.Flush(i.w.out, now) // counted by the set itself
+	}
+}
