@@ -177,8 +177,10 @@ func parseTime(s string, otherwise time.Time) time.Time {
 	if s == "" {
 		return otherwise
 	}
-	if t, err := time.Parse(time.RFC3339, s); err == nil {
-		return t
+	for _, layout := range [...]string{time.RFC3339, "2006-01-02T15:04:05Z0700"} { // the second is an alarm's
+		if t, err := time.Parse(layout, s); err == nil {
+			return t
+		}
 	}
 	return otherwise
 }

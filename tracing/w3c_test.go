@@ -26,7 +26,7 @@ func mustParse(t testing.TB, traceparent string) trace.SpanContext {
 // every context to its round trip.
 func FuzzTraceparent(f *testing.F) {
 	for _, seed := range []string{
-		sampledContext, unsampledContext, "", "00", strings.ToUpper(sampledContext), sampledContext + "-x", sampledContext + "x",
+		sampledContext, unsampledContext, "", "00", strings.ToUpper(sampledContext), sampledContext + "-x", sampledContext + "-", sampledContext + "x",
 		"01" + sampledContext[2:] + "-more", "01" + sampledContext[2:] + "more", "ff" + sampledContext[2:],
 		"00-00000000000000000000000000000000-00f067aa0ba902b7-01", "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
 		sampledContext[:53] + "ff", sampledContext[:53] + "03", strings.Replace(sampledContext, "-", "_", 1),
@@ -37,6 +37,9 @@ func FuzzTraceparent(f *testing.F) {
 		sc, ok := ParseTraceparent(s)
 		ctx := propagation.TraceContext{}.Extract(t.Context(), propagation.MapCarrier{"traceparent": s})
 		theirs := trace.SpanContextFromContext(ctx)
+		if len(s) > traceparentSize && s[:2] == "00" {
+			theirs = trace.SpanContext{} // the standard has version 00 end there; the propagator lets a dash pass
+		}
 		if theirs.IsValid() && (!ok || !sameSpan(sc, theirs) || sc.IsSampled() != theirs.IsSampled()) {
 			t.Fatalf("%q: %v (%v), OpenTelemetry reads %v", s, sc, ok, theirs)
 		}
