@@ -179,7 +179,7 @@ func parseTime(s string, otherwise time.Time) time.Time {
 	}
 	for _, layout := range [...]string{time.RFC3339, "2006-01-02T15:04:05Z0700"} { // the second is an alarm's
 		if t, err := time.Parse(layout, s); err == nil {
-			return t
+			return t.UTC()
 		}
 	}
 	return otherwise
