@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -102,10 +103,13 @@ func TestExtensionErrors(t *testing.T) {
 	closeIdle(t)
 	w := newWorld(t)
 	f := w.function("errors", map[string]string{"TEST_EXT_SLOW": script{NextGate: "go"}.String()}, "ext-slow")
-	started := make(chan *Environment, 1)
+	started, checked := make(chan *Environment, 1), make(chan struct{})
+	proceed := sync.OnceFunc(func() { close(checked) })
+	defer proceed()
 	f.Hook = func(e Event) {
-		if e.Point == RuntimeStarted {
+		if e.Point == RuntimeStarted { // Init goes on when the checks are done
 			started <- e.Environment
+			<-checked
 		}
 	}
 	d := w.create(f)
@@ -117,8 +121,9 @@ func TestExtensionErrors(t *testing.T) {
 	e := <-started
 	slow := w.untilSaw("ext-slow", "register", 1)[0].Header.Get(extensionIdentifier)
 
-	_, _, header := call(t, e, "POST", register, "", `{"events":["INVOKE"]}`, "Lambda-Extension-Name", "internal")
-	internal := header.Get(extensionIdentifier)
+	if status, refusal, _ := call(t, e, "POST", register, "", `{"events":["INVOKE"]}`, "Lambda-Extension-Name", "internal"); status != 200 {
+		t.Fatalf("an internal extension: %d %+v", status, refusal)
+	}
 	const unknown = "0b0e2b42-3f6a-4a43-8d3a-000000000000"
 	for _, test := range []struct {
 		name, method, path, id, body string
@@ -159,6 +164,7 @@ func TestExtensionErrors(t *testing.T) {
 		}
 	})
 	t.Run("Closed", func(t *testing.T) {
+		proceed()
 		// The runtime has called next: registration is over, though an extension has not.
 		w.until("registration closes", func() bool {
 			_, refusal, _ := call(t, e, "POST", register, "", `{"events":[]}`, "Lambda-Extension-Name", "late")
@@ -201,7 +207,6 @@ func TestExtensionErrors(t *testing.T) {
 			t.Errorf("got %d %+v", status, refusal)
 		}
 	})
-	_ = internal
 	e.Kill()
 	w.settled()
 }

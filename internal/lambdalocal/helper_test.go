@@ -49,6 +49,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	t.Parallel() // worlds share nothing, and most of their time is waiting
 	w := &world{t: t, dir: t.TempDir(), changed: make(chan struct{}), gates: map[string]chan struct{}{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /seen", func(_ http.ResponseWriter, r *http.Request) {

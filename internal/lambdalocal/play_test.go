@@ -95,7 +95,6 @@ type script struct {
 	NextGate  string // waited at before the first next
 	InitError bool
 	WorkGate  string // waited at in every INVOKE
-	WorkFile  string // and not once this exists in TMPDIR
 	ExitError bool   // at the first INVOKE
 	Exit      bool   // exits at once
 	Stay      bool   // does not end at SHUTDOWN
@@ -169,10 +168,7 @@ func (s script) loop(name string, headers map[string]string) int {
 			tell(name, "exit/error", status, nil, body)
 			return 5
 		case s.WorkGate != "":
-			if _, err := os.Stat(filepath.Join(os.TempDir(), s.WorkFile)); s.WorkFile == "" || err != nil {
-				tell(name, "working", 0, nil, nil)
-				waitAt(s.WorkGate)
-			}
+			waitAt(s.WorkGate)
 		}
 	}
 }
