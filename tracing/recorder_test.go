@@ -2,6 +2,8 @@ package tracing
 
 import (
 	"context"
+	"encoding/binary"
+	"fmt"
 	"testing"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -73,4 +75,35 @@ func attributesOf(attrs []attribute.KeyValue) map[string]any {
 		m[string(a.Key)] = a.Value.AsInterface()
 	}
 	return m
+}
+
+func contextOf(high, low, span uint64, sampled bool) trace.SpanContext {
+	var config trace.SpanContextConfig
+	binary.BigEndian.PutUint64(config.TraceID[:8], high)
+	binary.BigEndian.PutUint64(config.TraceID[8:], low)
+	binary.BigEndian.PutUint64(config.SpanID[:], span)
+	if sampled {
+		config.TraceFlags = trace.FlagsSampled
+	}
+	return trace.NewSpanContext(config)
+}
+
+// foreign writes sc as CloudEvents, Datadog's tracers (two ways) and X-Ray do.
+func foreign(sc trace.SpanContext, low, span uint64, carrier uint8) (detail, header string) {
+	flags, priority := "00", "0"
+	if sc.IsSampled() {
+		flags, priority = "01", "1"
+	}
+	traceparent := "00-" + sc.TraceID().String() + "-" + sc.SpanID().String() + "-" + flags
+	switch carrier % 4 {
+	case 0:
+		return `{"specversion":"1.0","id":"1","traceparent":"` + traceparent + `"}`, ""
+	case 1:
+		return `{"_datadog":{"x-datadog-trace-id":"1","x-datadog-parent-id":"2","traceparent":"` + traceparent + `"}}`, ""
+	case 2:
+		return fmt.Sprintf(`{"_datadog":{"x-datadog-trace-id":"%d","x-datadog-parent-id":"%d","x-datadog-sampling-priority":"%s","x-datadog-tags":"_dd.p.tid=%s"}}`,
+			low, span, priority, sc.TraceID().String()[:16]), ""
+	}
+	id := sc.TraceID().String()
+	return `{}`, "Root=1-" + id[:8] + "-" + id[8:] + ";Parent=" + sc.SpanID().String() + ";Sampled=" + priority
 }
