@@ -84,3 +84,22 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestOTLPTarget(t *testing.T) {
+	for name, tt := range map[string]struct {
+		env    func(string) string
+		target string
+		header string
+	}{
+		"Unset":  {env(), "", ""},
+		"Base":   {env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:4318/", "OTEL_EXPORTER_OTLP_HEADERS", "api-key=a%20b"), "http://h:4318/v1/traces", "a b"},
+		"Traces": {env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t/x", "OTEL_EXPORTER_OTLP_ENDPOINT", "http://h", "OTEL_EXPORTER_OTLP_HEADERS", "api-key=a", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "api-key=b,junk"), "http://t/x", "b"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			target, headers := OTLPTarget(tt.env)
+			if target != tt.target || headers["api-key"] != tt.header {
+				t.Errorf("target %q headers %v", target, headers)
+			}
+		})
+	}
+}

@@ -128,7 +128,7 @@ func describe(s settings.Settings, getenv func(string) string) *resource.Resourc
 	if mb, err := strconv.Atoi(getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")); err == nil {
 		attributes = append(attributes, semconv.FaaSMaxMemory(mb<<20))
 	}
-	for key, value := range pairs(getenv("OTEL_RESOURCE_ATTRIBUTES")) {
+	for key, value := range settings.Pairs(getenv("OTEL_RESOURCE_ATTRIBUTES")) {
 		add(attribute.Key(key), value)
 	}
 	service := s.Service

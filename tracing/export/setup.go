@@ -168,27 +168,10 @@ func pick(s settings.Settings, getenv func(string) string, endpoints map[string]
 		url := "https://xray." + region + ".amazonaws.com/v1/traces"
 		return &otlp.Config{URL: url, Client: remote(), Sign: otlp.SigV4(region, "xray", credentials(), time.Now)}, "spans go to X-Ray at " + url
 	}
-	if target := otlpTarget(getenv); target != nil {
-		return target, "spans go to " + withoutSecrets(target.URL)
+	if target, headers := settings.OTLPTarget(getenv); target != "" {
+		return &otlp.Config{URL: target, Headers: headers, Client: remote()}, "spans go to " + withoutSecrets(target)
 	}
 	return nil, "spans go nowhere: no extension is attached and OTEL_EXPORTER_OTLP_ENDPOINT is not set"
-}
-
-// otlpTarget reads OpenTelemetry's settings of an OTLP exporter.
-func otlpTarget(getenv func(string) string) *otlp.Config {
-	target := getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-	if target == "" {
-		base := getenv("OTEL_EXPORTER_OTLP_ENDPOINT")
-		if base == "" {
-			return nil
-		}
-		target = strings.TrimSuffix(base, "/") + "/v1/traces"
-	}
-	headers := pairs(getenv("OTEL_EXPORTER_OTLP_HEADERS"))
-	for name, value := range pairs(getenv("OTEL_EXPORTER_OTLP_TRACES_HEADERS")) {
-		headers[name] = value
-	}
-	return &otlp.Config{URL: target, Headers: headers, Client: remote()}
 }
 
 func withoutSecrets(target string) string {
@@ -198,23 +181,6 @@ func withoutSecrets(target string) string {
 	}
 	u.User, u.RawQuery = nil, ""
 	return u.String()
-}
-
-// pairs reads key=value,key=value with percent-encoded values, as OTEL_* lists are written.
-func pairs(list string) map[string]string {
-	m := map[string]string{}
-	for _, item := range strings.Split(list, ",") {
-		name, value, ok := strings.Cut(item, "=")
-		if !ok {
-			continue
-		}
-		value = strings.TrimSpace(value)
-		if plain, err := url.PathUnescape(value); err == nil {
-			value = plain
-		}
-		m[strings.TrimSpace(name)] = value
-	}
-	return m
 }
 
 // local is a client for loopback: no proxy has business there.
