@@ -239,7 +239,10 @@ func playRuntime() int {
 	if mode := os.Getenv("TEST_RESTORE"); mode != "" {
 		status, header, body := send("GET", "/2018-06-01/runtime/restore/next", nil, nil)
 		tell("runtime", "restore", status, header, body)
-		if mode == "error" {
+		switch mode {
+		case "hang":
+			select {}
+		case "error":
 			status, _, body = send("POST", "/2018-06-01/runtime/restore/error", map[string]string{functionErrorHeader: "Runtime.RestoreHookFailed"}, strings.NewReader(`{"errorMessage":"no"}`))
 			tell("runtime", "restore/error", status, nil, body)
 			return 1

@@ -271,6 +271,32 @@ func TestLambdaGo(t *testing.T) {
 	w.settled()
 }
 
+func TestInitErrorAnswers(t *testing.T) {
+	closeIdle(t)
+	w := newWorld(t)
+	f := w.function("init", map[string]string{"TEST_INIT": "hang"})
+	const path = "/2018-06-01/runtime/init/error"
+	f.Hook = func(e Event) {
+		if e.Point == RuntimeStarted {
+			if status, _, _ := call(t, e.Environment, "POST", path, "", `{"errorMessage":"no"}`, functionErrorHeader, "not a type"); status != http.StatusAccepted {
+				t.Errorf("answered %d", status)
+			}
+		}
+	}
+	d := w.create(f)
+	if got := w.invoke(d, `{}`); got.ErrorType != "Runtime.Unknown" || string(got.Payload) != `{"errorMessage":"no"}` {
+		t.Errorf("got %+v %s", got, got.Payload)
+	}
+	w.settled()
+	f = w.function("ready", nil)
+	d = w.create(f)
+	w.invoke(d, `{}`)
+	w.settled()
+	if status, refusal, _ := call(t, d.Environments()[0], "POST", path, "", "{}"); status != 403 || refusal.ErrorType != "InvalidStateTransition" {
+		t.Errorf("after init: %d %+v", status, refusal)
+	}
+}
+
 func TestPayloadLimits(t *testing.T) {
 	w := newWorld(t)
 	d := w.create(w.function("limits", nil))
