@@ -139,7 +139,7 @@ func (p *Publishing) End(results []Result, err error) {
 			}
 			fail(span, result.ErrorCode, result.ErrorCode)
 		}
-		if span != p.send {
+		if len(p.spans) > 1 { // else it is the send span itself
 			span.End()
 		}
 	}

@@ -40,6 +40,7 @@ func (s wishSampler) ShouldSample(p sdk.SamplingParameters) sdk.SamplingResult {
 	switch {
 	case wish.Decided:
 	case wish.Root || !parent.IsValid():
+		p.ParentContext = trace.ContextWithSpanContext(p.ParentContext, trace.SpanContext{})
 		return s.root.ShouldSample(p)
 	default:
 		sampled = parent.IsSampled()
@@ -99,11 +100,16 @@ func foreign(sc trace.SpanContext, low, span uint64, carrier uint8) (detail, hea
 	case 0:
 		return `{"specversion":"1.0","id":"1","traceparent":"` + traceparent + `"}`, ""
 	case 1:
-		return `{"_datadog":{"x-datadog-trace-id":"1","x-datadog-parent-id":"2","traceparent":"` + traceparent + `"}}`, ""
+		return `{"_datadog":{"traceparent":"` + traceparent + `"}}`, ""
 	case 2:
 		return fmt.Sprintf(`{"_datadog":{"x-datadog-trace-id":"%d","x-datadog-parent-id":"%d","x-datadog-sampling-priority":"%s","x-datadog-tags":"_dd.p.tid=%s"}}`,
 			low, span, priority, sc.TraceID().String()[:16]), ""
 	}
 	id := sc.TraceID().String()
 	return `{}`, "Root=1-" + id[:8] + "-" + id[8:] + ";Parent=" + sc.SpanID().String() + ";Sampled=" + priority
+}
+
+// contextOfLambda is a context as aws-lambda-go makes it for an invocation.
+func contextOfLambda(ctx context.Context, header string) context.Context {
+	return context.WithValue(ctx, "x-amzn-trace-id", header) //nolint:revive,staticcheck // the runtime's own key
 }
