@@ -241,7 +241,7 @@ func (d *Deployment) release(e *Environment) {
 	e.busy--
 	e.idleSince = time.Now()
 	ends := e.retired && e.busy == 0
-	if !e.retired && e.busy == 0 && d.function.KeepAlive > 0 {
+	if !e.retired && e.busy == 0 && d.function.KeepAlive > 0 && e.mode != ProvisionedConcurrency {
 		e.reaper = time.AfterFunc(d.function.KeepAlive, func() { d.reap(e) })
 	}
 	d.freedLocked()

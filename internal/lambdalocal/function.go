@@ -81,7 +81,7 @@ type Function struct {
 	// invocations are throttled and asynchronous ones wait. Zero: 10.
 	MaxEnvironments int
 	// KeepAlive is how long an environment may stay idle before it is shut
-	// down. Zero: for ever.
+	// down; provisioned ones stay. Zero: for ever.
 	KeepAlive time.Duration
 	// Retries of an asynchronous invocation that failed. Zero: 2, as Lambda; negative: none.
 	Retries int

@@ -226,6 +226,28 @@ func TestKillExtensionAtAPoint(t *testing.T) {
 			}
 		})
 	}
+	t.Run("Idle", func(t *testing.T) {
+		w := newWorld(t)
+		d := w.create(w.function("kill", nil, "ext-a", "ext-b"))
+		w.invoke(d, `{}`)
+		w.settled()
+		e := d.Environments()[0]
+		if err := e.KillExtension("ext-a"); err != nil {
+			t.Fatal(err)
+		}
+		w.until("the crash is seen", func() bool {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			return e.boot.fault != nil
+		})
+		if got := w.invoke(d, `{}`); got.FunctionError != "" {
+			t.Errorf("got %+v", got)
+		}
+		w.settled()
+		if truth := d.Invocations()[1]; truth.InitPhase != "invoke" || truth.Environment != e.ID() {
+			t.Errorf("truth %+v", truth)
+		}
+	})
 	t.Run("Unknown", func(t *testing.T) {
 		w := newWorld(t)
 		d := w.create(w.function("none", nil))
