@@ -1,0 +1,336 @@
+package extension
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/throughline/throughline/metrics"
+	"github.com/throughline/throughline/tracing/otlp"
+)
+
+// books is what is known of the environment and its invocations, from the
+// Extensions API, from telemetry and from the spans that pass by. Each fact is
+// counted once, whatever telemetry repeats.
+type books struct {
+	config  Config
+	metrics *metrics.Set
+	export  func(request []byte)
+
+	mu        sync.Mutex
+	name      string
+	listening bool
+	init      initPhase
+	began     bool // the first invocation has begun
+	current   *invocation
+	open      map[string]*invocation // by request ID
+	order     []string
+	seen      map[seenKey]bool
+	seenOrder []seenKey
+}
+
+// initPhase is the initialisation of this process's environment.
+type initPhase struct {
+	kind       string
+	start, end time.Time
+	counted    bool // InitDuration
+	written    bool // the span
+}
+
+// invocation is one attempt at one invocation.
+type invocation struct {
+	requestID, arn  string
+	begun, deadline time.Time
+	start, end      time.Time // in telemetry's clock
+	cold            bool
+	over            chan struct{} // closed when the end is known
+	told            bool          // over is closed
+	done            bool          // Duration and its like are counted
+	oom             bool
+	status          string
+	errorType       string
+	process         otlp.Found // the span of the library's handler wrapper
+	found           bool
+	written         bool // the invoke span
+}
+
+type seenKey struct {
+	kind, requestID string
+	at              time.Time
+}
+
+const (
+	maxOpen = 1_000 // invocations remembered
+	maxSeen = 4_000 // records
+	// proactive is how long after its init an environment's first invocation
+	// begins when it was not initialised for it.
+	proactive = 10 * time.Second
+)
+
+func newBooks(config Config, set *metrics.Set, export func([]byte)) *books {
+	return &books{config: config, metrics: set, export: export, name: config.FunctionName, open: map[string]*invocation{}, seen: map[seenKey]bool{}}
+}
+
+func (b *books) function(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.name == "" {
+		b.name = name
+	}
+}
+
+func (b *books) subscribed() { b.mu.Lock(); b.listening = true; b.mu.Unlock() }
+
+// hears reports whether the end of an invocation will be told by telemetry.
+func (b *books) hears() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.listening
+}
+
+// begin opens an invocation and returns a channel that is closed when its end is known.
+func (b *books) begin(e event, now time.Time) <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i := b.add(e.RequestID, now)
+	i.arn, i.deadline = e.InvokedFunctionARN, e.deadline()
+	b.current = i
+	return i.over
+}
+
+// add opens an invocation; one with the same request ID before it was an
+// attempt that failed.
+func (b *books) add(requestID string, now time.Time) *invocation {
+	i := &invocation{requestID: requestID, begun: now, over: make(chan struct{}), cold: !b.began}
+	b.began = true
+	if b.open[requestID] == nil {
+		b.order = append(b.order, requestID)
+	}
+	b.open[requestID] = i
+	if len(b.order) > maxOpen {
+		delete(b.open, b.order[0])
+		b.order = b.order[1:]
+	}
+	return i
+}
+
+// telemetry takes one delivery of records.
+func (b *books) telemetry(batch []byte, now time.Time) {
+	records, unread := readRecords(batch)
+	b.metrics.Dropped(unread)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, r := range records {
+		key := seenKey{r.Type, r.Record.RequestID, r.Time}
+		if b.seen[key] {
+			continue
+		}
+		b.seen[key] = true
+		if b.seenOrder = append(b.seenOrder, key); len(b.seenOrder) > maxSeen {
+			delete(b.seen, b.seenOrder[0])
+			b.seenOrder = b.seenOrder[1:]
+		}
+		b.apply(r, now)
+	}
+}
+
+func (b *books) apply(r record, now time.Time) {
+	switch r.Type {
+	case "platform.initStart":
+		b.init.kind, b.init.start = r.Record.InitializationType, r.Time
+	case "platform.initRuntimeDone":
+		b.init.end = r.Time
+	case "platform.initReport":
+		if ms, ok := number(r.Record.Metrics.Duration); ok && !b.init.counted {
+			b.init.counted = true
+			b.record(r.Time, metrics.InitDuration, ms, "", "")
+		}
+	case "platform.restoreReport":
+		b.init.kind = "snap-start"
+		if ms, ok := number(r.Record.Metrics.Duration); ok {
+			b.record(r.Time, metrics.RestoreDuration, ms, "", "")
+		}
+	case "platform.start":
+		i := b.open[r.Record.RequestID]
+		if i == nil { // Managed Instances: telemetry alone tells of invocations
+			i = b.add(r.Record.RequestID, now)
+		}
+		i.start = r.Time
+	case "platform.runtimeDone":
+		if i := b.open[r.Record.RequestID]; i != nil {
+			b.finish(i, r)
+		}
+	case "platform.report":
+		b.report(r)
+	case "platform.logsDropped":
+		n, _ := number(r.Record.DroppedRecords)
+		b.metrics.Dropped(max(1, int(n)))
+	}
+}
+
+// finish counts an invocation whose end a record tells.
+func (b *books) finish(i *invocation, r record) {
+	if i.done {
+		return
+	}
+	i.done, i.end, i.status, i.errorType = true, r.Time, r.Record.Status, r.Record.ErrorType
+	if i.start.IsZero() {
+		i.start = i.begun
+	}
+	ms, ok := number(r.Record.Metrics.Duration)
+	if !ok {
+		ms = max(0, float64(r.Time.Sub(i.start))/float64(time.Millisecond))
+	}
+	b.count(i, r.Time, ms)
+	b.tell(i)
+	b.writeInvoke(i)
+}
+
+// count records what is counted of each invocation, once.
+func (b *books) count(i *invocation, at time.Time, ms float64) {
+	b.record(at, metrics.Duration, ms, i.requestID, "")
+	if i.deadline.After(i.begun) {
+		timeout := float64(i.deadline.Sub(i.begun)) / float64(time.Millisecond)
+		b.record(at, metrics.TimeoutUtilization, 100*ms/timeout, i.requestID, "")
+	}
+	if i.cold {
+		b.record(at, metrics.ColdStart, 1, i.requestID, b.coldKind(i))
+	}
+	switch {
+	case strings.EqualFold(i.status, "success"), i.status == "":
+		return
+	case strings.EqualFold(i.status, "timeout"):
+		b.record(at, metrics.Timeouts, 1, i.requestID, "")
+	case i.errorType == "Runtime.OutOfMemory":
+		i.oom = true
+		b.record(at, metrics.OutOfMemory, 1, i.requestID, "")
+	}
+	b.record(at, metrics.Errors, 1, i.requestID, i.errorType)
+}
+
+// coldKind is how the environment came to be.
+func (b *books) coldKind(i *invocation) string {
+	kind := b.init.kind
+	if kind == "" {
+		kind = b.config.InitType
+	}
+	if kind == "" {
+		kind = "on-demand"
+	}
+	if kind == "on-demand" && !b.init.end.IsZero() && i.begun.Sub(b.init.end) > proactive {
+		return "proactive"
+	}
+	return kind
+}
+
+// report counts what only platform.report gives; on Managed Instances it is
+// also the only one to tell the duration.
+func (b *books) report(r record) {
+	i := b.open[r.Record.RequestID]
+	m := r.Record.Metrics
+	if i != nil && !i.done {
+		b.finish(i, r)
+	}
+	if ms, ok := number(m.BilledDuration); ok {
+		b.record(r.Time, metrics.BilledDuration, ms, r.Record.RequestID, "")
+	}
+	for _, s := range r.Record.Spans {
+		if ms, ok := number(s.Duration); ok && s.Name == "extensionOverhead" {
+			b.record(r.Time, metrics.ExtensionOverhead, ms, r.Record.RequestID, "")
+		}
+	}
+	used, ok := number(m.MaxMemoryUsed)
+	size, sized := number(m.MemorySize)
+	if ok {
+		b.record(r.Time, metrics.MemoryUsed, used, r.Record.RequestID, "")
+	}
+	if ok && sized && size > 0 {
+		b.record(r.Time, metrics.MemoryUtilization, 100*used/size, r.Record.RequestID, "")
+		if i != nil && used >= size && !i.oom && i.status != "" && !strings.EqualFold(i.status, "success") && !strings.EqualFold(i.status, "timeout") {
+			i.oom = true
+			b.record(r.Time, metrics.OutOfMemory, 1, i.requestID, "")
+		}
+	}
+}
+
+func (b *books) record(at time.Time, name metrics.Name, value float64, requestID, kind string) {
+	b.metrics.Record(metrics.Observation{At: at, Name: name, Value: value, RequestID: requestID, Kind: kind})
+}
+
+// tell says that the end of i is known.
+func (b *books) tell(i *invocation) {
+	if !i.told {
+		i.told = true
+		close(i.over)
+	}
+}
+
+// spans looks for the handler wrapper's span of the current invocation in a
+// request of spans. The wrapper exports when the handler is done, so finding it
+// tells the end before telemetry does.
+func (b *books) spans(request []byte) {
+	b.mu.Lock()
+	i := b.current
+	b.mu.Unlock()
+	if i == nil {
+		return
+	}
+	found, ok := otlp.Find(request, "faas.invocation_id", i.requestID)
+	if !ok {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if i.found {
+		return
+	}
+	i.process, i.found = found, true
+	b.tell(i)
+	b.writeInvoke(i)
+}
+
+// settle waits for what telemetry still has to say of the last invocation, and
+// counts what SHUTDOWN alone tells of it.
+func (b *books) settle(ctx context.Context, reason string, now time.Time) {
+	b.mu.Lock()
+	i := b.current
+	b.mu.Unlock()
+	if i == nil {
+		return
+	}
+	if b.hears() {
+		ctx, cancel := context.WithTimeout(ctx, lastRecords)
+		b.waitDone(ctx, i)
+		cancel()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if i.done {
+		return
+	}
+	if strings.EqualFold(reason, "timeout") || strings.EqualFold(reason, "failure") {
+		i.done, i.end, i.status = true, now, strings.ToLower(reason)
+		b.count(i, now, float64(now.Sub(i.begun))/float64(time.Millisecond))
+		b.writeInvoke(i)
+	}
+}
+
+// waitDone waits until i is counted. Telemetry comes in batches 25 ms apart, so
+// looking now and then costs nothing that matters at the end of an environment.
+func (b *books) waitDone(ctx context.Context, i *invocation) {
+	const step = 5 * time.Millisecond
+	for {
+		b.mu.Lock()
+		done := i.done
+		b.mu.Unlock()
+		if done {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(step):
+		}
+	}
+}
