@@ -69,7 +69,7 @@ func StartProcess(ctx context.Context, cfg Config, d Delivery, inv Invocation) (
 		options = append(options, trace.WithTimestamp(inv.Start))
 	}
 	under := trace.ContextWithRemoteSpanContext(ctx, parent)
-	_, span := cfg.tracer().Start(contextWithWish(under, cfg.processWish(&d, header, parent, inv.Invoke)), name, options...)
+	_, span := cfg.tracer().Start(contextWithWish(under, cfg.processWish(&d, header)), name, options...)
 	return trace.ContextWithSpan(ctx, span), span
 }
 
@@ -84,17 +84,14 @@ func (c Config) processParent(d *Delivery, header TraceHeader) trace.SpanContext
 	return trace.SpanContext{}
 }
 
-// processWish is the decision about a process span. A root takes the flag that
+// processWish is the decision about a process span. Under a parent it is the
+// parent's; an invoke span in between has made none. A root takes the flag that
 // its event carried; of a batch it is recorded when any is. Only where nothing
 // was carried the sampler is asked, and a Sampled=0 of the invocation heard,
-// which in a function without active tracing says nothing, when spans go to
-// X-Ray. A parent of another's making speaks for itself.
-func (c Config) processWish(d *Delivery, header TraceHeader, parent, invoke trace.SpanContext) wish {
-	if parent.IsValid() && !sameSpan(parent, invoke) {
-		return wish{}
-	}
-	if own := c.processParent(d, header); own.IsValid() {
-		return wish{SamplingWish: SamplingWish{Decided: true, Sampled: own.IsSampled()}}
+// which in a function without active tracing says nothing, when spans go to X-Ray.
+func (c Config) processWish(d *Delivery, header TraceHeader) wish {
+	if parent := c.processParent(d, header); parent.IsValid() {
+		return asParent(parent)
 	}
 	all := len(d.Events) > 0
 	for i := range d.Events {

@@ -54,8 +54,10 @@ func (s *Stamper) StartPublishing(ctx context.Context, entries []Entry, out []Ou
 		_, p.spans[i] = s.startEntry(ctx, parent, operationCreate, &entries[i], &out[i])
 		links[i] = trace.Link{SpanContext: p.spans[i].SpanContext()}
 	}
-	w := wish{}
-	if !parent.IsValid() { // nobody's child: recorded when there is a span to link to
+	var w wish
+	if parent.IsValid() && out[0].Lineage.handled != nil {
+		w = asParent(parent)
+	} else if !parent.IsValid() { // nobody's child: recorded when there is a span to link to
 		w.Decided = true
 		for i := range links {
 			w.Sampled = w.Sampled || links[i].SpanContext.IsSampled()

@@ -35,20 +35,15 @@ type wishSampler struct{ root sdk.Sampler }
 
 func (s wishSampler) ShouldSample(p sdk.SamplingParameters) sdk.SamplingResult {
 	wish := SamplingWishFromContext(p.ParentContext, p.TraceID)
-	parent := trace.SpanContextFromContext(p.ParentContext)
-	sampled := wish.Sampled
 	switch {
-	case wish.Decided:
-	case wish.Root || !parent.IsValid():
-		p.ParentContext = trace.ContextWithSpanContext(p.ParentContext, trace.SpanContext{})
-		return s.root.ShouldSample(p)
-	default:
-		sampled = parent.IsSampled()
-	}
-	if sampled {
+	case wish.Decided && wish.Sampled:
 		return sdk.SamplingResult{Decision: sdk.RecordAndSample}
+	case wish.Decided:
+		return sdk.SamplingResult{Decision: sdk.Drop}
+	case wish.Root:
+		p.ParentContext = trace.ContextWithSpanContext(p.ParentContext, trace.SpanContext{})
 	}
-	return sdk.SamplingResult{Decision: sdk.Drop}
+	return s.root.ShouldSample(p)
 }
 
 func (s wishSampler) Description() string { return "wish" }

@@ -192,6 +192,9 @@ func (t *Transport) start(ctx context.Context, req *http.Request, call *Call) tr
 	if method == errorTypeOther {
 		method = "HTTP"
 	}
+	if parent := trace.SpanContextFromContext(ctx); parent.IsValid() && DeliveryFromContext(ctx) != nil {
+		ctx = contextWithWish(ctx, asParent(parent))
+	}
 	_, span := t.tracer.Start(ctx, spanName(method, call.Route), trace.WithSpanKind(trace.SpanKindClient),
 		trace.WithAttributes(attrs...), trace.WithTimestamp(call.Start))
 	return span

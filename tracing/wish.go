@@ -69,13 +69,23 @@ func decidedBy(l *Lineage) wish {
 
 // publishingWish is that of a publishing span under parent.
 func (s *Stamper) publishingWish(out *Outgoing, parent trace.SpanContext) wish {
+	handled := out.Lineage.handled
 	if parent.IsValid() {
+		if !out.wish.Decided && handled != nil {
+			return asParent(parent)
+		}
 		return out.wish
 	}
-	if handled := out.Lineage.handled; handled != nil {
+	if handled != nil {
 		if w := decidedBy(&handled.Lineage); w.Decided {
 			return w
 		}
 	}
 	return s.cfg.undecided()
+}
+
+// asParent is the parent's decision, which a sampler that is not based on
+// parents would make anew in the middle of a workflow.
+func asParent(parent trace.SpanContext) wish {
+	return wish{SamplingWish: SamplingWish{Decided: true, Sampled: parent.IsSampled()}}
 }
