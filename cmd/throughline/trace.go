@@ -30,7 +30,7 @@ func newTrace(environment) *cobra.Command {
 		Long: `trace reads spans and prints the events of one correlation ID as a tree: each
 event below the one that was being handled when it was published. What is
 missing is named for what it is: a publisher not seen, one not sampled, an event
-that nobody handled.`,
+whose handling was not reported.`,
 		Example: `  throughline trace --last
   throughline trace workflow-6513270e-269e-4d37-b2a7-4de452e6b438 --file build/demo/spans.jsonl
   throughline trace --event signal-d23f0824-128b-4f33-8c5c-7fd0a6a3a450 --jaeger http://127.0.0.1:16686

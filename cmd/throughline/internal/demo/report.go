@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
 	"github.com/throughline/throughline/metrics"
@@ -101,15 +99,18 @@ func (r reported) writeHandlers(out io.Writer) error {
 }
 
 func (r reported) writeRepeats(out io.Writer) error {
-	byKind := map[string][]string{}
-	for _, line := range r.repeats() {
-		byKind[line.Kind] = append(byKind[line.Kind], line.function+" "+line.EventID)
-	}
-	return table(out, "Repeats by kind", "kind\tcount\twhere", func(w io.Writer) {
-		for _, kind := range sortedKeys(byKind) {
-			fmt.Fprintf(w, "%s\t%d\t%s\t\n", kind, len(byKind[kind]), strings.Join(byKind[kind], ", "))
+	lines := r.repeats()
+	slices.SortStableFunc(lines, func(a, b repeatLine) int { return cmp.Compare(a.Kind, b.Kind) })
+	fmt.Fprintln(out, "Repeats by kind")
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for i, line := range lines {
+		kind := line.Kind
+		if i > 0 && lines[i-1].Kind == kind {
+			kind = ""
 		}
-	})
+		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", kind, line.function, line.EventType, line.EventID)
+	}
+	return w.Flush()
 }
 
 // repeats are the lines that flag a repeat.
@@ -122,5 +123,3 @@ func (r reported) repeats() []repeatLine {
 	}
 	return lines
 }
-
-func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

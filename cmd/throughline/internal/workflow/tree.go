@@ -191,7 +191,7 @@ func (b *builder) event(p *Span) *Event {
 		e.Handled = append(e.Handled, b.handling(h))
 	}
 	if len(e.Handled) == 0 {
-		e.Gap = "nobody handled it"
+		e.Gap = "no handling was reported"
 	}
 	return e
 }

@@ -90,7 +90,7 @@ func TestBuildNamesGaps(t *testing.T) {
 		process("dd", "d1", "portfolio", "Z", "z-1", 3*time.Millisecond),
 	}, correlation)
 	got := text(t, w)
-	for _, want := range []string{"signal-1  from strategy  2.4 KB  [a1]  (nobody handled it)", "x-1  (publisher not seen)", "y-1  (publisher not sampled)"} {
+	for _, want := range []string{"signal-1  from strategy  2.4 KB  [a1]  (no handling was reported)", "x-1  (publisher not seen)", "y-1  (publisher not sampled)"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in:\n%s", want, got)
 		}

@@ -1,0 +1,174 @@
+// Package demo plays a trading day on this machine: a local event bus, an
+// Alpaca stand-in, and functions as processes in local Lambda environments with
+// the layer's extension attached. It then compares what the product reported
+// with what really happened.
+package demo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
+	"github.com/throughline/throughline/internal/buslocal"
+	"github.com/throughline/throughline/internal/lambdalocal"
+)
+
+// Options of [Run]. Dir, Extension, Function and Events are required paths.
+type Options struct {
+	Dir       string // where spans, metrics, events and the report are written
+	Extension string // the extension's binary
+	Function  string // the functions' binary
+	Events    string // the folder of events to publish
+	// ForwardTo is the address of traces of a real backend; empty for none.
+	ForwardTo      string
+	ForwardHeaders map[string]string
+	Progress       io.Writer // what is being done, a line each; nil for nothing
+}
+
+const (
+	bus = "alchemiser-trading-events-dev"
+	// sizeLimit is 256 KiB as before 2026, so that one event of the day is close to it.
+	sizeLimit = 256 << 10
+	patience  = 2 * time.Minute
+)
+
+// ErrDiffers is returned when a report differs from what happened.
+var ErrDiffers = errors.New("what was reported differs from what happened")
+
+// Run plays the day, writes the files and prints the report to out. It returns
+// ErrDiffers, wrapped with what differs, or what went wrong while playing.
+func Run(ctx context.Context, o Options, out io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	day, err := play(ctx, o)
+	if err != nil {
+		return err
+	}
+	if err := day.write(o.Dir); err != nil {
+		return err
+	}
+	if err := report(out, day.reported, sizeLimit); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "Spans, metrics and events are in %s; open %s in a browser.\n", o.Dir, filepath.Join(o.Dir, "report.html"))
+	if o.ForwardTo != "" {
+		fmt.Fprintf(out, "The spans were sent to %s too: search there for throughline.correlation.id.\n", o.ForwardTo)
+	}
+	if differences := verify(day.truth, day.reported, day.details); len(differences) > 0 {
+		return fmt.Errorf("%w:\n  %s", ErrDiffers, strings.Join(differences, "\n  "))
+	}
+	fmt.Fprintf(out, "Checked against the bus's ledger and the local Lambda: %s.\n", day.summary())
+	return nil
+}
+
+// truth is what happened, from the bus, the local Lambda and the stand-in.
+type truth struct {
+	ledger      buslocal.Ledger
+	invocations map[string][]lambdalocal.Invocation
+	orders      []order
+	handled     []handled // what each function was handed, in order
+}
+
+// handled is one event as a function was handed it.
+type handled struct {
+	function string
+	event    *buslocal.Event
+	receives int // of a queue, else 0
+	at       time.Time
+}
+
+// reported is what the product said.
+type reported struct {
+	spans []workflow.Span
+	docs  []document
+	rare  []repeatLine
+}
+
+// day is a trading day that was played.
+type day struct {
+	truth    truth
+	reported reported
+	details  map[string]string // as published, by the event's own ID
+	files    map[string][]byte
+}
+
+func (d day) summary() string {
+	invocations := 0
+	for _, list := range d.truth.invocations {
+		invocations += len(list)
+	}
+	return fmt.Sprintf("%d events published, %d handled, %d invocations, %d orders, %d spans; no link, count, size or repeat differs",
+		len(d.truth.ledger.Published), len(d.truth.handled), invocations, len(d.truth.orders), len(d.reported.spans))
+}
+
+// write writes the files of the day, and the page.
+func (d day) write(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("write results: %w", err)
+	}
+	var workflows []*workflow.Workflow
+	for _, id := range workflow.Correlations(d.reported.spans) {
+		workflows = append(workflows, workflow.Build(d.reported.spans, id))
+	}
+	var page bytes.Buffer
+	if err := workflow.WriteHTML(&page, workflows); err != nil {
+		return err
+	}
+	d.files["report.html"] = page.Bytes()
+	for name, data := range d.files {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+			return fmt.Errorf("write results: %w", err)
+		}
+	}
+	return nil
+}
+
+// logs keeps the lines that functions and extensions wrote.
+type logs struct {
+	mu    sync.Mutex
+	lines []lambdalocal.LogLine
+}
+
+func (l *logs) add(line lambdalocal.LogLine) {
+	l.mu.Lock()
+	l.lines = append(l.lines, line)
+	l.mu.Unlock()
+}
+
+// read sorts the lines into EMF documents and rare lines, and returns the
+// documents as a file.
+func (l *logs) read() (docs []document, rare []repeatLine, file []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, line := range l.lines {
+		if doc, ok := readEMF(line.Text); ok {
+			docs = append(docs, doc)
+			file = append(append(file, line.Text...), '\n')
+		} else if r, ok := readRare(line.Text); ok {
+			r.function = line.Function
+			rare = append(rare, r)
+		}
+	}
+	return docs, rare, file
+}
+
+// others are the lines that are neither, for a person who looks for a fault.
+func (l *logs) others() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var b strings.Builder
+	for _, line := range l.lines {
+		if line.Source != "platform" && !strings.HasPrefix(line.Text, "{") {
+			fmt.Fprintf(&b, "%s: %s\n", line.Function, line.Text)
+		}
+	}
+	return b.String()
+}

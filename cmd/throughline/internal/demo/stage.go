@@ -1,0 +1,365 @@
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/throughline/throughline/internal/buslocal"
+	"github.com/throughline/throughline/internal/lambdalocal"
+)
+
+// function is one function of the day.
+type function struct {
+	name    string
+	timeout time.Duration
+	retries int // of an asynchronous invocation; negative for none
+	init    string
+}
+
+var functions = []function{
+	{name: "strategy", timeout: 10 * time.Second},
+	{name: "portfolio", timeout: 10 * time.Second},
+	{name: "execution", timeout: 10 * time.Second, init: "400ms"}, // a cold start slower than the others
+	{name: "aggregator", timeout: 10 * time.Second},
+	{name: "hedge", timeout: 10 * time.Second},
+	{name: "notifications", timeout: 10 * time.Second},
+	{name: "reports", timeout: time.Second, retries: -1}, // slower than its time-out
+}
+
+// stage is everything that a day needs, running.
+type stage struct {
+	options   Options
+	logs      *logs
+	collector *collector
+	alpaca    *alpaca
+	bus       *buslocal.Bus
+	lambda    *lambdalocal.Service
+	deployed  map[string]*lambdalocal.Deployment
+
+	mu      sync.Mutex
+	handled []handled
+	held    chan struct{} // closed when the held-back trade may be delivered
+}
+
+func setUp(o Options) (*stage, error) {
+	s := &stage{options: o, logs: &logs{}, deployed: map[string]*lambdalocal.Deployment{}, held: make(chan struct{})}
+	var err error
+	if s.collector, err = startCollector(o.ForwardTo, o.ForwardHeaders); err != nil {
+		return s, err
+	}
+	if s.alpaca, err = startAlpaca(); err != nil {
+		return s, err
+	}
+	s.bus = buslocal.New(buslocal.Options{Limit: sizeLimit, Buses: []string{bus}, Fault: s.fault})
+	busURL, err := s.bus.Start()
+	if err != nil {
+		return s, err
+	}
+	environments := filepath.Join(o.Dir, "environments")
+	if err := os.RemoveAll(environments); err != nil {
+		return s, fmt.Errorf("clear old environments: %w", err)
+	}
+	if err := os.MkdirAll(environments, 0o755); err != nil {
+		return s, err
+	}
+	s.lambda = lambdalocal.New(lambdalocal.Options{Dir: environments, OnLog: s.logs.add})
+	for _, f := range functions {
+		if err := s.deploy(f, busURL); err != nil {
+			return s, err
+		}
+	}
+	return s, s.addRules()
+}
+
+func (s *stage) deploy(f function, busURL string) error {
+	paths := map[string]string{"extension": s.options.Extension, "function": s.options.Function, "events": s.options.Events}
+	for name, path := range paths {
+		absolute, err := filepath.Abs(path)
+		if err != nil {
+			return fmt.Errorf("find the %s: %w", name, err)
+		}
+		if _, err := os.Stat(absolute); err != nil {
+			return fmt.Errorf("find the %s: %w; `make demo` builds it", name, err)
+		}
+		paths[name] = absolute
+	}
+	deployment, err := s.lambda.Create(lambdalocal.Function{
+		Name: f.name, Handler: f.name, Timeout: f.timeout, Memory: 256, Retries: f.retries, MaxEnvironments: 1,
+		Runtime: []string{paths["function"]}, Extensions: []string{paths["extension"]},
+		Env: map[string]string{
+			"AWS_ENDPOINT_URL_EVENTBRIDGE": busURL, "ALPACA_URL": s.alpaca.url,
+			"TRADINGDAY_EVENTS": paths["events"], "TRADINGDAY_INIT": f.init,
+			"OTEL_EXPORTER_OTLP_ENDPOINT": s.collector.url,
+			"THROUGHLINE_OTLP_ADDR":       "127.0.0.1:0", "THROUGHLINE_SIZE_LIMIT": fmt.Sprint(sizeLimit),
+			"THROUGHLINE_HTTP_HOSTS": "127.0.0.1",
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("create %s: %w", f.name, err)
+	}
+	s.deployed[f.name] = deployment
+	return nil
+}
+
+// addRules wires the day. Plans go through a queue, hedge evaluations through a topic.
+func (s *stage) addRules() error {
+	notifications, aggregator := s.target("notifications"), s.target("aggregator")
+	plans := &buslocal.Queue{QueueName: "plans", Bus: s.bus, Consume: s.consume("execution")}
+	topic := &buslocal.Topic{TopicName: "hedges", Subscribers: []buslocal.Target{notifications}}
+	for _, r := range []struct {
+		name, detailType string
+		targets          []buslocal.Target
+	}{
+		{"signals", "SignalGenerated", []buslocal.Target{s.target("portfolio")}},
+		{"plans", "RebalancePlanned", []buslocal.Target{plans}},
+		{"trades", "TradeExecuted", []buslocal.Target{aggregator, notifications}},
+		{"completed", "AllTradesCompleted", []buslocal.Target{s.target("hedge"), notifications}},
+		{"hedges", "HedgeEvaluationCompleted", []buslocal.Target{topic}},
+		{"schedules", "ScheduleCreated", []buslocal.Target{notifications}},
+		{"data", "DataLakeUpdateCompleted", []buslocal.Target{s.target("reports")}},
+	} {
+		rule := buslocal.Rule{Name: r.name, Bus: bus, Pattern: fmt.Sprintf(`{"detail-type":[%q],"source":[{"prefix":"alchemiser."}]}`, r.detailType)}
+		for _, t := range r.targets {
+			rule.Targets = append(rule.Targets, buslocal.RuleTarget{Target: t})
+		}
+		if err := s.bus.AddRule(rule); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lambdaTarget hands events to a function asynchronously, as EventBridge and
+// SNS do, and writes down that it did.
+type lambdaTarget struct {
+	stage *stage
+	name  string
+}
+
+func (s *stage) target(name string) buslocal.Target { return &lambdaTarget{s, name} }
+
+func (t *lambdaTarget) Name() string { return t.name }
+
+func (t *lambdaTarget) Deliver(_ context.Context, m buslocal.Message) error {
+	if _, err := t.stage.deployed[t.name].InvokeAsync(m.Payload, lambdalocal.InvokeOptions{TraceHeader: m.TraceHeader}); err != nil {
+		return err
+	}
+	t.stage.note(handled{function: t.name, event: m.Event, at: time.Now()})
+	return nil
+}
+
+func (s *stage) note(h handled) {
+	s.mu.Lock()
+	s.handled = append(s.handled, h)
+	s.mu.Unlock()
+}
+
+// consume invokes a function with a batch, as an event source mapping does.
+func (s *stage) consume(name string) func(context.Context, []byte, []string) []string {
+	return func(ctx context.Context, payload []byte, ids []string) []string {
+		result, err := s.deployed[name].Invoke(ctx, payload, lambdalocal.InvokeOptions{})
+		if err != nil {
+			return ids
+		}
+		return result.FailedMessages(ids)
+	}
+}
+
+// The deliveries that go wrong on purpose, by the event's own ID.
+const (
+	redelivered = "trade-executed-6f25630d-0181-40f8-b126-16423423880b" // GOOGL
+	heldBack    = "trade-executed-a402bb72-247a-4bb5-8d32-3d9e0d3be8ee" // MSFT, whose child is the end of the run
+)
+
+func (s *stage) fault(d buslocal.Delivery) buslocal.Fault {
+	if d.Target != "notifications" || d.Replay != "" {
+		return buslocal.Fault{}
+	}
+	switch eventID(d.Event) {
+	case redelivered:
+		return buslocal.Fault{Duplicate: 1}
+	case heldBack:
+		return buslocal.Fault{Until: s.held}
+	default:
+		return buslocal.Fault{}
+	}
+}
+
+// eventID is the domain's own ID of an event, else the envelope's.
+func eventID(e *buslocal.Event) string {
+	var detail struct {
+		ID string `json:"event_id"`
+	}
+	if json.Unmarshal([]byte(e.Detail), &detail) != nil || detail.ID == "" {
+		return e.ID
+	}
+	return detail.ID
+}
+
+// play sets the stage, plays the day and takes everything down again.
+func play(ctx context.Context, o Options) (day, error) {
+	progress := func(format string, args ...any) {
+		if o.Progress != nil {
+			fmt.Fprintf(o.Progress, format+"\n", args...)
+		}
+	}
+	progress("starting a bus, an Alpaca stand-in and %d functions with the extension attached", len(functions))
+	s, err := setUp(o)
+	defer s.takeDown()
+	if err != nil {
+		return day{}, err
+	}
+	progress("playing a trading day")
+	if _, err := s.deployed["strategy"].InvokeAsync([]byte(`{"source":"schedule"}`), lambdalocal.InvokeOptions{}); err != nil {
+		return day{}, fmt.Errorf("start the day: %w", err)
+	}
+	if err := s.untilHandled(ctx, "notifications", "AllTradesCompleted"); err != nil {
+		return day{}, fmt.Errorf("%w\n%s", err, s.logs.others())
+	}
+	close(s.held)
+	if err := s.settle(ctx); err != nil {
+		return day{}, err
+	}
+	progress("replaying the end of the run from the archive")
+	s.bus.Replay(buslocal.Replay{Name: "monday", Bus: bus, Match: func(e *buslocal.Event) bool { return e.DetailType == "AllTradesCompleted" }})
+	if err := s.settle(ctx); err != nil {
+		return day{}, err
+	}
+	progress("shutting the environments down")
+	if err := s.lambda.Close(); err != nil {
+		return day{}, fmt.Errorf("shut down: %w", err)
+	}
+	if err := s.collector.pass(ctx); err != nil {
+		return day{}, fmt.Errorf("pass spans on to %s: %w", o.ForwardTo, err)
+	}
+	return s.results()
+}
+
+// untilHandled waits until a function has handled an event of a type.
+func (s *stage) untilHandled(ctx context.Context, name, detailType string) error {
+	for {
+		s.mu.Lock()
+		count := slices.IndexFunc(s.handled, func(h handled) bool { return h.function == name && h.event.DetailType == detailType })
+		s.mu.Unlock()
+		if count >= 0 && s.idle(name) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %s to handle %s: %w", name, detailType, ctx.Err())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// idle reports whether every event handed to the function has been handled.
+func (s *stage) idle(name string) bool {
+	s.mu.Lock()
+	given := 0
+	for _, h := range s.handled {
+		if h.function == name {
+			given++
+		}
+	}
+	s.mu.Unlock()
+	done := 0
+	for _, i := range s.deployed[name].Invocations() {
+		if i.Done {
+			done++
+		}
+	}
+	return done >= given
+}
+
+// settle waits until neither the bus nor Lambda has anything left to do: what
+// one hands over may give the other work again.
+func (s *stage) settle(ctx context.Context) error {
+	for quiet := 0; quiet < 2; {
+		before := len(s.bus.Ledger().Deliveries)
+		if err := s.bus.Wait(ctx); err != nil {
+			return err
+		}
+		if err := s.lambda.Wait(ctx); err != nil {
+			return fmt.Errorf("wait for functions: %w", err)
+		}
+		if len(s.bus.Ledger().Deliveries) == before {
+			quiet++
+		} else {
+			quiet = 0
+		}
+	}
+	return nil
+}
+
+func (s *stage) results() (day, error) {
+	lines, spans, err := s.collector.spans()
+	if err != nil {
+		return day{}, err
+	}
+	details, err := publishedDetails(s.options.Events)
+	if err != nil {
+		return day{}, err
+	}
+	d := day{details: details, files: map[string][]byte{"spans.jsonl": lines}}
+	d.reported.spans = spans
+	d.reported.docs, d.reported.rare, d.files["metrics.jsonl"] = s.logs.read()
+	d.truth = truth{ledger: s.bus.Ledger(), invocations: map[string][]lambdalocal.Invocation{}, orders: s.alpaca.seen(), handled: s.handled}
+	for name, deployment := range s.deployed {
+		d.truth.invocations[name] = deployment.Invocations()
+	}
+	for _, r := range d.truth.ledger.Receipts {
+		d.truth.handled = append(d.truth.handled, handled{function: "execution", event: r.Event, receives: r.ReceiveCount, at: r.At})
+	}
+	slices.SortStableFunc(d.truth.handled, func(a, b handled) int { return a.at.Compare(b.at) })
+	for _, h := range d.truth.handled {
+		d.files["events.jsonl"] = append(append(d.files["events.jsonl"], h.event.Envelope...), '\n')
+	}
+	return d, nil
+}
+
+// publishedDetails are the details in the folder of events, by the event's own
+// ID, or by type where it has none.
+func publishedDetails(folder string) (map[string]string, error) {
+	files, err := filepath.Glob(filepath.Join(folder, "*.json"))
+	if err != nil {
+		return nil, err
+	}
+	details := map[string]string{}
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			return nil, fmt.Errorf("read events: %w", err)
+		}
+		var entry struct{ DetailType, Detail string }
+		if err := json.Unmarshal(data, &entry); err != nil {
+			return nil, fmt.Errorf("read %s: %w", f, err)
+		}
+		key := eventID(&buslocal.Event{Detail: entry.Detail})
+		if key == "" {
+			key = entry.DetailType
+		}
+		details[key] = entry.Detail
+	}
+	return details, nil
+}
+
+func (s *stage) takeDown() {
+	if s.lambda != nil {
+		_ = s.lambda.Close()
+	}
+	if s.bus != nil {
+		s.bus.Close()
+	}
+	if s.alpaca != nil {
+		s.alpaca.close()
+	}
+	if s.collector != nil {
+		s.collector.close()
+	}
+}
