@@ -93,11 +93,18 @@ func (b *books) hears() bool {
 func (b *books) begin(e event, now time.Time) <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	i := b.add(e.RequestID, now)
+	i := b.open[e.RequestID]
+	if i == nil || i.announced() {
+		i = b.add(e.RequestID, now)
+	}
 	i.arn, i.deadline = e.InvokedFunctionARN, e.deadline()
 	b.current = i
 	return i.over
 }
+
+// announced reports whether the Extensions API has told of this attempt, so that
+// what it tells next under the same request ID is another one.
+func (i *invocation) announced() bool { return !i.deadline.IsZero() }
 
 // add opens an invocation; one with the same request ID before it was an
 // attempt that failed.
@@ -153,7 +160,7 @@ func (b *books) apply(r record, now time.Time) {
 		}
 	case "platform.start":
 		i := b.open[r.Record.RequestID]
-		if i == nil { // Managed Instances: telemetry alone tells of invocations
+		if i == nil || i.done { // telemetry may be first to tell, and on Managed Instances alone tells
 			i = b.add(r.Record.RequestID, now)
 		}
 		i.start = r.Time
