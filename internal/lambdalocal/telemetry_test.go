@@ -88,7 +88,7 @@ func newTestRelay(t *testing.T, fault func(Record) Fault) *relay {
 	return r
 }
 
-const never = 30000 // ms: only the other limits end a batch
+const never = 3_600_000 // ms: only the other limits end a batch
 
 func TestBuffering(t *testing.T) {
 	t.Run("ByItems", func(t *testing.T) {
