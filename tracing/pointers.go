@@ -1,6 +1,10 @@
 package tracing
 
-import "strings"
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
 
 // The IDs that are looked for in a detail.
 const (
@@ -13,20 +17,20 @@ const (
 // maxRead bounds an ID that is read from a detail. A longer one is no ID.
 const maxRead = 4096
 
-// pointer is a JSON pointer (RFC 6901) to an ID of one kind. Of two hits the
-// one of lower rank wins, of one rank the first in the document.
-type pointer struct {
-	kind, rank int
-	tokens     []string
-}
-
-// pointers are those of all kinds, with a filter in front: most members of a
-// detail are told to be none of ours by one look at their first byte and length.
+// pointers are JSON pointers (RFC 6901) to IDs, as a tree of their tokens. In
+// front of each level stands a filter: most members of a detail are told to be
+// none of ours by one look at their first byte and length.
 type pointers struct {
-	all     []pointer
+	names   []string
+	below   []*pointers // of each name
+	hits    []pointerTo // the pointers that end here
 	first   [256]bool
 	lengths uint64
 }
+
+// pointerTo is the end of a pointer. Of two hits for one kind that of lower
+// rank wins, of one rank the first in the document.
+type pointerTo struct{ kind, rank int }
 
 func newPointers(cfg Config) *pointers {
 	p := new(pointers)
@@ -54,21 +58,28 @@ func (p *pointers) addDefaults(kind int) {
 	}
 }
 
-// add adds the pointer s; one that does not begin with a slash points nowhere.
-func (p *pointers) add(kind, rank int, s string) {
-	rest, ok := strings.CutPrefix(s, "/")
+// add adds the pointer text; one that does not begin with a slash points nowhere.
+func (p *pointers) add(kind, rank int, text string) {
+	rest, ok := strings.CutPrefix(text, "/")
 	if !ok {
 		return
 	}
-	tokens := strings.Split(rest, "/")
-	for i, token := range tokens {
-		tokens[i] = strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~")
+	for token := range strings.SplitSeq(rest, "/") {
+		p = p.grow(strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~"))
 	}
-	p.all = append(p.all, pointer{kind, rank, tokens})
-	p.lengths |= 1 << (len(tokens[0]) % 64)
-	if tokens[0] != "" {
-		p.first[tokens[0][0]] = true
+	p.hits = append(p.hits, pointerTo{kind, rank})
+}
+
+func (p *pointers) grow(name string) *pointers {
+	if i := slices.Index(p.names, name); i >= 0 {
+		return p.below[i]
 	}
+	p.names, p.below = append(p.names, name), append(p.below, new(pointers))
+	p.lengths |= 1 << (len(name) % 64)
+	if name != "" {
+		p.first[name[0]] = true
+	}
+	return p.below[len(p.below)-1]
 }
 
 // ids are the raw values found at pointers.
@@ -79,31 +90,49 @@ type ids struct {
 
 func (d *ids) text(kind int) string { return scalar(d.value[kind]) }
 
-// offer looks whether the member of a detail's top is, or holds, an ID.
+// view is text without a copy, for IDs that were read from a string.
+func (d *ids) view(kind int) string {
+	raw := d.value[kind]
+	if len(raw) > 0 && raw[0] == '"' {
+		raw = inner(raw)
+	}
+	return view(raw)
+}
+
+// offer looks whether the member key of an object is, or holds, an ID.
 func (p *pointers) offer(d *ids, key, value []byte) {
 	if p.lengths&(1<<(len(key)%64)) == 0 || len(key) > 0 && !p.first[key[0]] {
 		return
 	}
-	for i := range p.all {
-		if pointer := &p.all[i]; pointer.tokens[0] == string(key) {
-			p.hit(d, pointer, value)
+	for i, name := range p.names {
+		if name == string(key) {
+			p.below[i].take(d, value)
+			return
 		}
 	}
 }
 
-func (p *pointers) hit(d *ids, pointer *pointer, value []byte) {
-	if found := d.rank[pointer.kind]; found > 0 && found <= pointer.rank+1 {
-		return
-	}
-	for _, token := range pointer.tokens[1:] {
-		if value = member(value, token); value == nil {
-			return
+// take looks for IDs in, and at, a value that p points to.
+func (p *pointers) take(d *ids, value []byte) {
+	for _, hit := range p.hits {
+		found := d.rank[hit.kind]
+		if (found == 0 || found > hit.rank+1) && len(value) <= maxRead && isID(value) {
+			d.value[hit.kind], d.rank[hit.kind] = value, hit.rank+1
 		}
 	}
-	if len(value) > maxRead || !isID(value) {
+	if len(p.names) == 0 {
 		return
 	}
-	d.value[pointer.kind], d.rank[pointer.kind] = value, pointer.rank+1
+	for m := membersOf(value, 0); m.next(); {
+		p.offer(d, m.key, m.value)
+	}
+	if value[0] != '[' {
+		return
+	}
+	var index [20]byte
+	for e := elementsOf(value); e.next(); {
+		p.offer(d, strconv.AppendInt(index[:0], int64(e.count-1), 10), e.value)
+	}
 }
 
 // complete says that nothing later in the document can be a better hit.
@@ -121,29 +150,10 @@ func isID(raw []byte) bool {
 	}
 }
 
-// member is the raw value of a member of raw, or an array's element by its
-// index; nil when there is none.
-func member(raw []byte, token string) []byte {
-	if len(raw) > 0 && raw[0] == '[' {
-		index := 0
-		if len(token) > 6 {
-			return nil
-		}
-		for _, c := range []byte(token) {
-			if c < '0' || c > '9' {
-				return nil
-			}
-			index = 10*index + int(c-'0')
-		}
-		for e := elementsOf(raw); e.next(); index-- {
-			if index == 0 {
-				return e.value
-			}
-		}
-		return nil
-	}
+// member is the raw value of the object raw's member name; nil when there is none.
+func member(raw []byte, name string) []byte {
 	for m := membersOf(raw, 0); m.next(); {
-		if string(m.key) == token {
+		if string(m.key) == name {
 			return m.value
 		}
 	}

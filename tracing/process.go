@@ -58,7 +58,7 @@ func StartProcess(ctx context.Context, cfg Config, d Delivery, inv Invocation) (
 	}
 	links, dropped := processLinks(d.Events)
 	if len(links) == 0 && header.Context.IsValid() && !sameSpan(header.Context, parent) {
-		links = []trace.Link{{SpanContext: header.Context, Attributes: []attribute.KeyValue{keyLink.String(LinkTrace)}}}
+		links = append(links, trace.Link{SpanContext: header.Context, Attributes: []attribute.KeyValue{keyLink.String(LinkTrace)}})
 	}
 	if dropped > 0 {
 		attrs = append(attrs, keyLinksDropped.Int(dropped))

@@ -25,6 +25,7 @@ type Publishing struct {
 	ctx   context.Context
 	send  trace.Span
 	spans []trace.Span // of each entry; send itself when there is one
+	sizes []int        // of each entry; 0 when not known
 	ended bool
 }
 
@@ -43,15 +44,16 @@ func (s *Stamper) StartPublishing(ctx context.Context, entries []Entry, out []Ou
 		}
 		return &Publishing{ctx: ctx, send: trace.SpanFromContext(ctx), ended: true}
 	}
-	p := &Publishing{spans: make([]trace.Span, len(out))}
+	p := &Publishing{spans: make([]trace.Span, len(out)), sizes: make([]int, len(out))}
+	attrs := make([]attribute.KeyValue, 0, 16) // WithAttributes copies what it is given
 	if len(out) == 1 {
-		p.ctx, p.send = s.startEntry(ctx, parent, operationSend, &entries[0], &out[0])
-		p.spans[0] = p.send
+		p.send = s.startEntry(ctx, attrs, parent, operationSend, &entries[0], &out[0])
+		p.ctx, p.spans[0] = trace.ContextWithSpan(ctx, p.send), p.send
 		return p
 	}
 	links := make([]trace.Link, len(out))
 	for i := range out {
-		_, p.spans[i] = s.startEntry(ctx, parent, operationCreate, &entries[i], &out[i])
+		p.spans[i] = s.startEntry(ctx, attrs, parent, operationCreate, &entries[i], &out[i])
 		links[i] = trace.Link{SpanContext: p.spans[i].SpanContext()}
 	}
 	var w wish
@@ -67,20 +69,22 @@ func (s *Stamper) StartPublishing(ctx context.Context, entries []Entry, out []Ou
 	return p
 }
 
-// startEntry starts the span that publishes one entry.
-func (s *Stamper) startEntry(ctx context.Context, parent trace.SpanContext, operation string, entry *Entry, out *Outgoing) (context.Context, trace.Span) {
-	attrs := make([]attribute.KeyValue, 0, 16)
+// startEntry starts the span that publishes one entry. It uses the room of attrs.
+func (s *Stamper) startEntry(ctx context.Context, attrs []attribute.KeyValue, parent trace.SpanContext, operation string, entry *Entry, out *Outgoing) trace.Span {
 	attrs = append(attrs, keyMessagingSystem.String(messagingSystem), keyOperationName.String(operation),
 		keyOperationType.String(operation), keyDestination.String(busName(entry.Bus)))
 	attrs = withIDs(attrs, out.EventID, entry.DetailType, &out.Lineage)
 	_, span := s.tracer.Start(contextWithWish(ctx, s.publishingWish(out, parent)), spanName(operation, entry.DetailType),
-		trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(attrs...), trace.WithLinks(out.Links...))
+		asProducer, trace.WithAttributes(attrs...), trace.WithLinks(out.Links...))
 	out.Lineage.Publisher = span.SpanContext()
 	if !out.Lineage.Publisher.IsValid() { // a provider that makes no contexts: the stamp needs one
 		out.Lineage.Publisher = Mint(parent)
 	}
-	return trace.ContextWithSpan(ctx, span), span
+	return span
 }
+
+// asProducer is made once: it is the same for every entry.
+var asProducer = trace.WithSpanKind(trace.SpanKindProducer)
 
 // startSend starts the span of a request of several entries.
 func (s *Stamper) startSend(ctx context.Context, w wish, entries []Entry, links []trace.Link) (context.Context, trace.Span) {
@@ -108,8 +112,8 @@ func (p *Publishing) Send() trace.Span { return p.send }
 
 // Size records the size of entry i, in bytes as EventBridge counts them.
 func (p *Publishing) Size(i, size int) {
-	if i < len(p.spans) {
-		p.spans[i].SetAttributes(keyEntrySize.Int(size))
+	if i < len(p.sizes) {
+		p.sizes[i] = size
 	}
 }
 
@@ -122,14 +126,20 @@ func (p *Publishing) End(results []Result, err error) {
 	}
 	p.ended = true
 	failed, code := 0, ""
+	attrs := make([]attribute.KeyValue, 0, 2)
 	for i, span := range p.spans {
 		var result Result
 		if i < len(results) {
 			result = results[i]
 		}
-		if result.EventID != "" {
-			span.SetAttributes(keyMessageID.String(result.EventID))
+		attrs = attrs[:0]
+		if p.sizes[i] > 0 {
+			attrs = append(attrs, keyEntrySize.Int(p.sizes[i]))
 		}
+		if result.EventID != "" {
+			attrs = append(attrs, keyMessageID.String(result.EventID))
+		}
+		span.SetAttributes(attrs...)
 		switch {
 		case err != nil:
 			fail(span, errorType(err), "")

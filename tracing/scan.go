@@ -3,6 +3,7 @@ package tracing
 import (
 	"bytes"
 	"encoding/binary"
+	"math/bits"
 	"unicode/utf16"
 	"unicode/utf8"
 	"unsafe"
@@ -17,6 +18,11 @@ const maxDepth = 1024
 // bytesOf is s as bytes without a copy. They must not be written to.
 func bytesOf(s string) []byte {
 	return unsafe.Slice(unsafe.StringData(s), len(s))
+}
+
+// view is b as a string without a copy. The bytes must never change again.
+func view(b []byte) string {
+	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 
 func skipSpace(b []byte, i int) int {
@@ -102,11 +108,16 @@ const (
 )
 
 // skipString returns the index after the string whose opening quote is at i.
+// Eight bytes are tried at a time: most of a detail is inside strings.
 func skipString(b []byte, i int) int {
 	for i++; i < len(b); {
-		if len(b)-i >= 8 && plain(binary.LittleEndian.Uint64(b[i:])) {
-			i += 8
-			continue
+		if len(b)-i >= 8 {
+			special := specials(binary.LittleEndian.Uint64(b[i:]))
+			if special == 0 {
+				i += 8
+				continue
+			}
+			i += bits.TrailingZeros64(special) / 8
 		}
 		switch c := b[i]; {
 		case c == '"':
@@ -124,12 +135,11 @@ func skipString(b []byte, i int) int {
 	return -1
 }
 
-// plain says that none of eight bytes ends a string, escapes, or is a control
-// character: most of a detail is inside strings.
-func plain(x uint64) bool {
+// specials marks, by its high bit, the first of eight bytes that ends a string,
+// escapes, or is a control character; bytes after it may be marked wrongly.
+func specials(x uint64) uint64 {
 	quote, slash := x^(low*'"'), x^(low*'\\')
-	special := (quote-low)&^quote | (slash-low)&^slash | (x-low*0x20)&^x
-	return special&high == 0
+	return ((quote-low)&^quote | (slash-low)&^slash | (x-low*0x20)&^x) & high
 }
 
 func skipEscape(b []byte, i int) int {
@@ -166,18 +176,19 @@ func hex4(b []byte, i int) (rune, bool) {
 	return r, true
 }
 
-// skipKey returns the index of the value that belongs to the key at i.
-func skipKey(b []byte, i int) int {
+// skipKey returns the index after the key at i, and that of the value which
+// belongs to it; -1 when there is none.
+func skipKey(b []byte, i int) (end, value int) {
 	if i >= len(b) || b[i] != '"' {
-		return -1
+		return -1, -1
 	}
-	if i = skipString(b, i); i < 0 {
-		return -1
+	if end = skipString(b, i); end < 0 {
+		return -1, -1
 	}
-	if i = skipSpace(b, i); i >= len(b) || b[i] != ':' {
-		return -1
+	if i = skipSpace(b, end); i >= len(b) || b[i] != ':' {
+		return -1, -1
 	}
-	return skipSpace(b, i+1)
+	return end, skipSpace(b, i+1)
 }
 
 // skipNested is skipValue for objects and arrays. It keeps one bit a level, so
@@ -199,7 +210,7 @@ func skipNested(b []byte, i int) int {
 			i = skipSpace(b, i+1)
 			if i < len(b) && b[i] != '}' && b[i] != ']' {
 				if object {
-					if i = skipKey(b, i); i < 0 {
+					if _, i = skipKey(b, i); i < 0 {
 						return -1
 					}
 				}
@@ -217,7 +228,7 @@ func skipNested(b []byte, i int) int {
 			if b[i] == ',' {
 				i = skipSpace(b, i+1)
 				if object {
-					if i = skipKey(b, i); i < 0 {
+					if _, i = skipKey(b, i); i < 0 {
 						return -1
 					}
 				}
@@ -269,7 +280,7 @@ func (m *members) next() bool {
 		}
 		i = skipSpace(b, i+1)
 	}
-	value := skipKey(b, i)
+	keyEnd, value := skipKey(b, i)
 	if value < 0 {
 		return false
 	}
@@ -277,7 +288,7 @@ func (m *members) next() bool {
 	if end < 0 {
 		return false
 	}
-	m.key = b[i+1 : i+1+bytes.LastIndexByte(b[i+1:value], '"')]
+	m.key = b[i+1 : keyEnd-1]
 	if bytes.IndexByte(m.key, '\\') >= 0 {
 		m.key = unescape(m.key)
 	}

@@ -62,7 +62,7 @@ func (s *Stamper) Resolve(ctx context.Context, entry Entry, d *Delivery) Outgoin
 	lines := resourceIDs(entry.Resources)
 	own := s.readIDs(entry.Detail)
 
-	out := Outgoing{EventID: own.text(idEvent)}
+	out := Outgoing{EventID: own.view(idEvent)}
 	l := &out.Lineage
 	l.CorrelationID = firstOf(explicit.correlation, lines.correlation, &own, idCorrelation)
 	l.CausationID = firstOf(explicit.causation, lines.causation, &own, idCausation)
@@ -141,7 +141,8 @@ func pick(d *Delivery, eventID, traceparent string, l *Lineage) (handled, workfl
 	return handled, workflow
 }
 
-// readIDs reads the IDs in a detail, and no further than they go.
+// readIDs reads the IDs in a detail, and no further than they go. Their views
+// are parts of it.
 func (s *Stamper) readIDs(detail string) ids {
 	var d ids
 	for m := membersOf(bytesOf(detail), 0); m.next(); {
@@ -181,5 +182,5 @@ func firstOf(explicit, line string, own *ids, kind int) string {
 	if line != "" {
 		return line
 	}
-	return own.text(kind)
+	return own.view(kind)
 }

@@ -26,11 +26,28 @@ type wish struct {
 
 type wishKey struct{}
 
+// wishContext is a context with a wish: one piece of memory a span.
+type wishContext struct {
+	context.Context
+	wish wish
+}
+
+// Value implements context.Context.
+func (c *wishContext) Value(key any) any {
+	if key == (wishKey{}) {
+		return &c.wish
+	}
+	return c.Context.Value(key)
+}
+
 // SamplingWishFromContext returns the wish in ctx about a span in trace id. It
 // is for a sampler, and is in the context of the span's start alone.
 func SamplingWishFromContext(ctx context.Context, id trace.TraceID) SamplingWish {
-	w, _ := ctx.Value(wishKey{}).(wish)
-	if !w.Decided && w.sample != nil {
+	w, _ := ctx.Value(wishKey{}).(*wish)
+	switch {
+	case w == nil:
+		return SamplingWish{}
+	case !w.Decided && w.sample != nil:
 		return SamplingWish{Decided: true, Sampled: w.sample(id)}
 	}
 	return w.SamplingWish
@@ -40,7 +57,7 @@ func contextWithWish(ctx context.Context, w wish) context.Context {
 	if !w.Decided && !w.Root && w.sample == nil {
 		return ctx
 	}
-	return context.WithValue(ctx, wishKey{}, w)
+	return &wishContext{ctx, w}
 }
 
 // undecided is the wish of a trace that nothing upstream has decided.
