@@ -12,29 +12,33 @@ import (
 // states are the kernel's letters for the processes of an environment and all that they started.
 func states(t *testing.T, e *Environment) string {
 	t.Helper()
-	e.mu.Lock()
-	groups := map[string]bool{}
-	for _, p := range e.boot.processes {
-		groups[strconv.Itoa(p.cmd.Process.Pid)] = true
+	var letters []string
+	for _, state := range group(t, pids(e)) {
+		letters = append(letters, state)
 	}
-	e.mu.Unlock()
+	slices.Sort(letters)
+	return strings.Join(letters, "")
+}
+
+// group finds the processes whose groups the given ones lead, and their states.
+func group(t *testing.T, leaders []int) map[string]string {
+	t.Helper()
 	paths, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil || len(paths) == 0 {
 		t.Skip("no /proc here")
 	}
-	var letters []string
+	found := map[string]string{}
 	for _, path := range paths {
 		stat, err := os.ReadFile(path)
 		if err != nil {
 			continue
 		}
 		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-		if groups[fields[2]] {
-			letters = append(letters, fields[0])
+		if leader, _ := strconv.Atoi(fields[2]); slices.Contains(leaders, leader) && fields[0] != "Z" {
+			found[path] = fields[0]
 		}
 	}
-	slices.Sort(letters)
-	return strings.Join(letters, "")
+	return found
 }
 
 func TestFreeze(t *testing.T) {
@@ -69,6 +73,9 @@ func TestFreeze(t *testing.T) {
 		if n := len(d.Environments()); n != 1 {
 			t.Errorf("%d environments", n)
 		}
+		leaders := pids(e)
+		e.Shutdown("")
+		w.until("the runtime's child has ended with it", func() bool { return len(group(t, leaders)) == 0 })
 	})
 	t.Run("TurnedOff", func(t *testing.T) {
 		w := newWorld(t)

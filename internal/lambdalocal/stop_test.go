@@ -115,6 +115,9 @@ func TestShutdown(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 		<-ended
+		if last := decode[agentEvent](t, w.untilSaw("ext-a", "event", 2)[1].Body); last.ShutdownReason != "spindown" {
+			t.Errorf("the extension had %+v", last)
+		}
 	})
 }
 
