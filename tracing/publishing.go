@@ -100,7 +100,7 @@ func (s *Stamper) startSend(ctx context.Context, w wish, entries []Entry, links 
 		attrs = append(attrs, keyDestination.String(bus))
 	}
 	_, span := s.tracer.Start(contextWithWish(ctx, w), spanName(operationSend, bus),
-		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attrs...), trace.WithLinks(links...))
+		asClient, trace.WithAttributes(attrs...), trace.WithLinks(links...))
 	return trace.ContextWithSpan(ctx, span), span
 }
 

@@ -178,10 +178,10 @@ func (t *Transport) start(ctx context.Context, req *http.Request, call *Call) tr
 		return nil
 	}
 	method := knownMethod(call.Method)
-	attrs := make([]attribute.KeyValue, 0, 16)
+	attrs := make([]attribute.KeyValue, 0, 6)
 	attrs = append(attrs, keyMethod.String(method), keyServer.String(call.Host), keyScheme.String(req.URL.Scheme))
-	if port, err := strconv.Atoi(req.URL.Port()); err == nil {
-		attrs = append(attrs, keyPort.Int(port))
+	if port := number(req.URL.Port()); port >= 0 {
+		attrs = append(attrs, keyPort.Int(int(port)))
 	}
 	if call.Route != "" {
 		attrs = append(attrs, keyTemplate.String(call.Route))
@@ -195,10 +195,13 @@ func (t *Transport) start(ctx context.Context, req *http.Request, call *Call) tr
 	if parent := trace.SpanContextFromContext(ctx); parent.IsValid() && DeliveryFromContext(ctx) != nil {
 		ctx = contextWithWish(ctx, asParent(parent))
 	}
-	_, span := t.tracer.Start(ctx, spanName(method, call.Route), trace.WithSpanKind(trace.SpanKindClient),
+	_, span := t.tracer.Start(ctx, spanName(method, call.Route), asClient,
 		trace.WithAttributes(attrs...), trace.WithTimestamp(call.Start))
 	return span
 }
+
+// asClient is made once: it is the same for every call.
+var asClient = trace.WithSpanKind(trace.SpanKindClient)
 
 // finishCall ends the span of a call. The text of an error stays out of it: it
 // may quote the URL.
@@ -208,6 +211,10 @@ func finishCall(span trace.Span, call *Call, resp *http.Response) {
 	}
 	if call.Err != nil {
 		fail(span, errorType(call.Err), "")
+		span.End()
+		return
+	}
+	if !span.IsRecording() {
 		span.End()
 		return
 	}
@@ -243,15 +250,22 @@ func (c *Call) answered(resp *http.Response) {
 	c.Status = resp.StatusCode
 	c.RateLimited = resp.StatusCode == http.StatusTooManyRequests
 	c.RequestID = resp.Header.Get(headerRequestID)
-	if n, err := strconv.Atoi(resp.Header.Get(headerLimit)); err == nil {
-		c.Limit = n
-	}
-	if n, err := strconv.Atoi(resp.Header.Get(headerRemaining)); err == nil {
-		c.Remaining = n
-	}
-	if seconds, err := strconv.ParseInt(resp.Header.Get(headerReset), 10, 64); err == nil {
+	c.Limit, c.Remaining = int(number(resp.Header.Get(headerLimit))), int(number(resp.Header.Get(headerRemaining)))
+	if seconds := number(resp.Header.Get(headerReset)); seconds > 0 {
 		c.Reset = time.Unix(seconds, 0)
 	}
+}
+
+// number reads a count; -1 when s is none.
+func number(s string) int64 {
+	if s == "" {
+		return -1 // before strconv makes an error of it
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 0 {
+		return -1
+	}
+	return n
 }
 
 // report tells the observer; what that does wrong is not the caller's to bear.

@@ -153,7 +153,10 @@ func TestTopicNotifiesFunctionsAndQueues(t *testing.T) {
 
 func TestFunctionTarget(t *testing.T) {
 	var got string
-	f := Function{FunctionName: "portfolio", Invoke: func(_ context.Context, payload []byte, header string) error { got = string(payload) + header; return nil }}
+	f := Function{FunctionName: "portfolio", Invoke: func(_ context.Context, payload []byte, header string) error {
+		got = string(payload) + header
+		return nil
+	}}
 	if err := f.Deliver(t.Context(), Message{Payload: []byte("p"), TraceHeader: "h"}); err != nil || got != "ph" || f.Name() != "portfolio" {
 		t.Errorf("got %q, %v", got, err)
 	}
