@@ -1,0 +1,87 @@
+package tracing
+
+import (
+	"bytes"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// text is the string in raw, a copy; empty when raw is no string.
+func text(raw []byte) string {
+	if len(raw) < 2 || raw[0] != '"' {
+		return ""
+	}
+	return string(inner(raw))
+}
+
+// inner is what the string raw says: a part of raw where nothing in it is escaped.
+func inner(raw []byte) []byte {
+	if len(raw) < 2 || raw[0] != '"' {
+		return nil
+	}
+	raw = raw[1 : len(raw)-1]
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return raw
+	}
+	return unescape(raw)
+}
+
+// scalar is the string or the number in raw, as text; empty for anything else.
+func scalar(raw []byte) string {
+	if len(raw) > 0 && (raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9') {
+		return string(raw)
+	}
+	return text(raw)
+}
+
+// unescape resolves the escapes of a well-formed string's inside. Half of a
+// surrogate pair becomes U+FFFD, as encoding/json has it.
+func unescape(raw []byte) []byte {
+	out := make([]byte, 0, len(raw))
+	for i := 0; i < len(raw); {
+		next := bytes.IndexByte(raw[i:], '\\')
+		if next < 0 {
+			return append(out, raw[i:]...)
+		}
+		out = append(out, raw[i:i+next]...)
+		i += next
+		switch c := raw[i+1]; c {
+		case 'b':
+			out = append(out, '\b')
+		case 'f':
+			out = append(out, '\f')
+		case 'n':
+			out = append(out, '\n')
+		case 'r':
+			out = append(out, '\r')
+		case 't':
+			out = append(out, '\t')
+		case 'u':
+			r, _ := hex4(raw, i+2)
+			i += 4
+			if utf16.IsSurrogate(r) {
+				r = pair(raw, i+2, r)
+				if r != utf8.RuneError {
+					i += 6
+				}
+			}
+			out = utf8.AppendRune(out, r)
+		default:
+			out = append(out, c)
+		}
+		i += 2
+	}
+	return out
+}
+
+// pair joins the surrogate r with the escape at i.
+func pair(raw []byte, i int, r rune) rune {
+	if len(raw)-i < 6 || raw[i] != '\\' || raw[i+1] != 'u' {
+		return utf8.RuneError
+	}
+	second, ok := hex4(raw, i+2)
+	if !ok {
+		return utf8.RuneError
+	}
+	return utf16.DecodeRune(r, second)
+}
