@@ -23,13 +23,12 @@ type exchange struct {
 	mu      sync.Mutex
 	headers []http.Header
 	bodies  []string
-	conns   map[string]bool
 	status  []int // of the answers to come; then 200
 	body    string
 }
 
 func newExchange(t *testing.T) *exchange {
-	x := &exchange{body: `{"code":42910000,"message":"rate limit exceeded"}`, conns: map[string]bool{}}
+	x := &exchange{body: `{"code":42910000,"message":"rate limit exceeded"}`}
 	x.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -37,7 +36,7 @@ func newExchange(t *testing.T) *exchange {
 		}
 		x.mu.Lock()
 		defer x.mu.Unlock()
-		x.headers, x.bodies, x.conns[r.RemoteAddr] = append(x.headers, r.Header), append(x.bodies, string(body)), true
+		x.headers, x.bodies = append(x.headers, r.Header), append(x.bodies, string(body))
 		status := http.StatusOK
 		if len(x.status) > 0 {
 			status, x.status = x.status[0], x.status[1:]
@@ -251,11 +250,17 @@ func alpacaDo(t *testing.T, client *http.Client, req *http.Request) {
 
 func TestTransportMendsTheRetriedBody(t *testing.T) {
 	const order = `{"symbol":"AAPL","qty":"1","side":"buy","type":"market","time_in_force":"day"}`
-	for _, timeout := range []time.Duration{0, time.Minute} { // with a limit http.Client copies the request
-		t.Run(timeout.String(), func(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		timeout time.Duration
+		fresh   bool // a connection that is used again hides the fault: net/http rewinds the body itself
+	}{{"Plain", 0, false}, {"FreshConnections", 0, true}, {"CopiedRequest", time.Minute, true}} { // with a limit http.Client copies the request
+		t.Run(c.name, func(t *testing.T) {
 			r, x := newRecorder(t), newExchange(t)
 			x.status = []int{429, 429}
-			client := &http.Client{Transport: NewTransport(x.base(t), Config{TracerProvider: r.provider}), Timeout: timeout}
+			base := x.base(t)
+			base.DisableKeepAlives = c.fresh
+			client := &http.Client{Transport: NewTransport(base, Config{TracerProvider: r.provider}), Timeout: c.timeout}
 			alpacaDo(t, client, request(t, "POST", "http://api.alpaca.markets/v2/orders", order))
 			if len(x.bodies) != 3 || x.bodies[1] != order || x.bodies[2] != order {
 				t.Errorf("bodies %q", x.bodies)
