@@ -5,10 +5,11 @@ import "go.opentelemetry.io/otel/trace"
 // detail is what one walk over the top of a detail finds, raw.
 type detail struct {
 	ids
-	stamp, traceparent, datadog []byte
-	specversion, cloudID        []byte
-	name                        []byte // what a bare message calls its type
-	nameRank                    int
+	stamp, datadog          []byte
+	traceparent, tracestate []byte
+	specversion, cloudID    []byte
+	name                    []byte // what a bare message calls its type
+	nameRank                int
 }
 
 // walkDetail reads the top of data. A detail that is no object, or breaks off,
@@ -20,6 +21,8 @@ func (r *Reader) walkDetail(data []byte) detail {
 		switch string(m.key) {
 		case "traceparent":
 			d.traceparent = m.value
+		case "tracestate":
+			d.tracestate = m.value
 		case "_datadog":
 			d.datadog = m.value
 		case "specversion":
@@ -99,7 +102,11 @@ func (d *detail) lineage(resources []string, traceHeader string) (Lineage, int) 
 func (d *detail) foreign(l *Lineage, traceHeader string) (malformed int) {
 	if d.traceparent != nil {
 		if sc, ok := ParseTraceparent(text(d.traceparent)); ok {
-			l.Publisher, l.Carrier, l.decided = sc, CarrierCloudEvents, true
+			state, err := trace.ParseTraceState(text(d.tracestate))
+			if err != nil {
+				malformed++
+			}
+			l.Publisher, l.Carrier, l.decided = sc.WithTraceState(state), CarrierCloudEvents, true
 			return malformed
 		}
 		malformed++

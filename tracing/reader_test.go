@@ -162,6 +162,10 @@ func TestReadCarriers(t *testing.T) {
 	datadog := `"_datadog":{"x-datadog-trace-id":"1234","x-datadog-parent-id":"5678","x-datadog-sampling-priority":"1","x-datadog-tags":"_dd.p.dm=-1,_dd.p.tid=640cfd8d00000000"}`
 	datadogContext := mustParse(t, "00-640cfd8d0000000000000000000004d2-000000000000162e-01")
 	line := func(s string) string { return `["` + s + `"]` }
+	state, err := trace.ParseTraceState("vendor=value")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name, resources, detail, header string
 		carrier                         Carrier
@@ -170,7 +174,8 @@ func TestReadCarriers(t *testing.T) {
 	}{
 		{"ResourcesFirst", line("traceparent:" + sampledContext), `{` + stamp + `,"traceparent":"` + other + `",` + datadog + `}`, xraySample, CarrierResources, resources, 0},
 		{"DetailKeySecond", `[]`, `{"traceparent":"` + other + `",` + datadog + `,` + stamp + `}`, xraySample, CarrierDetail, detailKey, 0},
-		{"CloudEventsThird", `[]`, `{` + datadog + `,"traceparent":"` + other + `","tracestate":"a=b"}`, xraySample, CarrierCloudEvents, mustParse(t, other), 0},
+		{"CloudEventsThird", `[]`, `{` + datadog + `,"traceparent":"` + other + `","tracestate":"vendor=value"}`, xraySample, CarrierCloudEvents, mustParse(t, other).WithTraceState(state), 0},
+		{"MalformedTracestate", `[]`, `{"traceparent":"` + other + `","tracestate":"="}`, "", CarrierCloudEvents, mustParse(t, other), 1},
 		{"DatadogFourth", `[]`, `{` + datadog + `}`, xraySample, CarrierDatadog, datadogContext, 0},
 		{"DatadogTraceparent", `[]`, `{"_datadog":{"x-datadog-trace-id":"1","traceparent":"` + other + `"}}`, "", CarrierDatadog, mustParse(t, other), 0},
 		{"XRayLast", `[]`, `{}`, xraySample, CarrierXRay, resources, 0},
