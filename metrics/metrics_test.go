@@ -372,7 +372,7 @@ func TestDocumentIsCurrent(t *testing.T) {
 
 func FuzzRecord(f *testing.F) {
 	f.Add("PayloadSize", "SignalGenerated", "signal-1", "retry", 1.5, uint8(3))
-	f.Add("HandlerDuration", "\xff\x00 ", "", "", -0.0, uint8(255))
+	f.Add("HandlerDuration", "\xff\x00 ", "", "", -1.0, uint8(255))
 	f.Fuzz(func(t *testing.T, name, eventType, id, kind string, value float64, n uint8) {
 		s := New(Config{Service: eventType, Profile: Full})
 		for i := range int(n) {

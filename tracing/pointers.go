@@ -142,12 +142,11 @@ func (d *ids) complete() bool {
 
 // isID says that raw is a number or a string that is not empty.
 func isID(raw []byte) bool {
-	switch c := raw[0]; {
-	case c == '"':
+	c := raw[0]
+	if c == '"' {
 		return len(raw) > 2
-	default:
-		return c == '-' || c >= '0' && c <= '9'
 	}
+	return c == '-' || c >= '0' && c <= '9'
 }
 
 // member is the raw value of the object raw's member name; nil when there is none.

@@ -106,5 +106,5 @@ func foreign(sc trace.SpanContext, low, span uint64, carrier uint8) (detail, hea
 
 // contextOfLambda is a context as aws-lambda-go makes it for an invocation.
 func contextOfLambda(ctx context.Context, header string) context.Context {
-	return context.WithValue(ctx, "x-amzn-trace-id", header) //nolint:revive,staticcheck // the runtime's own key
+	return context.WithValue(ctx, "x-amzn-trace-id", header) //nolint:staticcheck // the runtime's own key
 }

@@ -98,7 +98,7 @@ func build(ctx context.Context, source, arch string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	target := filepath.Join(dir, "throughline-extension")
 	// No VCS stamp and no build ID: the same source gives the same bytes in any checkout.
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", target, "./cmd/throughline-extension")

@@ -204,7 +204,7 @@ func encodeValue(v attribute.Value) []byte {
 	case attribute.STRINGSLICE:
 		return listValue(v.AsStringSlice(), stringValue)
 	default:
-		return stringValue(v.Emit())
+		return stringValue(v.String())
 	}
 }
 

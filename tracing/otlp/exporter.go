@@ -95,14 +95,17 @@ func NewExporter(config Config) *Exporter {
 // Add queues a request, which is kept as it is and must not be changed. A
 // request that does not fit, or that is no OTLP, is given up and counted.
 func (e *Exporter) Add(body []byte, isJSON bool) {
-	spans := 1
-	if isJSON {
-		spans = max(1, bytes.Count(body, []byte(`"spanId"`)))
-	} else if n, err := CountSpans(body); err != nil {
-		e.lose(1, 0)
-		return
-	} else if spans = n; n == 0 {
-		return
+	spans := max(1, bytes.Count(body, []byte(`"spanId"`))) // of JSON, about
+	if !isJSON {
+		n, err := CountSpans(body)
+		if err != nil {
+			e.lose(1, 0)
+			return
+		}
+		if n == 0 {
+			return
+		}
+		spans = n
 	}
 	now := e.config.Now()
 	e.mu.Lock()

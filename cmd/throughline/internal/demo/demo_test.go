@@ -2,7 +2,6 @@ package demo
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -50,7 +49,7 @@ func options(t *testing.T) Options {
 // that verify is there for.
 func TestTradingDay(t *testing.T) {
 	o := options(t)
-	d, err := play(context.Background(), o)
+	d, err := play(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +242,7 @@ func TestRunSaysWhatIsMissing(t *testing.T) {
 		"Function":  {Dir: t.TempDir(), Extension: "/bin/true", Function: "/nowhere", Events: "."},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := Run(context.Background(), o, &bytes.Buffer{})
+			err := Run(t.Context(), o, &bytes.Buffer{})
 			if err == nil || !strings.Contains(err.Error(), "make demo") {
 				t.Errorf("got %v", err)
 			}
@@ -274,7 +273,7 @@ func TestRunReturnsErrDiffers(t *testing.T) {
 	}
 	o.Events = dir
 	var out bytes.Buffer
-	if err := Run(context.Background(), o, &out); !errors.Is(err, ErrDiffers) {
+	if err := Run(t.Context(), o, &out); !errors.Is(err, ErrDiffers) {
 		t.Errorf("got %v", err)
 	}
 }
