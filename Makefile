@@ -60,6 +60,9 @@ bin/tools/jaeger: tools/jaeger/go.mod tools/jaeger/go.sum
 layer: ## the Lambda layer for both architectures, in build/layer
 	go run ./layer/pack --out build/layer
 
+docs: ## rewrite what is generated: docs/metrics.md and the README's settings
+	THROUGHLINE_UPDATE=1 go test -count=1 ./metrics ./cmd/throughline
+
 tidy: ## module files as the code needs them
 	go mod tidy
 

@@ -7,6 +7,7 @@ package workflow
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -166,7 +167,7 @@ func ReadJSON(r io.Reader) ([]Span, error) {
 	reader := bufio.NewReaderSize(r, 1<<16)
 	for line := 1; ; line++ {
 		data, err := reader.ReadBytes('\n')
-		if len(data) > 1 {
+		if len(bytes.TrimSpace(data)) > 0 {
 			more, parseErr := readRequest(data)
 			if parseErr != nil {
 				return nil, fmt.Errorf("line %d: %w", line, parseErr)

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// spans are two spans of one workflow, one event published and handled.
+const spans = `{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"strategy"}}]},"scopeSpans":[{"spans":[` +
+	`{"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"b7ad6b7169203331","name":"send SignalGenerated","kind":4,"startTimeUnixNano":"1","endTimeUnixNano":"2000000","attributes":[` +
+	`{"key":"throughline.correlation.id","value":{"stringValue":"workflow-1"}},{"key":"throughline.event.id","value":{"stringValue":"signal-1"}},{"key":"throughline.event.type","value":{"stringValue":"SignalGenerated"}}]}]}]}]}
+{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"portfolio"}}]},"scopeSpans":[{"spans":[` +
+	`{"traceId":"4bf92f3577b34da6a3ce929d0e0e4736","spanId":"00f067aa0ba902b7","name":"process SignalGenerated","kind":5,"startTimeUnixNano":"3000000","endTimeUnixNano":"9000000","attributes":[` +
+	`{"key":"throughline.correlation.id","value":{"stringValue":"workflow-1"}},{"key":"throughline.event.id","value":{"stringValue":"signal-1"}}],` +
+	`"links":[{"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"b7ad6b7169203331","flags":1,"attributes":[{"key":"throughline.link","value":{"stringValue":"causation"}}]}]}]}]}]}
+`
+
+// command runs throughline and returns what it wrote.
+func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(t.Context(), args, environment{getenv: func(string) string { return "" }, stdin: strings.NewReader(""), stdout: &out, stderr: &errs})
+	return code, out.String(), errs.String()
+}
+
+func TestTraceCommand(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "spans.jsonl")
+	if err := os.WriteFile(file, []byte(spans), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	page := filepath.Join(t.TempDir(), "page.html")
+	for name, tt := range map[string]struct {
+		args []string
+		want string
+	}{
+		"ByID":    {[]string{"trace", "workflow-1", "--file", file}, "⇢ portfolio"},
+		"Last":    {[]string{"trace", "--last", "--file", file}, "SignalGenerated  signal-1  from strategy"},
+		"Slowest": {[]string{"trace", "--slowest", "--file", file}, "workflow-1  1 event, 2 functions"},
+		"ByEvent": {[]string{"trace", "--event", "signal-1", "--file", file}, "causation→b7ad6b71"},
+		"JSON":    {[]string{"trace", "--last", "--json", "--file", file}, `"correlation_id": "workflow-1"`},
+		"Mermaid": {[]string{"trace", "--last", "--mermaid", "--file", file}, "flowchart LR"},
+		"HTML":    {[]string{"trace", "--last", "--html", page, "--file", file}, "open it in a browser"},
+		"Help":    {[]string{"trace", "--help"}, "Examples:"},
+		"Version": {[]string{"version"}, "throughline"},
+		"Demo":    {[]string{"demo", "--help"}, "make demo"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, stdout, stderr := command(t, tt.args...)
+			if code != 0 || !strings.Contains(stdout, tt.want) {
+				t.Errorf("exit %d, stdout:\n%s\nstderr:\n%s", code, stdout, stderr)
+			}
+		})
+	}
+	if data, err := os.ReadFile(page); err != nil || !bytes.Contains(data, []byte("workflow-1")) {
+		t.Errorf("the page: %v", err)
+	}
+}
+
+func TestErrorsNameTheNextStep(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty.jsonl")
+	broken := filepath.Join(t.TempDir(), "broken.jsonl")
+	known := filepath.Join(t.TempDir(), "known.jsonl")
+	for path, text := range map[string]string{empty: "", broken: "{", known: spans} {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, tt := range map[string]struct {
+		args []string
+		want string
+	}{
+		"NothingNamed":   {[]string{"trace"}, "--last"},
+		"NoFile":         {[]string{"trace", "--last", "--file", "/nowhere"}, "run `make demo`"},
+		"NoSpans":        {[]string{"trace", "--last", "--file", empty}, "no span carries a correlation ID"},
+		"Broken":         {[]string{"trace", "--last", "--file", broken}, "line 1"},
+		"UnknownID":      {[]string{"trace", "workflow-9", "--file", known}, "workflow-1"},
+		"UnknownEvent":   {[]string{"trace", "--event", "e", "--file", known}, "no span names the event e"},
+		"TwoOutputs":     {[]string{"trace", "--last", "--json", "--mermaid"}, "none of the others can be"},
+		"JaegerIsGone":   {[]string{"trace", "--last", "--jaeger", "http://127.0.0.1:1"}, "ask Jaeger"},
+		"UnknownCommand": {[]string{"trcae"}, "trace"},
+		"DemoUnbuilt":    {[]string{"demo", "--dir", t.TempDir(), "--extension", "/nowhere"}, "make demo"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, _, stderr := command(t, tt.args...)
+			if code != 1 || !strings.Contains(stderr, tt.want) {
+				t.Errorf("exit %d, stderr %q", code, stderr)
+			}
+		})
+	}
+}
