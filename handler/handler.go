@@ -1,9 +1,11 @@
 package handler
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -59,17 +61,12 @@ func WithInitKind(kind string) Option {
 	return optionFunc(func(w *wrapped) { w.initKind = kind })
 }
 
-// withClock replaces the wall clock, for tests.
-func withClock(now func() time.Time) Option {
-	return optionFunc(func(w *wrapped) { w.now = now })
-}
-
 // Wrap returns a handler that does what h does. h is anything that lambda.Start
 // takes; what lambda.Start would refuse makes invocations fail in its words.
 // What it returns is safe for concurrent use if h is: all of its state is in
 // the invocation but the flag of the first one.
 func Wrap(h any, options ...Option) lambda.Handler {
-	w := &wrapped{inner: lambda.NewHandler(h), now: time.Now}
+	w := &wrapped{now: time.Now, inner: sync.Pool{New: func() any { return lambda.NewHandler(h) }}}
 	for _, o := range options {
 		o.apply(w)
 	}
@@ -78,7 +75,7 @@ func Wrap(h any, options ...Option) lambda.Handler {
 }
 
 type wrapped struct {
-	inner     lambda.Handler
+	inner     sync.Pool // of lambda.Handler
 	reader    *tracing.Reader
 	tracing   tracing.Config
 	metrics   *metrics.Set
@@ -107,7 +104,14 @@ func (w *wrapped) Invoke(ctx context.Context, payload []byte) (answer []byte, er
 		}
 		i.end(answer, err)
 	}()
-	return w.inner.Invoke(i.ctx, payload)
+	// aws-lambda-go's own handler gives the buffer of an answer back while the
+	// caller still reads it, which invocations at once would see: each has a
+	// handler for itself, and a copy of the answer.
+	inner, _ := w.inner.Get().(lambda.Handler)
+	answer, err = inner.Invoke(i.ctx, payload)
+	answer = bytes.Clone(answer)
+	w.inner.Put(inner)
+	return answer, err
 }
 
 // invocation is what is known of one call.
@@ -132,11 +136,9 @@ func (w *wrapped) begin(ctx context.Context, payload []byte) *invocation {
 		i.request = lc.AwsRequestID
 		invocation.RequestID, invocation.ARN = lc.AwsRequestID, lc.InvokedFunctionArn
 	}
-	if deadline, ok := ctx.Deadline(); ok {
-		invocation.Deadline = deadline
-	}
+	header, _ := ctx.Value("x-amzn-trace-id").(string) // where aws-lambda-go puts it
 	if w.extension {
-		invocation.Invoke = tracing.Mint(trace.SpanContext{})
+		invocation.Invoke = tracing.MintInvoke(w.tracing, i.delivery, header)
 	}
 	i.ctx, i.span = tracing.StartProcess(ctx, w.tracing, i.delivery, invocation)
 	i.check()

@@ -95,7 +95,9 @@ func (i *invocation) handled(answer []byte, err error) {
 				break
 			}
 		}
-		i.record(metrics.HandlerDuration, millis(took), e, "")
+		if e.Type != "" { // a schedule or a direct call has none; Duration says how long it took
+			i.record(metrics.HandlerDuration, millis(took), e, "")
+		}
 	}
 	if err == nil && softError(answer) {
 		i.record(metrics.SoftErrors, 1, nil, "")

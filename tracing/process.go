@@ -232,7 +232,13 @@ func upstreamHeader(ctx context.Context) string {
 // process span of d would otherwise be.
 func MintInvoke(cfg Config, d Delivery, traceHeader string) trace.SpanContext {
 	header, _ := ParseTraceHeader(traceHeader)
-	return Mint(cfg.processParent(&d, header))
+	minted := Mint(cfg.processParent(&d, header))
+	if w := cfg.processWish(&d, header); w.Decided && !w.Sampled {
+		return minted
+	}
+	// A sampler that knows nothing of wishes follows its parent's flag: one of 00
+	// would lose every span of a provider that was set up elsewhere.
+	return minted.WithTraceFlags(trace.FlagsSampled)
 }
 
 // FinishProcess ends the span of StartProcess, in error when err is not nil.
