@@ -290,8 +290,7 @@ func TestManyInvocationsAtOnce(t *testing.T) {
 			return "", fmt.Errorf("handling %s, and the context says %s", e.ID, d.Events[0].EnvelopeID)
 		}
 		return e.ID, nil
-	})
-	b.set = nil
+	}, WithMetrics(nil, nil))
 	var wg sync.WaitGroup
 	for i := range 64 {
 		ctx := invocationContext(t, fmt.Sprint("r-", i))
@@ -327,21 +326,24 @@ func FuzzPayload(f *testing.F) {
 }
 
 func BenchmarkHandler(b *testing.B) {
-	payload := envelope("env-1", "signal-1")
+	payloads := make([][]byte, 1<<14)
+	for i := range payloads {
+		payloads[i] = envelope(fmt.Sprint("env-", i), fmt.Sprint("signal-", i))
+	}
 	h := func(context.Context, json.RawMessage) error { return nil }
 	ctx := invocationContext(b, "r-1")
 	b.Run("Bare", func(b *testing.B) {
 		bare := lambda.NewHandler(h)
-		for b.Loop() {
-			_, _ = bare.Invoke(ctx, payload)
+		for i := 0; b.Loop(); i++ {
+			_, _ = bare.Invoke(ctx, payloads[i%len(payloads)])
 		}
 	})
 	b.Run("Wrapped", func(b *testing.B) {
 		provider := sdktrace.NewTracerProvider()
 		set := metrics.New(metrics.Config{Service: "f"})
 		w := Wrap(h, WithTracing(tracing.Config{TracerProvider: provider}), WithMetrics(set, discard{}), WithDedupe(dedupe.New(dedupe.Config{})), WithExtension(true))
-		for b.Loop() {
-			_, _ = w.Invoke(ctx, payload)
+		for i := 0; b.Loop(); i++ {
+			_, _ = w.Invoke(ctx, payloads[i%len(payloads)])
 		}
 	})
 }
