@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -194,8 +195,11 @@ func remote() *http.Client {
 
 // credentials are those of the SDK's ordinary chain, looked up when first needed.
 func credentials() func(context.Context) (aws.Credentials, error) {
+	var mu sync.Mutex
 	var provider aws.CredentialsProvider
 	return func(ctx context.Context) (aws.Credentials, error) {
+		mu.Lock()
+		defer mu.Unlock()
 		if provider == nil {
 			c, err := config.LoadDefaultConfig(ctx)
 			if err != nil {
