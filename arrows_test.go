@@ -16,31 +16,22 @@ const module = "github.com/throughline/throughline"
 // A package that is not listed here fails the test, so that the diagram grows
 // only on purpose.
 var arrows = map[string][]string{
-	"":                       {},
-	"tracing":                {},
-	"tracing/otlp":           {"tracing"},
-	"tracing/export":         {"tracing", "tracing/otlp", "metrics", "internal/settings"},
-	"handler":                {"tracing", "dedupe", "claimcheck", "metrics", "sizemeter"},
-	"publisher":              {"tracing", "sizemeter", "claimcheck", "metrics"},
-	"claimcheck":             {},
-	"claimcheck/s3":          {"claimcheck"},
-	"sizemeter":              {},
-	"sizemeter/distribution": {"sizemeter"},
-	"dedupe":                 {"metrics"},
-	"dedupe/dynamo":          {"dedupe"},
-	"metrics":                {},
-	"alarms":                 {"metrics"},
-	"alarms/eval":            {"alarms"},
-	"alarms/queries":         {"metrics", "alarms"},
-	"alarms/render":          {"alarms", "alarms/eval", "alarms/queries", "metrics"},
-	"alarms/cloudwatch":      {"alarms", "alarms/eval", "alarms/render", "alarms/queries"},
-	"extension":              {"tracing", "tracing/otlp", "sizemeter", "dedupe", "dedupe/dynamo", "metrics", "internal/settings"},
-	"layer":                  {},
-	"layer/pack":             {},
-	"internal/settings":      {},
-	"internal/lambdalocal":   {},
-	"internal/buslocal":      {},
-	"internal/peertest":      {},
+	"":                     {},
+	"tracing":              {},
+	"tracing/otlp":         {"tracing"},
+	"tracing/export":       {"tracing", "tracing/otlp", "metrics", "internal/settings"},
+	"handler":              {"tracing", "dedupe", "metrics", "sizemeter"},
+	"publisher":            {"tracing", "sizemeter", "metrics"},
+	"sizemeter":            {},
+	"dedupe":               {"metrics"},
+	"metrics":              {},
+	"extension":            {"tracing", "tracing/otlp", "sizemeter", "dedupe", "metrics", "internal/settings"},
+	"layer":                {},
+	"layer/pack":           {},
+	"internal/settings":    {},
+	"internal/lambdalocal": {},
+	"internal/buslocal":    {},
+	"internal/peertest":    {},
 }
 
 // linkedNever are the modules and packages that the layer's binary must not
@@ -109,16 +100,6 @@ func TestTracingIsAPIOnly(t *testing.T) {
 			if strings.HasPrefix(dep, "go.opentelemetry.io/otel/sdk") || strings.HasPrefix(dep, "go.opentelemetry.io/otel/exporters") ||
 				strings.HasPrefix(dep, "github.com/aws/") {
 				t.Errorf("tracing links %s", dep)
-			}
-		}
-	}
-}
-
-func TestAlarmsCoreHasNoSDK(t *testing.T) {
-	for _, p := range goList(t, "./alarms", "./alarms/eval", "./alarms/render", "./alarms/queries") {
-		for _, dep := range p.Deps {
-			if strings.HasPrefix(dep, "github.com/aws/") {
-				t.Errorf("%s links %s", p.ImportPath, dep)
 			}
 		}
 	}

@@ -344,7 +344,7 @@ func TestConcurrentUse(t *testing.T) {
 	for range 16 {
 		wg.Go(func() {
 			for range 10 {
-				if _, err := p.PutEvents(context.Background(), input); err != nil {
+				if _, err := p.PutEvents(t.Context(), input); err != nil {
 					t.Error(err)
 				}
 			}
