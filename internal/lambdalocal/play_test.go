@@ -16,6 +16,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
@@ -159,7 +160,7 @@ func (s script) loop(name string, headers map[string]string) int {
 		case status != http.StatusOK:
 			return 4
 		case event.EventType == "SHUTDOWN" && s.Stay:
-			select {}
+			hang()
 		case event.EventType == "SHUTDOWN":
 			return 0
 		case s.ExitError:
@@ -241,7 +242,7 @@ func playRuntime() int {
 		tell("runtime", "restore", status, header, body)
 		switch mode {
 		case "hang":
-			select {}
+			hang()
 		case "error":
 			status, _, body = send("POST", "/2018-06-01/runtime/restore/error", map[string]string{functionErrorHeader: "Runtime.RestoreHookFailed"}, strings.NewReader(`{"errorMessage":"no"}`))
 			tell("runtime", "restore/error", status, nil, body)
@@ -275,7 +276,7 @@ func failInit(way string) (int, bool) {
 		tell("runtime", "init/error", status, nil, body)
 		return 8, true
 	case "hang":
-		select {}
+		hang()
 	}
 	return 0, false
 }
@@ -314,7 +315,7 @@ func once() bool {
 	case do.ExitOnce != nil && firstTime():
 		os.Exit(*do.ExitOnce)
 	case do.Hang, do.HangOnce && firstTime():
-		select {}
+		hang()
 	}
 	do.answer("/2018-06-01/runtime/invocation/"+header.Get("Lambda-Runtime-Aws-Request-Id"), payload)
 	if do.ExitAfter != nil {
@@ -384,4 +385,12 @@ func (do task) stream(base string) {
 	}
 	_ = response.Body.Close()
 	tell("runtime", "response", response.StatusCode, nil, nil)
+}
+
+// hang never returns. Without cgo the runtime would call select{} a deadlock,
+// and end the process, where nothing else is left to do.
+func hang() {
+	for {
+		time.Sleep(time.Hour)
+	}
 }
