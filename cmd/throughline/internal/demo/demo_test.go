@@ -250,6 +250,19 @@ func TestRunSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
+func TestRunSaysWhenTheBackendIsGone(t *testing.T) {
+	o := options(t)
+	o.ForwardTo = "http://127.0.0.1:1/v1/traces"
+	var out bytes.Buffer
+	err := Run(t.Context(), o, &out)
+	if err == nil || errors.Is(err, ErrDiffers) || !strings.Contains(err.Error(), "OTEL_EXPORTER_OTLP_ENDPOINT") {
+		t.Errorf("got %v", err)
+	}
+	if !strings.Contains(out.String(), "Repeats by kind") {
+		t.Error("the report is not printed")
+	}
+}
+
 func TestRunReturnsErrDiffers(t *testing.T) {
 	o := options(t)
 	// A folder with another detail under a known ID: what is delivered is then not what was published.

@@ -235,10 +235,12 @@ func play(ctx context.Context, o Options) (day, error) {
 	if err := s.lambda.Close(); err != nil {
 		return day{}, fmt.Errorf("shut down: %w", err)
 	}
-	if err := s.collector.pass(ctx); err != nil {
-		return day{}, fmt.Errorf("pass spans on to %s: %w", o.ForwardTo, err)
+	d, err := s.results()
+	if err != nil {
+		return day{}, err
 	}
-	return s.results()
+	d.passed = s.collector.pass(ctx)
+	return d, nil
 }
 
 // untilHandled waits until a function has handled an event of a type.

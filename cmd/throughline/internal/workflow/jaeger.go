@@ -171,9 +171,8 @@ func (t jaegerTag) plain() any {
 	return t.Value
 }
 
-// inferLinks gives links their reason back: a handling's link to the span that
-// published its event is its causation, the first link to an unseen span too,
-// and what is left is the origin.
+// inferLinks gives links their reason back, from what they point at and from
+// the order in which they are written: causation first, then the origin.
 func inferLinks(spans []Span) {
 	byID := map[ID]*Span{}
 	for i := range spans {
@@ -181,21 +180,37 @@ func inferLinks(spans []Span) {
 	}
 	for i := range spans {
 		s := &spans[i]
+		caused := map[ID]bool{}
 		for n := range s.Links {
 			link := &s.Links[n]
 			target := byID[link.To]
-			switch {
-			case target == nil && n == 0, target != nil && s.Kind == "CONSUMER" && causes(target, s):
-				link.Why = "causation"
-			case target != nil && target.Kind == "CONSUMER":
-				link.Why = "repeat"
-			default:
-				link.Why = "correlation"
-			}
+			link.Why = reason(s, n, target, caused[link.To])
+			caused[link.To] = caused[link.To] || link.Why == "causation"
 			if link.Why == "causation" && s.Kind == "CONSUMER" {
 				link.Attributes["throughline.event.id"] = s.Text("throughline.event.id")
 			}
 		}
+	}
+}
+
+// reason is what link n of s is for; target is nil where it was not seen.
+func reason(s *Span, n int, target *Span, caused bool) string {
+	handles := s.Kind == "CONSUMER"
+	switch {
+	case caused: // the workflow's first event is its cause and its origin
+		return "correlation"
+	case target != nil && target.Kind == "CONSUMER":
+		return "repeat"
+	case handles && target != nil && causes(target, s):
+		return "causation"
+	case handles && target == nil && n == 0 && s.Text("throughline.event.type") != "":
+		return "causation"
+	case handles && target == nil && n == 0: // no event: the invocation's own trace
+		return "trace"
+	case !handles && n == 0 && len(s.Links) > 1: // the cause of what is published comes first
+		return "causation"
+	default:
+		return "correlation"
 	}
 }
 

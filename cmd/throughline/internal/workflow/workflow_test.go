@@ -3,6 +3,9 @@ package workflow
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -166,6 +169,42 @@ func TestReadJSONNamesTheLine(t *testing.T) {
 	_, err := ReadJSON(strings.NewReader("{\"resourceSpans\":[]}\n{half"))
 	if err == nil || !strings.Contains(err.Error(), "line 2") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestJaegerKeepsTheTree plays Jaeger's query API: references without the
+// attributes of links.
+func TestJaegerKeepsTheTree(t *testing.T) {
+	const traces = `{"data":[{"spans":[{"traceID":"aa","spanID":"a1","operationName":"send A","references":[],"startTime":1795466700000000,"duration":3000,"processID":"p1","tags":[
+{"key":"span.kind","type":"string","value":"producer"},{"key":"throughline.correlation.id","type":"string","value":"workflow-1"},{"key":"throughline.event.id","type":"string","value":"a"},{"key":"throughline.event.type","type":"string","value":"A"},{"key":"throughline.entry.size","type":"int64","value":2386}]},
+{"traceID":"bb","spanID":"b1","operationName":"process A","references":[{"refType":"FOLLOWS_FROM","traceID":"aa","spanID":"a1"},{"refType":"FOLLOWS_FROM","traceID":"aa","spanID":"a1"}],"startTime":1795466700010000,"duration":40000,"processID":"p2","tags":[
+{"key":"span.kind","type":"string","value":"consumer"},{"key":"throughline.correlation.id","type":"string","value":"workflow-1"},{"key":"throughline.event.id","type":"string","value":"a"},{"key":"error","type":"bool","value":true},{"key":"otel.status_description","type":"string","value":"boom"}]},
+{"traceID":"bb","spanID":"b2","operationName":"POST","references":[{"refType":"CHILD_OF","traceID":"bb","spanID":"b1"}],"startTime":1795466700020000,"duration":1000,"processID":"p2","tags":[
+{"key":"span.kind","type":"string","value":"client"},{"key":"http.request.method","type":"string","value":"POST"},{"key":"http.response.header.x-request-id","type":"string","value":"[\"req-7\"]"}]}],
+"processes":{"p1":{"serviceName":"strategy"},"p2":{"serviceName":"portfolio"}}}]}`
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/services" {
+			_, _ = io.WriteString(w, `{"data":["strategy"]}`)
+			return
+		}
+		if !strings.Contains(r.URL.Query().Get("tags"), "workflow-1") {
+			t.Errorf("asked for %s", r.URL)
+		}
+		_, _ = io.WriteString(w, traces)
+	}))
+	defer server.Close()
+	spans, err := Jaeger{URL: server.URL, Client: server.Client()}.Spans(t.Context(), correlation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := text(t, Build(spans, correlation))
+	for _, want := range []string{"1 event, 2 functions, 3 spans", "A  a  from strategy  2.4 KB", "ERROR boom  [b1 causation→a1 correlation→a1]", "X-Request-ID req-7"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in:\n%s", want, got)
+		}
+	}
+	if strings.Count(got, "⇢") != 1 {
+		t.Errorf("the handling stands more than once:\n%s", got)
 	}
 }
 
