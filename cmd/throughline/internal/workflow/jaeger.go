@@ -201,7 +201,7 @@ func reason(s *Span, n int, target *Span, caused bool) string {
 		return "correlation"
 	case target != nil && target.Kind == "CONSUMER":
 		return "repeat"
-	case handles && target != nil && causes(target, s):
+	case handles && target != nil && (causes(target, s) || n == 0): // an event may have no ID of its own
 		return "causation"
 	case handles && target == nil && n == 0 && s.Text("throughline.event.type") != "":
 		return "causation"
