@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"time"
 
@@ -68,10 +69,14 @@ func configure(getenv func(string) string, name string) extension.Config {
 	if tmp == "" {
 		tmp = "/tmp"
 	}
+	address := s.OTLPAddr
+	if s.Endpoints != nil && !slices.Contains(s.Endpoints, "otlp") {
+		address = ""
+	}
 	return extension.Config{
 		RuntimeAPI: getenv("AWS_LAMBDA_RUNTIME_API"), Name: name, InitType: getenv("AWS_LAMBDA_INITIALIZATION_TYPE"),
 		FunctionName: getenv("AWS_LAMBDA_FUNCTION_NAME"), MemoryMB: memory, Region: getenv("AWS_REGION"), TempDir: tmp,
-		Disabled: s.Disabled, OTLPAddr: s.OTLPAddr, Upstream: upstream(s, getenv), Flush: extension.Flush(s.Flush),
+		Disabled: s.Disabled, OTLPAddr: address, Upstream: upstream(s, getenv), Flush: extension.Flush(s.Flush),
 		Metrics: metrics.Config{Namespace: s.Namespace, Service: s.Service, Profile: profiles[s.Metrics], EventTypesMax: s.EventTypesMax, Level: s.EMFLevel},
 		Out:     os.Stdout, Log: os.Stderr, Now: time.Now,
 	}

@@ -46,6 +46,15 @@ func TestConfigure(t *testing.T) {
 	}
 }
 
+func TestTheReceiverCanBeSwitchedOff(t *testing.T) {
+	if c := configure(env("THROUGHLINE_ENDPOINTS", "none"), "x"); c.OTLPAddr != "" {
+		t.Errorf("spans are received at %s", c.OTLPAddr)
+	}
+	if c := configure(env("THROUGHLINE_ENDPOINTS", "otlp"), "x"); c.OTLPAddr != "127.0.0.1:4318" {
+		t.Errorf("spans are received at %q", c.OTLPAddr)
+	}
+}
+
 func TestUpstream(t *testing.T) {
 	for name, tt := range map[string]struct {
 		env  func(string) string

@@ -40,7 +40,8 @@ func run(ctx context.Context, getenv func(string) string) error {
 	}
 	set := metrics.New(telemetry.Metrics)
 	day := &tradingDay{
-		bus:     publisher.New(eventbridge.NewFromConfig(aws), publisher.WithTracing(telemetry.Tracing), publisher.WithMetrics(set)),
+		bus: publisher.New(eventbridge.NewFromConfig(aws), publisher.WithTracing(telemetry.Tracing), publisher.WithMetrics(set),
+			publisher.WithLimit(telemetry.SizeLimit), publisher.WithWarning(telemetry.SizeWarn)),
 		tracing: telemetry.Tracing,
 		alpaca:  getenv("ALPACA_URL"),
 		events:  getenv("TRADINGDAY_EVENTS"),
@@ -52,10 +53,14 @@ func run(ctx context.Context, getenv func(string) string) error {
 	if pause, err := time.ParseDuration(getenv("TRADINGDAY_INIT")); err == nil {
 		time.Sleep(pause) // a cold start slower than the others
 	}
+	var seen *dedupe.Checker // nil tells nothing apart
+	if telemetry.Dedupe {
+		seen = dedupe.New(dedupe.Config{MaxHops: telemetry.Tracing.HopLimit()})
+	}
 	lambda.Start(handler.Wrap(handle,
 		handler.WithTracing(telemetry.Tracing),
 		handler.WithMetrics(set, os.Stdout),
-		handler.WithDedupe(dedupe.New(dedupe.Config{})),
+		handler.WithDedupe(seen),
 		handler.WithFlush(telemetry.Flush),
 		handler.WithExtension(telemetry.Extension),
 	))

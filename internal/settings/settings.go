@@ -33,7 +33,7 @@ func Table() []Setting { return slices.Clone(table) }
 
 var table = []Setting{
 	{"DISABLED", "", []string{"", "0", "1"}, "1 switches everything off: the wrapper only execs, the extension only registers for SHUTDOWN"},
-	{"ENDPOINTS", "", nil, "which local endpoints are on, of otlp, comma separated; unset means otlp"},
+	{"ENDPOINTS", "", nil, "which local endpoints are on, comma separated, of otlp; unset means otlp, any other word none"},
 	{"OTLP_ADDR", "127.0.0.1:4318", nil, "where the extension receives spans (OTLP/HTTP)"},
 	{"STAMP", "resources", []string{"resources", "detail", "both", "off"}, "where lineage is written into published events"},
 	{"DETAIL_KEY", "_throughline", nil, "the member that carries the stamp in a detail"},
@@ -55,7 +55,6 @@ var table = []Setting{
 	{"DEDUPE", "memory", []string{"memory", "off"}, "where it is remembered which events were seen"},
 	{"MAX_HOPS", "16", nil, "the number of hops above which a loop is suspected"},
 	{"NEXT_WRAPPER", "", nil, "a wrapper script to run after Throughline's"},
-	{"LOG", "warn", []string{"warn", "info", "debug"}, "how much the extension says"},
 }
 
 // Settings are the parsed values. The zero value is not the defaults: use [Parse].
@@ -75,7 +74,6 @@ type Settings struct {
 	SizeLimit, SizeWarn                 int
 	Dedupe                              string
 	MaxHops                             int
-	Log                                 string
 }
 
 // Parse reads the settings from getenv. A value that is not allowed leaves the
@@ -105,7 +103,6 @@ func Parse(getenv func(string) string) (Settings, []string) {
 		SizeWarn:         r.number("SIZE_WARN"),
 		Dedupe:           r.text("DEDUPE"),
 		MaxHops:          r.number("MAX_HOPS"),
-		Log:              r.text("LOG"),
 	}
 	if s.Service == "" {
 		s.Service = getenv("AWS_LAMBDA_FUNCTION_NAME")

@@ -29,6 +29,10 @@ type Telemetry struct {
 	Tracing tracing.Config
 	// Metrics configures a metrics.Set.
 	Metrics metrics.Config
+	// SizeLimit and SizeWarn are for publisher.WithLimit and WithWarning, in bytes.
+	SizeLimit, SizeWarn int
+	// Dedupe says whether repeats are to be told apart: handler.WithDedupe.
+	Dedupe bool
 	// Extension says that Throughline's extension is attached: it then counts
 	// what concerns the function as a whole.
 	Extension bool
@@ -52,7 +56,8 @@ const patience = 10 * time.Second
 // The settings follow OpenTelemetry's "Environment Variable Specification".
 func Setup(_ context.Context, getenv func(string) string) (*Telemetry, error) {
 	s, warnings := settings.Parse(getenv)
-	t := &Telemetry{Tracing: tracingConfig(s), Metrics: metricsConfig(s), Warnings: warnings}
+	t := &Telemetry{Tracing: tracingConfig(s), Metrics: metricsConfig(s), Warnings: warnings,
+		SizeLimit: s.SizeLimit, SizeWarn: s.SizeWarn, Dedupe: s.Dedupe != "off" && !s.Disabled}
 	endpoints := readEndpoints(getenv("TMPDIR"))
 	t.Extension = endpoints["otlp"] != "" && !s.Disabled
 
