@@ -19,6 +19,7 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/throughline/throughline/dedupe"
 	"github.com/throughline/throughline/metrics"
@@ -265,6 +266,17 @@ func TestFlushIsBoundedAndItsFaultsStayHere(t *testing.T) {
 				t.Errorf("answer %s, %v, bound %v", answer, err, bound)
 			}
 		})
+	}
+}
+
+// brokenProvider is a tracer provider that panics.
+type brokenProvider struct{ trace.TracerProvider }
+
+func TestATracerThatPanicsStaysHere(t *testing.T) {
+	b := newBench(func() (string, error) { return "done", nil }, WithTracing(tracing.Config{TracerProvider: brokenProvider{}}))
+	answer, err := b.invoke(t, "r-1", envelope("env-1", "signal-1"))
+	if string(answer) != `"done"` || err != nil {
+		t.Errorf("answer %s, %v", answer, err)
 	}
 }
 

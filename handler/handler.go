@@ -97,6 +97,9 @@ const (
 // Invoke implements lambda.Handler.
 func (w *wrapped) Invoke(ctx context.Context, payload []byte) (answer []byte, err error) {
 	i := w.begin(ctx, payload)
+	if i == nil {
+		return w.call(ctx, payload)
+	}
 	defer func() {
 		if reason := recover(); reason != nil {
 			i.end(nil, fmt.Errorf("panic: %v", reason))
@@ -104,11 +107,16 @@ func (w *wrapped) Invoke(ctx context.Context, payload []byte) (answer []byte, er
 		}
 		i.end(answer, err)
 	}()
+	return w.call(i.ctx, payload)
+}
+
+// call runs the user's handler.
+func (w *wrapped) call(ctx context.Context, payload []byte) ([]byte, error) {
 	// aws-lambda-go's own handler gives the buffer of an answer back while the
 	// caller still reads it, which invocations at once would see: each has a
 	// handler for itself, and a copy of the answer.
 	inner, _ := w.inner.Get().(lambda.Handler)
-	answer, err = inner.Invoke(i.ctx, payload)
+	answer, err := inner.Invoke(ctx, payload)
 	answer = bytes.Clone(answer)
 	w.inner.Put(inner)
 	return answer, err
@@ -127,8 +135,16 @@ type invocation struct {
 	start    time.Time
 }
 
-func (w *wrapped) begin(ctx context.Context, payload []byte) *invocation {
-	i := &invocation{w: w, ctx: ctx, start: w.now(), cold: w.warm.CompareAndSwap(false, true), delivery: w.reader.Read(payload)}
+// begin reads and traces. Should it panic, a tracer's fault or ours, it returns
+// nil, and the invocation goes on without us.
+func (w *wrapped) begin(ctx context.Context, payload []byte) (i *invocation) {
+	defer func() {
+		if recover() != nil {
+			i = nil
+			w.metrics.Dropped(1)
+		}
+	}()
+	i = &invocation{w: w, ctx: ctx, start: w.now(), cold: w.warm.CompareAndSwap(false, true), delivery: w.reader.Read(payload)}
 	invocation := tracing.Invocation{
 		FunctionName: lambdacontext.FunctionName, ColdStart: i.cold, InitKind: w.initKind, Start: i.start,
 	}
