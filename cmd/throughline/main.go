@@ -1,6 +1,6 @@
 // Command throughline is the operator's side of Throughline: it plays a
-// trading day on this machine, shows the workflow of a correlation ID, and
-// keeps alarms as code. Run it with --help.
+// trading day on this machine and shows the workflow of a correlation ID. Run it with
+// --help.
 package main
 
 import (
@@ -58,11 +58,10 @@ func newRoot(env environment) *cobra.Command {
 		Use:   "throughline",
 		Short: "See event-driven systems on Amazon EventBridge and AWS Lambda as one line",
 		Long: `throughline makes systems on Amazon EventBridge and AWS Lambda legible: it links
-what published an event to what handled it, weighs events, tells repeats apart
-and keeps the alarms.`,
+what published an event to what handled it, weighs events and tells repeats apart.`,
 		Example: `  throughline demo                       play a trading day on this machine
   throughline trace --last --file build/demo/spans.jsonl
-  throughline alarms init template.yaml -o alarms.yaml`,
+  throughline trace --slowest --html workflow.html`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
