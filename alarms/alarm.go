@@ -1,0 +1,280 @@
+package alarms
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Comparison is how a datapoint is held against the threshold, in
+// CloudWatch's own words.
+type Comparison string
+
+// The comparisons of static thresholds.
+const (
+	Greater        Comparison = "GreaterThanThreshold"
+	GreaterOrEqual Comparison = "GreaterThanOrEqualToThreshold"
+	Less           Comparison = "LessThanThreshold"
+	LessOrEqual    Comparison = "LessThanOrEqualToThreshold"
+)
+
+// Symbol is the comparison as it is written in a spec: >, >=, <, <=.
+func (c Comparison) Symbol() string {
+	for symbol, comparison := range comparisons {
+		if comparison == c {
+			return symbol
+		}
+	}
+	return string(c)
+}
+
+var comparisons = map[string]Comparison{">": Greater, ">=": GreaterOrEqual, "<": Less, "<=": LessOrEqual}
+
+// Breaches says whether a datapoint of value breaches threshold.
+func (c Comparison) Breaches(value, threshold float64) bool {
+	switch c {
+	case GreaterOrEqual:
+		return value >= threshold
+	case Less:
+		return value < threshold
+	case LessOrEqual:
+		return value <= threshold
+	default:
+		return value > threshold
+	}
+}
+
+// Missing is how missing data are treated, in CloudWatch's own words.
+type Missing string
+
+// The treatments of missing data.
+const (
+	MissingMissing Missing = "missing"
+	NotBreaching   Missing = "notBreaching"
+	Breaching      Missing = "breaching"
+	Ignore         Missing = "ignore"
+)
+
+// Dimension is one dimension of a metric.
+type Dimension struct{ Name, Value string }
+
+// Tag is one tag of an alarm.
+type Tag struct{ Key, Value string }
+
+// Stat is a metric with the statistic that is taken of it.
+type Stat struct {
+	Namespace  string
+	Metric     string
+	Dimensions []Dimension
+	Statistic  string // Sum, Average, Minimum, Maximum, SampleCount, or a percentile such as p99
+	Period     int    // seconds
+}
+
+// Query is one line of an alarm: a metric, or an expression over other lines.
+type Query struct {
+	ID         string
+	Stat       *Stat // nil for an expression
+	Expression string
+	Label      string
+	Return     bool // the one that is held against the threshold
+}
+
+// Severity is how urgent an alarm is.
+type Severity string
+
+// The severities: critical wakes somebody, a warning waits for the morning.
+const (
+	Critical Severity = "critical"
+	Warning  Severity = "warning"
+)
+
+// Alarm is the part of CloudWatch's PutMetricAlarm that is supported. Two
+// alarms that mean the same are equal after [Alarm.Normalize]. In a [Set] that
+// is not resolved, texts may hold placeholders such as ${OrdersFn}, and a
+// literal ${ is written $${. It is a value; the zero value is not a valid alarm.
+type Alarm struct {
+	Name        string
+	Description string
+	// Queries of an alarm on one metric is that metric alone.
+	Queries           []Query
+	Comparison        Comparison
+	Threshold         float64
+	EvaluationPeriods int // N
+	DatapointsToAlarm int // M; 0 means N
+	Missing           Missing
+	LowSample         string // of percentiles: "", evaluate or ignore
+	ActionsDisabled   bool
+	Actions           []string // at most five in each list
+	OKActions         []string
+	NoDataActions     []string
+	Tags              []Tag
+
+	// Meta is where the alarm came from. It is no part of what is compared.
+	Meta Meta
+}
+
+// Meta says where an alarm came from.
+type Meta struct {
+	Kind     string // of resource: lambda, dlq, …, or custom
+	Resource string
+	Key      string // of the pack's row: errors, depth, …
+	Severity Severity
+	Origins  []Origin
+}
+
+// Origin says which line set a field.
+type Origin struct {
+	Field, Value, Source string
+}
+
+// Composite is an alarm over other alarms' states: PutCompositeAlarm.
+type Composite struct {
+	Name            string
+	Description     string
+	Rule            string
+	ActionsDisabled bool
+	Actions         []string
+	OKActions       []string
+	NoDataActions   []string
+	Tags            []Tag
+
+	Meta Meta // no part of what is compared
+}
+
+// Normalize returns the alarm with its defaults spelled out and its lists in
+// order, so that what CloudWatch reports compares equal to what was asked for.
+// The result shares nothing with a.
+func (a Alarm) Normalize() Alarm {
+	a.Description = strings.TrimSpace(a.Description)
+	if a.DatapointsToAlarm == 0 {
+		a.DatapointsToAlarm = a.EvaluationPeriods
+	}
+	if a.Missing == "" {
+		a.Missing = MissingMissing
+	}
+	if a.LowSample == "evaluate" { // what CloudWatch does when nothing is said
+		a.LowSample = ""
+	}
+	queries := make([]Query, len(a.Queries))
+	for i, q := range a.Queries {
+		if q.Stat != nil {
+			s := *q.Stat
+			s.Dimensions = sorted(s.Dimensions, func(x, y Dimension) int { return cmp.Compare(x.Name, y.Name) })
+			q.Stat = &s
+		}
+		q.Expression = strings.TrimSpace(q.Expression)
+		queries[i] = q
+	}
+	if len(queries) == 1 && queries[0].Stat != nil {
+		queries[0].ID, queries[0].Label, queries[0].Return = "m1", "", true
+	} else {
+		slices.SortFunc(queries, func(x, y Query) int { return cmp.Compare(x.ID, y.ID) })
+	}
+	a.Queries = queries
+	a.Actions, a.OKActions, a.NoDataActions = sorted(a.Actions, cmp.Compare[string]), sorted(a.OKActions, cmp.Compare[string]), sorted(a.NoDataActions, cmp.Compare[string])
+	a.Tags = sortedTags(a.Tags)
+	return a
+}
+
+// Normalize returns the composite with its lists in order.
+func (c Composite) Normalize() Composite {
+	c.Description = strings.TrimSpace(c.Description)
+	c.Rule = strings.Join(strings.Fields(c.Rule), " ")
+	c.Actions, c.OKActions, c.NoDataActions = sorted(c.Actions, cmp.Compare[string]), sorted(c.OKActions, cmp.Compare[string]), sorted(c.NoDataActions, cmp.Compare[string])
+	c.Tags = sortedTags(c.Tags)
+	return c
+}
+
+// sorted is a copy of list in order, nil where there is nothing in it.
+func sorted[T any](list []T, compare func(T, T) int) []T {
+	if len(list) == 0 {
+		return nil
+	}
+	list = slices.Clone(list)
+	slices.SortFunc(list, compare)
+	return list
+}
+
+func sortedTags(tags []Tag) []Tag {
+	return sorted(tags, func(x, y Tag) int { return cmp.Compare(x.Key, y.Key) })
+}
+
+// Equal says whether two alarms mean the same, tags included.
+func Equal(a, b Alarm) bool {
+	a, b = a.Normalize(), b.Normalize()
+	a.Meta, b.Meta = Meta{}, Meta{}
+	return reflect.DeepEqual(a, b)
+}
+
+// Hash is a short digest of what the alarm does: everything but tags.
+func (a Alarm) Hash() string {
+	a = a.Normalize()
+	a.Meta, a.Tags = Meta{}, nil
+	return digest(a)
+}
+
+// Hash is a short digest of what the composite does: everything but tags.
+func (c Composite) Hash() string {
+	c = c.Normalize()
+	c.Meta, c.Tags = Meta{}, nil
+	return digest(c)
+}
+
+func digest(v any) string {
+	text, _ := json.Marshal(v) // plain structs of texts and numbers always marshal; see Lint for thresholds that are not finite
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
+}
+
+// Stats are the metrics that the alarm reads.
+func (a Alarm) Stats() []Stat {
+	var stats []Stat
+	for _, q := range a.Queries {
+		if q.Stat != nil {
+			stats = append(stats, *q.Stat)
+		}
+	}
+	return stats
+}
+
+// Period is the length in seconds of one of the alarm's datapoints, 0 for an
+// alarm without a metric.
+func (a Alarm) Period() int {
+	for _, q := range a.Queries {
+		if q.Stat != nil {
+			return q.Stat.Period
+		}
+	}
+	return 0
+}
+
+// Set is what a spec compiles to.
+type Set struct {
+	Name       string // the spec's: ownership
+	Prefix     string // that every alarm's name begins with
+	Region     string // where the dashboard's widgets look; empty for the caller's
+	Parameters []Parameter
+	Alarms     []Alarm // by name
+	Composites []Composite
+	LogGroups  []string // that the saved queries read
+	Dashboard  string   // its name
+	Notes      []Note
+}
+
+// Parameter is a placeholder that a spec declares.
+type Parameter struct {
+	Name        string
+	Default     string
+	HasDefault  bool
+	Description string
+}
+
+// Note says what a spec leaves out, and why.
+type Note struct {
+	Line    int
+	Message string
+}

@@ -1,0 +1,176 @@
+package alarms
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Part is a piece of a text: literal, or the name of a placeholder.
+type Part struct {
+	Text        string
+	Placeholder bool
+}
+
+// Parts splits a text of an unresolved [Set] at its placeholders: ${Name}
+// stands for a value, $${ for a literal ${. It returns an error for a
+// placeholder that does not end or whose name is not letters and digits.
+func Parts(text string) ([]Part, error) {
+	var parts []Part
+	literal := func(s string) {
+		if s == "" {
+			return
+		}
+		if n := len(parts); n > 0 && !parts[n-1].Placeholder {
+			parts[n-1].Text += s
+			return
+		}
+		parts = append(parts, Part{Text: s})
+	}
+	for {
+		before, after, found := strings.Cut(text, "${")
+		if !found {
+			literal(text)
+			return parts, nil
+		}
+		if strings.HasSuffix(before, "$") {
+			literal(before + "{")
+			text = after
+			continue
+		}
+		literal(before)
+		name, rest, closed := strings.Cut(after, "}")
+		if !closed {
+			return nil, fmt.Errorf("%q does not end: write ${Name}, or $${ for a literal ${", "${"+after)
+		}
+		if !identifier(name) {
+			return nil, fmt.Errorf("${%s}: a placeholder's name is letters and digits; write $${ for a literal ${", name)
+		}
+		parts = append(parts, Part{Text: name, Placeholder: true})
+		text = rest
+	}
+}
+
+func identifier(s string) bool {
+	for i, r := range s {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		if !letter && (i == 0 || r < '0' || r > '9') {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 255
+}
+
+// Literal is a text that stands for s itself in an unresolved [Set].
+func Literal(s string) string { return strings.ReplaceAll(s, "${", "$${") }
+
+// substitute replaces placeholders by values. A placeholder without a value
+// stays, and its name is added to missing.
+func substitute(text string, values map[string]string, missing map[string]bool) string {
+	parts, err := Parts(text)
+	if err != nil {
+		return text // the spec's texts were checked when it was read
+	}
+	var b strings.Builder
+	for _, p := range parts {
+		value, known := values[p.Text]
+		switch {
+		case !p.Placeholder:
+			b.WriteString(p.Text)
+		case known:
+			b.WriteString(value)
+		default:
+			missing[p.Text] = true
+			b.WriteString("${" + p.Text + "}")
+		}
+	}
+	return b.String()
+}
+
+// Resolve returns the set with every placeholder replaced, by values or by its
+// default, and escapes undone: what CloudWatch is to be told. It returns an
+// error that names every placeholder without a value, and every value that no
+// placeholder takes.
+func (s Set) Resolve(values map[string]string) (Set, error) {
+	all := map[string]string{}
+	for _, p := range s.Parameters {
+		if p.HasDefault {
+			all[p.Name] = p.Default
+		}
+	}
+	for name, value := range values {
+		if !slices.ContainsFunc(s.Parameters, func(p Parameter) bool { return p.Name == name }) {
+			return Set{}, fmt.Errorf("%s is not a parameter of %s%s", name, s.Name, suggest(name, parameterNames(s.Parameters)))
+		}
+		all[name] = value
+	}
+	missing := map[string]bool{}
+	out := s.Map(func(text string) string { return substitute(text, all, missing) })
+	if len(missing) > 0 {
+		names := make([]string, 0, len(missing))
+		for name := range missing {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		return Set{}, fmt.Errorf("no value for %s: give --set %s=…", strings.Join(names, ", "), names[0])
+	}
+	out.Parameters = nil
+	out.sort()
+	return out, nil
+}
+
+func parameterNames(parameters []Parameter) []string {
+	names := make([]string, len(parameters))
+	for i, p := range parameters {
+		names[i] = p.Name
+	}
+	return names
+}
+
+// Map returns a copy of the set with f applied to every text that may hold a
+// placeholder.
+func (s Set) Map(f func(string) string) Set {
+	each := func(list []string) []string {
+		out := make([]string, len(list))
+		for i, text := range list {
+			out[i] = f(text)
+		}
+		return out
+	}
+	tags := func(list []Tag) []Tag {
+		out := make([]Tag, len(list))
+		for i, t := range list {
+			out[i] = Tag{t.Key, f(t.Value)}
+		}
+		return out
+	}
+	s.Prefix, s.LogGroups = f(s.Prefix), each(s.LogGroups)
+	s.Alarms, s.Composites = slices.Clone(s.Alarms), slices.Clone(s.Composites)
+	for i := range s.Alarms {
+		a := s.Alarms[i].Normalize()
+		a.Name, a.Description, a.Meta.Resource = f(a.Name), f(a.Description), f(a.Meta.Resource)
+		a.Actions, a.OKActions, a.NoDataActions, a.Tags = each(a.Actions), each(a.OKActions), each(a.NoDataActions), tags(a.Tags)
+		for _, q := range a.Queries { // Normalize made the Stats ours
+			if q.Stat == nil {
+				continue
+			}
+			for d := range q.Stat.Dimensions {
+				q.Stat.Dimensions[d].Value = f(q.Stat.Dimensions[d].Value)
+			}
+		}
+		s.Alarms[i] = a.Normalize()
+	}
+	for i := range s.Composites {
+		c := s.Composites[i].Normalize()
+		c.Name, c.Description, c.Rule = f(c.Name), f(c.Description), f(c.Rule)
+		c.Actions, c.OKActions, c.NoDataActions, c.Tags = each(c.Actions), each(c.OKActions), each(c.NoDataActions), tags(c.Tags)
+		s.Composites[i] = c.Normalize()
+	}
+	return s
+}
+
+// sort puts alarms and composites in the order of their names.
+func (s *Set) sort() {
+	slices.SortStableFunc(s.Alarms, func(a, b Alarm) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(s.Composites, func(a, b Composite) int { return strings.Compare(a.Name, b.Name) })
+}
