@@ -49,7 +49,7 @@ func newBench(h any, options ...Option) *bench {
 	b := &bench{spans: tracetest.NewInMemoryExporter(), set: metrics.New(metrics.Config{Service: "portfolio", Profile: metrics.Full})}
 	b.tracing = tracing.Config{TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSyncer(b.spans))}
 	base := []Option{WithTracing(b.tracing), WithMetrics(b.set, &b.out), WithDedupe(dedupe.New(dedupe.Config{}))}
-	b.handler = Wrap(h, append(base, options...)...)
+	b.handler = lambda.NewHandler(Wrap(h, append(base, options...)...))
 	return b
 }
 
@@ -351,9 +351,10 @@ func BenchmarkHandler(b *testing.B) {
 		}
 	})
 	b.Run("Wrapped", func(b *testing.B) {
-		provider := sdktrace.NewTracerProvider()
+		provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(tracetest.NewNoopExporter()))
+		defer func() { _ = provider.Shutdown(b.Context()) }()
 		set := metrics.New(metrics.Config{Service: "f"})
-		w := Wrap(h, WithTracing(tracing.Config{TracerProvider: provider}), WithMetrics(set, discard{}), WithDedupe(dedupe.New(dedupe.Config{})), WithExtension(true))
+		w := lambda.NewHandler(Wrap(h, WithTracing(tracing.Config{TracerProvider: provider}), WithMetrics(set, discard{}), WithDedupe(dedupe.New(dedupe.Config{})), WithExtension(true)))
 		for i := 0; b.Loop(); i++ {
 			_, _ = w.Invoke(ctx, payloads[i%len(payloads)])
 		}
@@ -366,8 +367,8 @@ func (discard) Write(p []byte) (int, error) { return len(p), nil }
 
 func ExampleWrap() {
 	set := metrics.New(metrics.Config{Service: "portfolio"})
-	h := Wrap(func(_ context.Context, e events.EventBridgeEvent) (string, error) { return "planned for " + e.ID, nil },
-		WithMetrics(set, discard{}), WithDedupe(dedupe.New(dedupe.Config{})))
+	h := lambda.NewHandler(Wrap(func(_ context.Context, e events.EventBridgeEvent) (string, error) { return "planned for " + e.ID, nil },
+		WithMetrics(set, discard{}), WithDedupe(dedupe.New(dedupe.Config{}))))
 	answer, err := h.Invoke(context.Background(), envelope("env-1", "signal-1"))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

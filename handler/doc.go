@@ -2,5 +2,5 @@
 // what published its events, tells repeats, and measures.
 //
 // [Wrap] takes anything that lambda.Start takes. What the handler returns, its
-// errors and its panics pass through unchanged.
+// errors and its panics pass through unchanged; a streamed answer is streamed.
 package handler

@@ -61,16 +61,23 @@ func WithInitKind(kind string) Option {
 	return optionFunc(func(w *wrapped) { w.initKind = kind })
 }
 
-// Wrap returns a handler that does what h does. h is anything that lambda.Start
-// takes; what lambda.Start would refuse makes invocations fail in its words.
-// What it returns is safe for concurrent use if h is: all of its state is in
-// the invocation but the flag of the first one.
-func Wrap(h any, options ...Option) lambda.Handler {
+// Wrap returns what does as h does, for lambda.Start or lambda.NewHandler. h is
+// anything that lambda.Start takes; what lambda.Start would refuse makes
+// invocations fail in its words. Options of lambda.StartWithOptions that are
+// about JSON belong to h: wrap lambda.NewHandlerWithOptions(h, …).
+//
+// An answer that is an io.Reader is streamed as without us, and the invocation
+// ends for us when it is closed. What Wrap returns is safe for concurrent use if
+// h is: all of its state is in the invocation but the flag of the first one.
+func Wrap(h any, options ...Option) any {
 	w := &wrapped{now: time.Now, inner: sync.Pool{New: func() any { return lambda.NewHandler(h) }}}
 	for _, o := range options {
 		o.apply(w)
 	}
 	w.reader = tracing.NewReader(w.tracing)
+	if streaming := w.streaming(h); streaming != nil {
+		return streaming
+	}
 	return w
 }
 

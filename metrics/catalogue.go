@@ -136,22 +136,18 @@ type Metric struct {
 // DimensionSets are the sets of dimensions that the metric is emitted with
 // under p, none where p does not emit it as a metric.
 func (m Metric) DimensionSets(p Profile) [][]string {
-	if p == Off || m.Profile > p {
-		return nil
+	var sets [][]string
+	if m.emitted(p, true) {
+		sets = append(sets, []string{DimensionService})
 	}
-	service := []string{DimensionService}
-	switch {
-	case m.Scope == ByHost:
-		return [][]string{{DimensionService, DimensionHost}}
-	case m.Scope == ByService:
-		return [][]string{service}
-	case m.Kind == Distribution:
-		return [][]string{{DimensionService, DimensionEventType}}
-	case p == Full:
-		return [][]string{service, {DimensionService, DimensionEventType}}
-	default:
-		return [][]string{service}
+	if m.emitted(p, false) {
+		apart := DimensionEventType
+		if m.Scope == ByHost {
+			apart = DimensionHost
+		}
+		sets = append(sets, []string{DimensionService, apart})
 	}
+	return sets
 }
 
 // Catalogue returns every metric, by family. The slice is the caller's.
@@ -159,17 +155,44 @@ func Catalogue() []Metric { return slices.Clone(catalogue) }
 
 // Lookup returns the metric called name.
 func Lookup(name Name) (Metric, bool) {
-	m, ok := byName[name]
-	return m, ok
+	if m := byName[name]; m != nil {
+		return *m, true
+	}
+	return Metric{}, false
 }
 
-var byName = func() map[Name]Metric {
-	m := make(map[Name]Metric, len(catalogue))
-	for _, metric := range catalogue {
-		m[metric.Name] = metric
+var byName = func() map[Name]*Metric {
+	m := make(map[Name]*Metric, len(catalogue))
+	for i := range catalogue {
+		m[catalogue[i].Name] = &catalogue[i]
 	}
 	return m
 }()
+
+// zeros are the counters that are a zero where another metric is there.
+var zeros = func() (list []*Metric) {
+	for i := range catalogue {
+		if catalogue[i].ZeroWith != "" {
+			list = append(list, &catalogue[i])
+		}
+	}
+	return list
+}()
+
+// emitted says whether p emits the metric on the service alone, or on the
+// service and what its scope tells apart.
+func (m *Metric) emitted(p Profile, alone bool) bool {
+	switch {
+	case p == Off || m.Profile > p:
+		return false
+	case m.Scope == ByService:
+		return alone
+	case m.Scope == ByHost || m.Kind == Distribution:
+		return !alone
+	default:
+		return alone || p == Full
+	}
+}
 
 const (
 	function  = "function"

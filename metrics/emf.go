@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -29,95 +30,113 @@ func (s *Set) Flush(w io.Writer, now time.Time) error {
 		return nil
 	}
 	s.mu.Lock()
-	buckets, order, lines, dropped := s.buckets, s.order, s.lines, s.dropped
-	s.buckets, s.order, s.lines, s.dropped, s.values = map[bucketKey]*bucket{}, nil, nil, 0, 0
-	s.mu.Unlock()
-
-	if dropped > 0 && s.config.Profile != Off {
-		key := bucketKey{minute: floorMinute(now)}
-		if buckets[key] == nil {
-			buckets[key] = &bucket{at: now, metrics: map[Name]*series{}}
-			order = append(order, key)
-		}
-		b := buckets[key]
-		if b.metrics[TelemetryDropped] == nil {
-			b.metrics[TelemetryDropped] = &series{}
-			b.order = append(b.order, TelemetryDropped)
-		}
-		b.metrics[TelemetryDropped].sum += dropped
+	if s.dropped > 0 && s.config.Profile != Off {
+		s.addDropped(now)
 	}
-	out := make([]byte, 0, 4096)
+	buckets, order, lines, out := s.buckets, s.order, s.lines, s.out[:0]
+	s.buckets, s.order, s.lines, s.out, s.values = map[bucketKey]*bucket{}, nil, nil, nil, 0
+	s.mu.Unlock()
+	if len(order)+len(lines) == 0 {
+		s.keep(nil, nil, out)
+		return nil
+	}
+
 	for _, key := range order {
 		out = s.appendBucket(out, key, buckets[key])
 	}
 	for _, l := range lines {
 		out = s.appendLine(out, l, now)
 	}
-	if len(out) == 0 {
-		return nil
-	}
-	if _, err := w.Write(out); err != nil {
+	_, err := w.Write(out)
+	s.keep(order, buckets, out)
+	if err != nil {
 		s.Dropped(len(order) + len(lines))
 		return fmt.Errorf("write metrics: %w", err)
 	}
 	return nil
 }
 
+// addDropped records what was given up, bounds or not. The mutex is held.
+func (s *Set) addDropped(now time.Time) {
+	key := bucketKey{minute: floorMinute(now)}
+	b := s.buckets[key]
+	if b == nil {
+		b = s.bucket()
+		b.at, s.buckets[key] = now, b
+		s.order = append(s.order, key)
+	}
+	b.of(byName[TelemetryDropped], true).sum += s.dropped
+	s.dropped = 0
+}
+
+// keep is the end of a flush: what it was done with serves the next.
+func (s *Set) keep(order []bucketKey, buckets map[bucketKey]*bucket, out []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if cap(out) <= maxBuffer {
+		s.out = out
+	}
+	for _, key := range order {
+		b := buckets[key]
+		if len(s.spare) < maxSpare && !slices.ContainsFunc(b.series, func(v series) bool { return cap(v.values) > maxValuesPerMetric }) {
+			b.reset()
+			s.spare = append(s.spare, b)
+		}
+	}
+}
+
 // item is one metric of a bucket, on its way into lines.
 type item struct {
-	metric Metric
-	series *series
+	*series
 	values []float64 // still to be written
 	emit   bool      // as a metric; else as a property
 }
 
 func (s *Set) appendBucket(out []byte, key bucketKey, b *bucket) []byte {
-	dimensions := []string{DimensionService}
-	switch {
-	case key.eventType != "":
-		dimensions = append(dimensions, DimensionEventType)
-	case key.host != "":
-		dimensions = append(dimensions, DimensionHost)
-	}
-	items := s.items(b, dimensions)
+	var room [24]item
+	items := s.items(room[:0], b, key.eventType == "" && key.host == "")
 	for first := true; first || slices.ContainsFunc(items, func(i item) bool { return len(i.values) > 0 }); first = false {
-		out = s.appendDocument(out, key, b, dimensions, items, first)
+		out = s.appendDocument(out, key, b, items, first)
 	}
 	return out
 }
 
-func (s *Set) items(b *bucket, dimensions []string) []item {
-	var items []item
-	for _, name := range b.order {
-		m, v := byName[name], b.metrics[name]
-		i := item{metric: m, series: v, values: v.values, emit: emits(m, s.config.Profile, dimensions)}
-		if m.Kind == Counter {
-			i.values = []float64{v.sum}
+func (s *Set) items(items []item, b *bucket, alone bool) []item {
+	for n := range b.series {
+		v := &b.series[n]
+		i := item{series: v, values: v.values, emit: v.metric.emitted(s.config.Profile, alone)}
+		if v.metric.Kind == Counter {
+			v.values = append(v.values[:0], v.sum)
+			i.values = v.values
 		}
 		items = append(items, i)
 	}
-	for _, m := range catalogue {
-		if m.ZeroWith != "" && b.metrics[m.Name] == nil && b.metrics[m.ZeroWith] != nil && emits(m, s.config.Profile, dimensions) {
-			items = append(items, item{metric: m, series: &series{}, values: []float64{0}, emit: true})
+	for _, m := range zeros {
+		if b.of(m, false) == nil && b.of(byName[m.ZeroWith], false) != nil && m.emitted(s.config.Profile, alone) {
+			items = append(items, item{series: &series{metric: m}, values: zero, emit: true})
 		}
 	}
 	return items
 }
 
-func emits(m Metric, p Profile, dimensions []string) bool {
-	return slices.ContainsFunc(m.DimensionSets(p), func(set []string) bool { return slices.Equal(set, dimensions) })
-}
+var zero = []float64{0}
 
 // appendDocument writes one line with as many of the remaining values as fit,
 // and takes them off items. Properties stand in the first line alone.
-func (s *Set) appendDocument(out []byte, key bucketKey, b *bucket, dimensions []string, items []item, first bool) []byte {
-	d := document{out: append(out, '{'), leaves: 4 + 2*len(dimensions)}
+func (s *Set) appendDocument(out []byte, key bucketKey, b *bucket, items []item, first bool) []byte {
+	d := document{out: append(out, '{'), leaves: 6}
 	d.text(DimensionService, s.config.Service)
+	apart := ""
 	if key.eventType != "" {
-		d.text(DimensionEventType, key.eventType)
+		apart = DimensionEventType
+		d.text(apart, key.eventType)
 	}
 	if key.host != "" {
-		d.text(DimensionHost, key.host)
+		apart = DimensionHost
+		d.text(apart, key.host)
+	}
+	if apart != "" {
+		d.leaves += 2
 	}
 	if s.config.Level != "" {
 		d.text("level", s.config.Level)
@@ -126,7 +145,8 @@ func (s *Set) appendDocument(out []byte, key bucketKey, b *bucket, dimensions []
 	if first {
 		d.properties(b, items)
 	}
-	var defined []Metric
+	var names [24]*Metric
+	defined := names[:0]
 	for n := range items {
 		i := &items[n]
 		if len(i.values) == 0 || !i.emit {
@@ -142,7 +162,7 @@ func (s *Set) appendDocument(out []byte, key bucketKey, b *bucket, dimensions []
 		i.values = i.values[room:]
 		defined = append(defined, i.metric)
 	}
-	d.aws(s.config.Namespace, b.at, dimensions, defined)
+	d.aws(s.config.Namespace, b.at, apart, defined)
 	return append(d.out, "}\n"...)
 }
 
@@ -204,8 +224,9 @@ func (d *document) properties(b *bucket, items []item) {
 		} else if i.metric.Kind == Counter && !i.emit {
 			d.number(name, i.series.sum)
 		}
-		for _, kind := range slices.Sorted(maps.Keys(i.series.kinds)) {
-			d.number(name+"_"+kind, float64(i.series.kinds[kind]))
+		slices.SortFunc(i.kinds, func(x, y kindCount) int { return strings.Compare(x.kind, y.kind) })
+		for _, k := range i.kinds {
+			d.number(name+"_"+k.kind, float64(k.n))
 		}
 	}
 	if count > 0 {
@@ -219,13 +240,16 @@ func (d *document) properties(b *bucket, items []item) {
 	}
 	if len(b.correlations) > 0 {
 		d.key("CorrelationIDs")
-		list, _ := json.Marshal(b.correlations) // strings always marshal
-		d.out = append(d.out, list...)
+		for n, id := range b.correlations {
+			d.out = append(d.out, "[,"[min(n, 1)])
+			d.out = appendString(d.out, id)
+		}
+		d.out = append(d.out, ']')
 		d.leaves += len(b.correlations)
 	}
 }
 
-func (d *document) aws(namespace string, at time.Time, dimensions []string, defined []Metric) {
+func (d *document) aws(namespace string, at time.Time, apart string, defined []*Metric) {
 	d.key("_aws")
 	d.out = append(d.out, `{"Timestamp":`...)
 	d.out = strconv.AppendInt(d.out, at.UnixMilli(), 10)
@@ -233,14 +257,12 @@ func (d *document) aws(namespace string, at time.Time, dimensions []string, defi
 	if len(defined) > 0 {
 		d.out = append(d.out, `{"Namespace":`...)
 		d.out = appendString(d.out, namespace)
-		d.out = append(d.out, `,"Dimensions":[[`...)
-		for i, name := range dimensions {
-			if i > 0 {
-				d.out = append(d.out, ',')
-			}
-			d.out = appendString(d.out, name)
+		d.out = append(d.out, `,"Dimensions":[["`...)
+		d.out = append(d.out, DimensionService...)
+		if apart != "" {
+			d.out = append(append(d.out, `","`...), apart...)
 		}
-		d.out = append(d.out, `]],"Metrics":[`...)
+		d.out = append(d.out, `"]],"Metrics":[`...)
 		for i, m := range defined {
 			if i > 0 {
 				d.out = append(d.out, ',')
@@ -283,8 +305,21 @@ func (s *Set) appendLine(out []byte, l Line, now time.Time) []byte {
 }
 
 func appendString(out []byte, s string) []byte {
+	if plain(s) {
+		return append(append(append(out, '"'), s...), '"')
+	}
 	quoted, _ := json.Marshal(s) // strings always marshal; invalid UTF-8 becomes U+FFFD
 	return append(out, quoted...)
+}
+
+// plain says whether s stands in JSON as it is.
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			return false
+		}
+	}
+	return true
 }
 
 func appendNumber(out []byte, v float64) []byte {

@@ -32,6 +32,10 @@ const (
 	maxLines   = 1_000
 	maxKinds   = 16
 	exemplars  = 5
+
+	// maxSpare and maxBuffer bound what is kept from one flush for the next.
+	maxSpare  = 8
+	maxBuffer = 64 << 10
 )
 
 // Observation is one thing measured. Name and Value are required.
@@ -70,6 +74,10 @@ type Set struct {
 	values  int
 	lines   []Line
 	dropped float64
+
+	// What the last flush was done with.
+	spare []*bucket
+	out   []byte
 }
 
 type bucketKey struct {
@@ -78,9 +86,8 @@ type bucketKey struct {
 }
 
 type bucket struct {
-	at      time.Time // the latest observation
-	metrics map[Name]*series
-	order   []Name
+	at     time.Time // the latest observation
+	series []series  // in the order of their first observation
 	// exemplars
 	largest, slowest     float64
 	largestID, slowestID string
@@ -88,9 +95,40 @@ type bucket struct {
 }
 
 type series struct {
+	metric *Metric
 	sum    float64
 	values []float64
-	kinds  map[string]int
+	kinds  []kindCount
+}
+
+type kindCount struct {
+	kind string
+	n    int
+}
+
+// of is the series of a metric, nil where there is none and none is made.
+func (b *bucket) of(m *Metric, make bool) *series {
+	for i := range b.series {
+		if b.series[i].metric == m {
+			return &b.series[i]
+		}
+	}
+	if !make {
+		return nil
+	}
+	if n := len(b.series); n < cap(b.series) { // one of an earlier flush: its arrays are used again
+		b.series = b.series[:n+1]
+		v := &b.series[n]
+		*v = series{metric: m, values: v.values[:0], kinds: v.kinds[:0]}
+		return v
+	}
+	b.series = append(b.series, series{metric: m})
+	return &b.series[len(b.series)-1]
+}
+
+// reset empties the bucket and keeps its arrays.
+func (b *bucket) reset() {
+	*b = bucket{series: b.series[:0], correlations: b.correlations[:0]}
 }
 
 // New returns an empty Set.
@@ -119,10 +157,10 @@ func (s *Set) Record(o Observation) {
 	if s == nil || s.config.Profile == Off {
 		return
 	}
-	m, ok := byName[o.Name]
+	m := byName[o.Name]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !ok || math.IsNaN(o.Value) || math.IsInf(o.Value, 0) || math.Abs(o.Value) > 0x1p360 {
+	if m == nil || math.IsNaN(o.Value) || math.IsInf(o.Value, 0) || math.Abs(o.Value) > 0x1p360 {
 		s.dropped++
 		return
 	}
@@ -147,14 +185,14 @@ func floorMinute(t time.Time) int64 { return t.Unix() - mod(t.Unix(), 60) }
 
 func mod(a, b int64) int64 { return (a%b + b) % b }
 
-func (s *Set) add(key bucketKey, m Metric, o Observation) {
+func (s *Set) add(key bucketKey, m *Metric, o Observation) {
 	b := s.buckets[key]
 	if b == nil {
 		if len(s.buckets) >= maxBuckets {
 			s.dropped++
 			return
 		}
-		b = &bucket{metrics: map[Name]*series{}}
+		b = s.bucket()
 		s.buckets[key] = b
 		s.order = append(s.order, key)
 	}
@@ -162,12 +200,7 @@ func (s *Set) add(key bucketKey, m Metric, o Observation) {
 		s.dropped++
 		return
 	}
-	v := b.metrics[m.Name]
-	if v == nil {
-		v = &series{}
-		b.metrics[m.Name] = v
-		b.order = append(b.order, m.Name)
-	}
+	v := b.of(m, true)
 	if o.At.After(b.at) {
 		b.at = o.At
 	}
@@ -181,17 +214,30 @@ func (s *Set) add(key bucketKey, m Metric, o Observation) {
 	b.exemplify(m.Name, o)
 }
 
+// bucket is an empty bucket.
+func (s *Set) bucket() *bucket {
+	if n := len(s.spare); n > 0 {
+		b := s.spare[n-1]
+		s.spare = s.spare[:n-1]
+		return b
+	}
+	return &bucket{}
+}
+
 func (v *series) countKind(kind string) {
 	if kind == "" {
 		return
 	}
-	if v.kinds == nil {
-		v.kinds = map[string]int{}
+	for i := range v.kinds {
+		if v.kinds[i].kind == kind || i == maxKinds {
+			v.kinds[i].n++
+			return
+		}
 	}
-	if _, known := v.kinds[kind]; !known && len(v.kinds) >= maxKinds {
+	if len(v.kinds) == maxKinds {
 		kind = other
 	}
-	v.kinds[kind]++
+	v.kinds = append(v.kinds, kindCount{kind, 1})
 }
 
 func (b *bucket) exemplify(name Name, o Observation) {
