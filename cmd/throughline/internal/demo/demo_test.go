@@ -56,6 +56,24 @@ func TestTradingDay(t *testing.T) {
 	if differences := verify(d.truth, d.reported, d.details); len(differences) > 0 {
 		t.Fatalf("differs:\n%s", strings.Join(differences, "\n"))
 	}
+	// The ways that an event can take, each taken at least once.
+	ways := map[string]int{}
+	for _, r := range d.truth.ledger.Receipts {
+		ways["queue "+r.Queue]++
+	}
+	for _, h := range d.truth.handled {
+		if h.event.Replay != "" {
+			ways["replay"]++
+		}
+		if h.event.DetailType == "HedgeEvaluationCompleted" && h.function == "notifications" {
+			ways["topic"]++
+		}
+	}
+	for _, way := range []string{"queue plans", "queue redriven", "replay", "topic"} {
+		if ways[way] == 0 {
+			t.Errorf("no event came by %s: %v", way, ways)
+		}
+	}
 	t.Run("Files", func(t *testing.T) { checkFiles(t, d, o.Dir) })
 	t.Run("Report", func(t *testing.T) { checkReport(t, d) })
 	for name, br := range breaks {

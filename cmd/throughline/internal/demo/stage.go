@@ -42,6 +42,9 @@ type stage struct {
 	lambda    *lambdalocal.Service
 	deployed  map[string]*lambdalocal.Deployment
 
+	dead    buslocal.DeadLetters
+	redrive *buslocal.Queue
+
 	mu      sync.Mutex
 	handled []handled
 	held    chan struct{} // closed when the held-back trade may be delivered
@@ -111,6 +114,7 @@ func (s *stage) deploy(f function, busURL string) error {
 func (s *stage) addRules() error {
 	notifications, aggregator := s.target("notifications"), s.target("aggregator")
 	plans := &buslocal.Queue{QueueName: "plans", Bus: s.bus, Consume: s.consume("execution")}
+	s.redrive = &buslocal.Queue{QueueName: "redriven", Bus: s.bus, Consume: s.consume("notifications")}
 	topic := &buslocal.Topic{TopicName: "hedges", Subscribers: []buslocal.Target{notifications}}
 	for _, r := range []struct {
 		name, detailType string
@@ -126,7 +130,7 @@ func (s *stage) addRules() error {
 	} {
 		rule := buslocal.Rule{Name: r.name, Bus: bus, Pattern: fmt.Sprintf(`{"detail-type":[%q],"source":[{"prefix":"alchemiser."}]}`, r.detailType)}
 		for _, t := range r.targets {
-			rule.Targets = append(rule.Targets, buslocal.RuleTarget{Target: t})
+			rule.Targets = append(rule.Targets, buslocal.RuleTarget{Target: t, DeadLetter: &s.dead})
 		}
 		if err := s.bus.AddRule(rule); err != nil {
 			return err
@@ -181,6 +185,9 @@ func (s *stage) fault(d buslocal.Delivery) buslocal.Fault {
 	if d.Target != "notifications" || d.Replay != "" {
 		return buslocal.Fault{}
 	}
+	if d.Event.DetailType == "ScheduleCreated" { // a target without the permission: dead-lettered, and redriven by hand
+		return buslocal.Fault{Fail: buslocal.ErrPermanent}
+	}
 	switch eventID(d.Event) {
 	case redelivered:
 		return buslocal.Fault{Duplicate: 1}
@@ -223,6 +230,13 @@ func play(ctx context.Context, o Options) (day, error) {
 		return day{}, fmt.Errorf("%w\n%s", err, s.logs.others())
 	}
 	close(s.held)
+	if err := s.settle(ctx); err != nil {
+		return day{}, err
+	}
+	progress("redriving what was dead-lettered")
+	for _, m := range s.dead.Messages() {
+		s.redrive.Send(m.Body, m.TraceHeader, m.Event)
+	}
 	if err := s.settle(ctx); err != nil {
 		return day{}, err
 	}
@@ -315,8 +329,9 @@ func (s *stage) results() (day, error) {
 	for name, deployment := range s.deployed {
 		d.truth.invocations[name] = deployment.Invocations()
 	}
+	consumers := map[string]string{"plans": "execution", s.redrive.QueueName: "notifications"}
 	for _, r := range d.truth.ledger.Receipts {
-		d.truth.handled = append(d.truth.handled, handled{function: "execution", event: r.Event, receives: r.ReceiveCount, at: r.At})
+		d.truth.handled = append(d.truth.handled, handled{function: consumers[r.Queue], event: r.Event, receives: r.ReceiveCount, at: r.At})
 	}
 	slices.SortStableFunc(d.truth.handled, func(a, b handled) int { return a.at.Compare(b.at) })
 	for _, h := range d.truth.handled {
