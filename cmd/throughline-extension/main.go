@@ -94,9 +94,12 @@ func upstream(s settings.Settings, getenv func(string) string) otlp.Config {
 		if region == "" {
 			return otlp.Config{}
 		}
+		target, headers := settings.OTLPTarget(getenv)
+		if target == "" || target == "http://"+s.OTLPAddr+"/v1/traces" {
+			target = "https://xray." + region + ".amazonaws.com/v1/traces"
+		}
 		return otlp.Config{
-			URL:    "https://xray." + region + ".amazonaws.com/v1/traces",
-			Client: client, Sign: otlp.SigV4(region, "xray", otlp.Credentials(getenv, client), time.Now),
+			URL: target, Headers: headers, Sign: otlp.SigV4(region, "xray", otlp.Credentials(getenv, client), time.Now),
 		}
 	}
 	target, headers := settings.OTLPTarget(getenv)

@@ -118,3 +118,14 @@ func startMoto(server string) (string, error) {
 		}
 	}
 }
+
+// Module returns a Python interpreter that has the named module.
+// It skips the test where there is none, or fails it when CI is set.
+func Module(tb testing.TB, name string) string {
+	tb.Helper()
+	python := Command(tb, "python3")
+	if exec.Command(python, "-c", "import "+name).Run() != nil {
+		Missing(tb, "Python's module "+name)
+	}
+	return python
+}

@@ -42,7 +42,7 @@ var table = []Setting{
 	{"CORRELATION_ID", "", nil, "JSON pointers to the correlation ID"},
 	{"CAUSATION_ID", "", nil, "JSON pointers to the causation ID"},
 	{"TRACE_MODE", "link", []string{"link", "parent"}, "whether the span of a handling links to the span that published its event, or is its child"},
-	{"TRACES", "otlp", []string{"otlp", "xray", "off"}, "where spans go: OTEL_EXPORTER_OTLP_ENDPOINT, X-Ray's OTLP endpoint, nowhere"},
+	{"TRACES", "otlp", []string{"otlp", "xray", "off"}, "where spans go: OTEL_EXPORTER_OTLP_ENDPOINT, X-Ray (its daemon or its OTLP endpoint), nowhere"},
 	{"HTTP_HOSTS", "*.alpaca.markets", nil, "hosts whose requests carry lineage headers, comma separated"},
 	{"FLUSH", "auto", []string{"auto", "end", "periodic"}, "when the extension exports spans: adapted to the traffic, at the end of each invocation, beside the next"},
 	{"METRICS", "basic", []string{"basic", "full", "off"}, "which metrics are emitted; see docs/metrics.md for what each costs"},

@@ -139,15 +139,28 @@ func describe(s settings.Settings, getenv func(string) string) *resource.Resourc
 	return resource.NewWithAttributes(semconv.SchemaURL, attributes...)
 }
 
-// processor encodes each span as it ends; nothing is exported before Flush.
-type processor struct{ exporter *otlp.Exporter }
+// sink takes the spans that have ended.
+type sink interface {
+	send(r otlp.Resource, span otlp.Span)
+	Flush(ctx context.Context) error
+	Losses() otlp.Losses
+}
+
+// queued keeps spans as bytes until Flush.
+type queued struct{ *otlp.Exporter }
+
+func (q queued) send(r otlp.Resource, span otlp.Span) {
+	if span.Context.IsSampled() {
+		q.Add(otlp.Encode(r, span), false)
+	}
+}
+
+// processor gives each span to the sink as it ends.
+type processor struct{ sink sink }
 
 func (p *processor) OnStart(context.Context, sdktrace.ReadWriteSpan) {}
 
 func (p *processor) OnEnd(s sdktrace.ReadOnlySpan) {
-	if !s.SpanContext().IsSampled() {
-		return
-	}
 	span := otlp.Span{
 		Context: s.SpanContext(), Parent: s.Parent(), Name: s.Name(), Kind: s.SpanKind(), Start: s.StartTime(), End: s.EndTime(),
 		Attributes: s.Attributes(), DroppedLinks: s.DroppedLinks(), Status: s.Status().Code, StatusMessage: s.Status().Description,
@@ -158,8 +171,8 @@ func (p *processor) OnEnd(s sdktrace.ReadOnlySpan) {
 	for _, l := range s.Links() {
 		span.Links = append(span.Links, trace.Link{SpanContext: l.SpanContext, Attributes: l.Attributes})
 	}
-	p.exporter.Add(otlp.Encode(otlp.Resource{Attributes: s.Resource().Attributes(), Scope: s.InstrumentationScope().Name}, span), false)
+	p.sink.send(otlp.Resource{Attributes: s.Resource().Attributes(), Scope: s.InstrumentationScope().Name}, span)
 }
 
 func (p *processor) Shutdown(context.Context) error       { return nil }
-func (p *processor) ForceFlush(ctx context.Context) error { return p.exporter.Flush(ctx) }
+func (p *processor) ForceFlush(ctx context.Context) error { return p.sink.Flush(ctx) }

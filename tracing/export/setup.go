@@ -42,7 +42,7 @@ type Telemetry struct {
 	Warnings []string
 
 	provider *sdktrace.TracerProvider
-	exporter *otlp.Exporter
+	sink     sink
 }
 
 // patience bounds one request to a backend, whatever the caller's context allows.
@@ -61,12 +61,10 @@ func Setup(_ context.Context, getenv func(string) string) (*Telemetry, error) {
 	endpoints := readEndpoints(getenv("TMPDIR"))
 	t.Extension = endpoints["otlp"] != "" && !s.Disabled
 
-	target, picked := pick(s, getenv, endpoints)
-	t.Picked = picked
-	if target == nil {
+	t.sink, t.Picked = pick(s, getenv, endpoints)
+	if t.sink == nil {
 		return t, nil
 	}
-	t.exporter = otlp.NewExporter(*target)
 	base, warning := samplerFrom(getenv)
 	if warning != "" {
 		t.Warnings = append(t.Warnings, warning)
@@ -77,7 +75,7 @@ func Setup(_ context.Context, getenv func(string) string) (*Telemetry, error) {
 		sdktrace.WithIDGenerator(ids{}),
 		sdktrace.WithResource(resource),
 		sdktrace.WithRawSpanLimits(limits(getenv)),
-		sdktrace.WithSpanProcessor(&processor{exporter: t.exporter}),
+		sdktrace.WithSpanProcessor(&processor{sink: t.sink}),
 	)
 	t.Tracing.TracerProvider = t.provider
 	return t, nil
@@ -86,10 +84,10 @@ func Setup(_ context.Context, getenv func(string) string) (*Telemetry, error) {
 // Flush exports what has ended, within ctx. It returns otlp.ErrPaused, ctx's
 // error, or what the backend said; the spans that may still be delivered wait.
 func (t *Telemetry) Flush(ctx context.Context) error {
-	if t.exporter == nil {
+	if t.sink == nil {
 		return nil
 	}
-	return t.exporter.Flush(ctx)
+	return t.sink.Flush(ctx)
 }
 
 // Shutdown flushes once more and ends the provider: spans started later are not recorded.
@@ -106,10 +104,10 @@ func (t *Telemetry) Shutdown(ctx context.Context) error {
 
 // Losses returns the spans and exports given up since the last call.
 func (t *Telemetry) Losses() otlp.Losses {
-	if t.exporter == nil {
+	if t.sink == nil {
 		return otlp.Losses{}
 	}
-	return t.exporter.Losses()
+	return t.sink.Losses()
 }
 
 func tracingConfig(s settings.Settings) tracing.Config {
@@ -156,7 +154,7 @@ func readEndpoints(tmp string) map[string]string {
 }
 
 // pick chooses where spans go; nil is nowhere.
-func pick(s settings.Settings, getenv func(string) string, endpoints map[string]string) (*otlp.Config, string) {
+func pick(s settings.Settings, getenv func(string) string, endpoints map[string]string) (sink, string) {
 	switch {
 	case s.Disabled:
 		return nil, "spans go nowhere: THROUGHLINE_DISABLED is set"
@@ -165,19 +163,36 @@ func pick(s settings.Settings, getenv func(string) string, endpoints map[string]
 	case s.Traces == "off":
 		return nil, "spans go nowhere: THROUGHLINE_TRACES is off"
 	case endpoints["otlp"] != "":
-		return &otlp.Config{URL: "http://" + endpoints["otlp"] + "/v1/traces", Client: local()}, "spans go to the extension at " + endpoints["otlp"]
+		return post(otlp.Config{URL: "http://" + endpoints["otlp"] + "/v1/traces", Client: local()}), "spans go to the extension at " + endpoints["otlp"]
 	case s.Traces == "xray":
-		region := getenv("AWS_REGION")
-		if region == "" {
-			return nil, "spans go nowhere: X-Ray is asked for and AWS_REGION is not set"
-		}
-		url := "https://xray." + region + ".amazonaws.com/v1/traces"
-		return &otlp.Config{URL: url, Client: remote(), Sign: otlp.SigV4(region, "xray", credentials(), time.Now)}, "spans go to X-Ray at " + url
+		return pickXRay(getenv)
 	}
 	if target, headers := settings.OTLPTarget(getenv); target != "" {
-		return &otlp.Config{URL: target, Headers: headers, Client: remote()}, "spans go to " + withoutSecrets(target)
+		return post(otlp.Config{URL: target, Headers: headers, Client: remote()}), "spans go to " + withoutSecrets(target)
 	}
 	return nil, "spans go nowhere: no extension is attached and OTEL_EXPORTER_OTLP_ENDPOINT is not set"
+}
+
+func post(c otlp.Config) sink { return queued{otlp.NewExporter(c)} }
+
+// pickXRay prefers an OTLP endpoint that was named, then the daemon that Lambda
+// names, which costs no request and no right but xray:PutTraceSegments.
+func pickXRay(getenv func(string) string) (sink, string) {
+	target, headers := settings.OTLPTarget(getenv)
+	region := getenv("AWS_REGION")
+	if address := getenv("AWS_XRAY_DAEMON_ADDRESS"); target == "" && address != "" {
+		if d, err := dial(address); err == nil {
+			return d, "spans go to the X-Ray daemon at " + d.conn.RemoteAddr().String() + "; for X-Ray's OTLP endpoint name it in OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+		}
+	}
+	switch {
+	case region == "":
+		return nil, "spans go nowhere: X-Ray is asked for and AWS_REGION is not set"
+	case target == "":
+		target = "https://xray." + region + ".amazonaws.com/v1/traces"
+	}
+	sign := otlp.SigV4(region, "xray", credentials(), time.Now)
+	return post(otlp.Config{URL: target, Headers: headers, Client: remote(), Sign: sign}), "spans go to X-Ray at " + withoutSecrets(target)
 }
 
 func withoutSecrets(target string) string {

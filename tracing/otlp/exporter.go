@@ -313,15 +313,15 @@ func (e *Exporter) post(ctx context.Context, body []byte, isJSON bool) error {
 	for name, value := range e.config.Headers {
 		req.Header.Set(name, value)
 	}
-	// A connection that went stale while the environment was frozen is replaced
-	// without an error: spans have IDs, so a second delivery does no harm. The
-	// header itself is not sent.
-	req.Header["Idempotency-Key"] = nil
 	if e.config.Sign != nil {
 		if err := e.config.Sign(req, compressed.Bytes()); err != nil {
 			return fmt.Errorf("export spans: sign: %w", err)
 		}
 	}
+	// A connection that went stale while the environment was frozen is replaced
+	// without an error: spans have IDs, so a second delivery does no harm. The
+	// header itself is not sent, so it must not be signed either.
+	req.Header["Idempotency-Key"] = nil
 	resp, err := e.config.Client.Do(req)
 	if err != nil {
 		return fmt.Errorf("export spans: %w", err)

@@ -1,0 +1,96 @@
+package export
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/throughline/throughline/tracing/otlp"
+)
+
+// daemon sends spans to the X-Ray daemon that Lambda runs beside a function,
+// in the datagrams of AWS's distribution of OpenTelemetry: a header line, T1S
+// or T1U for sampled or not, and an ExportTraceServiceRequest in base64. It
+// waits for nobody, and nobody says whether a datagram arrived.
+type daemon struct {
+	conn net.Conn
+
+	mu     sync.Mutex
+	losses otlp.Losses
+}
+
+const (
+	daemonHeader = `{"format":"json","version":1}` + "\n"
+	maxDatagram  = 64_000 // the daemon takes less than 64 KB
+)
+
+// dial returns a daemon at address, which may be of the form
+// "tcp:host:port udp:host:port". Nothing is sent yet, and nobody need listen.
+func dial(address string) (*daemon, error) {
+	for part := range strings.FieldsSeq(address) {
+		if udp, ok := strings.CutPrefix(part, "udp:"); ok {
+			address = udp
+		}
+	}
+	conn, err := net.Dial("udp", address) //nolint:noctx // of UDP it only makes a socket
+	if err != nil {
+		return nil, fmt.Errorf("open a socket to the X-Ray daemon: %w", err)
+	}
+	return &daemon{conn: conn}, nil
+}
+
+// send sends one span. Of one too large for a datagram the last links and then
+// the events stay behind; what still does not fit is counted as lost.
+func (d *daemon) send(r otlp.Resource, span otlp.Span) {
+	for {
+		datagram := encodeDatagram(r, span)
+		switch {
+		case len(datagram) <= maxDatagram:
+			if _, err := d.conn.Write(datagram); err != nil {
+				d.lose()
+			}
+			return
+		case len(span.Links) > 0:
+			keep := len(span.Links) / 2
+			span.DroppedLinks += len(span.Links) - keep
+			span.Links = span.Links[:keep]
+		case len(span.Events) > 0:
+			span.Events = nil
+		default:
+			d.lose()
+			return
+		}
+	}
+}
+
+func encodeDatagram(r otlp.Resource, span otlp.Span) []byte {
+	mark := "T1U"
+	if span.Context.TraceFlags()&trace.FlagsSampled != 0 {
+		mark = "T1S"
+	}
+	return base64.StdEncoding.AppendEncode([]byte(daemonHeader+mark), otlp.Encode(r, span))
+}
+
+func (d *daemon) lose() {
+	d.mu.Lock()
+	d.losses.Spans++
+	d.losses.Failures++
+	d.mu.Unlock()
+}
+
+// Losses returns what was given up since the last call.
+func (d *daemon) Losses() otlp.Losses {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l := d.losses
+	d.losses = otlp.Losses{}
+	return l
+}
+
+// Flush has nothing to do: spans leave as they end.
+func (*daemon) Flush(context.Context) error { return nil }
