@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 
+	"github.com/throughline/throughline/internal/stamping"
 	"github.com/throughline/throughline/metrics"
 	"github.com/throughline/throughline/sizemeter"
 	"github.com/throughline/throughline/tracing"
@@ -30,42 +31,37 @@ func (f optionFunc) apply(p *Publisher) { f(p) }
 // WithTracing says how events are stamped and traced. Without it they are
 // stamped with minted contexts, and no spans are made.
 func WithTracing(cfg tracing.Config) Option {
-	return optionFunc(func(p *Publisher) { p.stamper = tracing.NewStamper(cfg) })
+	return optionFunc(func(p *Publisher) { p.stamping.Stamper = tracing.NewStamper(cfg) })
 }
 
 // WithMetrics records into set. Without it nothing is recorded.
 func WithMetrics(set *metrics.Set) Option {
-	return optionFunc(func(p *Publisher) { p.metrics = set })
+	return optionFunc(func(p *Publisher) { p.stamping.Metrics = set })
 }
 
 // WithLimit says what a request may weigh, in bytes, for utilisation; the
 // default is sizemeter.LimitMiB. Nothing is refused for it.
 func WithLimit(limit int) Option {
-	return optionFunc(func(p *Publisher) { p.limit = limit })
+	return optionFunc(func(p *Publisher) { p.stamping.Limit = limit })
 }
 
 // WithWarning says from which size an event counts as oversized, in bytes; the
 // default is sizemeter.WarnDefault.
 func WithWarning(size int) Option {
-	return optionFunc(func(p *Publisher) { p.warn = size })
+	return optionFunc(func(p *Publisher) { p.stamping.Warn = size })
 }
 
 // Publisher decorates an API. It is safe for concurrent use if the API is. Use [New].
 type Publisher struct {
-	api     API
-	stamper *tracing.Stamper
-	metrics *metrics.Set
-	limit   int
-	warn    int
-	now     func() time.Time
+	api      API
+	stamping stamping.Stamping
 }
 
 // New returns a Publisher over api.
 func New(api API, options ...Option) *Publisher {
-	p := &Publisher{
-		api: api, stamper: tracing.NewStamper(tracing.Config{}),
-		limit: sizemeter.LimitMiB, warn: sizemeter.WarnDefault, now: time.Now,
-	}
+	p := &Publisher{api: api, stamping: stamping.Stamping{
+		Stamper: tracing.NewStamper(tracing.Config{}), Limit: sizemeter.LimitMiB, Warn: sizemeter.WarnDefault, Now: time.Now,
+	}}
 	for _, o := range options {
 		o.apply(p)
 	}
@@ -130,10 +126,8 @@ func pack(entries []types.PutEventsRequestEntry) [][]types.PutEventsRequestEntry
 }
 
 func weigh(e *types.PutEventsRequestEntry) int {
-	return sizemeter.Entry{
-		Source: aws.ToString(e.Source), DetailType: aws.ToString(e.DetailType), Detail: aws.ToString(e.Detail),
-		Resources: e.Resources, HasTime: e.Time != nil,
-	}.Size()
+	plain := plainEntry(e)
+	return stamping.Size(&plain)
 }
 
 // failure is the results of a request that failed as a whole.
@@ -151,8 +145,8 @@ func (p *Publisher) put(ctx context.Context, input *eventbridge.PutEventsInput, 
 	r := p.prepare(ctx, entries)
 	sent := *input
 	sent.Entries = r.sent
-	start := p.now()
-	output, err := p.api.PutEvents(r.publishing.Context(), &sent, append(options[:len(options):len(options)], p.announce)...)
-	r.finish(output, err, p.now().Sub(start))
+	start := p.stamping.Now()
+	output, err := p.api.PutEvents(r.Context(), &sent, append(options[:len(options):len(options)], p.announce)...)
+	r.finish(output, err, p.stamping.Now().Sub(start))
 	return output, err
 }
