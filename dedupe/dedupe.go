@@ -1,230 +1,176 @@
 package dedupe
 
 import (
-	"hash/maphash"
+	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// Kind is the kind of a repeat. The zero value is none: the event is new.
-type Kind string
-
-// The kinds of repeat.
-const (
-	// Retry is the same delivery again because it did not succeed: the same
-	// request ID, an SQS record received more than once, or a first handling
-	// that ended in error.
-	Retry Kind = "retry"
-	// Redelivery is the same envelope ID again after a success.
-	Redelivery Kind = "redelivery"
-	// Republish is the same event ID under another envelope ID.
-	Republish Kind = "republish"
-	// Replay is an event that an archive's replay delivers and that was seen before.
-	Replay Kind = "replay"
-)
-
-// Delivery is one event as it reached a consumer. EventID is required; without
-// one nothing can be told.
-type Delivery struct {
-	Consumer      string // who handles it: a function's name
-	EventType     string
-	EventID       string
-	BusinessKey   string // where a type has one it stands for the event ID, which a publication anew changes
-	EnvelopeID    string
-	CorrelationID string
-	ParentID      string // the event that was being handled when this one was published
-	RequestID     string
-	ReplayName    string
-	ReceiveCount  int // ApproximateReceiveCount of SQS, else 0
-	Hops          int
-	At            time.Time
-	Traceparent   string // of the span that handles it
-}
-
-// Verdict is what is known of a delivery. The zero value is a new event in order.
-type Verdict struct {
-	Kind Kind
-	// Count is how often the event was delivered before, as far as is known.
-	Count            int
-	FirstAt          time.Time
-	FirstRequestID   string
-	FirstTraceparent string
-	// OutOfOrder says that an event this one had caused came earlier, by Early.
-	OutOfOrder bool
-	Early      time.Duration
-	// Loop says that the event has more hops than the limit, or that its type
-	// was handled under its correlation ID at more than three hop counts.
-	Loop bool
-}
-
 // Config of a [Checker]. The zero value is a window of 10 000 events and one
-// hour, and 16 hops.
+// hour, 16 hops, and no shared store.
 type Config struct {
 	Window  int           // events remembered; 0 means 10 000
 	Age     time.Duration // how long; 0 means an hour
 	MaxHops int           // 0 means 16
+	Keys    Keys          // business keys, which [Checker.BusinessKey] finds
+	Order   []Rule        // which type may not come before which
+
+	// Store, where there is one, is shared by all processes of a consumer.
+	Store Store
+	// Keep is how long a store keeps an event; 0 means a week.
+	Keep time.Duration
+	// Wait bounds how long [Pending.Verdicts] waits for the store, beyond the
+	// handler's own time; 0 means 20 ms. After a check that took longer, none is
+	// waited for until the store is that quick again.
+	Wait time.Duration
+	// Patience bounds a store's answer, which nobody waits for that long but
+	// [Checker.Once]; 0 means two seconds.
+	Patience time.Duration
+	// ShareOrder writes to the store, too, which events are awaited because one
+	// that they caused came: another write for each event with a parent. Without
+	// it, order is told within one process. It does not reach parents that have
+	// a business key.
+	ShareOrder bool
+	// KeepResult is how many bytes of a result [Checker.Once] keeps for repeats;
+	// of a longer one it keeps nothing. 0 means 4096, less means none.
+	KeepResult int
+	// ReplaysPass lets [Checker.Once] handle again what a replay delivers.
+	ReplaysPass bool
+
+	// Warn is told what is wrong with events or with the store, and what to do:
+	// each thing once. It may be called from any goroutine. Nil tells nobody.
+	Warn func(message string)
 }
 
 const (
-	defaultWindow  = 10_000
-	defaultAge     = time.Hour
-	defaultMaxHops = 16
+	defaultWindow   = 10_000
+	defaultAge      = time.Hour
+	defaultMaxHops  = 16
+	defaultKeep     = 7 * 24 * time.Hour
+	defaultWait     = 20 * time.Millisecond
+	defaultPatience = 2 * time.Second
+	defaultResult   = 4096
+
 	// maxHopCounts is how many different hop counts of one type under one
 	// correlation ID are no loop yet: a fan-out joins at some.
 	maxHopCounts = 3
+	// maxSame is how many publications of one event ID in a row are no sign yet
+	// that the ID is a constant.
+	maxSame = 16
+	// maxSaid bounds what is remembered of what was said.
+	maxSaid = 32
 )
 
-// Checker remembers what was delivered. It is safe for concurrent use, and
-// never waits but for its own lock. Use [New].
+// Checker remembers what was delivered. It is safe for concurrent use; Check
+// never waits but for its own lock. Use [New]. A nil Checker knows nothing.
 type Checker struct {
 	config Config
-	seed1  maphash.Seed
-	seed2  maphash.Seed
+	seeds  seeds
 
-	mu     sync.Mutex
-	seen   window[sighting]
-	caused window[time.Time] // by the parent's ID: when the first of its children came
-	hops   window[uint64]    // by type and correlation ID: the hop counts, a bit each
+	mu      sync.Mutex
+	seen    window[sighting]
+	caused  window[int64]    // by the parent's ID: when the first of its children came
+	hops    window[uint64]   // by type and correlation ID: the hop counts, a bit each
+	types   window[struct{}] // by type and correlation ID, for the rules of order
+	same    key              // the event that was published again and again
+	sameRun int
+	said    []string
+
+	slow   atomic.Bool  // the store's last answer came too late, or not at all
+	asking atomic.Int32 // invocations whose checks are under way
 }
-
-// sighting is what is remembered of an event.
-type sighting struct {
-	at          time.Time
-	envelope    key
-	request     string
-	traceparent string
-	count       int
-	failed      bool
-}
-
-// key is 16 bytes that stand for a consumer and an ID. Two different ones fall
-// together once in 2^64 pairs or so.
-type key struct{ a, b uint64 }
 
 // New returns a Checker that has seen nothing.
 func New(config Config) *Checker {
-	if config.Window <= 0 {
-		config.Window = defaultWindow
+	config.Window = or(config.Window, defaultWindow)
+	config.Age = or(config.Age, defaultAge)
+	config.MaxHops = or(config.MaxHops, defaultMaxHops)
+	config.Keep = or(config.Keep, defaultKeep)
+	config.Wait = or(config.Wait, defaultWait)
+	config.Patience = or(config.Patience, defaultPatience)
+	if config.KeepResult == 0 {
+		config.KeepResult = defaultResult
 	}
-	if config.Age <= 0 {
-		config.Age = defaultAge
-	}
-	if config.MaxHops <= 0 {
-		config.MaxHops = defaultMaxHops
-	}
-	c := &Checker{config: config, seed1: maphash.MakeSeed(), seed2: maphash.MakeSeed()}
-	c.seen.limit, c.caused.limit, c.hops.limit = config.Window, config.Window, config.Window
+	c := &Checker{config: config, seeds: newSeeds()}
+	c.seen.limit, c.caused.limit, c.hops.limit, c.types.limit = config.Window, config.Window, config.Window, config.Window
 	return c
 }
 
-func (c *Checker) key(consumer, id string) key {
-	return key{c.hash(c.seed1, consumer, id), c.hash(c.seed2, consumer, id)}
+func or[N int | time.Duration](n, otherwise N) N {
+	if n <= 0 {
+		return otherwise
+	}
+	return n
 }
 
-func (c *Checker) hash(seed maphash.Seed, consumer, id string) uint64 {
-	var h maphash.Hash
-	h.SetSeed(seed)
-	h.WriteString(consumer)
-	h.WriteByte(0) // no consumer's name holds one
-	h.WriteString(id)
-	return h.Sum64()
-}
-
-// Check says what is known of d and remembers it. A nil Checker knows nothing.
+// Check says what this process knows of d and remembers it.
 func (c *Checker) Check(d Delivery) Verdict {
-	if c == nil || d.id() == "" {
+	if c == nil {
 		return Verdict{}
 	}
-	k := c.key(d.Consumer, d.id())
-	var envelope key
-	if d.EnvelopeID != "" {
-		envelope = c.key("", d.EnvelopeID)
+	v, known := c.check(&d)
+	if known.awaited != "" && v.Kind == "" {
+		v.OutOfOrder, v.Awaited = true, known.awaited
 	}
-	expired := d.At.Add(-c.config.Age)
-
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	v := Verdict{}
-	c.repeat(&v, k, envelope, d, expired)
-	c.order(&v, d, expired)
-	c.loop(&v, d, expired)
 	return v
 }
 
-func (d Delivery) id() string {
-	if d.BusinessKey != "" {
-		return d.BusinessKey
-	}
-	return d.EventID
+// memory is what the window says besides a verdict.
+type memory struct {
+	hit     bool
+	failing bool   // its envelope was handled before, and in vain
+	awaited string // the type that d has to follow and this process has not seen
 }
 
-func (c *Checker) repeat(v *Verdict, k, envelope key, d Delivery, expired time.Time) {
-	first := c.seen.get(k, expired)
-	if first == nil {
-		if d.ReceiveCount > 1 { // seen by another environment: the queue says so
-			v.Kind, v.Count = Retry, d.ReceiveCount-1
-		}
-		c.seen.put(k, d.At, sighting{at: d.At, envelope: envelope, request: d.RequestID, traceparent: d.Traceparent, count: 1})
-		return
+func (c *Checker) check(d *Delivery) (v Verdict, known memory) {
+	id := d.id()
+	if id == "" {
+		c.say("an event of type %q has no ID, so no repeat of it is told: set THROUGHLINE_EVENT_ID to the JSON pointer of its ID", d.EventType)
+		return v, known
 	}
-	v.Count, v.FirstAt, v.FirstRequestID, v.FirstTraceparent = first.count, first.at, first.request, first.traceparent
-	sameEnvelope := envelope == first.envelope
+	if len(id) > maxKey {
+		c.say("an event of type %q has an ID of %d bytes: it is kept as a hash; set THROUGHLINE_EVENT_ID to the JSON pointer of a shorter ID", d.EventType, len(id))
+	}
+	s := c.subject(d)
+	c.mu.Lock()
+	known.hit, known.failing = c.repeat(&v, s)
+	c.order(&v, s)
+	known.awaited = c.rules(s)
+	c.loop(&v, s)
+	constant := c.constant(s, v.Kind)
+	c.mu.Unlock()
+	if constant {
+		c.say("event ID %.100q came under %d envelope IDs in a row: either it is published over and over, or THROUGHLINE_EVENT_ID points to what is the same for all events; correct it then", id, maxSame)
+	}
+	return v, known
+}
+
+// constant notices an ID that is the same for all events.
+func (c *Checker) constant(d subject, kind Kind) bool {
 	switch {
-	case d.RequestID != "" && d.RequestID == first.request, sameEnvelope && d.ReceiveCount > 1:
-		v.Kind = Retry
-	case d.ReplayName != "": // says so itself, whatever became of the first handling
-		v.Kind = Replay
-	case sameEnvelope && first.failed:
-		v.Kind = Retry
-	case sameEnvelope:
-		v.Kind = Redelivery
+	case kind != Republish:
+		c.sameRun = 0
+	case c.same == d.key:
+		c.sameRun++
 	default:
-		v.Kind = Republish
+		c.same, c.sameRun = d.key, 1
 	}
-	first.count++
+	return c.sameRun == maxSame
 }
 
-// order flags d when one of its children came before it.
-func (c *Checker) order(v *Verdict, d Delivery, expired time.Time) {
-	own := c.key(d.Consumer, d.EventID)
-	if child := c.caused.get(own, expired); child != nil && v.Kind == "" {
-		v.OutOfOrder, v.Early = true, d.At.Sub(*child)
+// BusinessKey is the business key of a detail of the type; empty where there is
+// none.
+func (c *Checker) BusinessKey(eventType string, detail []byte) string {
+	if c == nil || len(c.config.Keys) == 0 {
+		return ""
 	}
-	if d.ParentID == "" || d.ParentID == d.EventID {
-		return
+	id, err := c.config.Keys.Of(eventType, detail)
+	if err != nil {
+		c.say("%s", err.Error())
 	}
-	parent := c.key(d.Consumer, d.ParentID)
-	if c.caused.get(parent, expired) == nil {
-		c.caused.put(parent, d.At, d.At)
-	}
-}
-
-func (c *Checker) loop(v *Verdict, d Delivery, expired time.Time) {
-	if d.Hops > c.config.MaxHops {
-		v.Loop = true
-	}
-	if d.CorrelationID == "" || d.EventType == "" {
-		return
-	}
-	k := c.key(d.Consumer+"\x00"+d.EventType, d.CorrelationID)
-	counts := c.hops.get(k, expired)
-	if counts == nil {
-		c.hops.put(k, d.At, hopBit(d.Hops))
-		return
-	}
-	*counts |= hopBit(d.Hops)
-	if ones(*counts) > maxHopCounts {
-		v.Loop = true
-	}
-}
-
-func hopBit(hops int) uint64 { return 1 << min(max(hops, 0), 63) }
-
-func ones(bits uint64) (n int) {
-	for ; bits != 0; bits &= bits - 1 {
-		n++
-	}
-	return n
+	return id
 }
 
 // Done tells how the handling of d ended. After one that failed the next
@@ -233,11 +179,11 @@ func (c *Checker) Done(d Delivery, failed bool) {
 	if c == nil || d.id() == "" {
 		return
 	}
-	k := c.key(d.Consumer, d.id())
+	k := c.subject(&d)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s := c.seen.get(k, d.At.Add(-c.config.Age)); s != nil {
-		s.failed = failed
+	if s := c.seen.get(k.key, k.expired); s != nil {
+		s.done(k, failed)
 	}
 }
 
@@ -246,4 +192,25 @@ func (c *Checker) Len() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.seen.slots)
+}
+
+// say warns once of each thing; what differs by its numbers only is one thing.
+func (c *Checker) say(format string, args ...any) {
+	if c.config.Warn == nil {
+		return
+	}
+	message := fmt.Sprintf(format, args...)
+	about := format
+	if format == "%s" {
+		about = message
+	}
+	c.mu.Lock()
+	known := slices.Contains(c.said, about) || len(c.said) >= maxSaid
+	if !known {
+		c.said = append(c.said, about)
+	}
+	c.mu.Unlock()
+	if !known {
+		c.config.Warn(message)
+	}
 }

@@ -1,0 +1,222 @@
+package dedupe
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// maxCalls bounds how many of one batch's events ask the store at once.
+	maxCalls = 16
+	// maxAsking bounds how many invocations do.
+	maxAsking = 256
+)
+
+// Pending are the checks of one invocation's events, which run beside its
+// handler. A nil Pending has none. Its methods are called by one goroutine.
+type Pending struct {
+	checker    *Checker
+	deliveries []Delivery
+	verdicts   []Verdict // memory's, until they are asked for
+	finished   chan struct{}
+	started    time.Time
+
+	mu      sync.Mutex
+	answers []answer
+	taken   bool // what comes now comes too late
+}
+
+// answer is what the store says of one delivery.
+type answer struct {
+	verdict Verdict
+	known   bool
+	repeat  bool   // the record was written before this delivery
+	failing bool   // the store has it that the envelope was handled in vain
+	record  Record // as it was then
+}
+
+// Start checks the deliveries of one invocation. What memory knows is known at
+// once; the store, where there is one, is asked in the background, and no
+// longer than ctx's deadline.
+func (c *Checker) Start(ctx context.Context, deliveries []Delivery) *Pending {
+	if c == nil || len(deliveries) == 0 {
+		return nil
+	}
+	p := &Pending{checker: c, deliveries: deliveries, verdicts: make([]Verdict, len(deliveries))}
+	if c.config.Store == nil {
+		for i := range deliveries {
+			p.verdicts[i] = c.Check(deliveries[i])
+		}
+		return p
+	}
+	known := make([]memory, len(deliveries))
+	for i := range deliveries {
+		p.verdicts[i], known[i] = c.check(&deliveries[i])
+		p.verdicts[i].Unknown = !known[i].hit && deliveries[i].id() != ""
+	}
+	p.answers, p.finished, p.started = make([]answer, len(deliveries)), make(chan struct{}), time.Now()
+	if c.asking.Add(1) > maxAsking { // the store hangs: what cannot be asked is unknown
+		c.asking.Add(-1)
+		close(p.finished)
+		return p
+	}
+	ctx, cancel := c.bounded(ctx)
+	go func() {
+		defer c.asking.Add(-1)
+		defer cancel()
+		defer close(p.finished)
+		p.ask(ctx, known)
+		if time.Since(p.started) <= c.config.Wait {
+			c.slow.Store(false)
+		}
+	}()
+	return p
+}
+
+// bounded is a context for calls to the store: not ended with the handler's
+// own, but no later than the invocation's deadline.
+func (c *Checker) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	until := time.Now().Add(c.config.Patience)
+	if deadline, ok := ctx.Deadline(); ok && deadline.Before(until) {
+		until = deadline
+	}
+	return context.WithDeadline(context.WithoutCancel(ctx), until)
+}
+
+// ask puts the deliveries to the store: first those that memory did not know,
+// for a batch may hold an event twice.
+func (p *Pending) ask(ctx context.Context, known []memory) {
+	for _, hits := range []bool{false, true} {
+		each(len(known), func(i int) {
+			if known[i].hit == hits && p.deliveries[i].id() != "" {
+				p.consult(ctx, i, known[i])
+			}
+		})
+	}
+}
+
+// each calls do for each of n, several at once.
+func each(n int, do func(int)) {
+	if n == 1 {
+		do(0)
+		return
+	}
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(n, maxCalls) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				do(i)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func (p *Pending) put(i int, a answer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.taken {
+		p.answers[i] = a
+	}
+}
+
+// Ready says that all verdicts are there already.
+func (p *Pending) Ready() bool {
+	if p == nil || p.finished == nil {
+		return true
+	}
+	select {
+	case <-p.finished:
+		return true
+	default:
+		return false
+	}
+}
+
+// Verdicts are what is known of the deliveries, in their order. It waits for
+// the store no longer than the configuration allows, and not at all where the
+// store was too slow the last time.
+func (p *Pending) Verdicts(ctx context.Context) []Verdict {
+	if p == nil {
+		return nil
+	}
+	if p.finished != nil {
+		p.wait(ctx)
+		p.mu.Lock()
+		p.taken = true
+		for i := range p.answers {
+			if p.answers[i].known {
+				p.verdicts[i] = p.answers[i].verdict
+			}
+		}
+		p.mu.Unlock()
+	}
+	return p.verdicts
+}
+
+func (p *Pending) wait(ctx context.Context) {
+	if p.Ready() {
+		return
+	}
+	slow := &p.checker.slow
+	if slow.Load() {
+		return
+	}
+	patience := time.NewTimer(p.checker.config.Wait)
+	defer patience.Stop()
+	select {
+	case <-p.finished:
+	case <-ctx.Done():
+	case <-patience.C:
+		slow.Store(true)
+	}
+}
+
+// Done tells how the handling ended. The store is told of what it does not
+// know: a handling that failed, or one that succeeded after one that did not.
+// That is waited for as the verdicts are.
+func (p *Pending) Done(ctx context.Context, failed bool) {
+	if p == nil {
+		return
+	}
+	for i := range p.deliveries {
+		p.checker.Done(p.deliveries[i], failed)
+	}
+	if p.finished == nil {
+		return
+	}
+	var keys []string
+	var outcomes []Outcome
+	p.mu.Lock()
+	for i := range p.answers {
+		if o, news := p.answers[i].outcome(&p.deliveries[i], failed); news {
+			keys, outcomes = append(keys, p.deliveries[i].storeKey()), append(outcomes, o)
+		}
+	}
+	p.mu.Unlock()
+	if len(keys) == 0 {
+		return
+	}
+	p.finished = make(chan struct{})
+	bounded, cancel := p.checker.bounded(ctx)
+	go func(finished chan struct{}) {
+		defer cancel()
+		defer close(finished)
+		each(len(keys), func(i int) {
+			p.checker.blame(p.checker.config.Store.Settle(bounded, keys[i], outcomes[i]))
+		})
+	}(p.finished)
+	p.wait(ctx)
+}
+
+// outcome is what the store has to be told, if anything.
+func (a *answer) outcome(d *Delivery, failed bool) (o Outcome, news bool) {
+	if !a.known {
+		return o, false
+	}
+	o = Outcome{First: !a.repeat || d.EnvelopeID == a.record.First.EnvelopeID, Latest: true, Failed: failed}
+	return o, failed != a.failing || a.repeat && o.First && a.record.First.Failed != failed
+}

@@ -1,0 +1,139 @@
+package dedupe
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Keys are business keys: by event type, the JSON pointer (RFC 6901) into the
+// detail whose value stands for the event ID. The zero value has none. A Keys
+// is not changed once made, and safe for concurrent use.
+type Keys map[string]string
+
+// ParseKeys reads a setting: TYPE=/pointer, comma separated, as in
+// TradeExecuted=/metadata/trade_id. An empty text has no keys. The error names
+// the item and what it should look like.
+func ParseKeys(text string) (Keys, error) {
+	keys := Keys{}
+	for _, item := range items(text) {
+		eventType, pointer, ok := strings.Cut(item, "=")
+		eventType, pointer = strings.TrimSpace(eventType), strings.TrimSpace(pointer)
+		if !ok || eventType == "" || !strings.HasPrefix(pointer, "/") {
+			return nil, fmt.Errorf("business key %q: write an event type and a JSON pointer, such as TradeExecuted=/metadata/trade_id", item)
+		}
+		keys[eventType] = pointer
+	}
+	return keys, nil
+}
+
+// Of is the business key of a detail, empty where its type has none. The error
+// says why a type that should have one has none: the event's own ID then stands.
+func (k Keys) Of(eventType string, detail []byte) (string, error) {
+	pointer, ok := k[eventType]
+	if !ok {
+		return "", nil
+	}
+	value := json.RawMessage(detail)
+	for token := range strings.SplitSeq(pointer[1:], "/") {
+		value = step(value, strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~"))
+		if value == nil {
+			return "", fmt.Errorf("no business key at %s of %s: its event ID is used instead; correct the pointer", pointer, eventType)
+		}
+	}
+	value = bytes.TrimSpace(value)
+	var s string
+	if len(value) > 0 && value[0] == '"' && json.Unmarshal(value, &s) == nil && s != "" {
+		return s, nil
+	}
+	if len(value) > 0 && (value[0] == '-' || value[0] >= '0' && value[0] <= '9') {
+		return string(value), nil
+	}
+	return "", fmt.Errorf("the business key at %s of %s is neither a number nor a string with something in it: its event ID is used instead; correct the pointer", pointer, eventType)
+}
+
+// step is the member or the element of value that token names, nil where there is none.
+func step(value json.RawMessage, token string) json.RawMessage {
+	value = bytes.TrimSpace(value)
+	if len(value) == 0 {
+		return nil
+	}
+	switch value[0] {
+	case '{':
+		var members map[string]json.RawMessage
+		if json.Unmarshal(value, &members) != nil {
+			return nil
+		}
+		return members[token]
+	case '[':
+		var elements []json.RawMessage
+		n, err := strconv.Atoi(token)
+		if err != nil || json.Unmarshal(value, &elements) != nil || n < 0 || n >= len(elements) {
+			return nil
+		}
+		return elements[n]
+	}
+	return nil
+}
+
+// Rule says that under one correlation ID no event of type Then may come before
+// one of type First.
+type Rule struct{ Then, First string }
+
+// ParseOrder reads THROUGHLINE_ORDER: THEN:FIRST, comma separated, as in
+// TradeExecuted:RebalancePlanned. An empty text has no rules. The error names
+// the item and what it should look like.
+func ParseOrder(text string) ([]Rule, error) {
+	var rules []Rule
+	for _, item := range items(text) {
+		then, first, ok := strings.Cut(item, ":")
+		r := Rule{strings.TrimSpace(then), strings.TrimSpace(first)}
+		if !ok || r.Then == "" || r.First == "" || r.Then == r.First {
+			return nil, fmt.Errorf("order %q: write the later type and the earlier one, such as TradeExecuted:RebalancePlanned", item)
+		}
+		rules = append(rules, r)
+	}
+	return rules, nil
+}
+
+func items(text string) (list []string) {
+	for item := range strings.SplitSeq(text, ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			list = append(list, item)
+		}
+	}
+	return list
+}
+
+// maxKey bounds a store's key; DynamoDB takes 2 048 bytes.
+const maxKey = 1024
+
+// storeKey is the key of an event of a consumer in a store: readable, unless it
+// is long, is no text or the consumer's name makes it ambiguous.
+func storeKey(consumer, mark, id string) string {
+	if k := consumer + mark + id; len(k) <= maxKey && utf8.ValidString(k) && !strings.ContainsAny(consumer, "#>") {
+		return k
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d%s%s%s", len(consumer), mark, consumer, id))
+	return mark + hex.EncodeToString(sum[:])
+}
+
+const (
+	markEvent = "#"
+	markType  = ">"
+)
+
+func (d *Delivery) storeKey() string { return storeKey(d.Consumer, markEvent, d.id()) }
+
+// parentKey is where the parent's own record is, or will be.
+func (d *Delivery) parentKey() string { return storeKey(d.Consumer, markEvent, d.ParentID) }
+
+// typeKey is where the first event of a type under the correlation ID is.
+func (d *Delivery) typeKey(eventType string) string {
+	return storeKey(d.Consumer, markType, strconv.Itoa(len(eventType))+":"+eventType+":"+d.CorrelationID)
+}

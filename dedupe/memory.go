@@ -1,0 +1,159 @@
+package dedupe
+
+import (
+	"hash/maphash"
+	"math/bits"
+	"time"
+)
+
+// key is 16 bytes that stand for a consumer and an ID. Two different ones fall
+// together once in 2^64 pairs or so.
+type key struct{ a, b uint64 }
+
+type seeds [2]maphash.Seed
+
+func newSeeds() seeds { return seeds{maphash.MakeSeed(), maphash.MakeSeed()} }
+
+func (s *seeds) key(consumer, id string) key {
+	const odd = 0x9e3779b97f4a7c15 // so that a consumer called like its event is no zero
+	return key{
+		maphash.String(s[0], consumer)*odd ^ maphash.String(s[0], id),
+		maphash.String(s[1], consumer)*odd ^ maphash.String(s[1], id),
+	}
+}
+
+// sighting is what is remembered of an event.
+type sighting struct {
+	at            int64 // microseconds
+	request       string
+	traceparent   string
+	envelope      key
+	latest        key // envelope of the latest delivery
+	latestRequest uint64
+	count         int32
+	failed        bool
+	latestFailed  bool
+}
+
+// subject is a delivery with its hashes.
+type subject struct {
+	*Delivery
+	key, envelope key
+	request       uint64
+	expired       int64
+}
+
+func (c *Checker) subject(d *Delivery) subject {
+	s := subject{Delivery: d, key: c.seeds.key(d.Consumer, d.id()), expired: d.At.Add(-c.config.Age).UnixMicro()}
+	if d.EnvelopeID != "" {
+		s.envelope = c.seeds.key("", d.EnvelopeID)
+	}
+	if d.RequestID != "" {
+		s.request = maphash.String(c.seeds[0], d.RequestID)
+	}
+	return s
+}
+
+func (s *sighting) likeness(d subject) likeness {
+	l := likeness{
+		request:  d.RequestID != "" && (d.RequestID == s.request || d.request == s.latestRequest),
+		envelope: d.envelope == s.latest || d.envelope == s.envelope,
+		failed:   s.failed,
+	}
+	if d.envelope == s.latest {
+		l.failed = s.latestFailed
+	}
+	return l
+}
+
+// repeat tells whether memory holds the event, and whether its envelope was
+// handled in vain, and remembers the delivery.
+func (c *Checker) repeat(v *Verdict, d subject) (hit, failing bool) {
+	s := c.seen.get(d.key, d.expired)
+	if s == nil {
+		if d.ReceiveCount > 1 { // seen by another environment: the queue says so
+			v.Kind, v.Count = Retry, d.ReceiveCount-1
+		}
+		at := d.At.UnixMicro()
+		c.seen.put(d.key, at, sighting{
+			at: at, request: d.RequestID, traceparent: d.Traceparent,
+			envelope: d.envelope, latest: d.envelope, latestRequest: d.request, count: 1,
+		})
+		return false, false
+	}
+	l := s.likeness(d)
+	v.Kind, v.Count = d.kind(l), int(s.count)
+	v.FirstAt, v.FirstRequestID, v.FirstTraceparent = time.UnixMicro(s.at).UTC(), s.request, s.traceparent
+	// Until it is told how this handling ended, what is known of the envelope holds.
+	s.latest, s.latestRequest, s.latestFailed = d.envelope, d.request, l.envelope && l.failed
+	s.count++
+	return true, s.latestFailed
+}
+
+// order flags d when one of its children came before it.
+func (c *Checker) order(v *Verdict, d subject) {
+	own := d.key
+	if d.BusinessKey != "" {
+		own = c.seeds.key(d.Consumer, d.EventID)
+	}
+	if child := c.caused.get(own, d.expired); child != nil && v.Kind == "" && d.EventID != "" {
+		v.OutOfOrder, v.Early = true, d.At.Sub(time.UnixMicro(*child))
+	}
+	if d.ParentID == "" || d.ParentID == d.EventID {
+		return
+	}
+	parent := c.seeds.key(d.Consumer, d.ParentID)
+	if c.caused.get(parent, d.expired) == nil {
+		c.caused.put(parent, d.At.UnixMicro(), d.At.UnixMicro())
+	}
+}
+
+// rules applies what the configuration says of types. It returns the type that
+// d has to follow and that was not seen.
+func (c *Checker) rules(d subject) (awaited string) {
+	if d.CorrelationID == "" {
+		return ""
+	}
+	for _, r := range c.config.Order {
+		if r.First == d.EventType {
+			at := d.At.UnixMicro()
+			c.types.put(c.seeds.key(d.Consumer+"\x00"+r.First, d.CorrelationID), at, struct{}{})
+		}
+		if r.Then == d.EventType && c.types.get(c.seeds.key(d.Consumer+"\x00"+r.First, d.CorrelationID), d.expired) == nil && awaited == "" {
+			awaited = r.First
+		}
+	}
+	return awaited
+}
+
+func (c *Checker) loop(v *Verdict, d subject) {
+	if d.Hops > c.config.MaxHops {
+		v.Loop = true
+	}
+	if d.CorrelationID == "" || d.EventType == "" {
+		return
+	}
+	k := c.seeds.key(d.EventType, d.CorrelationID)
+	k.a ^= maphash.String(c.seeds[1], d.Consumer)
+	counts := c.hops.get(k, d.expired)
+	if counts == nil {
+		c.hops.put(k, d.At.UnixMicro(), hopBit(d.Hops))
+		return
+	}
+	*counts |= hopBit(d.Hops)
+	if bits.OnesCount64(*counts) > maxHopCounts {
+		v.Loop = true
+	}
+}
+
+func hopBit(hops int) uint64 { return 1 << min(max(hops, 0), 63) }
+
+// done keeps how a handling ended.
+func (s *sighting) done(d subject, failed bool) {
+	if d.envelope == s.envelope {
+		s.failed = failed
+	}
+	if d.envelope == s.latest {
+		s.latestFailed = failed
+	}
+}

@@ -1,0 +1,133 @@
+package dedupe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrInProgress says that another process handles the event at this moment. It
+// has to be delivered again, should that one not complete: return the error.
+var ErrInProgress = errors.New("the event is being handled elsewhere; it has to be delivered again in case that fails")
+
+// maxLease is how long Lambda lets an invocation run.
+const maxLease = 15 * time.Minute
+
+// Claim is the right to handle one event, or the reason not to. Its methods are
+// called by one goroutine.
+type Claim struct {
+	// Verdict is what is known of the delivery.
+	Verdict Verdict
+
+	checker  *Checker
+	delivery Delivery
+	lease    time.Time // zero where nothing is written about the handling
+	refused  bool
+	running  bool // elsewhere
+	result   []byte
+	kept     bool
+}
+
+// Claim asks for the right to handle d, which other processes are refused until
+// lease: the invocation's deadline. A zero lease ends after 15 minutes. It waits
+// for the store. It grants the right where the event is new, where whoever had
+// it failed or ran out of lease, and where nothing can be told: without a
+// store, without an ID, when the store does not answer. So no event is lost.
+func (c *Checker) Claim(ctx context.Context, d Delivery, lease time.Time) *Claim {
+	k := &Claim{checker: c, delivery: d}
+	if c == nil {
+		return k
+	}
+	var known memory
+	k.Verdict, known = c.check(&d)
+	if c.config.Store == nil || d.id() == "" {
+		return k
+	}
+	ctx, cancel := c.bounded(ctx)
+	defer cancel()
+	if d.ReplayName != "" && c.config.ReplaysPass {
+		if before, _, err := c.sight(ctx, &d, memory{hit: true, failing: known.failing}); err == nil && before.State != "" {
+			k.Verdict.repeats(&d, before)
+		}
+		return k
+	}
+	r := c.record(&d, Claimed)
+	if r.Lease = lease; lease.IsZero() {
+		r.Lease = d.At.Add(maxLease)
+	}
+	r.Lease = r.Lease.Truncate(time.Millisecond) // what every store keeps
+	before, won, err := c.config.Store.Claim(ctx, d.storeKey(), r, d.At)
+	if err != nil {
+		c.blame(err)
+		k.Verdict.Unknown = !known.hit
+		return k
+	}
+	if before.State == Expected {
+		k.Verdict.OutOfOrder, k.Verdict.Early = true, d.At.Sub(before.At)
+	} else if before.State != "" {
+		k.Verdict.repeats(&d, before)
+		c.learn(&d, before)
+	}
+	if won {
+		k.lease = r.Lease
+		return k
+	}
+	k.refused, k.running = true, before.State == Claimed
+	k.result, k.kept = before.Result, before.Kept
+	c.repeatIn(ctx, &d, &before)
+	return k
+}
+
+// Granted says that the event is to be handled.
+func (k *Claim) Granted() bool { return !k.refused }
+
+// Result is what the first handling returned, for an event that is not handled
+// again; nil where it was not kept. The error is [ErrInProgress] while that
+// handling goes on.
+func (k *Claim) Result() ([]byte, error) {
+	if k.running {
+		return nil, fmt.Errorf("event %s: %w", k.delivery.id(), ErrInProgress)
+	}
+	return k.result, nil
+}
+
+// Finish tells how the handling that was granted ended. After a success the
+// event is not handled again; after a failure the next delivery is granted. It
+// waits for the store, no longer than its patience. Where the store does not
+// take it, the lease ends the claim, and the event is handled again should it
+// come again.
+func (k *Claim) Finish(ctx context.Context, result []byte, failed bool) {
+	c := k.checker
+	if c == nil || k.refused {
+		return
+	}
+	c.Done(k.delivery, failed)
+	if k.lease.IsZero() {
+		return
+	}
+	o := Outcome{First: true, Latest: true, Failed: failed, Claimed: true, RequestID: k.delivery.RequestID, Lease: k.lease}
+	if !failed && len(result) <= c.config.KeepResult {
+		o.Kept, o.Result = true, result
+	}
+	// The deadline may be all but there: the record has to be written all the same.
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.config.Patience)
+	defer cancel()
+	c.blame(c.config.Store.Settle(bounded, k.delivery.storeKey(), o))
+}
+
+// Once calls handle, unless d was handled to the end before: then it returns
+// that result, where it was kept, and nil else. While another process handles
+// the event it returns [ErrInProgress]. lease is the invocation's deadline, as
+// for [Checker.Claim]. A panic of handle counts as a failure and goes on.
+func (c *Checker) Once(ctx context.Context, d Delivery, lease time.Time, handle func(context.Context) ([]byte, error)) (result []byte, err error) {
+	k := c.Claim(ctx, d, lease)
+	if !k.Granted() {
+		return k.Result()
+	}
+	failed := true
+	defer func() { k.Finish(ctx, result, failed) }()
+	result, err = handle(ctx)
+	failed = err != nil
+	return result, err
+}
