@@ -11,9 +11,8 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
-	"go.opentelemetry.io/otel/trace"
-
 	"github.com/throughline/throughline/dedupe"
+	"github.com/throughline/throughline/internal/handling"
 	"github.com/throughline/throughline/metrics"
 	"github.com/throughline/throughline/tracing"
 )
@@ -28,18 +27,18 @@ func (f optionFunc) apply(w *wrapped) { f(w) }
 // WithTracing says how lineage is read and traced. Without it nothing is
 // traced, and contexts are minted so that causation holds all the same.
 func WithTracing(cfg tracing.Config) Option {
-	return optionFunc(func(w *wrapped) { w.tracing = cfg })
+	return optionFunc(func(w *wrapped) { w.handling.Tracing = cfg })
 }
 
 // WithMetrics records into set, which a Publisher may share, and writes it to
 // out at the end of each invocation. out is the function's log: os.Stdout.
 func WithMetrics(set *metrics.Set, out io.Writer) Option {
-	return optionFunc(func(w *wrapped) { w.metrics, w.out = set, out })
+	return optionFunc(func(w *wrapped) { w.handling.Metrics, w.out = set, out })
 }
 
 // WithDedupe tells repeats apart with c. Without it none are flagged.
 func WithDedupe(c *dedupe.Checker) Option {
-	return optionFunc(func(w *wrapped) { w.dedupe = c })
+	return optionFunc(func(w *wrapped) { w.handling.Dedupe = c })
 }
 
 // WithFlush calls flush at the end of each invocation, with a context that ends
@@ -70,11 +69,11 @@ func WithInitKind(kind string) Option {
 // ends for us when it is closed. What Wrap returns is safe for concurrent use if
 // h is: all of its state is in the invocation but the flag of the first one.
 func Wrap(h any, options ...Option) any {
-	w := &wrapped{now: time.Now, inner: sync.Pool{New: func() any { return lambda.NewHandler(h) }}}
+	w := &wrapped{handling: handling.Handling{Now: time.Now}, inner: sync.Pool{New: func() any { return lambda.NewHandler(h) }}}
 	for _, o := range options {
 		o.apply(w)
 	}
-	w.reader = tracing.NewReader(w.tracing)
+	w.handling.Reader = tracing.NewReader(w.handling.Tracing)
 	if streaming := w.streaming(h); streaming != nil {
 		return streaming
 	}
@@ -83,15 +82,11 @@ func Wrap(h any, options ...Option) any {
 
 type wrapped struct {
 	inner     sync.Pool // of lambda.Handler
-	reader    *tracing.Reader
-	tracing   tracing.Config
-	metrics   *metrics.Set
+	handling  handling.Handling
 	out       io.Writer
-	dedupe    *dedupe.Checker
 	flush     func(context.Context) error
 	extension bool
 	initKind  string
-	now       func() time.Time
 	warm      atomic.Bool
 }
 
@@ -114,7 +109,7 @@ func (w *wrapped) Invoke(ctx context.Context, payload []byte) (answer []byte, er
 		}
 		i.end(answer, err)
 	}()
-	return w.call(i.ctx, payload)
+	return w.call(i.Context, payload)
 }
 
 // call runs the user's handler.
@@ -129,102 +124,72 @@ func (w *wrapped) call(ctx context.Context, payload []byte) ([]byte, error) {
 	return answer, err
 }
 
-// invocation is what is known of one call.
+// invocation is one call.
 type invocation struct {
-	w        *wrapped
-	ctx      context.Context
-	span     trace.Span
-	delivery tracing.Delivery
-	seen     []dedupe.Delivery // of each event, when there is a checker
-	verdicts []dedupe.Verdict
-	request  string
-	cold     bool
-	start    time.Time
+	*handling.Invocation
+	w    *wrapped
+	cold bool
 }
 
-// begin reads and traces. Should it panic, a tracer's fault or ours, it returns
-// nil, and the invocation goes on without us.
-func (w *wrapped) begin(ctx context.Context, payload []byte) (i *invocation) {
-	defer func() {
-		if recover() != nil {
-			i = nil
-			w.metrics.Dropped(1)
-		}
-	}()
-	i = &invocation{w: w, ctx: ctx, start: w.now(), cold: w.warm.CompareAndSwap(false, true), delivery: w.reader.Read(payload)}
-	invocation := tracing.Invocation{
-		FunctionName: lambdacontext.FunctionName, ColdStart: i.cold, InitKind: w.initKind, Start: i.start,
-	}
+// begin reads and traces; nil means that the invocation goes on without us.
+func (w *wrapped) begin(ctx context.Context, payload []byte) *invocation {
+	i := &invocation{w: w, cold: w.warm.CompareAndSwap(false, true)}
+	inv := tracing.Invocation{FunctionName: lambdacontext.FunctionName, ColdStart: i.cold, InitKind: w.initKind}
 	if lc, ok := lambdacontext.FromContext(ctx); ok {
-		i.request = lc.AwsRequestID
-		invocation.RequestID, invocation.ARN = lc.AwsRequestID, lc.InvokedFunctionArn
+		inv.RequestID, inv.ARN = lc.AwsRequestID, lc.InvokedFunctionArn
 	}
-	header, _ := ctx.Value("x-amzn-trace-id").(string) // where aws-lambda-go puts it
-	if w.extension {
-		invocation.Invoke = tracing.MintInvoke(w.tracing, i.delivery, header)
+	inv.TraceHeader, _ = ctx.Value("x-amzn-trace-id").(string) // where aws-lambda-go puts it
+	if i.Invocation = w.handling.Begin(ctx, payload, inv, w.extension); i.Invocation == nil {
+		return nil
 	}
-	i.ctx, i.span = tracing.StartProcess(ctx, w.tracing, i.delivery, invocation)
-	i.check()
-	i.received()
 	return i
-}
-
-// check asks the memory of what was seen, which takes less than a microsecond an event.
-func (i *invocation) check() {
-	if i.w.dedupe == nil {
-		return
-	}
-	traceparent := tracing.FormatTraceparent(i.span.SpanContext())
-	for n := range i.delivery.Events {
-		e := &i.delivery.Events[n]
-		d := dedupe.Delivery{
-			Consumer: lambdacontext.FunctionName, EventType: e.Type, EventID: e.ID, EnvelopeID: first(e.EnvelopeID, e.MessageID),
-			CorrelationID: e.Lineage.CorrelationID, ParentID: e.Lineage.ParentID, RequestID: i.request, ReplayName: e.ReplayName,
-			ReceiveCount: e.ReceiveCount, Hops: e.Lineage.Hops, At: i.start, Traceparent: traceparent,
-		}
-		verdict := i.w.dedupe.Check(d)
-		i.seen, i.verdicts = append(i.seen, d), append(i.verdicts, verdict)
-		i.flag(e, verdict)
-	}
-}
-
-func first(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
 }
 
 // end finishes the span, records and flushes. Nothing in it may fail the invocation.
 func (i *invocation) end(answer []byte, err error) {
 	defer func() { _ = recover() }() // an exporter's or a writer's fault is not the function's
-	for _, d := range i.seen {
-		i.w.dedupe.Done(d, err != nil)
+	took := i.w.handling.Now().Sub(i.Start)
+	i.End(err == nil && handling.SoftError(answer), err)
+	if !i.w.extension {
+		i.measure(took, err)
 	}
-	i.handled(answer, err)
-	tracing.FinishProcess(i.span, err)
 	i.flush()
+}
+
+// measure records what the extension would, were it attached.
+func (i *invocation) measure(took time.Duration, err error) {
+	record := func(name metrics.Name, value float64, kind string) {
+		i.w.handling.Metrics.Record(metrics.Observation{At: i.Start, Name: name, Value: value, Kind: kind, RequestID: i.Request})
+	}
+	record(metrics.Duration, handling.Millis(took), "")
+	if i.cold {
+		record(metrics.ColdStart, 1, i.w.initKind)
+	}
+	if err != nil {
+		record(metrics.Errors, 1, "")
+	}
+	if deadline, ok := i.Context.Deadline(); ok && deadline.After(i.Start) {
+		record(metrics.TimeoutUtilization, 100*float64(took)/float64(deadline.Sub(i.Start)), "")
+	}
 }
 
 // flush waits for the exporter no longer than the invocation can spare.
 func (i *invocation) flush() {
-	now := i.w.now()
+	now := i.w.handling.Now()
 	if i.w.flush != nil {
 		until := now.Add(flushBudget)
-		if deadline, ok := i.ctx.Deadline(); ok && deadline.Add(-flushMargin).Before(until) {
+		if deadline, ok := i.Context.Deadline(); ok && deadline.Add(-flushMargin).Before(until) {
 			until = deadline.Add(-flushMargin)
 		}
 		// The handler's own context may have ended; the invocation has not.
-		ctx, cancel := context.WithDeadline(context.WithoutCancel(i.ctx), until)
+		ctx, cancel := context.WithDeadline(context.WithoutCancel(i.Context), until)
 		err := i.w.flush(ctx)
 		cancel()
 		if err != nil {
-			i.w.metrics.Record(metrics.Observation{At: now, Name: metrics.ExportFailures, Value: 1})
+			i.w.handling.Metrics.Record(metrics.Observation{At: now, Name: metrics.ExportFailures, Value: 1})
 		}
 	}
 	if i.w.out != nil {
-		_ = i.w.metrics.Flush(i.w.out, now) // counted by the set itself
+		_ = i.w.handling.Metrics.Flush(i.w.out, now) // counted by the set itself
 	}
 }

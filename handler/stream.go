@@ -67,7 +67,7 @@ func (w *wrapped) stream(ctx context.Context, payload []byte, call func(context.
 			i.end(nil, err)
 		}
 	}()
-	answer, err = call(i.ctx, payload)
+	answer, err = call(i.Context, payload)
 	reader, ok := answer.(io.Reader)
 	if err != nil || !ok {
 		return answer, err

@@ -125,7 +125,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	call.Duration = time.Since(call.Start)
 	call.Err = err
 	if err == nil {
-		call.answered(resp)
+		call.answered(resp.StatusCode, resp.Header)
 	}
 	finishCall(span, &call, resp)
 	if err != nil || mayBeSentAgain(call.Status) {
@@ -177,11 +177,23 @@ func (t *Transport) start(ctx context.Context, req *http.Request, call *Call) tr
 	if t.tracer == nil {
 		return nil
 	}
+	name, attrs := startedCall(call, req.URL.Scheme, int(number(req.URL.Port())))
+	if parent := trace.SpanContextFromContext(ctx); parent.IsValid() && DeliveryFromContext(ctx) != nil {
+		ctx = contextWithWish(ctx, asParent(parent))
+	}
+	_, span := t.tracer.Start(ctx, name, asClient,
+		trace.WithAttributes(attrs...), trace.WithTimestamp(call.Start))
+	return span
+}
+
+// startedCall is the name of a call's span, and what is known when it starts.
+// A port below 0 is not known.
+func startedCall(call *Call, scheme string, port int) (name string, attrs []attribute.KeyValue) {
 	method := knownMethod(call.Method)
-	attrs := make([]attribute.KeyValue, 0, 6)
-	attrs = append(attrs, keyMethod.String(method), keyServer.String(call.Host), keyScheme.String(req.URL.Scheme))
-	if port := number(req.URL.Port()); port >= 0 {
-		attrs = append(attrs, keyPort.Int(int(port)))
+	attrs = make([]attribute.KeyValue, 0, 6)
+	attrs = append(attrs, keyMethod.String(method), keyServer.String(call.Host), keyScheme.String(scheme))
+	if port >= 0 {
+		attrs = append(attrs, keyPort.Int(port))
 	}
 	if call.Route != "" {
 		attrs = append(attrs, keyTemplate.String(call.Route))
@@ -192,12 +204,23 @@ func (t *Transport) start(ctx context.Context, req *http.Request, call *Call) tr
 	if method == errorTypeOther {
 		method = "HTTP"
 	}
-	if parent := trace.SpanContextFromContext(ctx); parent.IsValid() && DeliveryFromContext(ctx) != nil {
-		ctx = contextWithWish(ctx, asParent(parent))
+	return spanName(method, call.Route), attrs
+}
+
+// DescribeCall is the name and the attributes of the client span of a call that
+// somebody else made, and whether it failed. header holds what of the answer's
+// headers may be told; failure is error.type where there was no answer. A port
+// of 0 or less is not known. Of c what the headers say is filled in.
+func DescribeCall(c *Call, scheme string, port int, header http.Header, failure string) (name string, attrs []attribute.KeyValue, failed bool) {
+	if port == 0 {
+		port = -1
 	}
-	_, span := t.tracer.Start(ctx, spanName(method, call.Route), asClient,
-		trace.WithAttributes(attrs...), trace.WithTimestamp(call.Start))
-	return span
+	c.answered(c.Status, header)
+	name, attrs = startedCall(c, scheme, port)
+	if c.Status == 0 {
+		return name, append(attrs, keyErrorType.String(first(failure, errorTypeOther))), true
+	}
+	return name, answeredCall(attrs, c, header), c.Status >= 400
 }
 
 // asClient is made once: it is the same for every call.
@@ -219,13 +242,22 @@ func finishCall(span trace.Span, call *Call, resp *http.Response) {
 		return
 	}
 	attrs := make([]attribute.KeyValue, 0, 8)
-	attrs = append(attrs, keyStatus.Int(call.Status))
 	if _, version, ok := strings.Cut(resp.Proto, "/"); ok {
 		if resp.ProtoMajor > 1 {
 			version = strings.TrimSuffix(version, ".0")
 		}
 		attrs = append(attrs, keyProtocol.String(version))
 	}
+	span.SetAttributes(answeredCall(attrs, call, resp.Header)...)
+	if call.Status >= 400 {
+		span.SetStatus(codes.Error, "")
+	}
+	span.End()
+}
+
+// answeredCall adds what an answer says to the attributes of a call.
+func answeredCall(attrs []attribute.KeyValue, call *Call, header http.Header) []attribute.KeyValue {
+	attrs = append(attrs, keyStatus.Int(call.Status))
 	for _, h := range [...]struct {
 		key  attribute.Key
 		name string
@@ -233,25 +265,23 @@ func finishCall(span trace.Span, call *Call, resp *http.Response) {
 		{keyHeaderRequestID, headerRequestID}, {keyHeaderLimit, headerLimit},
 		{keyHeaderRemaining, headerRemaining}, {keyHeaderReset, headerReset},
 	} {
-		if value := resp.Header.Get(h.name); value != "" && validID(value) {
+		if value := header.Get(h.name); value != "" && validID(value) {
 			attrs = append(attrs, h.key.StringSlice([]string{value}))
 		}
 	}
 	if call.Status >= 400 {
 		attrs = append(attrs, keyErrorType.String(strconv.Itoa(call.Status)))
-		span.SetStatus(codes.Error, "")
 	}
-	span.SetAttributes(attrs...)
-	span.End()
+	return attrs
 }
 
 // answered takes what an answer's headers say.
-func (c *Call) answered(resp *http.Response) {
-	c.Status = resp.StatusCode
-	c.RateLimited = resp.StatusCode == http.StatusTooManyRequests
-	c.RequestID = resp.Header.Get(headerRequestID)
-	c.Limit, c.Remaining = int(number(resp.Header.Get(headerLimit))), int(number(resp.Header.Get(headerRemaining)))
-	if seconds := number(resp.Header.Get(headerReset)); seconds > 0 {
+func (c *Call) answered(status int, header http.Header) {
+	c.Status = status
+	c.RateLimited = status == http.StatusTooManyRequests
+	c.RequestID = header.Get(headerRequestID)
+	c.Limit, c.Remaining = int(number(header.Get(headerLimit))), int(number(header.Get(headerRemaining)))
+	if seconds := number(header.Get(headerReset)); seconds > 0 {
 		c.Reset = time.Unix(seconds, 0)
 	}
 }

@@ -85,6 +85,10 @@ func (r *Request) Finish(results []tracing.Result, err error, code string, took 
 	}
 }
 
+// Abandon ends the spans of a request that failed and that will be tried again
+// as another one: nothing is counted.
+func (r *Request) Abandon(err error) { r.publishing.End(nil, err) }
+
 // measure records one entry.
 func (r *Request) measure(now time.Time, i int, code string) {
 	o := metrics.Observation{

@@ -1,0 +1,123 @@
+// Package handling is what happens to an invocation's events wherever they are
+// seen: in the handler wrapper, or in the extension's runtime endpoint. It
+// links, tells repeats and measures; how the payload came and how the answer
+// goes on is the caller's.
+package handling
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/throughline/throughline/dedupe"
+	"github.com/throughline/throughline/metrics"
+	"github.com/throughline/throughline/tracing"
+)
+
+// Handling accompanies invocations. Reader and Now are required. It is safe for
+// concurrent use and not changed by it.
+type Handling struct {
+	Reader  *tracing.Reader
+	Tracing tracing.Config
+	Metrics *metrics.Set    // nil records nothing
+	Dedupe  *dedupe.Checker // nil tells no repeats
+	Now     func() time.Time
+}
+
+// Invocation is what is known of one call while it is handled. Its methods are
+// for one goroutine.
+type Invocation struct {
+	// Context is what the handler is to be called with: the process span is
+	// current in it and the events are being handled.
+	Context  context.Context
+	Span     trace.Span
+	Delivery tracing.Delivery
+	Start    time.Time
+	Request  string
+
+	h        *Handling
+	seen     []dedupe.Delivery // of each event, when there is a checker
+	consumer string
+}
+
+// Begin reads the payload, starts the process span and flags what came before.
+// With asInvoke, somebody else writes the span of the invocation as the process
+// span's parent, and its context is minted. Should it panic, a tracer's fault or
+// ours, it returns nil and counts it: the invocation goes on without us.
+func (h *Handling) Begin(ctx context.Context, payload []byte, inv tracing.Invocation, asInvoke bool) (i *Invocation) {
+	defer func() {
+		if recover() != nil {
+			i = nil
+			h.Metrics.Dropped(1)
+		}
+	}()
+	i = &Invocation{h: h, Start: h.Now(), Request: inv.RequestID, consumer: inv.FunctionName, Delivery: h.Reader.Read(payload)}
+	inv.Start = i.Start
+	if asInvoke {
+		inv.Invoke = tracing.MintInvoke(h.Tracing, i.Delivery, inv.TraceHeader)
+	}
+	i.Context, i.Span = tracing.StartProcess(ctx, h.Tracing, i.Delivery, inv)
+	i.check()
+	i.received()
+	return i
+}
+
+// check asks the memory of what was seen, which takes less than a microsecond an event.
+func (i *Invocation) check() {
+	if i.h.Dedupe == nil {
+		return
+	}
+	traceparent := tracing.FormatTraceparent(i.Span.SpanContext())
+	for n := range i.Delivery.Events {
+		e := &i.Delivery.Events[n]
+		d := dedupe.Delivery{
+			Consumer: i.consumer, EventType: e.Type, EventID: e.ID, EnvelopeID: first(e.EnvelopeID, e.MessageID),
+			CorrelationID: e.Lineage.CorrelationID, ParentID: e.Lineage.ParentID, RequestID: i.Request, ReplayName: e.ReplayName,
+			ReceiveCount: e.ReceiveCount, Hops: e.Lineage.Hops, At: i.Start, Traceparent: traceparent,
+		}
+		verdict := i.h.Dedupe.Check(d)
+		i.seen = append(i.seen, d)
+		i.flag(e, verdict)
+	}
+}
+
+func first(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// End finishes the span and records how it went. Nothing in it may fail the
+// invocation: an exporter's fault is not the function's.
+func (i *Invocation) End(soft bool, err error) {
+	defer func() { _ = recover() }()
+	for _, d := range i.seen {
+		i.h.Dedupe.Done(d, err != nil)
+	}
+	i.handled(soft && err == nil)
+	tracing.FinishProcess(i.Span, err)
+}
+
+// SoftError tells an answer that AWS counts as a success and the caller as a failure.
+func SoftError(answer []byte) bool {
+	const longest = 1 << 20
+	if len(answer) > longest || !bytes.Contains(answer, []byte(`"statusCode"`)) && !bytes.Contains(answer, []byte(`"batchItemFailures"`)) {
+		return false
+	}
+	var a struct {
+		StatusCode json.Number       `json:"statusCode"`
+		Failures   []json.RawMessage `json:"batchItemFailures"`
+	}
+	_ = json.Unmarshal(answer, &a) // what cannot be read is left zero
+	code, _ := a.StatusCode.Int64()
+	return code >= 500 || len(a.Failures) > 0
+}
+
+// Millis is a duration as the metrics have it.
+func Millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

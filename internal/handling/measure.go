@@ -1,0 +1,101 @@
+package handling
+
+import (
+	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/throughline/throughline/dedupe"
+	"github.com/throughline/throughline/metrics"
+	"github.com/throughline/throughline/tracing"
+)
+
+func (i *Invocation) record(name metrics.Name, value float64, e *tracing.Event, kind string) {
+	o := metrics.Observation{At: i.Start, Name: name, Value: value, Kind: kind, RequestID: i.Request}
+	if e != nil {
+		o.EventType, o.EventID, o.CorrelationID = e.Type, e.ID, e.Lineage.CorrelationID
+	}
+	i.h.Metrics.Record(o)
+}
+
+// received measures what was delivered.
+func (i *Invocation) received() {
+	if n := i.Delivery.Malformed; n > 0 {
+		i.h.Metrics.Dropped(n)
+	}
+	for n := range i.Delivery.Events {
+		e := &i.Delivery.Events[n]
+		i.record(metrics.EventsReceived, 1, e, "")
+		i.record(metrics.HopCount, float64(e.Lineage.Hops), e, "")
+		if !e.Time.IsZero() {
+			i.record(metrics.DeliveryLag, max(0, Millis(i.Start.Sub(e.Time))), e, "")
+		}
+		if e.ReplayName != "" {
+			i.record(metrics.ReplayedEvents, 1, e, "")
+		}
+		if !e.Lineage.Correlated && publishedOnABus(i.Delivery.Shape) {
+			i.record(metrics.UncorrelatedReceived, 1, e, "")
+		}
+	}
+}
+
+// publishedOnABus tells events that could have carried a correlation ID from
+// schedules, alarms and direct calls, which have nobody to set one.
+func publishedOnABus(shape tracing.Shape) bool {
+	switch shape {
+	case tracing.ShapeEventBridge, tracing.ShapeSQS, tracing.ShapeSNS:
+		return true
+	default:
+		return false
+	}
+}
+
+// flag says of a delivery that it is a repeat, out of order or in a loop: on
+// the span, in the metrics and as a log line.
+func (i *Invocation) flag(e *tracing.Event, v dedupe.Verdict) {
+	if v.Kind != "" {
+		tracing.RecordRepeat(i.Span, tracing.Repeat{
+			Kind: string(v.Kind), Count: v.Count, EventID: e.ID,
+			FirstAt: v.FirstAt, FirstRequestID: v.FirstRequestID, FirstTraceparent: v.FirstTraceparent,
+		})
+		if v.Kind == dedupe.Retry {
+			i.record(metrics.RetriedEvents, 1, e, "")
+		} else {
+			i.record(metrics.DuplicateEvents, 1, e, string(v.Kind))
+		}
+		i.line("repeat", "already processed", e, map[string]any{"kind": v.Kind, "first_request_id": v.FirstRequestID, "count": v.Count})
+	}
+	if v.OutOfOrder {
+		i.Span.SetAttributes(attribute.Int64("throughline.order.early_ms", v.Early.Milliseconds()))
+		i.record(metrics.OutOfOrderEvents, 1, e, "")
+		i.line("out-of-order", "arrived after an event that it caused", e, map[string]any{"early_ms": v.Early.Milliseconds()})
+	}
+	if v.Loop {
+		i.record(metrics.LoopSuspected, 1, e, "")
+		i.line("loop", "too many hops, or the same type again and again under one correlation ID", e, map[string]any{"hops": e.Lineage.Hops})
+	}
+}
+
+func (i *Invocation) line(kind, message string, e *tracing.Event, fields map[string]any) {
+	fields["event_id"], fields["correlation_id"], fields["event_type"] = e.ID, e.Lineage.CorrelationID, e.Type
+	fields["request_id"] = i.Request
+	i.h.Metrics.Log(metrics.Line{At: i.Start, Kind: kind, Message: message, Fields: fields})
+}
+
+// handled measures how the invocation went.
+func (i *Invocation) handled(soft bool) {
+	took := i.h.Now().Sub(i.Start)
+	if len(i.Delivery.Events) > 0 {
+		e := &i.Delivery.Events[0]
+		for n := range i.Delivery.Events {
+			if i.Delivery.Events[n].Type != e.Type { // a batch of several types is the queue's
+				e = &tracing.Event{Type: i.Delivery.Queue}
+				break
+			}
+		}
+		if e.Type != "" { // a schedule or a direct call has none; Duration says how long it took
+			i.record(metrics.HandlerDuration, Millis(took), e, "")
+		}
+	}
+	if soft {
+		i.record(metrics.SoftErrors, 1, nil, "")
+	}
+}
