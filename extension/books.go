@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/throughline/throughline/metrics"
+	"github.com/throughline/throughline/tracing"
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
@@ -20,7 +21,8 @@ type books struct {
 
 	mu        sync.Mutex
 	name      string
-	listening bool
+	listening bool // to telemetry
+	watching  bool // the runtime endpoint is used
 	init      initPhase
 	began     bool // the first invocation has begun
 	current   *invocation
@@ -82,11 +84,20 @@ func (b *books) function(name string) {
 
 func (b *books) subscribed() { b.mu.Lock(); b.listening = true; b.mu.Unlock() }
 
-// hears reports whether the end of an invocation will be told by telemetry.
+// hears reports whether the end of an invocation will be told.
 func (b *books) hears() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.listening
+	return b.listening || b.watching
+}
+
+// watches says that the runtime endpoint is used, which tells of every end.
+func (b *books) watches() { b.mu.Lock(); b.watching = true; b.mu.Unlock() }
+
+func (b *books) functionName() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.name
 }
 
 // begin opens an invocation and returns a channel that is closed when its end is known.
@@ -165,9 +176,11 @@ func (b *books) apply(r record, now time.Time) {
 		}
 		i.start = r.Time
 	case "platform.runtimeDone":
-		if i := b.open[r.Record.RequestID]; i != nil {
-			b.finish(i, r)
+		i := b.open[r.Record.RequestID]
+		if i == nil { // told before the Extensions API tells of the invocation itself
+			i = b.add(r.Record.RequestID, now)
 		}
+		b.finish(i, r)
 	case "platform.report":
 		b.report(r)
 	case "platform.logsDropped":
@@ -273,26 +286,38 @@ func (b *books) tell(i *invocation) {
 	}
 }
 
-// spans looks for the handler wrapper's span of the current invocation in a
-// request of spans. The wrapper exports when the handler is done, so finding it
-// tells the end before telemetry does.
+// spans looks for process spans in a request of spans: each is the child of its
+// invocation's span, which is written here.
 func (b *books) spans(request []byte) {
+	for _, found := range otlp.Find(request, "faas.invocation_id", tracing.AttrInvokeParent) {
+		b.mu.Lock()
+		if i := b.open[found.Texts[0]]; i != nil && !i.found {
+			i.process, i.found = found, true
+			// The library exports when the handler is done, so that finding the
+			// span tells the end before telemetry does.
+			b.tell(i)
+			b.writeInvoke(i)
+		}
+		b.mu.Unlock()
+	}
+}
+
+// handled takes the end of an invocation from the runtime endpoint. Where
+// telemetry is not heard it is counted here.
+func (b *books) handled(request string, at time.Time, took time.Duration, kind string) {
 	b.mu.Lock()
-	i := b.current
-	b.mu.Unlock()
+	defer b.mu.Unlock()
+	i := b.open[request]
 	if i == nil {
 		return
 	}
-	found, ok := otlp.Find(request, "faas.invocation_id", i.requestID)
-	if !ok {
-		return
+	if !b.listening && !i.done {
+		i.done, i.start, i.end, i.status = true, at.Add(-took), at, "success"
+		if kind != "" {
+			i.status, i.errorType = "error", kind
+		}
+		b.count(i, at, float64(took)/float64(time.Millisecond))
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if i.found {
-		return
-	}
-	i.process, i.found = found, true
 	b.tell(i)
 	b.writeInvoke(i)
 }
@@ -306,7 +331,10 @@ func (b *books) settle(ctx context.Context, reason string, now time.Time) {
 	if i == nil {
 		return
 	}
-	if b.hears() {
+	b.mu.Lock()
+	listening := b.listening
+	b.mu.Unlock()
+	if listening {
 		ctx, cancel := context.WithTimeout(ctx, lastRecords)
 		b.waitDone(ctx, i)
 		cancel()

@@ -4,7 +4,11 @@ import (
 	"io"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/throughline/throughline/dedupe"
 	"github.com/throughline/throughline/metrics"
+	"github.com/throughline/throughline/tracing"
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
@@ -21,8 +25,26 @@ type Config struct {
 
 	// Disabled registers for SHUTDOWN alone and does nothing else.
 	Disabled bool
-	// OTLPAddr is where spans are received; empty switches the endpoint off.
-	OTLPAddr string
+	// The addresses of the endpoints; an empty one switches its endpoint off.
+	OTLPAddr, EventsAddr, AlpacaAddr, RuntimeAddr string
+	// EventsUpstream and AlpacaUpstream are base URLs to call instead of AWS's
+	// and Alpaca's, for tests; empty for those.
+	EventsUpstream, AlpacaUpstream string
+	// AlpacaFaults is what the alpaca endpoint does to calls, in the words of its
+	// faults resource: delay=2s,error=503:10%,rate-limit=100.
+	AlpacaFaults string
+	// Credentials are those that calls to EventBridge are signed again with; nil
+	// means that they pass as they came.
+	Credentials Credentials
+	// Tracing says how lineage is read and stamped. Its TracerProvider is not used.
+	Tracing tracing.Config
+	// Sample decides about spans that nothing upstream has decided; nil records all.
+	Sample func(trace.TraceID) bool
+	// SizeLimit and SizeWarn are sizes of events in bytes: for utilisation, and
+	// from which one counts as oversized.
+	SizeLimit, SizeWarn int
+	// Dedupe tells repeats of the events that the runtime endpoint sees; nil tells none.
+	Dedupe *dedupe.Checker
 	// Upstream is where spans go; an empty URL is nowhere.
 	Upstream otlp.Config
 	Flush    Flush

@@ -3,9 +3,14 @@ package extension
 import (
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 )
+
+// endpointNames are the local endpoints, in the order in which they are announced.
+var endpointNames = []string{"otlp", "events", "alpaca", "runtime"}
 
 // listen opens the listeners. One that cannot be opened is said and done without.
 func (x *extension) listen() {
@@ -14,15 +19,40 @@ func (x *extension) listen() {
 		x.say("telemetry is not received: %v", err)
 	}
 	x.records = records
-	if x.config.OTLPAddr == "" {
-		return
+	x.open(map[string]string{"otlp": x.config.OTLPAddr, "events": x.config.EventsAddr, "alpaca": x.config.AlpacaAddr, "runtime": x.config.RuntimeAddr})
+}
+
+// open opens the endpoints that have an address.
+func (x *extension) open(addresses map[string]string) {
+	for _, name := range endpointNames {
+		if addresses[name] == "" {
+			continue
+		}
+		handler, err := x.endpoint(name)
+		if err != nil {
+			x.say("the %s endpoint is off: %v", name, err)
+			continue
+		}
+		listener, err := net.Listen("tcp", addresses[name])
+		if err != nil {
+			x.say("the %s endpoint is off: %v; set THROUGHLINE_%s_ADDR to a free address", name, err, strings.ToUpper(name))
+			continue
+		}
+		x.servers[name] = serve(listener, handler)
 	}
-	listener, err := net.Listen("tcp", x.config.OTLPAddr)
-	if err != nil {
-		x.say("spans are not received: %v; set THROUGHLINE_OTLP_ADDR to a free address", err)
-		return
+}
+
+func (x *extension) endpoint(name string) (http.Handler, error) {
+	switch name {
+	case "events":
+		return newEventsProxy(x), nil
+	case "alpaca":
+		return newAlpacaProxy(x)
+	case "runtime":
+		return newRuntimeProxy(x), nil
+	default:
+		return newOTLPReceiver(x), nil
 	}
-	x.otlp = serveOTLP(listener, x.received)
 }
 
 // announce writes the addresses that really answer where the wrapper and the
@@ -30,8 +60,10 @@ func (x *extension) listen() {
 // It comes before registration, and Lambda starts the runtime only after that.
 func (x *extension) announce() {
 	text := ""
-	if x.otlp != nil {
-		text = fmt.Sprintf("otlp=%s\n", x.otlp.address)
+	for _, name := range endpointNames {
+		if server := x.servers[name]; server != nil {
+			text += fmt.Sprintf("%s=%s\n", name, server.address)
+		}
 	}
 	if err := writeByRename(filepath.Join(x.config.TempDir, "throughline"), "endpoints", text); err != nil {
 		x.say("the endpoints are not announced: %v", err)

@@ -9,7 +9,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/throughline/throughline/internal/handling"
 	"github.com/throughline/throughline/metrics"
+	"github.com/throughline/throughline/tracing"
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
@@ -21,8 +23,12 @@ type extension struct {
 	exporter *otlp.Exporter // nil: spans go nowhere
 	books    *books
 	pace     pace
-	otlp     *receiver
+	provider *otlp.Provider
+	tracing  tracing.Config
+	handling handling.Handling
+	current  *current
 	records  *listener
+	servers  map[string]*receiver // by endpoint: those that answer
 
 	said sync.Map // warnings said once
 }
@@ -63,12 +69,27 @@ func newExtension(config Config) *extension {
 		x.exporter = otlp.NewExporter(config.Upstream)
 	}
 	x.books = newBooks(config, x.metrics, x.export)
+	x.provider = &otlp.Provider{Resource: x.books.described, Sample: config.Sample, Export: x.record}
+	x.tracing = config.Tracing
+	if x.exporter != nil {
+		x.tracing.TracerProvider = x.provider
+	}
+	x.handling = handling.Handling{
+		Reader: tracing.NewReader(x.tracing), Tracing: x.tracing, Metrics: x.metrics, Dedupe: config.Dedupe, Now: config.Now,
+	}
+	x.current, x.servers = newCurrent(config.TempDir), map[string]*receiver{}
 	return x
 }
 
+// record takes a span that was recorded here.
+func (x *extension) record(request []byte) {
+	x.export(request)
+	x.books.spans(request)
+}
+
 func (x *extension) close() {
-	if x.otlp != nil {
-		x.otlp.close()
+	for _, server := range x.servers {
+		server.close()
 	}
 	if x.records != nil {
 		x.records.close()
@@ -176,6 +197,9 @@ func (x *extension) shutdown(ctx context.Context, e event) {
 	}
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
+	for _, f := range x.current.all() { // cut off: by a time-out, or because the runtime is gone
+		x.ended(f, false, &runtimeError{either(strings.ToLower(e.ShutdownReason), "shutdown"), "the invocation was cut off"})
+	}
 	x.books.settle(ctx, e.ShutdownReason, x.config.Now())
 	if x.exporter != nil {
 		if err := x.exporter.Flush(ctx); err != nil {

@@ -5,8 +5,11 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"time"
 
@@ -16,18 +19,55 @@ import (
 // maxSpans bounds the body of one request of spans, unpacked.
 const maxSpans = 8 << 20
 
-// receiver is the otlp endpoint: OTLP/HTTP, protobuf and JSON, plain and gzip.
-// Bodies are kept as they came.
+// receiver is a listener and what serves it.
 type receiver struct {
 	address string
 	server  *http.Server
 	done    chan struct{}
 }
 
-func serveOTLP(listener net.Listener, take func(body []byte, isJSON bool)) *receiver {
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /v1/traces", func(w http.ResponseWriter, r *http.Request) { receive(w, r, take) })
-	return serve(listener, mux)
+// newOTLPReceiver is the otlp endpoint: OTLP/HTTP, protobuf and JSON, plain and
+// gzip. Spans are kept as they came; metrics and logs, which the runtime's SDK
+// sends here too once its endpoint is replaced, are passed on.
+func newOTLPReceiver(x *extension) http.Handler {
+	pass := passOn(x)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/healthz":
+		case r.URL.Path == "/v1/traces" && r.Method == http.MethodPost:
+			receive(w, r, x.received)
+		case strings.HasPrefix(r.URL.Path, "/v1/") && r.Method == http.MethodPost:
+			pass.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}
+
+// passOn sends a signal other than spans where the runtime would have sent it.
+func passOn(x *extension) http.Handler {
+	target, err := url.Parse(x.config.Upstream.URL)
+	base, ours := strings.CutSuffix(x.config.Upstream.URL, "/v1/traces")
+	if x.config.Upstream.URL == "" || err != nil || !ours || x.config.Upstream.Sign != nil {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, maxSpans))
+			x.metrics.Dropped(1) // there is nowhere to send it
+			w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
+		})
+	}
+	target.Path = strings.TrimPrefix(base, target.Scheme+"://"+target.Host)
+	return &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = target.Scheme, target.Host, target.Host
+			r.Out.URL.Path = target.Path + r.In.URL.Path
+			for name, value := range x.config.Upstream.Headers {
+				r.Out.Header.Set(name, value)
+			}
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+		ErrorLog:     log.New(io.Discard, "", 0),
+		Transport:    &http.Transport{Proxy: http.ProxyFromEnvironment, ResponseHeaderTimeout: apiPatience, TLSHandshakeTimeout: apiPatience},
+	}
 }
 
 func serve(listener net.Listener, handler http.Handler) *receiver {

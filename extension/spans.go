@@ -29,6 +29,9 @@ func (b *books) writeInvoke(i *invocation) {
 			attribute.String("faas.invocation_id", i.requestID), attribute.Bool("faas.coldstart", i.cold),
 		},
 	}
+	if parent, ok := tracing.ParseTraceparent(i.process.Texts[1]); ok {
+		span.Parent = parent
+	}
 	if i.arn != "" {
 		span.Attributes = append(span.Attributes, attribute.String("aws.lambda.invoked_arn", i.arn))
 	}
@@ -55,6 +58,13 @@ func (b *books) initSpan() (otlp.Span, bool) {
 		Name:    "init " + b.name, Kind: trace.SpanKindInternal, Start: b.init.start, End: b.init.end,
 		Attributes: []attribute.KeyValue{attribute.String(tracing.AttrInitKind, either(b.init.kind, "on-demand"))},
 	}, true
+}
+
+// described is the resource, for whoever does not hold the books' lock.
+func (b *books) described() otlp.Resource {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.resource()
 }
 
 // resource describes the function. The variables that would give its instance

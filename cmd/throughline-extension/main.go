@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/throughline/throughline/extension"
+	"github.com/throughline/throughline/internal/configure"
 	"github.com/throughline/throughline/internal/settings"
-	"github.com/throughline/throughline/metrics"
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
@@ -32,7 +32,7 @@ func main() {
 	}
 	// A small heap is kept small: the memory is the function's.
 	debug.SetGCPercent(50)
-	config := configure(os.Getenv, filepath.Base(os.Args[0]))
+	config := configured(os.Getenv, filepath.Base(os.Args[0]))
 	if err := extension.Run(context.Background(), config); err != nil {
 		log.Fatalf("throughline: %v", err)
 	}
@@ -56,36 +56,61 @@ func answer(flag string, stdout, stderr io.Writer) int {
 	}
 }
 
-// configure reads the environment. Whatever is wrong with it is said, and a
+// configured reads the environment. Whatever is wrong with it is said, and a
 // default holds.
-func configure(getenv func(string) string, name string) extension.Config {
+func configured(getenv func(string) string, name string) extension.Config {
 	s, warnings := settings.Parse(getenv)
-	for _, w := range warnings {
-		fmt.Fprintln(os.Stderr, "throughline:", w)
+	say := func(message string) { fmt.Fprintln(os.Stderr, "throughline:", message) }
+	client := &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
+	credentials := otlp.Credentials(getenv, client)
+	sample, warning := configure.Sample(getenv)
+	if warning != "" {
+		warnings = append(warnings, warning)
+	}
+	checker, wrong := configure.Dedupe(s, getenv, configure.CredentialsFunc(credentials), say)
+	for _, w := range append(warnings, wrong...) {
+		say(w)
 	}
 	memory, _ := strconv.Atoi(getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"))
-	profiles := map[string]metrics.Profile{"basic": metrics.Basic, "full": metrics.Full, "off": metrics.Off}
 	tmp := getenv("TMPDIR")
 	if tmp == "" {
 		tmp = "/tmp"
 	}
-	address := s.OTLPAddr
-	if s.Endpoints != nil && !slices.Contains(s.Endpoints, "otlp") {
-		address = ""
-	}
-	return extension.Config{
+	c := extension.Config{
 		RuntimeAPI: getenv("AWS_LAMBDA_RUNTIME_API"), Name: name, InitType: getenv("AWS_LAMBDA_INITIALIZATION_TYPE"),
 		FunctionName: getenv("AWS_LAMBDA_FUNCTION_NAME"), MemoryMB: memory, Region: getenv("AWS_REGION"), TempDir: tmp,
-		Disabled: s.Disabled, OTLPAddr: address, Upstream: upstream(s, getenv), Flush: extension.Flush(s.Flush),
-		Metrics: metrics.Config{Namespace: s.Namespace, Service: s.Service, Profile: profiles[s.Metrics], EventTypesMax: s.EventTypesMax, Level: s.EMFLevel},
-		Out:     os.Stdout, Log: os.Stderr, Now: time.Now,
+		Disabled: s.Disabled, Upstream: upstream(s, getenv, client, credentials), Flush: extension.Flush(s.Flush),
+		EventsUpstream: s.EventsUpstream, AlpacaUpstream: s.AlpacaUpstream, AlpacaFaults: s.AlpacaFaults, Credentials: credentials,
+		Tracing: configure.Tracing(s), Sample: sample, SizeLimit: s.SizeLimit, SizeWarn: s.SizeWarn, Dedupe: checker,
+		Metrics: configure.Metrics(s), Out: os.Stdout, Log: os.Stderr, Now: time.Now,
 	}
+	on := s.Endpoints
+	if on == nil { // all four where the wrapper makes use of them
+		on = []string{"otlp"}
+		if getenv("AWS_LAMBDA_EXEC_WRAPPER") == wrapper {
+			on = []string{"otlp", "events", "alpaca", "runtime"}
+		}
+	}
+	for name, address := range map[string]struct {
+		into  *string
+		value string
+	}{
+		"otlp": {&c.OTLPAddr, s.OTLPAddr}, "events": {&c.EventsAddr, s.EventsAddr},
+		"alpaca": {&c.AlpacaAddr, s.AlpacaAddr}, "runtime": {&c.RuntimeAddr, s.RuntimeAddr},
+	} {
+		if slices.Contains(on, name) {
+			*address.into = address.value
+		}
+	}
+	return c
 }
+
+// wrapper is the script in the layer that points the runtime at the endpoints.
+const wrapper = "/opt/throughline/wrapper"
 
 // upstream is where spans go. An address that the extension listens on itself
 // counts as unset: the setting was meant for the function.
-func upstream(s settings.Settings, getenv func(string) string) otlp.Config {
-	client := &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
+func upstream(s settings.Settings, getenv func(string) string, client *http.Client, credentials extension.Credentials) otlp.Config {
 	switch s.Traces {
 	case "off":
 		return otlp.Config{}
@@ -99,7 +124,7 @@ func upstream(s settings.Settings, getenv func(string) string) otlp.Config {
 			target = "https://xray." + region + ".amazonaws.com/v1/traces"
 		}
 		return otlp.Config{
-			URL: target, Headers: headers, Sign: otlp.SigV4(region, "xray", otlp.Credentials(getenv, client), time.Now),
+			URL: target, Headers: headers, Sign: otlp.SigV4(region, "xray", credentials, time.Now),
 		}
 	}
 	target, headers := settings.OTLPTarget(getenv)

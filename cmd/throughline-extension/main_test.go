@@ -38,7 +38,7 @@ func TestHelpListsEverySetting(t *testing.T) {
 }
 
 func TestConfigure(t *testing.T) {
-	c := configure(env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001", "AWS_LAMBDA_FUNCTION_NAME", "portfolio", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256",
+	c := configured(env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001", "AWS_LAMBDA_FUNCTION_NAME", "portfolio", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256",
 		"OTEL_EXPORTER_OTLP_ENDPOINT", "http://backend:4318", "THROUGHLINE_OTLP_ADDR", "127.0.0.1:0"), "throughline-extension")
 	if c.RuntimeAPI != "127.0.0.1:9001" || c.FunctionName != "portfolio" || c.MemoryMB != 256 || c.TempDir != "/tmp" || c.OTLPAddr != "127.0.0.1:0" ||
 		c.Upstream.URL != "http://backend:4318/v1/traces" || c.Metrics.Service != "portfolio" || c.Name != "throughline-extension" {
@@ -47,10 +47,10 @@ func TestConfigure(t *testing.T) {
 }
 
 func TestTheReceiverCanBeSwitchedOff(t *testing.T) {
-	if c := configure(env("THROUGHLINE_ENDPOINTS", "none"), "x"); c.OTLPAddr != "" {
+	if c := configured(env("THROUGHLINE_ENDPOINTS", "none"), "x"); c.OTLPAddr != "" {
 		t.Errorf("spans are received at %s", c.OTLPAddr)
 	}
-	if c := configure(env("THROUGHLINE_ENDPOINTS", "otlp"), "x"); c.OTLPAddr != "127.0.0.1:4318" {
+	if c := configured(env("THROUGHLINE_ENDPOINTS", "otlp"), "x"); c.OTLPAddr != "127.0.0.1:4318" {
 		t.Errorf("spans are received at %q", c.OTLPAddr)
 	}
 }
@@ -68,7 +68,7 @@ func TestUpstream(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, _ := settings.Parse(tt.env)
-			u := upstream(s, tt.env)
+			u := upstream(s, tt.env, nil, nil)
 			if u.URL != tt.want || (u.Sign != nil) != strings.Contains(tt.want, "xray") {
 				t.Errorf("upstream %q, signed %v", u.URL, u.Sign != nil)
 			}

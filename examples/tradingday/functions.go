@@ -18,6 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 
+	"github.com/throughline/throughline/handler"
+	"github.com/throughline/throughline/metrics"
 	"github.com/throughline/throughline/publisher"
 	"github.com/throughline/throughline/tracing"
 )
@@ -26,6 +28,7 @@ import (
 type tradingDay struct {
 	bus     *publisher.Publisher
 	tracing tracing.Config
+	metrics *metrics.Set
 	alpaca  string // base URL of the trading API
 	events  string // folder with the events to publish
 }
@@ -95,7 +98,7 @@ func (d *tradingDay) order(ctx context.Context, symbol string) error {
 	}
 	req.Header.Set("APCA-API-KEY-ID", "demo-key")
 	req.Header.Set("APCA-API-SECRET-KEY", "demo-secret")
-	client := tracing.Client(ctx, d.tracing)
+	client := tracing.Client(ctx, d.tracing, handler.MeasureCalls(d.metrics))
 	client.Timeout = 10 * time.Second
 	resp, err := client.Do(req)
 	if err != nil {

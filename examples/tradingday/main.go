@@ -16,7 +16,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 
-	"github.com/throughline/throughline/dedupe"
 	"github.com/throughline/throughline/handler"
 	"github.com/throughline/throughline/metrics"
 	"github.com/throughline/throughline/publisher"
@@ -43,6 +42,7 @@ func run(ctx context.Context, getenv func(string) string) error {
 		bus: publisher.New(eventbridge.NewFromConfig(aws), publisher.WithTracing(telemetry.Tracing), publisher.WithMetrics(set),
 			publisher.WithLimit(telemetry.SizeLimit), publisher.WithWarning(telemetry.SizeWarn)),
 		tracing: telemetry.Tracing,
+		metrics: set,
 		alpaca:  getenv("ALPACA_URL"),
 		events:  getenv("TRADINGDAY_EVENTS"),
 	}
@@ -53,14 +53,10 @@ func run(ctx context.Context, getenv func(string) string) error {
 	if pause, err := time.ParseDuration(getenv("TRADINGDAY_INIT")); err == nil {
 		time.Sleep(pause) // a cold start slower than the others
 	}
-	var seen *dedupe.Checker // nil tells nothing apart
-	if telemetry.Dedupe {
-		seen = dedupe.New(dedupe.Config{MaxHops: telemetry.Tracing.HopLimit()})
-	}
 	lambda.Start(handler.Wrap(handle,
 		handler.WithTracing(telemetry.Tracing),
 		handler.WithMetrics(set, os.Stdout),
-		handler.WithDedupe(seen),
+		handler.WithDedupe(telemetry.Dedupe),
 		handler.WithFlush(telemetry.Flush),
 		handler.WithExtension(telemetry.Extension),
 	))

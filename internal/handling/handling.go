@@ -39,8 +39,9 @@ type Invocation struct {
 	Request  string
 
 	h        *Handling
-	seen     []dedupe.Delivery // of each event, when there is a checker
 	consumer string
+	checks   *dedupe.Pending // run beside the handler
+	flagged  bool
 }
 
 // Begin reads the payload, starts the process span and flags what came before.
@@ -65,22 +66,37 @@ func (h *Handling) Begin(ctx context.Context, payload []byte, inv tracing.Invoca
 	return i
 }
 
-// check asks the memory of what was seen, which takes less than a microsecond an event.
+// check asks what of the delivery came before: the memory at once, a shared
+// store beside the handler.
 func (i *Invocation) check() {
 	if i.h.Dedupe == nil {
 		return
 	}
 	traceparent := tracing.FormatTraceparent(i.Span.SpanContext())
+	deliveries := make([]dedupe.Delivery, len(i.Delivery.Events))
 	for n := range i.Delivery.Events {
 		e := &i.Delivery.Events[n]
-		d := dedupe.Delivery{
+		deliveries[n] = dedupe.Delivery{
 			Consumer: i.consumer, EventType: e.Type, EventID: e.ID, EnvelopeID: first(e.EnvelopeID, e.MessageID),
 			CorrelationID: e.Lineage.CorrelationID, ParentID: e.Lineage.ParentID, RequestID: i.Request, ReplayName: e.ReplayName,
 			ReceiveCount: e.ReceiveCount, Hops: e.Lineage.Hops, At: i.Start, Traceparent: traceparent,
+			BusinessKey: i.h.Dedupe.BusinessKey(e.Type, e.Detail),
 		}
-		verdict := i.h.Dedupe.Check(d)
-		i.seen = append(i.seen, d)
-		i.flag(e, verdict)
+	}
+	i.checks = i.h.Dedupe.Start(i.Context, deliveries)
+	if i.checks.Ready() {
+		i.flagAll()
+	}
+}
+
+// flagAll flags what the checks told, once.
+func (i *Invocation) flagAll() {
+	if i.flagged {
+		return
+	}
+	i.flagged = true
+	for n, verdict := range i.checks.Verdicts(i.Context) {
+		i.flag(&i.Delivery.Events[n], verdict)
 	}
 }
 
@@ -97,9 +113,8 @@ func first(values ...string) string {
 // invocation: an exporter's fault is not the function's.
 func (i *Invocation) End(soft bool, err error) {
 	defer func() { _ = recover() }()
-	for _, d := range i.seen {
-		i.h.Dedupe.Done(d, err != nil)
-	}
+	i.flagAll()
+	i.checks.Done(i.Context, err != nil)
 	i.handled(soft && err == nil)
 	tracing.FinishProcess(i.Span, err)
 }

@@ -63,10 +63,17 @@ func (i *Invocation) flag(e *tracing.Event, v dedupe.Verdict) {
 		}
 		i.line("repeat", "already processed", e, map[string]any{"kind": v.Kind, "first_request_id": v.FirstRequestID, "count": v.Count})
 	}
+	if v.Unknown { // counted as a kind; of nothing that is known to be a repeat
+		i.record(metrics.DuplicateEvents, 0, e, "unknown")
+	}
 	if v.OutOfOrder {
 		i.Span.SetAttributes(attribute.Int64("throughline.order.early_ms", v.Early.Milliseconds()))
 		i.record(metrics.OutOfOrderEvents, 1, e, "")
-		i.line("out-of-order", "arrived after an event that it caused", e, map[string]any{"early_ms": v.Early.Milliseconds()})
+		if v.Awaited != "" {
+			i.line("out-of-order", "arrived before any event of the type that it follows", e, map[string]any{"awaited": v.Awaited})
+		} else {
+			i.line("out-of-order", "arrived after an event that it caused", e, map[string]any{"early_ms": v.Early.Milliseconds()})
+		}
 	}
 	if v.Loop {
 		i.record(metrics.LoopSuspected, 1, e, "")

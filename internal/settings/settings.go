@@ -33,8 +33,14 @@ func Table() []Setting { return slices.Clone(table) }
 
 var table = []Setting{
 	{"DISABLED", "", []string{"", "0", "1"}, "1 switches everything off: the wrapper only execs, the extension only registers for SHUTDOWN"},
-	{"ENDPOINTS", "", nil, "which local endpoints are on, comma separated, of otlp; unset means otlp, any other word none"},
-	{"OTLP_ADDR", "127.0.0.1:4318", nil, "where the extension receives spans (OTLP/HTTP)"},
+	{"ENDPOINTS", "", nil, "which local endpoints are on, comma separated, of otlp, events, alpaca, runtime; unset means otlp, or all four with the wrapper"},
+	{"OTLP_ADDR", "127.0.0.1:4318", nil, "where spans are received (OTLP/HTTP)"},
+	{"EVENTS_ADDR", "127.0.0.1:4319", nil, "where EventBridge's API is answered"},
+	{"ALPACA_ADDR", "127.0.0.1:4320", nil, "where calls to Alpaca are passed on: /paper, /live, /data, /broker"},
+	{"RUNTIME_ADDR", "127.0.0.1:4321", nil, "where Lambda's Runtime API is passed on"},
+	{"EVENTS_UPSTREAM", "", nil, "a URL to call instead of EventBridge's, for tests"},
+	{"ALPACA_UPSTREAM", "", nil, "a URL to call instead of Alpaca's, for tests"},
+	{"ALPACA_FAULTS", "", nil, "what happens to calls to Alpaca on game days: delay=2s,error=503:10%,rate-limit=100"},
 	{"STAMP", "resources", []string{"resources", "detail", "both", "off"}, "where lineage is written into published events"},
 	{"DETAIL_KEY", "_throughline", nil, "the member that carries the stamp in a detail"},
 	{"STAMP_TRACEHEADER", "", []string{"", "0", "1"}, "1 sets an entry's TraceHeader although spans do not go to X-Ray"},
@@ -52,7 +58,9 @@ var table = []Setting{
 	{"EVENT_TYPES_MAX", "20", nil, "how many event types are told apart before the rest is called other"},
 	{"SIZE_LIMIT", "1048576", nil, "the size limit of a request to EventBridge, in bytes"},
 	{"SIZE_WARN", "200000", nil, "the size from which an event counts as oversized, in bytes"},
-	{"DEDUPE", "memory", []string{"memory", "off"}, "where it is remembered which events were seen"},
+	{"DEDUPE", "memory", nil, "where it is remembered which events were seen: memory, off, or dynamodb:TABLE, which all of a function's environments share"},
+	{"DEDUPE_KEYS", "", nil, "business keys that stand for the event ID, by event type: TradeExecuted=/metadata/trade_id"},
+	{"ORDER", "", nil, "event types that may not come before another of the same correlation ID: B:A says that B follows A"},
 	{"MAX_HOPS", "16", nil, "the number of hops above which a loop is suspected"},
 	{"NEXT_WRAPPER", "", nil, "a wrapper script to run after Throughline's"},
 }
@@ -61,7 +69,10 @@ var table = []Setting{
 type Settings struct {
 	Disabled                            bool
 	Endpoints                           []string // nil: unset
-	OTLPAddr                            string
+	OTLPAddr, EventsAddr                string
+	AlpacaAddr, RuntimeAddr             string
+	EventsUpstream, AlpacaUpstream      string
+	AlpacaFaults                        string
 	Stamp, DetailKey                    string
 	StampTraceHeader                    bool
 	EventID, CorrelationID, CausationID []string
@@ -72,7 +83,7 @@ type Settings struct {
 	Namespace, Service                  string
 	EventTypesMax                       int
 	SizeLimit, SizeWarn                 int
-	Dedupe                              string
+	Dedupe, DedupeKeys, Order           string
 	MaxHops                             int
 }
 
@@ -84,6 +95,12 @@ func Parse(getenv func(string) string) (Settings, []string) {
 		Disabled:         r.flag("DISABLED"),
 		Endpoints:        r.list("ENDPOINTS"),
 		OTLPAddr:         r.text("OTLP_ADDR"),
+		EventsAddr:       r.text("EVENTS_ADDR"),
+		AlpacaAddr:       r.text("ALPACA_ADDR"),
+		RuntimeAddr:      r.text("RUNTIME_ADDR"),
+		EventsUpstream:   r.text("EVENTS_UPSTREAM"),
+		AlpacaUpstream:   r.text("ALPACA_UPSTREAM"),
+		AlpacaFaults:     r.text("ALPACA_FAULTS"),
 		Stamp:            r.text("STAMP"),
 		DetailKey:        r.text("DETAIL_KEY"),
 		StampTraceHeader: r.flag("STAMP_TRACEHEADER"),
@@ -101,7 +118,9 @@ func Parse(getenv func(string) string) (Settings, []string) {
 		EventTypesMax:    r.number("EVENT_TYPES_MAX"),
 		SizeLimit:        r.number("SIZE_LIMIT"),
 		SizeWarn:         r.number("SIZE_WARN"),
-		Dedupe:           r.text("DEDUPE"),
+		Dedupe:           r.dedupe("DEDUPE"),
+		DedupeKeys:       r.text("DEDUPE_KEYS"),
+		Order:            r.text("ORDER"),
 		MaxHops:          r.number("MAX_HOPS"),
 	}
 	if s.Service == "" {
@@ -164,6 +183,21 @@ func (r *reader) list(name string) []string {
 		}
 	}
 	return items
+}
+
+// dedupe is memory, off or dynamodb: and a table.
+func (r *reader) dedupe(name string) string {
+	s := r.setting(name)
+	value := r.text(name)
+	table, shared := strings.CutPrefix(value, "dynamodb:")
+	switch {
+	case strings.EqualFold(value, "memory"), strings.EqualFold(value, "off"):
+		return strings.ToLower(value)
+	case shared && table != "":
+		return value
+	}
+	r.warn(s, value, "memory, off, dynamodb:TABLE")
+	return s.Default
 }
 
 func (r *reader) pointers(name string) []string {

@@ -16,6 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
+	"github.com/throughline/throughline/dedupe"
+	"github.com/throughline/throughline/internal/configure"
 	"github.com/throughline/throughline/internal/settings"
 	"github.com/throughline/throughline/metrics"
 	"github.com/throughline/throughline/tracing"
@@ -31,8 +33,8 @@ type Telemetry struct {
 	Metrics metrics.Config
 	// SizeLimit and SizeWarn are for publisher.WithLimit and WithWarning, in bytes.
 	SizeLimit, SizeWarn int
-	// Dedupe says whether repeats are to be told apart: handler.WithDedupe.
-	Dedupe bool
+	// Dedupe tells repeats apart: handler.WithDedupe. Nil where that is off.
+	Dedupe *dedupe.Checker
 	// Extension says that Throughline's extension is attached: it then counts
 	// what concerns the function as a whole.
 	Extension bool
@@ -56,8 +58,11 @@ const patience = 10 * time.Second
 // The settings follow OpenTelemetry's "Environment Variable Specification".
 func Setup(_ context.Context, getenv func(string) string) (*Telemetry, error) {
 	s, warnings := settings.Parse(getenv)
-	t := &Telemetry{Tracing: tracingConfig(s), Metrics: metricsConfig(s), Warnings: warnings,
-		SizeLimit: s.SizeLimit, SizeWarn: s.SizeWarn, Dedupe: s.Dedupe != "off" && !s.Disabled}
+	t := &Telemetry{Tracing: configure.Tracing(s), Metrics: configure.Metrics(s), Warnings: warnings, SizeLimit: s.SizeLimit, SizeWarn: s.SizeWarn}
+	checker, warnings := configure.Dedupe(s, getenv, configure.CredentialsFunc(credentials()), func(message string) {
+		fmt.Fprintln(os.Stderr, "throughline:", message)
+	})
+	t.Dedupe, t.Warnings = checker, append(t.Warnings, warnings...)
 	endpoints := readEndpoints(getenv("TMPDIR"))
 	t.Extension = endpoints["otlp"] != "" && !s.Disabled
 
@@ -108,30 +113,6 @@ func (t *Telemetry) Losses() otlp.Losses {
 		return otlp.Losses{}
 	}
 	return t.sink.Losses()
-}
-
-func tracingConfig(s settings.Settings) tracing.Config {
-	modes := map[string]tracing.StampMode{
-		"resources": tracing.StampResources, "detail": tracing.StampDetail, "both": tracing.StampBoth, "off": tracing.StampOff,
-	}
-	c := tracing.Config{
-		Stamp: modes[s.Stamp], DetailKey: s.DetailKey, TraceHeader: s.StampTraceHeader,
-		EventID: s.EventID, CorrelationID: s.CorrelationID, CausationID: s.CausationID,
-		ParentMode: s.TraceMode == "parent", XRay: s.Traces == "xray", HTTPHosts: s.HTTPHosts, MaxHops: s.MaxHops,
-	}
-	if s.Disabled {
-		c.Stamp = tracing.StampOff
-	}
-	return c
-}
-
-func metricsConfig(s settings.Settings) metrics.Config {
-	profiles := map[string]metrics.Profile{"basic": metrics.Basic, "full": metrics.Full, "off": metrics.Off}
-	c := metrics.Config{Namespace: s.Namespace, Service: s.Service, Profile: profiles[s.Metrics], EventTypesMax: s.EventTypesMax, Level: s.EMFLevel}
-	if s.Disabled {
-		c.Profile = metrics.Off
-	}
-	return c
 }
 
 // readEndpoints reads the file in which the extension announces itself.

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -134,15 +135,18 @@ func TestAppendJSONIsWhatProtobufSays(t *testing.T) {
 
 func TestFind(t *testing.T) {
 	request := Encode(resource, Span{Context: spanContext(1, 7, 0), Name: "send", Start: at, End: at}, sample())
-	found, ok := Find(request, "faas.invocation_id", "r-1")
-	if !ok || found.TraceID[15] != 1 || found.SpanID[7] != 2 || found.ParentID[7] != 3 || !found.Start.Equal(at) || !found.Sampled {
-		t.Errorf("found %+v, %v", found, ok)
+	found := Find(request, "faas.invocation_id", "absent")
+	if len(found) != 1 {
+		t.Fatalf("found %+v", found)
 	}
-	if _, ok := Find(request, "faas.invocation_id", "r-2"); ok {
-		t.Error("found what is not there")
+	if f := found[0]; f.TraceID[15] != 1 || f.SpanID[7] != 2 || f.ParentID[7] != 3 || !f.Start.Equal(at) || !f.Sampled || !slices.Equal(f.Texts, []string{"r-1", ""}) {
+		t.Errorf("found %+v", f)
 	}
-	if _, ok := Find([]byte{0xff}, "a", "b"); ok {
-		t.Error("found something in garbage")
+	if found := Find(request, "absent"); found != nil {
+		t.Errorf("found %+v", found)
+	}
+	if found := Find([]byte{0xff}, "a"); found != nil {
+		t.Errorf("found %+v in garbage", found)
 	}
 }
 

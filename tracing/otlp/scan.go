@@ -86,58 +86,65 @@ type Found struct {
 	ParentID   trace.SpanID // zero for a root
 	Start, End time.Time
 	Sampled    bool
+	Texts      []string // of the keys that were asked for, in their order; empty where there is none
 }
 
-// errFound ends a scan early.
-var errFound = errors.New("found")
-
-// Find returns the first span of a request whose attribute key is the text value.
-func Find(request []byte, key, value string) (Found, bool) {
-	var found Found
-	err := eachSpan(request, func(span []byte) error {
-		match := false
-		candidate := Found{}
+// Find returns the spans of a request that have a text under the first of keys.
+func Find(request []byte, keys ...string) []Found {
+	var all []Found
+	_ = eachSpan(request, func(span []byte) error { // what is malformed has no more spans
+		found := Found{Texts: make([]string, len(keys))}
 		err := fields(span, func(field protowire.Number, kind protowire.Type, data []byte, _ uint64) error {
 			switch {
 			case field == spanTraceID && len(data) == 16:
-				candidate.TraceID = trace.TraceID(data)
+				found.TraceID = trace.TraceID(data)
 			case field == spanSpanID && len(data) == 8:
-				candidate.SpanID = trace.SpanID(data)
+				found.SpanID = trace.SpanID(data)
 			case field == spanParent && len(data) == 8 && kind == protowire.BytesType:
-				candidate.ParentID = trace.SpanID(data)
+				found.ParentID = trace.SpanID(data)
 			case field == spanStart && kind == protowire.Fixed64Type:
-				candidate.Start = time.Unix(0, int64(binary.LittleEndian.Uint64(data)))
+				found.Start = time.Unix(0, int64(binary.LittleEndian.Uint64(data)))
 			case field == spanEnd && kind == protowire.Fixed64Type:
-				candidate.End = time.Unix(0, int64(binary.LittleEndian.Uint64(data)))
+				found.End = time.Unix(0, int64(binary.LittleEndian.Uint64(data)))
 			case field == spanFlags && kind == protowire.Fixed32Type:
-				candidate.Sampled = data[0]&1 == 1
+				found.Sampled = data[0]&1 == 1
 			case field == spanAttributes && kind == protowire.BytesType:
-				match = match || hasText(data, key, value)
+				readText(data, keys, found.Texts)
 			}
 			return nil
 		})
-		if err == nil && match {
-			found = candidate
-			return errFound
+		if err == nil && len(keys) > 0 && found.Texts[0] != "" {
+			all = append(all, found)
 		}
 		return err
 	})
-	return found, errors.Is(err, errFound)
+	return all
 }
 
-// hasText reports whether a KeyValue is key with the string value.
-func hasText(pair []byte, key, value string) bool {
-	gotKey, gotValue := false, false
-	err := fields(pair, func(field protowire.Number, _ protowire.Type, data []byte, _ uint64) error {
+// readText takes the text of a KeyValue whose key is one of keys.
+func readText(pair []byte, keys, texts []string) {
+	at, text := -1, ""
+	_ = fields(pair, func(field protowire.Number, _ protowire.Type, data []byte, _ uint64) error { // what is malformed is none of them
 		switch field {
 		case 1:
-			gotKey = string(data) == key
+			for i, key := range keys {
+				if string(data) == key {
+					at = i
+				}
+			}
 		case 2:
-			return each(data, 1, func(text []byte) error { gotValue = string(text) == value; return nil })
+			return fields(data, func(inner protowire.Number, kind protowire.Type, value []byte, _ uint64) error {
+				if inner == 1 && kind == protowire.BytesType {
+					text = string(value)
+				}
+				return nil
+			})
 		}
 		return nil
 	})
-	return err == nil && gotKey && gotValue
+	if at >= 0 {
+		texts[at] = text
+	}
 }
 
 // Split cuts a request into requests of at most maxSpans spans and, as far as

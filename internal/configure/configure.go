@@ -1,0 +1,115 @@
+// Package configure turns the settings of the environment into what the pieces
+// take: for the library's Setup, for the extension and for the sidecar alike.
+package configure
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/throughline/throughline/dedupe"
+	"github.com/throughline/throughline/dedupe/dynamo"
+	"github.com/throughline/throughline/internal/settings"
+	"github.com/throughline/throughline/metrics"
+	"github.com/throughline/throughline/tracing"
+)
+
+// Tracing is how lineage is read and stamped. It has no TracerProvider.
+func Tracing(s settings.Settings) tracing.Config {
+	modes := map[string]tracing.StampMode{
+		"resources": tracing.StampResources, "detail": tracing.StampDetail, "both": tracing.StampBoth, "off": tracing.StampOff,
+	}
+	c := tracing.Config{
+		Stamp: modes[s.Stamp], DetailKey: s.DetailKey, TraceHeader: s.StampTraceHeader,
+		EventID: s.EventID, CorrelationID: s.CorrelationID, CausationID: s.CausationID,
+		ParentMode: s.TraceMode == "parent", XRay: s.Traces == "xray", HTTPHosts: s.HTTPHosts, MaxHops: s.MaxHops,
+	}
+	if s.Disabled {
+		c.Stamp = tracing.StampOff
+	}
+	return c
+}
+
+// Metrics is what is emitted, and how.
+func Metrics(s settings.Settings) metrics.Config {
+	profiles := map[string]metrics.Profile{"basic": metrics.Basic, "full": metrics.Full, "off": metrics.Off}
+	c := metrics.Config{Namespace: s.Namespace, Service: s.Service, Profile: profiles[s.Metrics], EventTypesMax: s.EventTypesMax, Level: s.EMFLevel}
+	if s.Disabled {
+		c.Profile = metrics.Off
+	}
+	return c
+}
+
+// Dedupe tells repeats apart as the settings say; nil where they say off. The
+// warnings say what is wrong with them, and is done without; warn is told what
+// shows later to be wrong with events or with the table.
+func Dedupe(s settings.Settings, getenv func(string) string, credentials aws.CredentialsProvider, warn func(string)) (checker *dedupe.Checker, warnings []string) {
+	if s.Disabled || s.Dedupe == "off" {
+		return nil, nil
+	}
+	config := dedupe.Config{MaxHops: s.MaxHops, Warn: warn}
+	var err error
+	if config.Keys, err = dedupe.ParseKeys(s.DedupeKeys); err != nil {
+		warnings = append(warnings, "THROUGHLINE_DEDUPE_KEYS: "+err.Error())
+	}
+	if config.Order, err = dedupe.ParseOrder(s.Order); err != nil {
+		warnings = append(warnings, "THROUGHLINE_ORDER: "+err.Error())
+	}
+	if table, shared := strings.CutPrefix(s.Dedupe, "dynamodb:"); shared {
+		endpoint := getenv("AWS_ENDPOINT_URL_DYNAMODB")
+		if endpoint == "" {
+			endpoint = getenv("AWS_ENDPOINT_URL")
+		}
+		store, err := dynamo.New(dynamo.Config{Table: table, Region: getenv("AWS_REGION"), Credentials: credentials, Endpoint: endpoint})
+		if err != nil {
+			warnings = append(warnings, err.Error()+"; repeats are told within one environment")
+		} else {
+			config.Store = store
+		}
+	}
+	return dedupe.New(config), warnings
+}
+
+// Sample decides about spans that nothing upstream has decided, by
+// OTEL_TRACES_SAMPLER; nil records all. warning says what could not be read.
+func Sample(getenv func(string) string) (sample func(trace.TraceID) bool, warning string) {
+	switch name := strings.TrimPrefix(getenv("OTEL_TRACES_SAMPLER"), "parentbased_"); name {
+	case "", "always_on":
+		return nil, ""
+	case "always_off":
+		return func(trace.TraceID) bool { return false }, ""
+	case "traceidratio":
+		argument := getenv("OTEL_TRACES_SAMPLER_ARG")
+		if argument == "" {
+			return nil, ""
+		}
+		ratio, err := strconv.ParseFloat(argument, 64)
+		if err != nil || ratio < 0 || ratio > 1 {
+			return nil, fmt.Sprintf("OTEL_TRACES_SAMPLER_ARG=%q: it takes a number from 0 to 1; 1 is used", argument)
+		}
+		return ratioBased(ratio), ""
+	default:
+		return nil, fmt.Sprintf("OTEL_TRACES_SAMPLER=%q is not known; parentbased_always_on is used", getenv("OTEL_TRACES_SAMPLER"))
+	}
+}
+
+// ratioBased decides as OpenTelemetry's TraceIDRatioBased does, by the lower
+// half of the ID, so that every piece decides alike.
+func ratioBased(ratio float64) func(trace.TraceID) bool {
+	if ratio >= 1 {
+		return nil
+	}
+	bound := uint64(ratio * (1 << 63))
+	return func(id trace.TraceID) bool { return binary.BigEndian.Uint64(id[8:16])>>1 < bound }
+}
+
+// CredentialsFunc is a function as an aws.CredentialsProvider.
+type CredentialsFunc func(context.Context) (aws.Credentials, error)
+
+// Retrieve implements aws.CredentialsProvider.
+func (f CredentialsFunc) Retrieve(ctx context.Context) (aws.Credentials, error) { return f(ctx) }
