@@ -1,0 +1,175 @@
+package dynamo
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/throughline/throughline/dedupe"
+)
+
+const (
+	// attempts bounds how often a call is sent: a connection that Lambda froze
+	// with the process breaks once, and throttling passes.
+	attempts  = 3
+	backoff   = 25 * time.Millisecond // doubled each time, with jitter
+	maxAnswer = 512 << 10             // an item has 400 KB at most
+)
+
+// answer is what DynamoDB says to a write.
+type answer struct {
+	Type       string     `json:"__type"`
+	Message    string     `json:"message"`
+	Capital    string     `json:"Message"` // some errors write it so
+	Attributes attributes // before the write
+	Item       attributes // what the condition did not allow to change
+	failed     bool       // the condition did
+}
+
+func (a *answer) old() dedupe.Record {
+	if a.failed {
+		return a.Item.record()
+	}
+	return a.Attributes.record()
+}
+
+// call sends an operation, again where it may help. That a condition failed is
+// an answer, not an error.
+func (t *Table) call(ctx context.Context, operation string, r request) (*answer, error) {
+	body, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("dedupe table: write the request: %w", err)
+	}
+	var a *answer
+	for attempt := range attempts {
+		if attempt > 0 && !pause(ctx, backoff<<(attempt-1)) {
+			return nil, err
+		}
+		a, err = t.send(ctx, operation, body)
+		if err == nil || ctx.Err() != nil || !again(err, operation == "UpdateItem" && r.ReturnValues != "") {
+			break
+		}
+	}
+	return a, err
+}
+
+// again says that the same call may succeed. Where its answer was lost and it
+// counts, it does not: had it been written, it would find itself.
+func again(err error, counts bool) bool {
+	var problem *Error
+	if errors.As(err, &problem) {
+		return problem.Temporary
+	}
+	return !counts
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d/2 + rand.N(d/2))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+func (t *Table) send(ctx context.Context, operation string, body []byte) (*answer, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.config.Endpoint+"/", bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("dedupe table: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/x-amz-json-1.0")
+	req.Header.Set("X-Amz-Target", "DynamoDB_20120810."+operation)
+	credentials, err := t.config.Credentials.Retrieve(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("dedupe table: get credentials: %w", err)
+	}
+	sum := sha256.Sum256(body)
+	if err := t.signer.SignHTTP(ctx, credentials, req, hex.EncodeToString(sum[:]), "dynamodb", t.config.Region, t.config.Now()); err != nil {
+		return nil, fmt.Errorf("dedupe table: sign: %w", err)
+	}
+	resp, err := t.config.Client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("dedupe table: %w", err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("dedupe table: read the answer: %w", err)
+	}
+	a := new(answer)
+	if err := json.Unmarshal(data, a); err != nil && resp.StatusCode == http.StatusOK {
+		return nil, fmt.Errorf("dedupe table: read the answer: %w", err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		return a, nil
+	}
+	code := a.Type[strings.LastIndexByte(a.Type, '#')+1:]
+	if code == "ConditionalCheckFailedException" {
+		a.failed = true
+		return a, nil
+	}
+	return nil, t.problem(resp.StatusCode, code, a.Message+a.Capital)
+}
+
+// Error is what DynamoDB answered when it took no write.
+type Error struct {
+	Code      string // DynamoDB's name of the error, or the HTTP status
+	Temporary bool   // throttling or DynamoDB's own fault: later may succeed
+	text      string
+}
+
+// Error says what is wrong and what to do about it.
+func (e *Error) Error() string { return e.text }
+
+// Throttled says that err is DynamoDB's refusal of too many writes, and no
+// answer about an event.
+func Throttled(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && throttling(e.Code)
+}
+
+func throttling(code string) bool {
+	switch code {
+	case "ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded", "Throttling", "TooManyRequestsException":
+		return true
+	}
+	return false
+}
+
+func (t *Table) problem(status int, code, message string) *Error {
+	e := &Error{Code: code}
+	if code == "" {
+		e.Code = fmt.Sprint("HTTP ", status)
+	}
+	name := t.config.Table
+	switch {
+	case throttling(code):
+		e.Temporary = true
+		e.text = fmt.Sprintf("the dedupe table %s is throttled (%s): make it on-demand or raise its write capacity", name, code)
+	case status >= http.StatusInternalServerError:
+		e.Temporary = true
+		e.text = fmt.Sprintf("DynamoDB failed to write to the dedupe table %s (%s): if that lasts, see the AWS health dashboard", name, e.Code)
+	case code == "ResourceNotFoundException":
+		e.text = fmt.Sprintf("there is no dedupe table %s in %s: make it with `throughline dedupe create-table --table %s`, or correct THROUGHLINE_DEDUPE", name, t.config.Region, name)
+	case code == "ValidationException" && !strings.Contains(message, "size"): // our requests differ in their values only
+		e.text = fmt.Sprintf("the dedupe table %s has not the string pk as its only key (%s): use one that `throughline dedupe create-table` makes", name, message)
+	case code == "AccessDeniedException":
+		e.text = fmt.Sprintf("access to the dedupe table %s is denied: allow the function's role dynamodb:PutItem and dynamodb:UpdateItem on it", name)
+	case code == "UnrecognizedClientException", code == "ExpiredTokenException", code == "InvalidSignatureException", code == "MissingAuthenticationTokenException", code == "IncompleteSignatureException":
+		e.text = fmt.Sprintf("DynamoDB does not take the credentials for the dedupe table %s (%s): see the function's role and clock", name, code)
+	default:
+		e.text = fmt.Sprintf("DynamoDB refused a write to the dedupe table %s (%s: %s)", name, e.Code, message)
+	}
+	return e
+}

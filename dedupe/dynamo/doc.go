@@ -1,0 +1,24 @@
+// Package dynamo keeps in a DynamoDB table which events were seen, for package
+// dedupe: one signed conditional PutItem over net/http an event, and no SDK
+// client, so that the Lambda layer stays small.
+//
+// # The table
+//
+// Its key is the string attribute pk; expiry, in epoch seconds, is the attribute
+// for time to live. [Template] is the table as CloudFormation, and the command
+// "throughline dedupe create-table" makes it. The function's role needs
+// dynamodb:PutItem and dynamodb:UpdateItem on it. DynamoDB deletes what has
+// expired days later, so the condition of each write looks at expiry itself.
+//
+// # What it costs
+//
+// An event that is new is one write; one that comes again is two, for a
+// condition that fails is charged like a write, and the repeat is noted; a
+// handling that failed, and one that then succeeded, is one more each. Where
+// events are claimed for one handling, completing each is a second write. All
+// are of less than 1 KB, unless results are kept. At the on-demand price of
+// $0.625 per million writes (us-east-1) a million events cost about $0.63 when
+// they are flagged, $1.25 when each is claimed; sharing the order of events adds
+// $0.63 for each million that has a parent. A week of a million events a day
+// are about 2 GB, or $0.50 a month.
+package dynamo

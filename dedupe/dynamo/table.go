@@ -1,0 +1,185 @@
+package dynamo
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"github.com/throughline/throughline/dedupe"
+)
+
+// Config of a [Table]. Table, Region and Credentials are required.
+type Config struct {
+	Table       string // its name or ARN
+	Region      string
+	Credentials aws.CredentialsProvider // asked for each request: it should cache
+	Endpoint    string                  // empty: DynamoDB's in the region
+	Client      *http.Client            // nil: one that keeps up to 16 connections
+	Now         func() time.Time        // the clock of signatures and retries; nil: time.Now
+}
+
+// Table is a [dedupe.Store] in a DynamoDB table. It is safe for concurrent use.
+// Its errors are [*Error] where DynamoDB answered. Use [New].
+type Table struct {
+	config Config
+	signer *v4.Signer
+}
+
+var _ dedupe.Store = (*Table)(nil)
+
+const connections = 16
+
+// New returns a Table. It sends nothing: whether the table is there shows at
+// the first event. The error names what the configuration lacks.
+func New(config Config) (*Table, error) {
+	switch {
+	case config.Table == "":
+		return nil, errors.New("dedupe table: no name is given; write THROUGHLINE_DEDUPE=dynamodb:<table>")
+	case config.Region == "":
+		return nil, errors.New("dedupe table: no region is given; set AWS_REGION")
+	case config.Credentials == nil:
+		return nil, errors.New("dedupe table: no credentials are given")
+	}
+	if config.Endpoint == "" {
+		config.Endpoint = "https://dynamodb." + config.Region + "." + domain(config.Region)
+	}
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	if config.Client == nil {
+		transport := &http.Transport{
+			Proxy:       http.ProxyFromEnvironment,
+			DialContext: (&net.Dialer{Timeout: time.Second, KeepAlive: 30 * time.Second}).DialContext,
+			// One connection a call under way; HTTP/2 is not spoken there.
+			MaxIdleConnsPerHost: connections, IdleConnTimeout: time.Minute, TLSHandshakeTimeout: time.Second,
+		}
+		config.Client = &http.Client{Transport: transport}
+	}
+	return &Table{config: config, signer: v4.NewSigner()}, nil
+}
+
+func domain(region string) string {
+	if strings.HasPrefix(region, "cn-") {
+		return "amazonaws.com.cn"
+	}
+	return "amazonaws.com"
+}
+
+// The condition under which a record takes the place of what stands under its
+// key: dedupe's [dedupe.Record.Holds], in DynamoDB's words.
+const (
+	absent      = "attribute_not_exists(pk) OR #expiry < :seconds"
+	lapsed      = " OR #state = :expected OR (#state = :claimed AND #lease < :millis)"
+	sameRequest = " OR (#state = :claimed AND #request = :request)"
+	onlySeen    = " OR #state = :seen"
+)
+
+// Claim implements [dedupe.Store].
+func (t *Table) Claim(ctx context.Context, key string, r dedupe.Record, now time.Time) (dedupe.Record, bool, error) {
+	put := request{
+		Table: t.config.Table, Item: item(key, r), Condition: absent,
+		Names: names("#expiry", "expiry"), Values: attributes{":seconds": seconds(now)},
+		ReturnValues: "ALL_OLD", OnFailure: "ALL_OLD",
+	}
+	if r.State != dedupe.Expected {
+		put.Condition += lapsed
+		put.Names["#state"], put.Names["#lease"] = "state", "lease"
+		put.Values[":expected"], put.Values[":claimed"] = text(string(dedupe.Expected)), text(string(dedupe.Claimed))
+		put.Values[":millis"] = millis(now)
+		if r.First.RequestID != "" {
+			put.Condition += sameRequest
+			put.Names["#request"], put.Values[":request"] = "request", text(r.First.RequestID)
+		}
+		if r.State == dedupe.Claimed {
+			put.Condition += onlySeen
+			put.Values[":seen"] = text(string(dedupe.Seen))
+		}
+	}
+	a, err := t.call(ctx, "PutItem", put)
+	if err != nil {
+		return dedupe.Record{}, false, err
+	}
+	before := a.old()
+	switch {
+	case a.failed && own(before, r):
+		// An attempt before this one was written, and its answer lost.
+		return dedupe.Record{}, true, nil
+	case a.failed:
+		return before, false, nil
+	case before.State == "" || before.Expires.Before(now.Truncate(time.Second)):
+		return dedupe.Record{}, true, nil
+	case own(before, r):
+		return dedupe.Record{}, true, nil
+	}
+	return before, true, nil
+}
+
+// own says that the record found is the one that is being written.
+func own(found, r dedupe.Record) bool {
+	return found.State == r.State && found.At.UnixMilli() == r.At.UnixMilli() && found.First == r.First &&
+		found.Latest == r.Latest && found.Traceparent == r.Traceparent && found.Count == r.Count &&
+		(r.First.RequestID != "" || r.Traceparent != "")
+}
+
+// Repeat implements [dedupe.Store].
+func (t *Table) Repeat(ctx context.Context, key string, h dedupe.Handling, now time.Time) (dedupe.Record, error) {
+	a, err := t.call(ctx, "UpdateItem", request{
+		Table: t.config.Table, Key: attributes{"pk": text(key)},
+		Condition:    "attribute_exists(pk) AND #expiry >= :seconds AND #state <> :expected",
+		Update:       "SET #envelope = :envelope, #request = :request, #failed = :failed ADD #count :one",
+		Names:        names("#expiry", "expiry", "#state", "state", "#envelope", "latest_envelope", "#request", "latest_request", "#failed", "latest_failed", "#count", "count"),
+		Values:       attributes{":seconds": seconds(now), ":expected": text(string(dedupe.Expected)), ":envelope": text(h.EnvelopeID), ":request": text(h.RequestID), ":failed": flag(h.Failed), ":one": number(1)},
+		ReturnValues: "ALL_OLD",
+	})
+	if err != nil || a.failed {
+		return dedupe.Record{}, err
+	}
+	return a.old(), nil
+}
+
+// Settle implements [dedupe.Store].
+func (t *Table) Settle(ctx context.Context, key string, o dedupe.Outcome) error {
+	update := request{
+		Table: t.config.Table, Key: attributes{"pk": text(key)},
+		Condition: "attribute_exists(pk)", Names: names(), Values: attributes{},
+	}
+	var set []string
+	assign := func(name string, value attribute) {
+		update.Names["#"+name], update.Values[":"+name] = name, value
+		set = append(set, "#"+name+" = :"+name)
+	}
+	if o.First {
+		assign("failed", flag(o.Failed))
+	}
+	if o.Latest {
+		assign("latest_failed", flag(o.Failed))
+	}
+	if o.Claimed {
+		update.Condition += " AND #state = :mine AND #lease = :held AND #request = :request"
+		update.Names["#state"], update.Names["#lease"], update.Names["#request"] = "state", "lease", "request"
+		update.Values[":mine"], update.Values[":held"], update.Values[":request"] = text(string(dedupe.Claimed)), millis(o.Lease), text(o.RequestID)
+		if o.Failed {
+			assign("lease", number(0))
+		} else {
+			assign("state", text(string(dedupe.Completed)))
+			if o.Kept {
+				assign("result", binary(o.Result))
+			}
+		}
+	}
+	if len(set) == 0 {
+		return nil
+	}
+	update.Update = "SET " + strings.Join(set, ", ")
+	a, err := t.call(ctx, "UpdateItem", update)
+	if err == nil && a.failed {
+		return dedupe.ErrLost
+	}
+	return err
+}
