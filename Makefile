@@ -13,7 +13,7 @@ TEST_TIMEOUT ?= 15m
 BUILD := CGO_ENABLED=0 go build -trimpath
 LINT := bin/tools/golangci-lint
 
-.PHONY: precommit build demo test soak bench ci fmt vet lint tidy layer jaeger fuzz docs clean help
+.PHONY: node precommit build demo test soak bench ci fmt vet lint tidy layer jaeger fuzz docs clean help
 
 precommit: fmt vet lint test ## format, vet, lint and test
 
@@ -56,6 +56,11 @@ jaeger: bin/tools/jaeger ## a real Jaeger, from source (about four minutes the f
 # dependencies can be looked up in the checksum database, and that go.sum vouches for them.
 bin/tools/jaeger: tools/jaeger/go.mod tools/jaeger/go.sum
 	CGO_ENABLED=0 go build -C tools/jaeger -o ../../$@ github.com/jaegertracing/jaeger/cmd/all-in-one
+
+node: build/node/node_modules/aws-lambda-ric/rapid-client.node ## AWS's own Node runtime client and SDK, for the layer's tests
+
+build/node/node_modules/aws-lambda-ric/rapid-client.node: Makefile
+	npm install --no-fund --no-audit --loglevel=error --prefix build/node node@22 aws-lambda-ric@4 @aws-sdk/client-eventbridge@3 undici@7
 
 layer: ## the Lambda layer for both architectures, in build/layer
 	go run ./layer/pack --out build/layer
