@@ -1,0 +1,314 @@
+package publisher
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"math/bits"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxDepth is how deep EventBridge reads a detail (API reference, PutEvents).
+const maxDepth = 1000
+
+// DetailError says why a detail, or a value on its way into one, is refused.
+// It is safe for concurrent use.
+type DetailError struct {
+	// Path is where, as a JSON path: $.legs[2].price.
+	Path string
+	// Reason is what is wrong there, and where it helps, what to do.
+	Reason string
+}
+
+func (e *DetailError) Error() string { return e.Path + ": " + e.Reason }
+
+// Validate says what EventBridge would not take of a detail, or would change: it
+// must be a JSON object (RFC 8259) in UTF-8, nested at most 1000 deep, its
+// integers within int64. The error is a [*DetailError]. It allocates only for that.
+func Validate(detail []byte) error {
+	s := scanner{data: detail, valid: utf8.Valid(detail)}
+	i := s.space(0)
+	if i >= len(detail) || detail[i] != '{' {
+		return (&fault{reason: "a detail must be a JSON object"}).error()
+	}
+	end, f := s.value(i, 0)
+	if f == nil && s.space(end) != len(detail) {
+		f = &fault{reason: "there is more after the object"}
+	}
+	return f.error()
+}
+
+// fault is a DetailError whose path grows while the call stack unwinds.
+type fault struct {
+	path   []string // innermost first
+	reason string
+}
+
+func (f *fault) in(segment string) *fault {
+	f.path = append(f.path, segment)
+	return f
+}
+
+func (f *fault) error() error {
+	if f == nil {
+		return nil
+	}
+	var path strings.Builder
+	path.WriteByte('$')
+	for i := len(f.path) - 1; i >= 0; i-- {
+		path.WriteString(f.path[i])
+	}
+	return &DetailError{path.String(), f.reason}
+}
+
+// member is the segment of a path that names an object's member.
+func member(key string) string {
+	for i, r := range key {
+		if r != '_' && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (i == 0 || r < '0' || r > '9') {
+			return "[" + strconv.Quote(key) + "]"
+		}
+	}
+	if key == "" {
+		return `[""]`
+	}
+	return "." + key
+}
+
+func element(i int) string { return "[" + strconv.Itoa(i) + "]" }
+
+// scanner reads JSON in place and builds nothing.
+type scanner struct {
+	data  []byte
+	valid bool // the whole is valid UTF-8: strings need not be looked at again
+}
+
+func (s *scanner) space(i int) int {
+	for i < len(s.data) && (s.data[i] == ' ' || s.data[i] == '\n' || s.data[i] == '\r' || s.data[i] == '\t') {
+		i++
+	}
+	return i
+}
+
+const (
+	endsEarly = "the JSON ends early"
+	tooDeep   = "nested more than 1000 deep"
+)
+
+// value returns the index after the value at i, which stands at depth.
+func (s *scanner) value(i, depth int) (int, *fault) {
+	if i >= len(s.data) {
+		return 0, &fault{reason: endsEarly}
+	}
+	switch c := s.data[i]; {
+	case c == '{' || c == '[':
+		if depth == maxDepth {
+			return 0, &fault{reason: tooDeep}
+		}
+		if c == '{' {
+			return s.object(i, depth+1)
+		}
+		return s.array(i, depth+1)
+	case c == '"':
+		return s.text(i)
+	case c == '-' || c >= '0' && c <= '9':
+		return s.number(i)
+	case c == 't':
+		return s.word(i, "true")
+	case c == 'f':
+		return s.word(i, "false")
+	case c == 'n':
+		return s.word(i, "null")
+	}
+	return 0, &fault{reason: "not JSON at byte " + strconv.Itoa(i)}
+}
+
+func (s *scanner) object(i, depth int) (int, *fault) {
+	if i = s.space(i + 1); i < len(s.data) && s.data[i] == '}' {
+		return i + 1, nil
+	}
+	for {
+		if i >= len(s.data) || s.data[i] != '"' {
+			return 0, s.expected(i, "a member's name")
+		}
+		end, f := s.text(i)
+		if f != nil {
+			f.reason = "a member's name: " + f.reason
+			return 0, f
+		}
+		key := s.data[i:end]
+		if i = s.space(end); i >= len(s.data) || s.data[i] != ':' {
+			return 0, s.expected(i, "a colon").in(quotedMember(key))
+		}
+		if i, f = s.value(s.space(i+1), depth); f != nil {
+			return 0, f.in(quotedMember(key))
+		}
+		if i = s.space(i); i < len(s.data) && s.data[i] == '}' {
+			return i + 1, nil
+		}
+		if i >= len(s.data) || s.data[i] != ',' {
+			return 0, s.expected(i, "a comma or a closing brace")
+		}
+		i = s.space(i + 1)
+	}
+}
+
+func (s *scanner) array(i, depth int) (int, *fault) {
+	if i = s.space(i + 1); i < len(s.data) && s.data[i] == ']' {
+		return i + 1, nil
+	}
+	for n := 0; ; n++ {
+		var f *fault
+		if i, f = s.value(i, depth); f != nil {
+			return 0, f.in(element(n))
+		}
+		if i = s.space(i); i < len(s.data) && s.data[i] == ']' {
+			return i + 1, nil
+		}
+		if i >= len(s.data) || s.data[i] != ',' {
+			return 0, s.expected(i, "a comma or a closing bracket")
+		}
+		i = s.space(i + 1)
+	}
+}
+
+func (s *scanner) expected(i int, what string) *fault {
+	if i >= len(s.data) {
+		return &fault{reason: endsEarly}
+	}
+	return &fault{reason: "not JSON at byte " + strconv.Itoa(i) + ", where " + what + " should stand"}
+}
+
+// quotedMember is member of a name as it stands in JSON.
+func quotedMember(quoted []byte) string {
+	var key string
+	if json.Unmarshal(quoted, &key) != nil {
+		key = string(quoted)
+	}
+	return member(key)
+}
+
+func (s *scanner) word(i int, word string) (int, *fault) {
+	if len(s.data)-i < len(word) || string(s.data[i:i+len(word)]) != word {
+		return 0, s.expected(i, word)
+	}
+	return i + len(word), nil
+}
+
+func (s *scanner) number(i int) (int, *fault) {
+	start, d := i, s.data
+	if d[i] == '-' {
+		i++
+	}
+	switch {
+	case i < len(d) && d[i] == '0':
+		i++
+	default:
+		if i = s.digits(i); i < 0 {
+			return 0, s.expected(start, "a number")
+		}
+	}
+	whole := true
+	if i < len(d) && d[i] == '.' {
+		if i, whole = s.digits(i+1), false; i < 0 {
+			return 0, s.expected(start, "a number")
+		}
+	}
+	if i < len(d) && d[i]|0x20 == 'e' {
+		whole = false
+		i++
+		if i < len(d) && (d[i] == '+' || d[i] == '-') {
+			i++
+		}
+		if i = s.digits(i); i < 0 {
+			return 0, s.expected(start, "a number")
+		}
+	}
+	const safe = 18 // digits that always fit
+	if whole && i-start > safe {
+		if _, err := strconv.ParseInt(string(d[start:i]), 10, 64); err != nil {
+			return 0, &fault{reason: beyondInt64}
+		}
+	}
+	return i, nil
+}
+
+const beyondInt64 = "an integer beyond int64, which EventBridge does not keep: send it as a string"
+
+// digits returns the index after one or more digits, -1 where there is none.
+func (s *scanner) digits(i int) int {
+	start := i
+	for i < len(s.data) && s.data[i] >= '0' && s.data[i] <= '9' {
+		i++
+	}
+	if i == start {
+		return -1
+	}
+	return i
+}
+
+const (
+	low  = 0x0101010101010101
+	high = 0x8080808080808080
+)
+
+// text returns the index after the string at i. Eight bytes are tried at a
+// time: most of a detail is inside strings.
+func (s *scanner) text(i int) (int, *fault) {
+	start, d := i, s.data
+	for i++; i < len(d); {
+		if len(d)-i >= 8 {
+			x := binary.LittleEndian.Uint64(d[i:])
+			quote, slash := x^(low*'"'), x^(low*'\\')
+			// The high bit of the first byte that ends, escapes or may not stand there.
+			special := ((quote-low)&^quote | (slash-low)&^slash | (x-low*0x20)&^x) & high
+			if special == 0 {
+				i += 8
+				continue
+			}
+			i += bits.TrailingZeros64(special) / 8
+		}
+		switch c := d[i]; {
+		case c == '"':
+			if !s.valid && !utf8.Valid(d[start:i]) {
+				return 0, &fault{reason: notUTF8}
+			}
+			return i + 1, nil
+		case c < 0x20:
+			return 0, &fault{reason: "a control character in a string, at byte " + strconv.Itoa(i)}
+		case c == '\\':
+			n := escape(d[i:])
+			if n == 0 {
+				return 0, &fault{reason: "not an escape, at byte " + strconv.Itoa(i)}
+			}
+			i += n
+		default:
+			i++
+		}
+	}
+	return 0, &fault{reason: endsEarly}
+}
+
+const notUTF8 = "not UTF-8"
+
+// escape is the length of the escape that d begins with, 0 when it is none.
+func escape(d []byte) int {
+	if len(d) < 2 {
+		return 0
+	}
+	switch d[1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return 2
+	case 'u':
+		if len(d) < 6 {
+			return 0
+		}
+		for _, c := range d[2:6] {
+			if (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'f') {
+				return 0
+			}
+		}
+		return 6
+	}
+	return 0
+}
