@@ -11,12 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"slices"
-	"strconv"
-	"time"
 
+	"github.com/throughline/throughline/cmd/internal/assemble"
 	"github.com/throughline/throughline/extension"
-	"github.com/throughline/throughline/internal/configure"
 	"github.com/throughline/throughline/internal/settings"
 	"github.com/throughline/throughline/tracing/otlp"
 )
@@ -56,80 +53,11 @@ func answer(flag string, stdout, stderr io.Writer) int {
 	}
 }
 
-// configured reads the environment. Whatever is wrong with it is said, and a
-// default holds.
+// configured is the extension that the environment asks for.
 func configured(getenv func(string) string, name string) extension.Config {
-	s, warnings := settings.Parse(getenv)
-	say := func(message string) { fmt.Fprintln(os.Stderr, "throughline:", message) }
 	client := &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
-	credentials := otlp.Credentials(getenv, client)
-	sample, warning := configure.Sample(getenv)
-	if warning != "" {
-		warnings = append(warnings, warning)
-	}
-	checker, wrong := configure.Dedupe(s, getenv, configure.CredentialsFunc(credentials), say)
-	for _, w := range append(warnings, wrong...) {
-		say(w)
-	}
-	memory, _ := strconv.Atoi(getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"))
-	tmp := getenv("TMPDIR")
-	if tmp == "" {
-		tmp = "/tmp"
-	}
-	c := extension.Config{
-		RuntimeAPI: getenv("AWS_LAMBDA_RUNTIME_API"), Name: name, InitType: getenv("AWS_LAMBDA_INITIALIZATION_TYPE"),
-		FunctionName: getenv("AWS_LAMBDA_FUNCTION_NAME"), MemoryMB: memory, Region: getenv("AWS_REGION"), TempDir: tmp,
-		Disabled: s.Disabled, Upstream: upstream(s, getenv, client, credentials), Flush: extension.Flush(s.Flush),
-		EventsUpstream: s.EventsUpstream, AlpacaUpstream: s.AlpacaUpstream, AlpacaFaults: s.AlpacaFaults, Credentials: credentials,
-		Tracing: configure.Tracing(s), Sample: sample, SizeLimit: s.SizeLimit, SizeWarn: s.SizeWarn, Dedupe: checker,
-		Metrics: configure.Metrics(s), Out: os.Stdout, Log: os.Stderr, Now: time.Now,
-	}
-	on := s.Endpoints
-	if on == nil { // all four where the wrapper makes use of them
-		on = []string{"otlp"}
-		if getenv("AWS_LAMBDA_EXEC_WRAPPER") == wrapper {
-			on = []string{"otlp", "events", "alpaca", "runtime"}
-		}
-	}
-	for name, address := range map[string]struct {
-		into  *string
-		value string
-	}{
-		"otlp": {&c.OTLPAddr, s.OTLPAddr}, "events": {&c.EventsAddr, s.EventsAddr},
-		"alpaca": {&c.AlpacaAddr, s.AlpacaAddr}, "runtime": {&c.RuntimeAddr, s.RuntimeAddr},
-	} {
-		if slices.Contains(on, name) {
-			*address.into = address.value
-		}
-	}
+	say := func(message string) { fmt.Fprintln(os.Stderr, "throughline:", message) }
+	c := assemble.Extension(getenv, otlp.Credentials(getenv, client), client, say, assemble.InLambda(getenv))
+	c.Name, c.Out, c.Log = name, os.Stdout, os.Stderr
 	return c
-}
-
-// wrapper is the script in the layer that points the runtime at the endpoints.
-const wrapper = "/opt/throughline/wrapper"
-
-// upstream is where spans go. An address that the extension listens on itself
-// counts as unset: the setting was meant for the function.
-func upstream(s settings.Settings, getenv func(string) string, client *http.Client, credentials extension.Credentials) otlp.Config {
-	switch s.Traces {
-	case "off":
-		return otlp.Config{}
-	case "xray":
-		region := getenv("AWS_REGION")
-		if region == "" {
-			return otlp.Config{}
-		}
-		target, headers := settings.OTLPTarget(getenv)
-		if target == "" || target == "http://"+s.OTLPAddr+"/v1/traces" {
-			target = "https://xray." + region + ".amazonaws.com/v1/traces"
-		}
-		return otlp.Config{
-			URL: target, Headers: headers, Sign: otlp.SigV4(region, "xray", credentials, time.Now),
-		}
-	}
-	target, headers := settings.OTLPTarget(getenv)
-	if target == "http://"+s.OTLPAddr+"/v1/traces" {
-		target = ""
-	}
-	return otlp.Config{URL: target, Headers: headers, Client: client}
 }

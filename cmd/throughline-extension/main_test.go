@@ -47,31 +47,16 @@ func TestConfigure(t *testing.T) {
 }
 
 func TestTheReceiverCanBeSwitchedOff(t *testing.T) {
+	if c := configured(env("AWS_LAMBDA_EXEC_WRAPPER", "/opt/throughline/wrapper"), "x"); c.RuntimeAddr == "" || c.EventsAddr == "" || c.AlpacaAddr == "" || c.OTLPAddr == "" {
+		t.Errorf("with the wrapper: %+v", c)
+	}
+	if c := configured(env(), "x"); c.RuntimeAddr+c.EventsAddr+c.AlpacaAddr != "" || c.OTLPAddr == "" {
+		t.Errorf("without the wrapper: %+v", c)
+	}
 	if c := configured(env("THROUGHLINE_ENDPOINTS", "none"), "x"); c.OTLPAddr != "" {
 		t.Errorf("spans are received at %s", c.OTLPAddr)
 	}
 	if c := configured(env("THROUGHLINE_ENDPOINTS", "otlp"), "x"); c.OTLPAddr != "127.0.0.1:4318" {
 		t.Errorf("spans are received at %q", c.OTLPAddr)
-	}
-}
-
-func TestUpstream(t *testing.T) {
-	for name, tt := range map[string]struct {
-		env  func(string) string
-		want string
-	}{
-		"Unset":             {env(), ""},
-		"Off":               {env("THROUGHLINE_TRACES", "off", "OTEL_EXPORTER_OTLP_ENDPOINT", "http://backend"), ""},
-		"ItsOwnAddress":     {env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318"), ""},
-		"XRay":              {env("THROUGHLINE_TRACES", "xray", "AWS_REGION", "eu-west-1"), "https://xray.eu-west-1.amazonaws.com/v1/traces"},
-		"XRayWithoutRegion": {env("THROUGHLINE_TRACES", "xray"), ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s, _ := settings.Parse(tt.env)
-			u := upstream(s, tt.env, nil, nil)
-			if u.URL != tt.want || (u.Sign != nil) != strings.Contains(tt.want, "xray") {
-				t.Errorf("upstream %q, signed %v", u.URL, u.Sign != nil)
-			}
-		})
 	}
 }

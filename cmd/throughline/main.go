@@ -65,7 +65,7 @@ what published an event to what handled it, weighs events and tells repeats apar
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newDemo(env), newTrace(env), newVersion())
+	root.AddCommand(newDemo(env), newTrace(env), newSidecar(env), newVersion())
 	return root
 }
 

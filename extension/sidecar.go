@@ -1,0 +1,95 @@
+package extension
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/throughline/throughline/metrics"
+	"github.com/throughline/throughline/tracing/otlp"
+)
+
+// The pace of a sidecar, which nobody freezes.
+const (
+	sidecarMetrics = 10 * time.Second
+	sidecarSpans   = time.Second
+	sidecarEnd     = 5 * time.Second // for calls under way, then for what is queued
+)
+
+// Sidecar answers the otlp, events and alpaca endpoints outside Lambda until
+// ctx ends, and then lets calls under way finish. ready is called with the
+// addresses once they answer. The error names the endpoint that could not be
+// opened; the runtime endpoint belongs to Lambda, and config's Lambda fields
+// are not used.
+func Sidecar(ctx context.Context, config Config, ready func(addresses map[string]string)) error {
+	config.RuntimeAddr = ""
+	x := newExtension(config)
+	defer x.close()
+	wanted := map[string]string{"otlp": config.OTLPAddr, "events": config.EventsAddr, "alpaca": config.AlpacaAddr}
+	x.open(wanted)
+	addresses := map[string]string{}
+	for name, address := range wanted {
+		server := x.servers[name]
+		if server == nil && address != "" {
+			return fmt.Errorf("the %s endpoint does not answer: is %s taken?", name, address)
+		}
+		if server != nil {
+			addresses[name] = server.address
+		}
+	}
+	if len(addresses) == 0 {
+		return errors.New("no endpoint is on: THROUGHLINE_ENDPOINTS takes otlp, events and alpaca")
+	}
+	if ready != nil {
+		ready(addresses)
+	}
+	x.tend(ctx)
+
+	// ctx has ended: what is left has its own bound.
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), sidecarEnd)
+	defer cancel()
+	for _, server := range x.servers {
+		_ = server.server.Shutdown(last) // what does not finish in time is cut off
+	}
+	if x.exporter != nil {
+		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), sidecarEnd)
+		defer cancel()
+		if err := x.exporter.Flush(flush); err != nil {
+			x.say("%v", err)
+		}
+		if _, spans, waiting := x.exporter.Oldest(); waiting {
+			x.metrics.Record(metrics.Observation{At: x.config.Now(), Name: metrics.SpansDropped, Value: float64(spans)})
+		}
+	}
+	x.writeMetrics()
+	return nil
+}
+
+// tend exports and writes now and then, until ctx ends.
+func (x *extension) tend(ctx context.Context) {
+	lines, spans := time.NewTicker(sidecarMetrics), time.NewTicker(sidecarSpans)
+	defer lines.Stop()
+	defer spans.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-lines.C:
+			x.writeMetrics()
+		case <-spans.C:
+			x.flushSidecar(ctx)
+		}
+	}
+}
+
+func (x *extension) flushSidecar(ctx context.Context) {
+	if x.exporter == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, sidecarEnd)
+	defer cancel()
+	if err := x.exporter.Flush(ctx); err != nil && !errors.Is(err, otlp.ErrPaused) && !errors.Is(err, context.Canceled) {
+		x.say("%v", err)
+	}
+}
