@@ -39,14 +39,27 @@ func Size(e *tracing.Entry) int {
 	return sizemeter.Entry{Source: e.Source, DetailType: e.DetailType, Detail: e.Detail, Resources: e.Resources, HasTime: e.HasTime}.Size()
 }
 
+// Resolve decides the lineage of each entry. A nil d means the delivery of ctx.
+func (s *Stamping) Resolve(ctx context.Context, entries []tracing.Entry, d *tracing.Delivery) []tracing.Outgoing {
+	out := make([]tracing.Outgoing, len(entries))
+	for i := range entries {
+		out[i] = s.Stamper.Resolve(ctx, entries[i], d)
+	}
+	return out
+}
+
 // Start resolves, traces and stamps entries, which are left as they are. A nil
 // d means the delivery of ctx.
 func (s *Stamping) Start(ctx context.Context, entries []tracing.Entry, d *tracing.Delivery) *Request {
+	return s.StartResolved(ctx, entries, s.Resolve(ctx, entries, d))
+}
+
+// StartResolved is Start of entries whose lineage is out, which it keeps.
+func (s *Stamping) StartResolved(ctx context.Context, entries []tracing.Entry, out []tracing.Outgoing) *Request {
 	n := len(entries)
-	r := &Request{s: s, Sent: make([]tracing.Entry, n), out: make([]tracing.Outgoing, n), sizes: make([]int, n), skipped: make([]string, n)}
+	r := &Request{s: s, Sent: make([]tracing.Entry, n), out: out, sizes: make([]int, n), skipped: make([]string, n)}
 	room := sizemeter.RequestBudget
 	for i := range entries {
-		r.out[i] = s.Stamper.Resolve(ctx, entries[i], d)
 		r.sizes[i] = Size(&entries[i])
 		room -= r.sizes[i]
 	}
