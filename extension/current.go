@@ -113,19 +113,6 @@ func (c *current) find(header string) *inFlight {
 	return fits
 }
 
-// byRequest is the invocation with this request ID, else the one that find tells.
-func (c *current) byRequest(request string) *inFlight {
-	c.mu.Lock()
-	for _, f := range append(slices.Clone(c.open), c.last) {
-		if f != nil && f.request == request && request != "" {
-			c.mu.Unlock()
-			return f
-		}
-	}
-	c.mu.Unlock()
-	return c.find("")
-}
-
 // decoded undoes the percent-encoding that Go's SDK applies to the header.
 func decoded(header string) string {
 	if plain, err := url.PathUnescape(header); err == nil {

@@ -76,7 +76,7 @@ var built struct {
 func extensionBinary(t *testing.T) string {
 	t.Helper()
 	built.once.Do(func() {
-		if built.dir, built.err = os.MkdirTemp("", "throughline-layer"); built.err != nil {
+		if built.dir, built.err = os.MkdirTemp("", "throughline-layer"); built.err != nil { //nolint:usetesting // it serves every test
 			return
 		}
 		cmd := exec.Command("go", "build", "-o", filepath.Join(built.dir, "throughline-extension"), "github.com/throughline/throughline/cmd/throughline-extension")

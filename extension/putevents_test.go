@@ -1,0 +1,108 @@
+package extension
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/throughline/throughline/tracing"
+)
+
+// stampAll gives every entry more resources, a detail and a trace header.
+func stampAll(p putEvents) []tracing.Entry {
+	sent := make([]tracing.Entry, len(p.entries))
+	for i := range p.entries {
+		sent[i] = p.entries[i].entry
+		sent[i].Resources = append(append([]string(nil), sent[i].Resources...), "correlation:a<b", `cau"sation`)
+		sent[i].TraceHeader = "Root=1-00000000-000000000000000000000000;Sampled=1"
+	}
+	return sent
+}
+
+func TestSplice(t *testing.T) {
+	for name, tt := range map[string]struct{ in, want string }{
+		"Inserted": {`{"Entries":[{"Source":"s","DetailType":"T","Detail":"{\"a\":1}"}]}`,
+			`{"Entries":[{"Source":"s","DetailType":"T","Detail":"{\"a\":1}","Resources":["correlation:a<b","cau\"sation"],"TraceHeader":"Root=1-00000000-000000000000000000000000;Sampled=1"}]}`},
+		"Replaced": {` { "Entries" : [ { "Resources" : [ "arn:1" ] , "Detail" : "{}" , "Unknown" : {"x":[1e400]} } ] , "More" : 1 } `,
+			` { "Entries" : [ { "Resources" : ["arn:1","correlation:a<b","cau\"sation"] , "Detail" : "{}" , "Unknown" : {"x":[1e400]} ,"TraceHeader":"Root=1-00000000-000000000000000000000000;Sampled=1"} ] , "More" : 1 } `},
+		"Empty":  {`{"Entries":[{}]}`, `{"Entries":[{"Resources":["correlation:a<b","cau\"sation"],"TraceHeader":"Root=1-00000000-000000000000000000000000;Sampled=1"}]}`},
+		"Null":   {`{"Entries":[{"Resources":null}]}`, `{"Entries":[{"Resources":["correlation:a<b","cau\"sation"],"TraceHeader":"Root=1-00000000-000000000000000000000000;Sampled=1"}]}`},
+		"Header": {`{"Entries":[{"TraceHeader":"x","Resources":[]}]}`, `{"Entries":[{"TraceHeader":"Root=1-00000000-000000000000000000000000;Sampled=1","Resources":["correlation:a<b","cau\"sation"]}]}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, err := readPutEvents([]byte(tt.in))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := p.with(stampAll(p))
+			if err != nil || string(got) != tt.want {
+				t.Errorf("got  %s\nwant %s (%v)", got, tt.want, err)
+			}
+			same := make([]tracing.Entry, len(p.entries))
+			for i := range p.entries {
+				same[i] = p.entries[i].entry
+			}
+			if got, err := p.with(same); err != nil || string(got) != tt.in {
+				t.Errorf("unchanged entries give %s (%v)", got, err)
+			}
+		})
+	}
+}
+
+func TestWhatIsNoPutEventsIsLeftAlone(t *testing.T) {
+	for _, body := range []string{"", "null", "[]", `{"Entries":{}}`, `{"Entries":[1]}`, `{"Entries":[{"Detail":1}]}`, `{"Entries":[]} x`, `{"Entries":[]`,
+		`{"Entries":[{"Detail":"{}","Detail":"{}"}]}`, `{"Entries":[],"Entries":[]}`} {
+		if _, err := readPutEvents([]byte(body)); err == nil {
+			t.Errorf("%s was read", body)
+		}
+	}
+}
+
+// Whatever is read keeps every member but those of the stamp, as it was.
+func FuzzSplice(f *testing.F) {
+	f.Add(`{"Entries":[{"Source":"s","DetailType":"T","Detail":"{\"a\":\"\\u00fc\"}","Resources":["a"],"X":1.50}],"Y":null}`)
+	f.Add(`{"Entries":[{},{"Resources":null,"Time":1}],"EndpointId":"a.veo"}`)
+	f.Add(`{"Entries":[{"Detail":"\ud800","Resources":["\ud800"]}]}`)
+	f.Fuzz(func(t *testing.T, body string) {
+		p, err := readPutEvents([]byte(body))
+		if err != nil {
+			return
+		}
+		sent := stampAll(p)
+		out, err := p.with(sent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var before, after map[string]any
+		for text, into := range map[string]*map[string]any{body: &before, string(out): &after} {
+			d := json.NewDecoder(strings.NewReader(text))
+			d.UseNumber()
+			if err := d.Decode(into); err != nil {
+				t.Fatalf("%v in %s", err, text)
+			}
+		}
+		entries, _ := after["Entries"].([]any)
+		for i, e := range entries {
+			members, _ := e.(map[string]any)
+			if !reflect.DeepEqual(members["TraceHeader"], sent[i].TraceHeader) {
+				t.Errorf("trace header %v", members["TraceHeader"])
+			}
+			resources, _ := members["Resources"].([]any)
+			if len(resources) != len(sent[i].Resources) {
+				t.Errorf("resources %v", resources)
+			}
+		}
+		for _, side := range []map[string]any{before, after} {
+			list, _ := side["Entries"].([]any)
+			for _, e := range list {
+				members, _ := e.(map[string]any)
+				delete(members, "Resources")
+				delete(members, "TraceHeader")
+			}
+		}
+		if !reflect.DeepEqual(before, after) {
+			t.Errorf("%s became %s", body, out)
+		}
+	})
+}
