@@ -28,7 +28,8 @@ type told struct {
 
 // history is an event of the world and what became of it.
 type history struct {
-	id, parent  string
+	id          string
+	parent      *history
 	deliveries  []told
 	child       time.Time // when the first event it caused was delivered, before itself
 	childWhere  int
@@ -73,10 +74,10 @@ func (w *world) fresh() told {
 	case w.random.IntN(10) == 0: // overtakes its parent
 		parent := &history{id: w.unique("event-")}
 		w.events = append(w.events, parent)
-		h.parent = parent.id
+		h.parent = parent
 	case len(w.events) > 0 && w.random.IntN(2) == 0:
 		parent := w.events[w.random.IntN(len(w.events))]
-		h.parent = parent.id
+		h.parent = parent
 	}
 	w.events = append(w.events, h)
 	return w.deliver(h, told{Delivery: Delivery{EnvelopeID: w.unique("env-"), RequestID: w.unique("r-")}})
@@ -116,7 +117,10 @@ func (w *world) again(h *history) told {
 }
 
 func (w *world) deliver(h *history, d told) told {
-	d.Consumer, d.EventType, d.EventID, d.ParentID, d.At = "portfolio", "T", h.id, h.parent, w.now
+	d.Consumer, d.EventType, d.EventID, d.At = "portfolio", "T", h.id, w.now
+	if h.parent != nil {
+		d.ParentID = h.parent.id
+	}
 	d.Traceparent = "tp-" + d.RequestID
 	d.fails = w.random.IntN(5) == 0
 	d.count = len(h.deliveries)
@@ -135,13 +139,8 @@ func (w *world) deliver(h *history, d told) told {
 		}
 	}
 	h.deliveries = append(h.deliveries, d)
-	for back := 1; h.parent != "" && back <= len(w.events); back++ {
-		if p := w.events[len(w.events)-back]; p.id == h.parent {
-			if len(p.deliveries) == 0 && p.child.IsZero() {
-				p.child, p.childWhere = d.At, d.environment
-			}
-			break
-		}
+	if p := h.parent; p != nil && len(p.deliveries) == 0 && p.child.IsZero() {
+		p.child, p.childWhere = d.At, d.environment
 	}
 	return d
 }
