@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/repeatscmd"
 )
 
 // environment is what the command takes from the process it runs in.
@@ -65,7 +67,7 @@ what published an event to what handled it, weighs events and tells repeats apar
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newDemo(env), newTrace(env), newSidecar(env), newVersion())
+	root.AddCommand(newDemo(env), newTrace(env), newSidecar(env), repeatscmd.New(), newVersion())
 	return root
 }
 

@@ -61,7 +61,11 @@ func (i *Invocation) flag(e *tracing.Event, v dedupe.Verdict) {
 		} else {
 			i.record(metrics.DuplicateEvents, 1, e, string(v.Kind))
 		}
-		i.line("repeat", "already processed", e, map[string]any{"kind": v.Kind, "first_request_id": v.FirstRequestID, "count": v.Count})
+		fields := map[string]any{"kind": v.Kind, "first_request_id": v.FirstRequestID, "count": v.Count}
+		if !v.FirstAt.IsZero() {
+			fields["first_time"] = v.FirstAt.UTC()
+		}
+		i.line("repeat", "already processed", e, fields)
 	}
 	if v.Unknown { // counted as a kind; of nothing that is known to be a repeat
 		i.record(metrics.DuplicateEvents, 0, e, "unknown")

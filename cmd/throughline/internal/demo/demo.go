@@ -147,8 +147,8 @@ func (l *logs) add(line lambdalocal.LogLine) {
 	l.mu.Unlock()
 }
 
-// read sorts the lines into EMF documents and rare lines, and returns the
-// documents as a file.
+// read sorts the lines into EMF documents and rare lines, and returns both as a
+// file.
 func (l *logs) read() (docs []document, rare []repeatLine, file []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -159,6 +159,7 @@ func (l *logs) read() (docs []document, rare []repeatLine, file []byte) {
 		} else if r, ok := readRare(line.Text); ok {
 			r.function = line.Function
 			rare = append(rare, r)
+			file = append(append(file, line.Text...), '\n')
 		}
 	}
 	return docs, rare, file

@@ -1,0 +1,204 @@
+package repeatscmd
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/throughline/throughline/dedupe"
+	"github.com/throughline/throughline/metrics"
+	"github.com/throughline/throughline/tracing"
+)
+
+// Repeat is one delivery of an event that had come before.
+type Repeat struct {
+	Kind           dedupe.Kind `json:"kind"`
+	At             time.Time   `json:"at,omitzero"`
+	AfterMS        *int64      `json:"after_ms,omitempty"` // since the event was first seen; nil where that is not told
+	RequestID      string      `json:"request_id,omitempty"`
+	FirstRequestID string      `json:"first_request_id,omitempty"`
+}
+
+// Event is an event that was seen more than once, by one consumer.
+type Event struct {
+	EventID       string    `json:"event_id"`
+	EventType     string    `json:"event_type,omitempty"`
+	Consumer      string    `json:"consumer,omitempty"` // of log lines: the service that wrote them
+	CorrelationID string    `json:"correlation_id,omitempty"`
+	First         time.Time `json:"first_seen,omitzero"`
+	Repeats       []Repeat  `json:"repeats"`
+}
+
+// Report is what a file says of repeats. Its zero value says nothing.
+type Report struct {
+	Events []Event `json:"events"`
+	// Of a file of events.
+	Delivered int `json:"delivered,omitempty"`
+	// Of a file of metrics or logs: what its counters add up to.
+	Lines   int            `json:"lines,omitempty"`
+	Counted map[string]int `json:"counted,omitempty"`
+
+	emf int // metric documents read
+}
+
+// reader collects a report line by line.
+type reader struct {
+	report  Report
+	index   map[[2]string]int // of events, by consumer and ID
+	tracing *tracing.Reader
+	checker *dedupe.Checker
+}
+
+// everything keeps as many events of a file as a checker is told apart by.
+const everything = 1 << 20
+
+// Read reads events as they were delivered, or metrics and log lines, one JSON
+// document a line; what is neither is passed over. pointers are where an
+// event's own ID is, nil for the usual spellings. The error says that nothing
+// of the kind was found.
+func Read(in io.Reader, pointers []string) (Report, error) {
+	r := reader{
+		index: map[[2]string]int{}, tracing: tracing.NewReader(tracing.Config{EventID: pointers}),
+		checker: dedupe.New(dedupe.Config{Window: everything, Age: 100 * 365 * 24 * time.Hour}),
+	}
+	lines := bufio.NewReader(in)
+	for {
+		line, err := lines.ReadBytes('\n')
+		// A log's line may begin with a time or a request ID.
+		if i := bytes.IndexByte(line, '{'); i >= 0 {
+			r.line(line[i:])
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return Report{}, fmt.Errorf("read: %w", err)
+		}
+	}
+	if r.report.Delivered == 0 && r.report.Lines == 0 && r.report.emf == 0 {
+		return Report{}, errors.New(`it holds neither events nor lines of Throughline: name a file of delivered events, or of a function's log, one JSON document a line`)
+	}
+	return r.report, nil
+}
+
+// logLine is the line of a repeat, or of metrics.
+type logLine struct {
+	Throughline    string          `json:"throughline"`
+	Kind           dedupe.Kind     `json:"kind"`
+	EventID        string          `json:"event_id"`
+	EventType      string          `json:"event_type"`
+	CorrelationID  string          `json:"correlation_id"`
+	Service        string          `json:"service"`
+	RequestID      string          `json:"request_id"`
+	FirstRequestID string          `json:"first_request_id"`
+	FirstTime      time.Time       `json:"first_time"`
+	Timestamp      time.Time       `json:"timestamp"`
+	AWS            json.RawMessage `json:"_aws"`
+}
+
+func (r *reader) line(line []byte) {
+	if bytes.Contains(line, []byte(`"throughline"`)) {
+		var l logLine
+		if json.Unmarshal(line, &l) == nil && l.Throughline != "" {
+			r.report.Lines++
+			if l.Throughline == "repeat" && l.EventID != "" {
+				r.logged(l)
+			}
+			return
+		}
+	}
+	if bytes.Contains(line, []byte(`"_aws"`)) && r.metrics(line) {
+		return
+	}
+	delivery := r.tracing.Read(bytes.TrimSpace(line))
+	for i := range delivery.Events {
+		r.delivered(&delivery.Events[i])
+	}
+}
+
+func (r *reader) event(consumer, id string) *Event {
+	key := [2]string{consumer, id}
+	i, ok := r.index[key]
+	if !ok {
+		i = len(r.report.Events)
+		r.index[key] = i
+		r.report.Events = append(r.report.Events, Event{EventID: id, Consumer: consumer})
+	}
+	return &r.report.Events[i]
+}
+
+func (r *reader) logged(l logLine) {
+	e := r.event(l.Service, l.EventID)
+	e.EventType, e.CorrelationID = l.EventType, l.CorrelationID
+	if e.First.IsZero() {
+		e.First = l.FirstTime
+	}
+	e.add(Repeat{Kind: l.Kind, At: l.Timestamp, RequestID: l.RequestID, FirstRequestID: l.FirstRequestID}, l.FirstTime)
+}
+
+// add keeps a repeat, in the order of time: a log's streams are not in it.
+func (e *Event) add(again Repeat, first time.Time) {
+	if !first.IsZero() && !again.At.IsZero() {
+		ms := again.At.Sub(first).Milliseconds()
+		again.AfterMS = &ms
+	}
+	i, _ := slices.BinarySearchFunc(e.Repeats, again.At, func(o Repeat, t time.Time) int {
+		if o.At.After(t) {
+			return 1
+		}
+		return -1
+	})
+	e.Repeats = slices.Insert(e.Repeats, i, again)
+}
+
+// metrics adds up the counters of an EMF document.
+func (r *reader) metrics(line []byte) bool {
+	var doc map[string]any
+	if json.Unmarshal(line, &doc) != nil || doc["_aws"] == nil {
+		return false
+	}
+	r.report.emf++
+	if doc[metrics.DimensionEventType] != nil {
+		return true // counted on the service alone already
+	}
+	for _, name := range []metrics.Name{metrics.DuplicateEvents, metrics.RetriedEvents, metrics.ReplayedEvents} {
+		if n, ok := doc[string(name)].(float64); ok && n > 0 {
+			if r.report.Counted == nil {
+				r.report.Counted = map[string]int{}
+			}
+			r.report.Counted[string(name)] += int(n)
+		}
+	}
+	return true
+}
+
+// delivered checks an event as it was handed over, by whatever took it.
+func (r *reader) delivered(e *tracing.Event) {
+	r.report.Delivered++
+	envelope := e.EnvelopeID
+	if envelope == "" {
+		envelope = e.MessageID
+	}
+	v := r.checker.Check(dedupe.Delivery{
+		EventType: e.Type, EventID: e.ID, EnvelopeID: envelope, ReplayName: e.ReplayName,
+		ReceiveCount: e.ReceiveCount, At: e.Time,
+	})
+	if v.Kind == "" {
+		return
+	}
+	again := r.event("", e.ID)
+	again.EventType, again.CorrelationID = e.Type, e.Lineage.CorrelationID
+	if again.First.IsZero() && v.FirstAt.Year() > 1 {
+		again.First = v.FirstAt
+	}
+	first := again.First
+	if v.Kind != dedupe.Republish {
+		first = time.Time{} // the envelope's time is that of its publication, the same again
+	}
+	again.add(Repeat{Kind: v.Kind, At: e.Time}, first)
+}
