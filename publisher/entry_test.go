@@ -150,12 +150,12 @@ func TestEntryRefuses(t *testing.T) {
 
 type Base struct {
 	ID   string
-	Dup  int `json:"dup"`
+	Dup  int
 	Deep int
 }
 
 type other struct {
-	Dup    int `json:"dup"`
+	Dup    int
 	Hidden int
 }
 
@@ -163,7 +163,7 @@ type pointed struct{ Reached string }
 
 type everything struct {
 	Base
-	other //nolint:govet // of two equal names none wins, which is what is tested
+	other // of two equal names, Dup, none wins
 	*pointed
 	Deep    string
 	Named   Base           `json:"named"`

@@ -2,15 +2,11 @@ package publisher
 
 import (
 	"context"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 
-	"github.com/throughline/throughline/internal/stamping"
-	"github.com/throughline/throughline/metrics"
-	"github.com/throughline/throughline/sizemeter"
 	"github.com/throughline/throughline/tracing"
 )
 
@@ -21,54 +17,18 @@ type API interface {
 
 var _ API = (*Publisher)(nil)
 
-// Option changes what New makes.
-type Option interface{ apply(*Publisher) }
-
-type optionFunc func(*Publisher)
-
-func (f optionFunc) apply(p *Publisher) { f(p) }
-
-// WithTracing says how events are stamped and traced. Without it they are
-// stamped with minted contexts, and no spans are made.
-func WithTracing(cfg tracing.Config) Option {
-	return optionFunc(func(p *Publisher) { p.stamping.Stamper = tracing.NewStamper(cfg) })
-}
-
-// WithMetrics records into set. Without it nothing is recorded.
-func WithMetrics(set *metrics.Set) Option {
-	return optionFunc(func(p *Publisher) { p.stamping.Metrics = set })
-}
-
-// WithLimit says what a request may weigh, in bytes, for utilisation; the
-// default is sizemeter.LimitMiB. Nothing is refused for it.
-func WithLimit(limit int) Option {
-	return optionFunc(func(p *Publisher) { p.stamping.Limit = limit })
-}
-
-// WithWarning says from which size an event counts as oversized, in bytes; the
-// default is sizemeter.WarnDefault.
-func WithWarning(size int) Option {
-	return optionFunc(func(p *Publisher) { p.stamping.Warn = size })
-}
-
 // Publisher decorates an API. It is safe for concurrent use if the API is. Use [New].
 type Publisher struct {
-	api      API
-	stamping stamping.Stamping
+	core
+	api API
 }
 
 // New returns a Publisher over api.
 func New(api API, options ...Option) *Publisher {
-	p := &Publisher{api: api, stamping: stamping.Stamping{
-		Stamper: tracing.NewStamper(tracing.Config{}), Limit: sizemeter.LimitMiB, Warn: sizemeter.WarnDefault, Now: time.Now,
-	}}
-	for _, o := range options {
-		o.apply(p)
-	}
+	p := &Publisher{api: api, core: newCore(classic)}
+	p.configure(options)
 	return p
 }
-
-const maxEntries = 10 // of a request (API reference, PutEvents)
 
 // PutEvents publishes as the client does, and stamps, traces and measures. The
 // input is not changed.
@@ -78,75 +38,71 @@ const maxEntries = 10 // of a request (API reference, PutEvents)
 // the other: each entry has its result in the caller's order; those of a
 // request that failed as a whole carry its error code and message, and count in
 // FailedEntryCount. The error is then nil unless every request failed, and the
-// first of theirs if so.
+// first of theirs if so. An entry that an option refuses has its code in its
+// result and is not sent; the others are.
 func (p *Publisher) PutEvents(ctx context.Context, input *eventbridge.PutEventsInput, options ...func(*eventbridge.Options)) (*eventbridge.PutEventsOutput, error) {
+	options = append(options[:len(options):len(options)], announce)
+	return p.putEvents(ctx, input, func(ctx context.Context, input *eventbridge.PutEventsInput) (*eventbridge.PutEventsOutput, error) {
+		return p.api.PutEvents(ctx, input, options...)
+	})
+}
+
+// call sends one request as the client would.
+type call func(context.Context, *eventbridge.PutEventsInput) (*eventbridge.PutEventsOutput, error)
+
+// putEvents is PutEvents over whatever sends a request.
+func (c *core) putEvents(ctx context.Context, input *eventbridge.PutEventsInput, send call) (*eventbridge.PutEventsOutput, error) {
+	ctx = context.WithValue(ctx, publishingKey{}, true)
 	if input == nil || len(input.Entries) == 0 {
-		return p.api.PutEvents(ctx, input, options...) // the client's own answer
+		return send(ctx, input) // the client's own answer
 	}
-	requests := pack(input.Entries)
-	if len(requests) == 1 {
-		return p.put(ctx, input, input.Entries, options)
-	}
-	merged := &eventbridge.PutEventsOutput{}
-	var first error
-	failed := 0
-	for _, entries := range requests {
-		output, err := p.put(ctx, input, entries, options)
-		if err != nil {
-			failed++
-			if first == nil {
-				first = err
-			}
-			output = failure(err, len(entries))
+	var last *eventbridge.PutEventsOutput
+	requests, sent := 0, 0
+	results, err := c.publish(ctx, plainEntries(input.Entries), func(ctx context.Context, at []int, stamped []tracing.Entry) ([]Result, error) {
+		request := *input
+		request.Entries = make([]types.PutEventsRequestEntry, len(at))
+		for i, of := range at {
+			request.Entries[i] = withStamp(&input.Entries[of], &stamped[i])
 		}
-		merged.FailedEntryCount += output.FailedEntryCount
-		merged.Entries = append(merged.Entries, output.Entries...)
-		merged.ResultMetadata = output.ResultMetadata
+		output, err := send(ctx, &request)
+		last, sent = output, len(at)
+		requests++
+		return resultsOf(output), err
+	})
+	if err != nil || requests == 1 && sent == len(input.Entries) {
+		return last, err // exactly the client's
 	}
-	if failed == len(requests) {
-		return nil, first
-	}
-	return merged, nil
+	return merge(results, last), nil
 }
 
-// pack cuts entries into requests, in order. An entry too large by itself
-// stands alone and gets EventBridge's own answer.
-func pack(entries []types.PutEventsRequestEntry) [][]types.PutEventsRequestEntry {
-	var requests [][]types.PutEventsRequestEntry
-	begin, size := 0, 0
-	for i := range entries {
-		n := weigh(&entries[i])
-		if i > begin && (i-begin == maxEntries || size+n > sizemeter.RequestBudget) {
-			requests = append(requests, entries[begin:i:i])
-			begin, size = i, 0
+// publishingKey marks the context of a call that is stamped already.
+type publishingKey struct{}
+
+func resultsOf(output *eventbridge.PutEventsOutput) []Result {
+	if output == nil {
+		return nil
+	}
+	results := make([]Result, len(output.Entries))
+	for i := range output.Entries {
+		e := &output.Entries[i]
+		results[i] = Result{EventID: aws.ToString(e.EventId), ErrorCode: aws.ToString(e.ErrorCode), ErrorMessage: aws.ToString(e.ErrorMessage)}
+	}
+	return results
+}
+
+// merge is the output of several requests, or of entries that were not sent.
+func merge(results []Result, last *eventbridge.PutEventsOutput) *eventbridge.PutEventsOutput {
+	output := &eventbridge.PutEventsOutput{Entries: make([]types.PutEventsResultEntry, len(results))}
+	if last != nil {
+		output.ResultMetadata = last.ResultMetadata
+	}
+	for i, r := range results {
+		if r.ErrorCode == "" {
+			output.Entries[i].EventId = aws.String(r.EventID)
+			continue
 		}
-		size += n
-	}
-	return append(requests, entries[begin:])
-}
-
-func weigh(e *types.PutEventsRequestEntry) int {
-	plain := plainEntry(e)
-	return stamping.Size(&plain)
-}
-
-// failure is the results of a request that failed as a whole.
-func failure(err error, n int) *eventbridge.PutEventsOutput {
-	code, message := codeOf(err), err.Error()
-	output := &eventbridge.PutEventsOutput{FailedEntryCount: int32(n)}
-	for range n {
-		output.Entries = append(output.Entries, types.PutEventsResultEntry{ErrorCode: aws.String(code), ErrorMessage: aws.String(message)})
+		output.FailedEntryCount++
+		output.Entries[i].ErrorCode, output.Entries[i].ErrorMessage = aws.String(r.ErrorCode), aws.String(r.ErrorMessage)
 	}
 	return output
-}
-
-// put sends one request.
-func (p *Publisher) put(ctx context.Context, input *eventbridge.PutEventsInput, entries []types.PutEventsRequestEntry, options []func(*eventbridge.Options)) (*eventbridge.PutEventsOutput, error) {
-	r := p.prepare(ctx, entries)
-	sent := *input
-	sent.Entries = r.sent
-	start := p.stamping.Now()
-	output, err := p.api.PutEvents(r.Context(), &sent, append(options[:len(options):len(options)], p.announce)...)
-	r.finish(output, err, p.stamping.Now().Sub(start))
-	return output, err
 }

@@ -4,83 +4,65 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/url"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
-	"github.com/throughline/throughline/internal/stamping"
 	"github.com/throughline/throughline/tracing"
 )
 
-// request is one PutEvents request on its way.
-type request struct {
-	*stamping.Request
-	sent []types.PutEventsRequestEntry
-}
-
-// prepare stamps the entries into copies.
-func (p *Publisher) prepare(ctx context.Context, entries []types.PutEventsRequestEntry) *request {
+func plainEntries(entries []types.PutEventsRequestEntry) []tracing.Entry {
 	plain := make([]tracing.Entry, len(entries))
 	for i := range entries {
-		plain[i] = plainEntry(&entries[i])
-	}
-	r := &request{Request: p.stamping.Start(ctx, plain, nil), sent: make([]types.PutEventsRequestEntry, len(entries))}
-	for i, stamped := range r.Sent {
-		r.sent[i] = entries[i]
-		r.sent[i].Resources = stamped.Resources
-		if stamped.Detail != plain[i].Detail {
-			r.sent[i].Detail = aws.String(stamped.Detail)
-		}
-		if stamped.TraceHeader != plain[i].TraceHeader {
-			r.sent[i].TraceHeader = aws.String(stamped.TraceHeader)
+		e := &entries[i]
+		plain[i] = tracing.Entry{
+			Source: aws.ToString(e.Source), DetailType: aws.ToString(e.DetailType), Detail: aws.ToString(e.Detail),
+			Resources: e.Resources, TraceHeader: aws.ToString(e.TraceHeader), HasTime: e.Time != nil, Bus: aws.ToString(e.EventBusName),
 		}
 	}
-	return r
+	return plain
 }
 
-func plainEntry(e *types.PutEventsRequestEntry) tracing.Entry {
-	return tracing.Entry{
-		Source: aws.ToString(e.Source), DetailType: aws.ToString(e.DetailType), Detail: aws.ToString(e.Detail),
-		Resources: e.Resources, TraceHeader: aws.ToString(e.TraceHeader), HasTime: e.Time != nil, Bus: aws.ToString(e.EventBusName),
+// withStamp is a copy of an entry as it is to be sent. What the stamp leaves
+// alone stays as it is, absent where it was absent.
+func withStamp(e *types.PutEventsRequestEntry, stamped *tracing.Entry) types.PutEventsRequestEntry {
+	sent := *e
+	sent.Resources = stamped.Resources
+	if stamped.Detail != aws.ToString(e.Detail) {
+		sent.Detail = aws.String(stamped.Detail)
 	}
+	if stamped.TraceHeader != aws.ToString(e.TraceHeader) {
+		sent.TraceHeader = aws.String(stamped.TraceHeader)
+	}
+	return sent
 }
 
-// announce tells the extension's endpoint, on loopback, that this request is
-// stamped and counted. Nobody else gets the header.
-func (p *Publisher) announce(o *eventbridge.Options) {
-	if o.BaseEndpoint == nil {
-		return
-	}
-	u, err := url.Parse(*o.BaseEndpoint)
-	if err != nil || !loopback(u.Hostname()) {
-		return
-	}
-	o.APIOptions = append(o.APIOptions[:len(o.APIOptions):len(o.APIOptions)], smithyhttp.AddHeaderValue("Throughline-Stamped", "1"))
+// announce tells the extension's endpoint, on loopback, that requests are
+// stamped and counted.
+func announce(o *eventbridge.Options) {
+	o.APIOptions = append(o.APIOptions[:len(o.APIOptions):len(o.APIOptions)], addAnnouncement)
+}
+
+const stampedHeader = "Throughline-Stamped"
+
+// addAnnouncement adds the header where the request goes to loopback, after it
+// is signed: the endpoint takes it off, and a signature over it would break.
+func addAnnouncement(stack *middleware.Stack) error {
+	return stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("ThroughlineStamped", func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
+		if r, ok := in.Request.(*smithyhttp.Request); ok && loopback(r.URL.Hostname()) {
+			r.Header.Set(stampedHeader, "1")
+		}
+		return next.HandleDeserialize(ctx, in)
+	}), middleware.Before)
 }
 
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// finish ends the spans and records the metrics of a request.
-func (r *request) finish(output *eventbridge.PutEventsOutput, err error, took time.Duration) {
-	results := make([]tracing.Result, len(r.sent))
-	if output != nil && err == nil {
-		for i := range min(len(results), len(output.Entries)) {
-			results[i] = tracing.Result{EventID: aws.ToString(output.Entries[i].EventId), ErrorCode: aws.ToString(output.Entries[i].ErrorCode)}
-		}
-	}
-	code := ""
-	if err != nil {
-		code = codeOf(err)
-	}
-	r.Finish(results, err, code, took)
 }
 
 // codeOf is the code of an error, as AWS or the transport names it.

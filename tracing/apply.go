@@ -204,6 +204,10 @@ func (s *Stamper) splice(detail string, f *stampText, handled *Event) (string, s
 		return "", SkippedDetail
 	}
 	if old != nil {
+		if isClaim(old) { // a claim check's, where the stamp stands beside it
+			text := f.object(nil)
+			return detail[:oldEnd-len(old)] + string(text[:len(text)-1]) + "," + detail[oldEnd-len(old)+1:], ""
+		}
 		stamp := detailStamp(old)
 		if handled == nil || !stamp.publisher.IsValid() || !sameSpan(stamp.publisher, handled.Lineage.Publisher) {
 			return detail, ""
@@ -217,6 +221,12 @@ func (s *Stamper) splice(detail string, f *stampText, handled *Event) (string, s
 	}
 	out = append(appendQuoted(out, s.detailKey), ':')
 	return string(append(f.object(out), detail[m.last:]...)), ""
+}
+
+// isClaim says that value is an object of a claim and nothing else.
+func isClaim(value []byte) bool {
+	m := membersOf(value, 0)
+	return m.next() && string(m.key) == "claim" && !m.next() && m.after > 0
 }
 
 // object appends the stamp as JSON.

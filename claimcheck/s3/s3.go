@@ -1,0 +1,125 @@
+// Package s3 keeps claimed details in Amazon S3, encrypted and tagged.
+//
+// Publishers need s3:PutObject and s3:PutObjectTagging on the bucket, and with a
+// KMS key kms:GenerateDataKey; consumers s3:GetObject, and kms:Decrypt. Give the
+// bucket a lifecycle rule on the tag throughline=claim, longer than queues,
+// archives and dead-letter queues keep events.
+package s3
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/throughline/throughline/claimcheck"
+)
+
+// API is the part of the S3 client that is used.
+type API interface {
+	PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.Options)) (*s3.PutObjectOutput, error)
+	GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
+}
+
+// Config of a [Store].
+type Config struct {
+	Bucket string // required: details are put there
+	// ReadBuckets are read too: those of publishers in other accounts or of before.
+	ReadBuckets []string
+	// KMSKeyID encrypts with that key (SSE-KMS, with a bucket key). Empty means
+	// S3's own keys (SSE-S3).
+	KMSKeyID string
+	// Owner is the account that must own the bucket. Empty asks for none.
+	Owner string
+	// Tags are set beside Throughline's own, of which S3 takes ten in all.
+	Tags map[string]string
+}
+
+// Store is a claimcheck.Store. It is safe for concurrent use if the API is.
+type Store struct {
+	api    API
+	config Config
+}
+
+var _ claimcheck.Store = (*Store)(nil)
+
+// New returns a Store over api, or says what is missing.
+func New(api API, config Config) (*Store, error) {
+	if config.Bucket == "" {
+		return nil, errors.New("claim store: no bucket")
+	}
+	return &Store{api, config}, nil
+}
+
+// Put implements claimcheck.Store.
+func (s *Store) Put(ctx context.Context, o claimcheck.Object) (string, error) {
+	input := &s3.PutObjectInput{
+		Bucket: &s.config.Bucket, Key: &o.Key, Body: strings.NewReader(o.Data),
+		ContentType: aws.String("application/json"), ServerSideEncryption: types.ServerSideEncryptionAes256, Tagging: aws.String(s.tags(o.Tags)),
+	}
+	if s.config.KMSKeyID != "" {
+		input.ServerSideEncryption, input.SSEKMSKeyId, input.BucketKeyEnabled = types.ServerSideEncryptionAwsKms, &s.config.KMSKeyID, aws.Bool(true)
+	}
+	if s.config.Owner != "" {
+		input.ExpectedBucketOwner = &s.config.Owner
+	}
+	if _, err := s.api.PutObject(ctx, input); err != nil {
+		return "", fmt.Errorf("S3 bucket %s: %w", s.config.Bucket, err)
+	}
+	return s.config.Bucket, nil
+}
+
+func (s *Store) tags(of map[string]string) string {
+	tags := url.Values{}
+	for _, from := range []map[string]string{of, s.config.Tags} {
+		for name, value := range from {
+			tags.Set(name, tagValue(value))
+		}
+	}
+	return strings.ReplaceAll(tags.Encode(), "+", "%20")
+}
+
+// tagValue is a value as S3 takes it for a tag: letters, digits, space and
+// + - = . _ : / @, at most 256.
+func tagValue(value string) string {
+	const longest = 256
+	value = strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(" +-=._:/@", r) {
+			return r
+		}
+		return '_'
+	}, value)
+	return value[:min(len(value), longest)]
+}
+
+// Get implements claimcheck.Store. A claim on another bucket is refused unread.
+func (s *Store) Get(ctx context.Context, c claimcheck.Claim) ([]byte, error) {
+	if c.Bucket != s.config.Bucket && !slices.Contains(s.config.ReadBuckets, c.Bucket) {
+		return nil, fmt.Errorf("the claim names a bucket that this store does not read: add it to ReadBuckets if it is yours")
+	}
+	input := &s3.GetObjectInput{Bucket: &c.Bucket, Key: &c.Key}
+	if s.config.Owner != "" && c.Bucket == s.config.Bucket {
+		input.ExpectedBucketOwner = &s.config.Owner
+	}
+	out, err := s.api.GetObject(ctx, input)
+	var missing *types.NoSuchKey
+	if errors.As(err, &missing) {
+		return nil, claimcheck.ErrMissing
+	}
+	if err != nil {
+		return nil, fmt.Errorf("S3: %w", err)
+	}
+	defer out.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(out.Body, int64(c.Size)+1))
+	if err != nil {
+		return nil, fmt.Errorf("S3: read: %w", err)
+	}
+	return data, nil
+}

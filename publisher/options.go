@@ -1,0 +1,44 @@
+package publisher
+
+import (
+	"time"
+
+	"github.com/throughline/throughline/metrics"
+	"github.com/throughline/throughline/tracing"
+)
+
+// Option changes what New, NewBus and Middleware make.
+type Option interface{ apply(*core) }
+
+type optionFunc func(*core)
+
+func (f optionFunc) apply(c *core) { f(c) }
+
+// WithTracing says how events are stamped and traced. Without it they are
+// stamped with minted contexts, and no spans are made.
+func WithTracing(cfg tracing.Config) Option {
+	return optionFunc(func(c *core) { c.tracing = cfg })
+}
+
+// WithMetrics records into set. Without it nothing is recorded.
+func WithMetrics(set *metrics.Set) Option {
+	return optionFunc(func(c *core) { c.stamping.Metrics = set })
+}
+
+// WithLimit says what a request may weigh, in bytes, for utilisation; the
+// default is sizemeter.LimitMiB. Nothing is refused for it.
+func WithLimit(limit int) Option {
+	return optionFunc(func(c *core) { c.stamping.Limit = limit })
+}
+
+// WithWarning says from which size an event counts as oversized, in bytes; the
+// default is sizemeter.WarnDefault.
+func WithWarning(size int) Option {
+	return optionFunc(func(c *core) { c.stamping.Warn = size })
+}
+
+// WithClock tells the time of metrics, and of the deadlines that waits between
+// attempts keep. The default is time.Now.
+func WithClock(now func() time.Time) Option {
+	return optionFunc(func(c *core) { c.stamping.Now = now })
+}
