@@ -34,8 +34,11 @@ import (
 
 // TestMain is also the Go function: this binary again.
 func TestMain(m *testing.M) {
-	if os.Getenv("TEST_ROLE") == "execution" {
+	switch os.Getenv("TEST_ROLE") {
+	case "execution":
 		lambda.Start(execution)
+	case "victim":
+		lambda.Start(victim)
 	}
 	code := m.Run()
 	if built.dir != "" {
