@@ -13,8 +13,10 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/spf13/cobra"
 
+	"github.com/throughline/throughline/cmd/throughline/internal/dedupecmd"
 	"github.com/throughline/throughline/cmd/throughline/internal/repeatscmd"
 )
 
@@ -67,7 +69,7 @@ what published an event to what handled it, weighs events and tells repeats apar
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newDemo(env), newTrace(env), newSidecar(env), repeatscmd.New(), newVersion())
+	root.AddCommand(newDemo(env), newTrace(env), newSidecar(env), repeatscmd.New(), dedupecmd.New(config.LoadDefaultConfig), newVersion())
 	return root
 }
 

@@ -33,8 +33,9 @@ delivered, one JSON document a line, and prints the events that came again:
   republish   the same event ID under another envelope
   replay      from an archive, and seen before
 
-A log says which function saw them. A file of events does not: an event that
-several consumers were handed counts as a redelivery there.`,
+A log says which function saw them, and after how long. A file of events does
+not, nor how a handling ended: there a retry, or an event that several consumers
+were handed, is a redelivery.`,
 		Example: `  throughline repeats build/demo/events.jsonl
   throughline repeats function.log --json
   aws logs tail /aws/lambda/portfolio --format short | throughline repeats -`,

@@ -1,0 +1,184 @@
+// Package dedupecmd is the command "throughline dedupe": the table in which
+// package dedupe/dynamo keeps which events were seen.
+package dedupecmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/smithy-go"
+	"github.com/spf13/cobra"
+
+	"github.com/throughline/throughline/dedupe/dynamo"
+)
+
+// Configure gives what an AWS client is made with: config.LoadDefaultConfig.
+type Configure func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error)
+
+// New is the command.
+func New(configure Configure) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "dedupe",
+		Short:   "Set up the table of events that were seen, which a function's environments share",
+		Example: "  throughline dedupe create-table --table throughline-seen",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newCreate(configure))
+	return cmd
+}
+
+type create struct {
+	table, region, endpoint string
+	cloudFormation, asJSON  bool
+	patience                time.Duration
+}
+
+func newCreate(configure Configure) *cobra.Command {
+	var o create
+	cmd := &cobra.Command{
+		Use:   "create-table --table NAME",
+		Short: "Make the table, on demand and with time to live, or print it as CloudFormation",
+		Long: `create-table makes the DynamoDB table for THROUGHLINE_DEDUPE=dynamodb:NAME: on
+demand, the string pk its key, the number expiry its time to live. Where the
+table is there already it is left as it is, but for a time to live that is not on.
+It needs dynamodb:CreateTable, DescribeTable, DescribeTimeToLive and UpdateTimeToLive.
+The functions need dynamodb:PutItem and dynamodb:UpdateItem.`,
+		Example: `  throughline dedupe create-table --table throughline-seen
+  throughline dedupe create-table --table throughline-seen --region eu-west-1 --json
+  throughline dedupe create-table --table throughline-seen --print-cloudformation > seen.yaml`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.run(cmd, configure); err != nil {
+				return fmt.Errorf("dedupe create-table: %w", err)
+			}
+			return nil
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.table, "table", "", "the table's `NAME`")
+	flags.StringVar(&o.region, "region", "", "the `REGION`; empty means the environment's or the profile's")
+	flags.StringVar(&o.endpoint, "endpoint", "", "DynamoDB's `URL`, for a local one")
+	flags.BoolVar(&o.cloudFormation, "print-cloudformation", false, "print a template instead of making the table")
+	flags.BoolVar(&o.asJSON, "json", false, "print JSON")
+	flags.DurationVar(&o.patience, "wait", time.Minute, "how long to wait until the table can be used")
+	_ = cmd.MarkFlagRequired("table") // there is such a flag
+	cmd.MarkFlagsMutuallyExclusive("print-cloudformation", "json")
+	return cmd
+}
+
+func (o create) run(cmd *cobra.Command, configure Configure) error {
+	if o.cloudFormation {
+		template, err := dynamo.Template(o.table)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprint(cmd.OutOrStdout(), template)
+		return err
+	}
+	if err := dynamo.CheckName(o.table); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), o.patience+30*time.Second)
+	defer cancel()
+	settings, err := configure(ctx, config.WithRegion(o.region))
+	if err != nil {
+		return fmt.Errorf("load the AWS configuration: %w", err)
+	}
+	if settings.Region == "" {
+		return errors.New("no region is set: name one with --region, or set AWS_REGION")
+	}
+	client := dynamodb.NewFromConfig(settings, func(d *dynamodb.Options) {
+		if o.endpoint != "" {
+			d.BaseEndpoint = &o.endpoint
+		}
+	})
+	made, err := o.make(ctx, client)
+	if err != nil {
+		return advise(err)
+	}
+	if o.asJSON {
+		return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"table": o.table, "region": settings.Region, "created": made})
+	}
+	what := "is there already"
+	if made {
+		what = "is made"
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "table %s in %s %s: set THROUGHLINE_DEDUPE=dynamodb:%s, and allow the functions dynamodb:PutItem and dynamodb:UpdateItem on it\n", o.table, settings.Region, what, o.table)
+	return err
+}
+
+// make makes the table where there is none and reports whether it did.
+func (o create) make(ctx context.Context, client *dynamodb.Client) (made bool, err error) {
+	_, err = client.CreateTable(ctx, &dynamodb.CreateTableInput{
+		TableName: &o.table, BillingMode: types.BillingModePayPerRequest,
+		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS}},
+		KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash}},
+	})
+	var there *types.ResourceInUseException
+	switch {
+	case err == nil:
+		made = true
+	case !errors.As(err, &there):
+		return false, fmt.Errorf("make the table: %w", err)
+	}
+	waiter := dynamodb.NewTableExistsWaiter(client, func(w *dynamodb.TableExistsWaiterOptions) { w.MinDelay = time.Second })
+	found, err := waiter.WaitForOutput(ctx, &dynamodb.DescribeTableInput{TableName: &o.table}, o.patience)
+	if err != nil {
+		return made, fmt.Errorf("wait until the table can be used: %w", err)
+	}
+	if err := fits(found.Table); err != nil {
+		return made, err
+	}
+	return made, o.expire(ctx, client)
+}
+
+// fits says whether a table that was there can be used.
+func fits(t *types.TableDescription) error {
+	if len(t.KeySchema) == 1 && aws.ToString(t.KeySchema[0].AttributeName) == "pk" {
+		for _, a := range t.AttributeDefinitions {
+			if aws.ToString(a.AttributeName) == "pk" && a.AttributeType == types.ScalarAttributeTypeS {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("a table %s is there, and its only key is not the string pk: choose another name", aws.ToString(t.TableName))
+}
+
+// expire switches time to live on.
+func (o create) expire(ctx context.Context, client *dynamodb.Client) error {
+	found, err := client.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: &o.table})
+	if err != nil {
+		return fmt.Errorf("look up the time to live: %w", err)
+	}
+	if d := found.TimeToLiveDescription; d != nil && (d.TimeToLiveStatus == types.TimeToLiveStatusEnabled || d.TimeToLiveStatus == types.TimeToLiveStatusEnabling) {
+		if name := aws.ToString(d.AttributeName); name != "expiry" {
+			return fmt.Errorf("the table's time to live is by %s, not by expiry: choose another table", name)
+		}
+		return nil
+	}
+	_, err = client.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{
+		TableName:               &o.table,
+		TimeToLiveSpecification: &types.TimeToLiveSpecification{AttributeName: aws.String("expiry"), Enabled: aws.Bool(true)},
+	})
+	if err != nil {
+		return fmt.Errorf("switch time to live on: %w", err)
+	}
+	return nil
+}
+
+// advise adds to AWS's errors what to do.
+func advise(err error) error {
+	var api smithy.APIError
+	if errors.As(err, &api) && api.ErrorCode() == "AccessDeniedException" {
+		return fmt.Errorf("%w\nallow yourself dynamodb:CreateTable, DescribeTable, DescribeTimeToLive and UpdateTimeToLive, or deploy what --print-cloudformation prints", err)
+	}
+	return err
+}
