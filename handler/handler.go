@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/throughline/throughline/claimcheck"
 	"github.com/throughline/throughline/dedupe"
 	"github.com/throughline/throughline/internal/handling"
 	"github.com/throughline/throughline/metrics"
@@ -83,6 +84,7 @@ func Wrap(h any, options ...Option) any {
 type wrapped struct {
 	inner     sync.Pool // of lambda.Handler
 	handling  handling.Handling
+	claims    claimcheck.Store // nil: none are redeemed
 	out       io.Writer
 	flush     func(context.Context) error
 	extension bool
@@ -114,6 +116,10 @@ func (w *wrapped) Invoke(ctx context.Context, payload []byte) (answer []byte, er
 
 // call runs the user's handler.
 func (w *wrapped) call(ctx context.Context, payload []byte) ([]byte, error) {
+	payload, err := w.restore(ctx, payload)
+	if err != nil {
+		return nil, err
+	}
 	// aws-lambda-go's own handler gives the buffer of an answer back while the
 	// caller still reads it, which invocations at once would see: each has a
 	// handler for itself, and a copy of the answer.

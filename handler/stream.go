@@ -34,6 +34,10 @@ func (w *wrapped) streaming(h any) func(context.Context, json.RawMessage) (any, 
 		return nil
 	}
 	call := func(ctx context.Context, payload []byte) (any, error) {
+		payload, err := w.restore(ctx, payload)
+		if err != nil {
+			return nil, err
+		}
 		var args []reflect.Value
 		if withContext {
 			args = append(args, reflect.ValueOf(ctx))
@@ -46,7 +50,7 @@ func (w *wrapped) streaming(h any) func(context.Context, json.RawMessage) (any, 
 			args = append(args, event.Elem())
 		}
 		results := fn.Call(args)
-		err, _ := results[1].Interface().(error)
+		err, _ = results[1].Interface().(error)
 		return results[0].Interface(), err
 	}
 	return func(ctx context.Context, payload json.RawMessage) (any, error) { return w.stream(ctx, payload, call) }
