@@ -127,7 +127,9 @@ type memory struct {
 func (c *Checker) check(d *Delivery) (v Verdict, known memory) {
 	id := d.id()
 	if id == "" {
-		c.say("an event of type %q has no ID, so no repeat of it is told: set THROUGHLINE_EVENT_ID to the JSON pointer of its ID", d.EventType)
+		if d.EventType != "" { // without even a type it is a schedule's or a direct call's
+			c.say("an event of type %q has no ID, so no repeat of it is told: set THROUGHLINE_EVENT_ID to the JSON pointer of its ID", d.EventType)
+		}
 		return v, known
 	}
 	if len(id) > maxKey {

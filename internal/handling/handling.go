@@ -25,6 +25,8 @@ type Handling struct {
 	Metrics *metrics.Set    // nil records nothing
 	Dedupe  *dedupe.Checker // nil tells no repeats
 	Now     func() time.Time
+	// Once leaves the check of an invocation with one event to [Invocation.Claim].
+	Once bool
 }
 
 // Invocation is what is known of one call while it is handled. Its methods are
@@ -37,11 +39,15 @@ type Invocation struct {
 	Delivery tracing.Delivery
 	Start    time.Time
 	Request  string
+	// Answer is what the handler returned, to be set before End where it may be
+	// given again.
+	Answer []byte
 
 	h        *Handling
 	consumer string
 	checks   *dedupe.Pending // run beside the handler
 	flagged  bool
+	claim    *dedupe.Claim // in the place of checks, where an event is handled once
 }
 
 // Begin reads the payload, starts the process span and flags what came before.
@@ -69,9 +75,17 @@ func (h *Handling) Begin(ctx context.Context, payload []byte, inv tracing.Invoca
 // check asks what of the delivery came before: the memory at once, a shared
 // store beside the handler.
 func (i *Invocation) check() {
-	if i.h.Dedupe == nil {
+	if i.h.Dedupe == nil || i.once() {
 		return
 	}
+	i.checks = i.h.Dedupe.Start(i.Context, i.deliveries())
+	if i.checks.Ready() {
+		i.flagAll()
+	}
+}
+
+// deliveries are the events as dedupe sees them.
+func (i *Invocation) deliveries() []dedupe.Delivery {
 	traceparent := tracing.FormatTraceparent(i.Span.SpanContext())
 	deliveries := make([]dedupe.Delivery, len(i.Delivery.Events))
 	for n := range i.Delivery.Events {
@@ -83,10 +97,7 @@ func (i *Invocation) check() {
 			BusinessKey: i.h.Dedupe.BusinessKey(e.Type, e.Detail),
 		}
 	}
-	i.checks = i.h.Dedupe.Start(i.Context, deliveries)
-	if i.checks.Ready() {
-		i.flagAll()
-	}
+	return deliveries
 }
 
 // flagAll flags what the checks told, once.
@@ -115,6 +126,9 @@ func (i *Invocation) End(soft bool, err error) {
 	defer func() { _ = recover() }()
 	i.flagAll()
 	i.checks.Done(i.Context, err != nil)
+	if i.claim != nil {
+		i.claim.Finish(i.Context, i.Answer, soft || err != nil)
+	}
 	i.handled(soft && err == nil)
 	tracing.FinishProcess(i.Span, err)
 }

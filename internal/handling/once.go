@@ -1,0 +1,28 @@
+package handling
+
+import "time"
+
+// once says that the event is claimed before it is handled. The events of a
+// batch are only flagged: its handler takes them all or none.
+func (i *Invocation) once() bool { return i.h.Once && len(i.Delivery.Events) == 1 }
+
+// Claim asks for the right to handle the event, where that is to be done once.
+// refused says that the handler must not run: the answer is the first
+// handling's, where it was kept, or the error says that it goes on elsewhere.
+func (i *Invocation) Claim() (answer []byte, refused bool, err error) {
+	if i.h.Dedupe == nil || !i.once() {
+		return nil, false, nil
+	}
+	lease, ok := i.Context.Deadline()
+	if !ok {
+		lease = time.Time{}
+	}
+	claim := i.h.Dedupe.Claim(i.Context, i.deliveries()[0], lease)
+	i.flag(&i.Delivery.Events[0], claim.Verdict)
+	if claim.Granted() {
+		i.claim = claim
+		return nil, false, nil
+	}
+	answer, err = claim.Result()
+	return answer, true, err //nolint:wrapcheck // the invocation's error, read by Lambda's user
+}
