@@ -41,7 +41,7 @@ type Config struct {
 	// Sample decides about spans that nothing upstream has decided; nil records all.
 	Sample func(trace.TraceID) bool
 	// SizeLimit and SizeWarn are sizes of events in bytes: for utilisation, and
-	// from which one counts as oversized.
+	// from which one counts as oversized. 0 means sizemeter's defaults.
 	SizeLimit, SizeWarn int
 	// Dedupe tells repeats of the events that the runtime endpoint sees; nil tells none.
 	Dedupe *dedupe.Checker
@@ -50,7 +50,7 @@ type Config struct {
 	Flush    Flush
 	Metrics  metrics.Config
 
-	Out io.Writer // the function's log, for metric lines
+	Out io.Writer // the function's log, for metric lines; nil drops them
 	Log io.Writer // for what a person should know; nil for nothing
 	Now func() time.Time
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/throughline/throughline/internal/handling"
 	"github.com/throughline/throughline/metrics"
+	"github.com/throughline/throughline/sizemeter"
 	"github.com/throughline/throughline/tracing"
 	"github.com/throughline/throughline/tracing/otlp"
 )
@@ -59,6 +61,15 @@ func Run(ctx context.Context, config Config) error {
 func newExtension(config Config) *extension {
 	if config.Now == nil {
 		config.Now = time.Now
+	}
+	if config.Out == nil {
+		config.Out = io.Discard
+	}
+	if config.SizeLimit == 0 {
+		config.SizeLimit = sizemeter.LimitMiB
+	}
+	if config.SizeWarn == 0 {
+		config.SizeWarn = sizemeter.WarnDefault
 	}
 	x := &extension{
 		config: config, metrics: metrics.New(config.Metrics), pace: pace{mode: config.Flush},

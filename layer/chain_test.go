@@ -37,6 +37,9 @@ func TestMain(m *testing.M) {
 	switch os.Getenv("TEST_ROLE") {
 	case "execution":
 		lambda.Start(execution)
+	case "call":
+		callInGo()
+		return
 	case "victim":
 		lambda.Start(victim)
 	}
