@@ -76,6 +76,7 @@ func Wrap(h any, options ...Option) any {
 	}
 	w.handling.Reader = tracing.NewReader(w.handling.Tracing)
 	if streaming := w.streaming(h); streaming != nil {
+		w.handling.Once = false // what is sent as it is read cannot be given again
 		return streaming
 	}
 	return w
@@ -111,6 +112,9 @@ func (w *wrapped) Invoke(ctx context.Context, payload []byte) (answer []byte, er
 		}
 		i.end(answer, err)
 	}()
+	if answer, refused, err := i.Claim(); refused {
+		return answer, err //nolint:wrapcheck // the invocation's error, as it reads
+	}
 	return w.call(i.Context, payload)
 }
 
@@ -155,6 +159,7 @@ func (w *wrapped) begin(ctx context.Context, payload []byte) *invocation {
 func (i *invocation) end(answer []byte, err error) {
 	defer func() { _ = recover() }() // an exporter's or a writer's fault is not the function's
 	took := i.w.handling.Now().Sub(i.Start)
+	i.Answer = answer
 	i.End(err == nil && handling.SoftError(answer), err)
 	if !i.w.extension {
 		i.measure(took, err)

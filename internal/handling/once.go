@@ -13,6 +13,12 @@ func (i *Invocation) Claim() (answer []byte, refused bool, err error) {
 	if i.h.Dedupe == nil || !i.once() {
 		return nil, false, nil
 	}
+	defer func() {
+		if recover() != nil { // ours or a store's fault: the event is handled
+			answer, refused, err = nil, false, nil
+			i.h.Metrics.Dropped(1)
+		}
+	}()
 	lease, ok := i.Context.Deadline()
 	if !ok {
 		lease = time.Time{}
