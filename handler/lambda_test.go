@@ -43,8 +43,11 @@ func TestMain(m *testing.M) {
 func play(role string, bare bool) {
 	functions := map[string]any{"concurrent": concurrent, "stream": streams, "batch": batch}
 	h := functions[role]
-	if !bare {
-		set := metrics.New(metrics.Config{Service: role})
+	set := metrics.New(metrics.Config{Service: role})
+	switch {
+	case role == "repeats":
+		h = sharing(set)
+	case !bare:
 		h = handler.Wrap(h, handler.WithTracing(configuration), handler.WithMetrics(set, os.Stdout), handler.WithDedupe(dedupe.New(dedupe.Config{})))
 	}
 	lambda.Start(h)
@@ -111,11 +114,16 @@ func concurrent(ctx context.Context, _ json.RawMessage) (told, error) {
 
 func start(t *testing.T, role string, bare bool, change func(*lambdalocal.Function)) *lambdalocal.Deployment {
 	t.Helper()
+	return startLogging(t, role, bare, nil, change)
+}
+
+func startLogging(t *testing.T, role string, bare bool, onLog func(lambdalocal.LogLine), change func(*lambdalocal.Function)) *lambdalocal.Deployment {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	svc := lambdalocal.New(lambdalocal.Options{Dir: t.TempDir()})
+	svc := lambdalocal.New(lambdalocal.Options{Dir: t.TempDir(), OnLog: onLog})
 	t.Cleanup(func() {
 		if err := svc.Close(); err != nil {
 			t.Error(err)
