@@ -72,29 +72,47 @@ func execution(ctx context.Context, event events.EventBridgeEvent) error {
 	return err
 }
 
+// built are the binaries that the tests need, each built once.
 var built struct {
-	once sync.Once
-	dir  string
-	err  error
+	sync.Mutex
+	dir   string
+	paths map[string]string
+}
+
+func binary(tb testing.TB, name, pkg string) string {
+	tb.Helper()
+	built.Lock()
+	defer built.Unlock()
+	if path := built.paths[name]; path != "" {
+		return path
+	}
+	if built.dir == "" {
+		dir, err := os.MkdirTemp("", "throughline-layer") //nolint:usetesting // it serves every test
+		if err != nil {
+			tb.Fatal(err)
+		}
+		built.dir, built.paths = dir, map[string]string{}
+	}
+	path := filepath.Join(built.dir, name)
+	cmd := exec.Command("go", "build", "-ldflags", "-s -w", "-o", path, pkg)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		tb.Fatalf("build %s: %v\n%s", name, err, out)
+	}
+	built.paths[name] = path
+	return path
 }
 
 // extensionBinary is the layer's, as it is built for it.
-func extensionBinary(t *testing.T) string {
-	t.Helper()
-	built.once.Do(func() {
-		if built.dir, built.err = os.MkdirTemp("", "throughline-layer"); built.err != nil { //nolint:usetesting // it serves every test
-			return
-		}
-		cmd := exec.Command("go", "build", "-o", filepath.Join(built.dir, "throughline-extension"), "github.com/throughline/throughline/cmd/throughline-extension")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			built.err = fmt.Errorf("%w\n%s", err, out)
-		}
-	})
-	if built.err != nil {
-		t.Fatal(built.err)
-	}
-	return filepath.Join(built.dir, "throughline-extension")
+func extensionBinary(tb testing.TB) string {
+	tb.Helper()
+	return binary(tb, "throughline-extension", "github.com/throughline/throughline/cmd/throughline-extension")
+}
+
+// minimalExtension is what any extension costs.
+func minimalExtension(tb testing.TB) string {
+	tb.Helper()
+	return binary(tb, "minimal", "./testdata/minimal")
 }
 
 // spansOf is a backend that keeps what it is sent.

@@ -3,7 +3,6 @@ package layer
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,34 +13,6 @@ import (
 	"github.com/throughline/throughline/internal/buslocal"
 	"github.com/throughline/throughline/internal/lambdalocal"
 )
-
-var minimal struct {
-	once sync.Once
-	path string
-	err  error
-}
-
-// minimalExtension is what any extension costs, as a binary.
-func minimalExtension(tb testing.TB) string {
-	tb.Helper()
-	minimal.once.Do(func() {
-		dir, err := os.MkdirTemp("", "throughline-minimal") //nolint:usetesting // it serves every test
-		if err != nil {
-			minimal.err = err
-			return
-		}
-		minimal.path = filepath.Join(dir, "minimal")
-		cmd := exec.Command("go", "build", "-ldflags", "-s -w", "-o", minimal.path, "./testdata/minimal")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			minimal.err = fmt.Errorf("%w\n%s", err, out)
-		}
-	})
-	if minimal.err != nil {
-		tb.Fatal(minimal.err)
-	}
-	return minimal.path
-}
 
 // moment is a point of an environment's life: the nth time that it is reached.
 type moment struct {
