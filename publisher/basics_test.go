@@ -177,8 +177,17 @@ func TestWhatFitsOneRequestBehavesAsTheClient(t *testing.T) {
 // same publishes with the bare client and through a Publisher and compares.
 func same(t *testing.T, s *server, input *eventbridge.PutEventsInput) {
 	t.Helper()
+	cfg := config(s.URL)
+	cfg.APIOptions = append(cfg.APIOptions, Middleware())
+	for name, api := range map[string]API{"decorator": New(s.client()), "middleware": eventbridge.NewFromConfig(cfg), "loops": New(s.client(), WithLoopRefusal(LoopRule{}), WithRefusal(1<<20))} {
+		t.Run(name, func(t *testing.T) { sameBy(t, s, api, input) })
+	}
+}
+
+func sameBy(t *testing.T, s *server, api API, input *eventbridge.PutEventsInput) {
+	t.Helper()
 	want, wantErr := s.client().PutEvents(t.Context(), input)
-	got, err := New(s.client()).PutEvents(t.Context(), input)
+	got, err := api.PutEvents(t.Context(), input)
 	if (err == nil) != (wantErr == nil) {
 		t.Fatalf("error %v, the client's %v", err, wantErr)
 	}
@@ -387,27 +396,6 @@ func FuzzPutEvents(f *testing.F) {
 			if *e.Detail != detail || len(e.Resources) != 1 || e.Resources[0] != resource {
 				t.Errorf("the input was changed: %v", e)
 			}
-		}
-	})
-}
-
-// BenchmarkPublish is ten entries of 1 KB a request; the figures are a request's.
-func BenchmarkPublish(b *testing.B) {
-	input := &eventbridge.PutEventsInput{}
-	for i := range 10 {
-		input.Entries = append(input.Entries, entry("TradeExecuted", fmt.Sprintf(`{"event_id":"trade-%d","correlation_id":"workflow-1","x":%q}`, i, strings.Repeat("x", 950))))
-	}
-	b.Run("Bare", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			_, _ = stub{}.PutEvents(b.Context(), input)
-		}
-	})
-	b.Run("Decorated", func(b *testing.B) {
-		p := New(stub{})
-		b.ReportAllocs()
-		for b.Loop() {
-			_, _ = p.PutEvents(b.Context(), input)
 		}
 	})
 }
