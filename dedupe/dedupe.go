@@ -193,7 +193,7 @@ func (c *Checker) Done(d Delivery, failed bool) {
 func (c *Checker) Len() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.seen.slots)
+	return c.seen.len()
 }
 
 // say warns once of each thing; what differs by its numbers only is one thing.

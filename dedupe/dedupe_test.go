@@ -260,6 +260,19 @@ func BenchmarkCheck(b *testing.B) {
 			c.Check(d)
 		}
 	})
+	b.Run("NewWithLineage", func(b *testing.B) { // with a parent and a correlation ID, as a workflow's events have
+		ids := make([]string, 1<<16)
+		for i := range ids {
+			ids[i] = fmt.Sprint("trade-executed-", i)
+		}
+		c := New(Config{})
+		d := delivery("", "env", "r")
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			d.EventID, d.EnvelopeID, d.ParentID, d.CorrelationID = ids[i%len(ids)], ids[i%len(ids)], ids[(i+1)%len(ids)], ids[i%len(ids)]
+			c.Check(d)
+		}
+	})
 	b.Run("Hit", func(b *testing.B) {
 		c := New(Config{})
 		d := delivery("e", "env", "r")
@@ -269,27 +282,39 @@ func BenchmarkCheck(b *testing.B) {
 			c.Check(d)
 		}
 	})
-	b.Run("MemoryPerEvent", func(b *testing.B) {
-		const events = 100_000
-		ids := make([]string, events)
-		for i := range ids {
-			ids[i] = fmt.Sprint("trade-executed-", i)
-		}
-		var before, after runtime.MemStats
-		var c *Checker
-		runtime.GC()
-		runtime.ReadMemStats(&before)
-		for b.Loop() {
-			c = New(Config{Window: events})
-			for _, id := range ids {
-				c.Check(Delivery{Consumer: "f", EventID: id, EnvelopeID: id, At: at})
+	for name, all := range map[string]bool{"MemoryPerEvent": false, "MemoryPerEventWithLineage": true} {
+		b.Run(name, func(b *testing.B) { benchmarkMemory(b, all) })
+	}
+}
+
+// benchmarkMemory fills a window; with all there is to remember of each event,
+// its request's and its span's IDs included.
+func benchmarkMemory(b *testing.B, all bool) {
+	const events = 100_000
+	ids := make([]string, events)
+	for i := range ids {
+		ids[i] = fmt.Sprint("trade-executed-", i)
+	}
+	var before, after runtime.MemStats
+	var c *Checker
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for b.Loop() {
+		c = New(Config{Window: events})
+		for i, id := range ids {
+			d := Delivery{Consumer: "f", EventID: id, EnvelopeID: id, At: at}
+			if all {
+				d.ParentID, d.CorrelationID, d.EventType = ids[(i+1)%events], id, "TradeExecuted"
+				d.RequestID = fmt.Sprintf("%036d", i)
+				d.Traceparent = fmt.Sprintf("%055d", i)
 			}
+			c.Check(d)
 		}
-		runtime.GC()
-		runtime.ReadMemStats(&after)
-		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/events, "B/event")
-		runtime.KeepAlive(c)
-	})
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/events, "B/event")
+	runtime.KeepAlive(c)
 }
 
 func ExampleChecker() {

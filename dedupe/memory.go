@@ -14,12 +14,15 @@ type seeds [2]maphash.Seed
 
 func newSeeds() seeds { return seeds{maphash.MakeSeed(), maphash.MakeSeed()} }
 
-func (s *seeds) key(consumer, id string) key {
-	const odd = 0x9e3779b97f4a7c15 // so that a consumer called like its event is no zero
-	return key{
-		maphash.String(s[0], consumer)*odd ^ maphash.String(s[0], id),
-		maphash.String(s[1], consumer)*odd ^ maphash.String(s[1], id),
-	}
+func (s *seeds) hash(text string) key {
+	return key{maphash.String(s[0], text), maphash.String(s[1], text)}
+}
+
+// under is the key of id under k, that of a consumer or a type. The factor
+// tells k and id apart where they are the same.
+func (k key) under(id key) key {
+	const odd = 0x9e3779b97f4a7c15
+	return key{k.a*odd ^ id.a, k.b*odd ^ id.b}
 }
 
 // sighting is what is remembered of an event.
@@ -38,15 +41,16 @@ type sighting struct {
 // subject is a delivery with its hashes.
 type subject struct {
 	*Delivery
-	key, envelope key
-	request       uint64
-	expired       int64
+	consumer, key, envelope key
+	request                 uint64
+	expired                 int64
 }
 
 func (c *Checker) subject(d *Delivery) subject {
-	s := subject{Delivery: d, key: c.seeds.key(d.Consumer, d.id()), expired: d.At.Add(-c.config.Age).UnixMicro()}
+	s := subject{Delivery: d, consumer: c.seeds.hash(d.Consumer), expired: d.At.Add(-c.config.Age).UnixMicro()}
+	s.key = s.consumer.under(c.seeds.hash(d.id()))
 	if d.EnvelopeID != "" {
-		s.envelope = c.seeds.key("", d.EnvelopeID)
+		s.envelope = c.seeds.hash(d.EnvelopeID)
 	}
 	if d.RequestID != "" {
 		s.request = maphash.String(c.seeds[0], d.RequestID)
@@ -94,7 +98,7 @@ func (c *Checker) repeat(v *Verdict, d subject) (hit, failing bool) {
 func (c *Checker) order(v *Verdict, d subject) {
 	own := d.key
 	if d.BusinessKey != "" {
-		own = c.seeds.key(d.Consumer, d.EventID)
+		own = d.consumer.under(c.seeds.hash(d.EventID))
 	}
 	if child := c.caused.get(own, d.expired); child != nil && v.Kind == "" && d.EventID != "" {
 		v.OutOfOrder, v.Early = true, d.At.Sub(time.UnixMicro(*child))
@@ -102,7 +106,7 @@ func (c *Checker) order(v *Verdict, d subject) {
 	if d.ParentID == "" || d.ParentID == d.EventID {
 		return
 	}
-	parent := c.seeds.key(d.Consumer, d.ParentID)
+	parent := d.consumer.under(c.seeds.hash(d.ParentID))
 	if c.caused.get(parent, d.expired) == nil {
 		c.caused.put(parent, d.At.UnixMicro(), d.At.UnixMicro())
 	}
@@ -111,15 +115,18 @@ func (c *Checker) order(v *Verdict, d subject) {
 // rules applies what the configuration says of types. It returns the type that
 // d has to follow and that was not seen.
 func (c *Checker) rules(d subject) (awaited string) {
-	if d.CorrelationID == "" {
+	if d.CorrelationID == "" || len(c.config.Order) == 0 {
 		return ""
 	}
+	correlation := c.seeds.hash(d.CorrelationID)
 	for _, r := range c.config.Order {
-		if r.First == d.EventType {
-			at := d.At.UnixMicro()
-			c.types.put(c.seeds.key(d.Consumer+"\x00"+r.First, d.CorrelationID), at, struct{}{})
+		if r.First != d.EventType && (r.Then != d.EventType || awaited != "") {
+			continue
 		}
-		if r.Then == d.EventType && c.types.get(c.seeds.key(d.Consumer+"\x00"+r.First, d.CorrelationID), d.expired) == nil && awaited == "" {
+		first := d.consumer.under(c.seeds.hash(r.First)).under(correlation)
+		if r.First == d.EventType {
+			c.types.put(first, d.At.UnixMicro(), struct{}{})
+		} else if c.types.get(first, d.expired) == nil {
 			awaited = r.First
 		}
 	}
@@ -133,8 +140,7 @@ func (c *Checker) loop(v *Verdict, d subject) {
 	if d.CorrelationID == "" || d.EventType == "" {
 		return
 	}
-	k := c.seeds.key(d.EventType, d.CorrelationID)
-	k.a ^= maphash.String(c.seeds[1], d.Consumer)
+	k := d.consumer.under(c.seeds.hash(d.EventType)).under(c.seeds.hash(d.CorrelationID))
 	counts := c.hops.get(k, d.expired)
 	if counts == nil {
 		c.hops.put(k, d.At.UnixMicro(), hopBit(d.Hops))
