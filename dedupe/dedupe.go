@@ -9,7 +9,9 @@ import (
 )
 
 // Config of a [Checker]. The zero value is a window of 10 000 events and one
-// hour, 16 hops, and no shared store.
+// hour, 16 hops, and no shared store. An event takes about 85 bytes of memory,
+// its ID as 16 of them; with a parent, a correlation ID and the IDs of the
+// request and the span that handled it about 285: 3 MB for the whole window.
 type Config struct {
 	Window  int           // events remembered; 0 means 10 000
 	Age     time.Duration // how long; 0 means an hour

@@ -68,6 +68,7 @@ func (i *Invocation) flag(e *tracing.Event, v dedupe.Verdict) {
 		i.line("repeat", "already processed", e, fields)
 	}
 	if v.Unknown { // counted as a kind; of nothing that is known to be a repeat
+		i.Span.SetAttributes(attribute.String(tracing.AttrRepeatKind, "unknown"))
 		i.record(metrics.DuplicateEvents, 0, e, "unknown")
 	}
 	if v.OutOfOrder {
