@@ -16,14 +16,14 @@ import (
 // environments, each once new and once again in a known way elsewhere.
 func TestEventsOverMoto(t *testing.T) {
 	url := peertest.Moto(t)
-	createTable(t, url, "events", "pk")
+	name := createTable(t, url, "events", "pk")
 	events := 5000
 	if os.Getenv("THROUGHLINE_SOAK") != "1" {
 		events /= 20
 	}
 	var environments []*dedupe.Checker
 	for range 5 {
-		environments = append(environments, dedupe.New(dedupe.Config{Store: table(t, url, "events"), Wait: 30 * time.Second, Patience: 30 * time.Second, Warn: func(m string) { t.Error(m) }}))
+		environments = append(environments, dedupe.New(dedupe.Config{Store: table(t, url, name), Wait: 30 * time.Second, Patience: 30 * time.Second, Warn: func(m string) { t.Error(m) }}))
 	}
 	repeats := []struct {
 		kind   dedupe.Kind
@@ -75,19 +75,19 @@ func TestEventsOverMoto(t *testing.T) {
 // said to keep it; both are told to the checker.
 func TestReplayedDay(t *testing.T) {
 	url := peertest.Moto(t)
-	createTable(t, url, "replays", "pk")
-	queue := motoCall(t, url, "AmazonSQS.CreateQueue", map[string]any{"QueueName": "portfolio"})["QueueUrl"]
-	motoCall(t, url, "AWSEvents.PutRule", map[string]any{"Name": "signals", "EventPattern": `{"source":["alchemiser.strategy"]}`})
-	motoCall(t, url, "AWSEvents.PutTargets", map[string]any{"Rule": "signals", "Targets": []any{map[string]any{"Id": "1", "Arn": "arn:aws:sqs:us-east-1:123456789012:portfolio"}}})
+	name, consumer := createTable(t, url, "replays", "pk"), unique("portfolio")
+	queue := motoCall(t, url, "AmazonSQS.CreateQueue", map[string]any{"QueueName": consumer})["QueueUrl"]
+	motoCall(t, url, "AWSEvents.PutRule", map[string]any{"Name": consumer, "EventPattern": fmt.Sprintf(`{"source":[%q]}`, consumer)})
+	motoCall(t, url, "AWSEvents.PutTargets", map[string]any{"Rule": consumer, "Targets": []any{map[string]any{"Id": "1", "Arn": "arn:aws:sqs:us-east-1:123456789012:" + consumer}}})
 	bus := "arn:aws:events:us-east-1:123456789012:event-bus/default"
-	archive := motoCall(t, url, "AWSEvents.CreateArchive", map[string]any{"ArchiveName": "day", "EventSourceArn": bus})["ArchiveArn"]
+	archive := motoCall(t, url, "AWSEvents.CreateArchive", map[string]any{"ArchiveName": consumer, "EventSourceArn": bus, "EventPattern": fmt.Sprintf(`{"source":[%q]}`, consumer)})["ArchiveArn"]
 	day := 10
 	if os.Getenv("THROUGHLINE_SOAK") == "1" { // moto takes a quarter of a second for an event
 		day = 200
 	}
 	var entries []any
 	for i := range day {
-		entries = append(entries, map[string]any{"Source": "alchemiser.strategy", "DetailType": "SignalGenerated", "Detail": fmt.Sprintf(`{"event_id":"signal-%d"}`, i)})
+		entries = append(entries, map[string]any{"Source": consumer, "DetailType": "SignalGenerated", "Detail": fmt.Sprintf(`{"event_id":"signal-%d"}`, i)})
 		if len(entries) == 10 {
 			motoCall(t, url, "AWSEvents.PutEvents", map[string]any{"Entries": entries})
 			entries = nil
@@ -95,7 +95,7 @@ func TestReplayedDay(t *testing.T) {
 	}
 	published := receive(t, url, queue)
 	motoCall(t, url, "AWSEvents.StartReplay", map[string]any{
-		"ReplayName": "monday", "EventSourceArn": archive, "EventStartTime": 0, "EventEndTime": time.Now().Add(time.Hour).Unix(), "Destination": map[string]any{"Arn": bus},
+		"ReplayName": consumer, "EventSourceArn": archive, "EventStartTime": 0, "EventEndTime": time.Now().Add(time.Hour).Unix(), "Destination": map[string]any{"Arn": bus},
 	})
 	replayed := receive(t, url, queue)
 	if len(published) != day || len(replayed) != day {
@@ -104,7 +104,7 @@ func TestReplayedDay(t *testing.T) {
 	for _, keepsID := range []bool{false, true} {
 		t.Run(fmt.Sprint("KeepsID=", keepsID), func(t *testing.T) {
 			deliver := func(e message, envelope string) dedupe.Verdict {
-				c := dedupe.New(dedupe.Config{Store: table(t, url, "replays"), Wait: 10 * time.Second}) // each in an environment of its own
+				c := dedupe.New(dedupe.Config{Store: table(t, url, name), Wait: 10 * time.Second}) // each in an environment of its own
 				p := c.Start(t.Context(), []dedupe.Delivery{{
 					Consumer: fmt.Sprint("portfolio-", keepsID), EventType: "SignalGenerated", EventID: e.Detail.EventID, EnvelopeID: envelope, ReplayName: e.Replay, RequestID: fmt.Sprint("r-", e.ID), At: at,
 				}})
@@ -123,7 +123,7 @@ func TestReplayedDay(t *testing.T) {
 			}
 			for i, e := range published {
 				r := again[e.Detail.EventID]
-				if r.Replay != "monday" || r.ID == e.ID {
+				if r.Replay != consumer || r.ID == e.ID {
 					t.Fatalf("moto replays otherwise: %+v", r)
 				}
 				envelope := r.ID

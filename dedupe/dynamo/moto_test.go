@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -63,14 +64,21 @@ func motoCall(tb testing.TB, url, target string, in any) map[string]any {
 	return out
 }
 
-// createTable makes a table whose key is the attribute key.
-func createTable(tb testing.TB, url, name, key string) {
+var made atomic.Int64
+
+// unique is a name that no test of this process has used: they share one moto.
+func unique(name string) string { return fmt.Sprint(name, "-", made.Add(1)) }
+
+// createTable makes a table whose key is the attribute key, and returns its name.
+func createTable(tb testing.TB, url, name, key string) string {
 	tb.Helper()
+	name = unique(name)
 	motoCall(tb, url, "DynamoDB_20120810.CreateTable", map[string]any{
 		"TableName": name, "BillingMode": "PAY_PER_REQUEST",
 		"AttributeDefinitions": []any{map[string]string{"AttributeName": key, "AttributeType": "S"}},
 		"KeySchema":            []any{map[string]string{"AttributeName": key, "KeyType": "HASH"}},
 	})
+	return name
 }
 
 func table(tb testing.TB, url, name string) *Table {
@@ -88,8 +96,7 @@ func table(tb testing.TB, url, name string) *Table {
 // to the store that package dedupe has in memory.
 func TestTableIsAsMemory(t *testing.T) {
 	url := peertest.Moto(t)
-	createTable(t, url, "as-memory", "pk")
-	real, want := table(t, url, "as-memory"), new(dedupe.Memory)
+	real, want := table(t, url, createTable(t, url, "as-memory", "pk")), new(dedupe.Memory)
 	random := rand.New(rand.NewPCG(6, 1))
 	states := []dedupe.State{dedupe.Expected, dedupe.Seen, dedupe.Claimed}
 	rounds := 400
