@@ -1,6 +1,7 @@
 package dedupe
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -24,8 +25,9 @@ type Config struct {
 	// Keep is how long a store keeps an event; 0 means a week.
 	Keep time.Duration
 	// Wait bounds how long [Pending.Verdicts] waits for the store, beyond the
-	// handler's own time; 0 means 20 ms. After a check that took longer, none is
-	// waited for until the store is that quick again.
+	// handler's own time; 0 means 100 ms, in which a new connection is made.
+	// After a check that took longer, none is waited for until the store is that
+	// quick again.
 	Wait time.Duration
 	// Patience bounds a store's answer, which nobody waits for that long but
 	// [Checker.Once]; 0 means two seconds.
@@ -51,7 +53,7 @@ const (
 	defaultAge      = time.Hour
 	defaultMaxHops  = 16
 	defaultKeep     = 7 * 24 * time.Hour
-	defaultWait     = 20 * time.Millisecond
+	defaultWait     = 100 * time.Millisecond
 	defaultPatience = 2 * time.Second
 	defaultResult   = 4096
 
@@ -105,6 +107,18 @@ func or[N int | time.Duration](n, otherwise N) N {
 		return otherwise
 	}
 	return n
+}
+
+// Warm lets the store get ready, so that the first event need not wait for a
+// connection. It returns when that is done, or ctx ends: call it in a goroutine
+// while the process starts.
+func (c *Checker) Warm(ctx context.Context) {
+	if c == nil {
+		return
+	}
+	if store, ok := c.config.Store.(interface{ Warm(context.Context) }); ok {
+		store.Warm(ctx)
+	}
 }
 
 // Check says what this process knows of d and remembers it.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -144,6 +145,32 @@ func TestWhatCountsIsNotSentAgainWhenItsAnswerIsLost(t *testing.T) {
 	if _, err := store.Repeat(t.Context(), "k", seen.First, at); err == nil || calls.Load() != 1 {
 		t.Errorf("%d calls, error %v", calls.Load(), err)
 	}
+}
+
+// TestWarm: the first call after it uses its connection.
+func TestWarm(t *testing.T) {
+	var connections atomic.Int32
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "{}") }))
+	server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	store := table(t, server.URL, "seen")
+	dedupe.New(dedupe.Config{Store: store}).Warm(t.Context())
+	if connections.Load() != 1 {
+		t.Fatalf("%d connections", connections.Load())
+	}
+	if _, won, err := store.Claim(t.Context(), "k", seen, at); err != nil || !won || connections.Load() != 1 {
+		t.Errorf("%v, %v, %d connections", won, err, connections.Load())
+	}
+	var none *dedupe.Checker
+	none.Warm(t.Context())
+	dedupe.New(dedupe.Config{Store: new(dedupe.Memory)}).Warm(t.Context())
+	server.Close()
+	store.Warm(t.Context()) // says nothing
 }
 
 // TestSigned signs what arrived once more.

@@ -3,6 +3,7 @@ package dynamo
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -33,7 +34,10 @@ type Table struct {
 
 var _ dedupe.Store = (*Table)(nil)
 
-const connections = 16
+const (
+	connections = 16
+	idle        = 4 * time.Minute // a function may rest between two events
+)
 
 // New returns a Table. It sends nothing: whether the table is there shows at
 // the first event. The error names what the configuration lacks.
@@ -57,7 +61,7 @@ func New(config Config) (*Table, error) {
 			Proxy:       http.ProxyFromEnvironment,
 			DialContext: (&net.Dialer{Timeout: time.Second, KeepAlive: 30 * time.Second}).DialContext,
 			// One connection a call under way; HTTP/2 is not spoken there.
-			MaxIdleConnsPerHost: connections, IdleConnTimeout: time.Minute, TLSHandshakeTimeout: time.Second,
+			MaxIdleConnsPerHost: connections, IdleConnTimeout: idle, TLSHandshakeTimeout: time.Second,
 		}
 		config.Client = &http.Client{Transport: transport}
 	}
@@ -69,6 +73,21 @@ func domain(region string) string {
 		return "amazonaws.com.cn"
 	}
 	return "amazonaws.com"
+}
+
+// Warm opens a connection and gets credentials, which the first call would else
+// wait for. It needs no permission, and nothing comes of a failure: the first
+// call says what is wrong.
+func (t *Table) Warm(ctx context.Context) {
+	_, _ = t.config.Credentials.Retrieve(ctx)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.config.Endpoint+"/", nil)
+	if err != nil {
+		return
+	}
+	if resp, err := t.config.Client.Do(req); err == nil { // DynamoDB answers "healthy"
+		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer))
+		_ = resp.Body.Close()
+	}
 }
 
 // The condition under which a record takes the place of what stands under its

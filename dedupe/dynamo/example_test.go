@@ -1,0 +1,44 @@
+package dynamo_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/throughline/throughline/dedupe"
+	"github.com/throughline/throughline/dedupe/dynamo"
+)
+
+func ExampleNew() {
+	// A table that has seen signal-1; in a function, leave Endpoint empty and
+	// take the credentials of the SDK's configuration.
+	table := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprint(w, `{"__type":"com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException","Item":{"pk":{"S":"portfolio#signal-1"},
+			"state":{"S":"seen"},"at":{"N":"1795466700000"},"envelope":{"S":"env-1"},"request":{"S":"r-1"},"count":{"N":"1"}}}`)
+	}))
+	defer table.Close()
+	store, err := dynamo.New(dynamo.Config{
+		Table: "throughline-seen", Region: "us-east-1", Endpoint: table.URL,
+		Credentials: credentials.NewStaticCredentialsProvider("AKIAEXAMPLE", "secret", ""),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	checker := dedupe.New(dedupe.Config{Store: store, Wait: time.Second})
+	event := dedupe.Delivery{Consumer: "portfolio", EventID: "signal-1", EnvelopeID: "env-2", RequestID: "r-2", At: time.Now()}
+
+	checks := checker.Start(context.Background(), []dedupe.Delivery{event})
+	// … the handler runs …
+	verdict := checks.Verdicts(context.Background())[0]
+	checks.Done(context.Background(), false)
+
+	fmt.Println(verdict.Kind, "of", verdict.FirstRequestID, "at", verdict.FirstAt.Format(time.DateTime))
+	// Output:
+	// republish of r-1 at 2026-11-23 20:45:00
+}
