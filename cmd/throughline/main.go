@@ -18,6 +18,7 @@ import (
 
 	"github.com/throughline/throughline/cmd/throughline/internal/dedupecmd"
 	"github.com/throughline/throughline/cmd/throughline/internal/repeatscmd"
+	"github.com/throughline/throughline/cmd/throughline/internal/sizescmd"
 )
 
 // environment is what the command takes from the process it runs in.
@@ -65,11 +66,12 @@ func newRoot(env environment) *cobra.Command {
 what published an event to what handled it, weighs events and tells repeats apart.`,
 		Example: `  throughline demo                       play a trading day on this machine
   throughline trace --last --file build/demo/spans.jsonl
-  throughline trace --slowest --html workflow.html`,
+  throughline trace --slowest --html workflow.html
+  throughline repeats build/demo/metrics.jsonl`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newDemo(env), newTrace(env), newSidecar(env), repeatscmd.New(), dedupecmd.New(config.LoadDefaultConfig), newVersion())
+	root.AddCommand(newDemo(env), newTrace(env), newSidecar(env), repeatscmd.New(), dedupecmd.New(config.LoadDefaultConfig), sizescmd.New(), newVersion())
 	return root
 }
 

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/DataDog/sketches-go/ddsketch"
@@ -108,7 +109,10 @@ func (d *Distribution) Quantile(q float64) int {
 	if d.count == 0 {
 		return 0
 	}
-	value, err := d.sketch.GetValueAtQuantile(min(max(q, 0), 1))
+	// The sketch counts ranks from 0 to count-1. Ours is the nearest rank, and a
+	// little more, for what the division rounds off.
+	rank := max(math.Ceil(min(q, 1)*float64(d.count))-1, 0) + 0.25
+	value, err := d.sketch.GetValueAtQuantile(min(rank/max(float64(d.count-1), 1), 1))
 	if err != nil {
 		return 0
 	}
