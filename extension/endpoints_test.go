@@ -36,7 +36,7 @@ import (
 // desk is an extension's endpoints without its lifecycle.
 type desk struct {
 	*extension
-	t    *testing.T
+	t    testing.TB
 	out  bytes.Buffer
 	said bytes.Buffer
 
@@ -44,7 +44,7 @@ type desk struct {
 	spans [][]byte
 }
 
-func newDesk(t *testing.T, change func(*Config)) *desk {
+func newDesk(t testing.TB, change func(*Config)) *desk {
 	t.Helper()
 	d := &desk{t: t}
 	c := Config{
@@ -345,7 +345,7 @@ type lambdaAPI struct {
 	trailers http.Header
 }
 
-func newLambdaAPI(t *testing.T) *lambdaAPI {
+func newLambdaAPI(t testing.TB) *lambdaAPI {
 	t.Helper()
 	l := &lambdaAPI{payloads: make(chan []byte, 100), answers: map[string]string{}}
 	l.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

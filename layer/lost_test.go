@@ -55,11 +55,11 @@ func newFlaky(t *testing.T) *flaky {
 			for _, scope := range resource.ScopeSpans {
 				for _, span := range scope.Spans {
 					f.spans++
-					if id := string(span.SpanId); f.seen[id] {
+					id := string(span.SpanId)
+					if f.seen[id] {
 						continue
-					} else {
-						f.seen[id] = true
 					}
+					f.seen[id] = true
 					if span.Name != "victim" {
 						f.requests[text(span, "faas.invocation_id")]++
 					}

@@ -1,0 +1,68 @@
+package extension
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/throughline/throughline/tracing"
+	"github.com/throughline/throughline/tracing/otlp"
+)
+
+// requestOf is what an SDK sends: spans with the attributes of a handler's.
+func requestOf(spans int) []byte {
+	list := make([]otlp.Span, spans)
+	for i := range list {
+		list[i] = otlp.Span{Context: tracing.Mint(trace.SpanContext{}).WithTraceFlags(trace.FlagsSampled), Name: "process SignalGenerated", Attributes: []attribute.KeyValue{
+			attribute.String("messaging.system", "aws.eventbridge"), attribute.String("faas.trigger", "pubsub"), attribute.String("throughline.event.id", fmt.Sprint("event-", i)),
+			attribute.String("throughline.correlation.id", "workflow-1"), attribute.Int("throughline.hops", 3), attribute.Bool("faas.coldstart", false),
+		}, Links: []trace.Link{{SpanContext: tracing.Mint(trace.SpanContext{}), Attributes: []attribute.KeyValue{attribute.String("throughline.link", "causation")}}}}
+	}
+	return otlp.Encode(otlp.Resource{Scope: "bench"}, list...)
+}
+
+// BenchmarkReceive is spans through the receiver's handler, beside one that
+// decodes and encodes them again as a collector does.
+func BenchmarkReceive(b *testing.B) {
+	const spans = 50
+	body := requestOf(spans)
+	taken := 0
+	books := newBooks(Config{}, nil, func([]byte) {})
+	for name, handler := range map[string]http.Handler{
+		"ours": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			receive(w, r, func(body []byte, _ bool) {
+				taken += len(body)
+				books.spans(body)
+			})
+		}),
+		"pdata": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			var in bytes.Buffer
+			_, _ = in.ReadFrom(r.Body)
+			request := ptraceotlp.NewExportRequest()
+			if err := request.UnmarshalProto(in.Bytes()); err != nil {
+				b.Error(err)
+			}
+			out, err := request.MarshalProto()
+			if err != nil {
+				b.Error(err)
+			}
+			taken += len(out)
+		}),
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				r := httptest.NewRequest(http.MethodPost, "/v1/traces", bytes.NewReader(body))
+				r.Header.Set("Content-Type", "application/x-protobuf")
+				handler.ServeHTTP(httptest.NewRecorder(), r)
+			}
+			b.ReportMetric(float64(spans)*float64(b.N)/b.Elapsed().Seconds(), "spans/s")
+		})
+	}
+}
