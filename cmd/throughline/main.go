@@ -12,10 +12,12 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/spf13/cobra"
 
+	"github.com/throughline/throughline/cmd/throughline/internal/costcmd"
 	"github.com/throughline/throughline/cmd/throughline/internal/dedupecmd"
 	"github.com/throughline/throughline/cmd/throughline/internal/repeatscmd"
 	"github.com/throughline/throughline/cmd/throughline/internal/sizescmd"
@@ -71,7 +73,7 @@ what published an event to what handled it, weighs events and tells repeats apar
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newDemo(env), newTrace(env), newSidecar(env), repeatscmd.New(), dedupecmd.New(config.LoadDefaultConfig), sizescmd.New(), newVersion())
+	root.AddCommand(newDemo(env), newTrace(env), newSidecar(env), repeatscmd.New(), dedupecmd.New(config.LoadDefaultConfig), sizescmd.New(), costcmd.New(config.LoadDefaultConfig, time.Now), newVersion())
 	return root
 }
 

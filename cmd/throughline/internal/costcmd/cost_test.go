@@ -1,0 +1,224 @@
+package costcmd
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+
+	"github.com/throughline/throughline/internal/peertest"
+	"github.com/throughline/throughline/metrics"
+)
+
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+func configure(_ context.Context, options ...func(*config.LoadOptions) error) (aws.Config, error) {
+	var load config.LoadOptions
+	for _, o := range options {
+		if err := o(&load); err != nil {
+			return aws.Config{}, err
+		}
+	}
+	return aws.Config{Region: load.Region, Credentials: credentials.NewStaticCredentialsProvider("AKIALOCAL", "local", "")}, nil
+}
+
+func run(t *testing.T, stdin string, args ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	cmd := New(configure, func() time.Time { return noon })
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.SetIn(strings.NewReader(stdin))
+	cmd.SetOut(&out)
+	cmd.SetErr(&out)
+	cmd.SetArgs(args)
+	err := cmd.ExecuteContext(t.Context())
+	return out.String(), err
+}
+
+// lines are what our own metrics write of an hour: 100 events of 1 KB and ten of
+// 200 000 bytes, four chunks each.
+func lines(t *testing.T) string {
+	t.Helper()
+	set := metrics.New(metrics.Config{Service: "strategy"})
+	for i := range 110 {
+		o := metrics.Observation{At: noon.Add(time.Duration(i) * time.Minute / 2), Name: metrics.PayloadSize, Value: 1_024, EventType: "Small"}
+		if i%11 == 10 {
+			o.Value, o.EventType = 200_000, "Large"
+		}
+		set.Record(o)
+		set.Record(metrics.Observation{At: o.At, Name: metrics.EventsPublished, Value: 1, EventType: o.EventType})
+	}
+	var out strings.Builder
+	if err := set.Flush(&out, noon); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func project1(t *testing.T, stdin string, args ...string) projection {
+	t.Helper()
+	out, err := run(t, stdin, append(args, "--json")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p projection
+	if err := json.Unmarshal([]byte(out), &p); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func near(got, want float64) bool { return math.Abs(got-want) <= 1e-9*math.Max(1, math.Abs(want)) }
+
+func TestProjection(t *testing.T) {
+	p := project1(t, lines(t), "--file", "-", "--over", "1h", "--retention", "365")
+	if len(p.Types) != 2 || p.Types[0].EventType != "Large" || p.Total.EventType != "all" || p.Hours != 1 || p.Estimated {
+		t.Fatalf("%+v", p)
+	}
+	large := p.Types[0]
+	events, size := 10*730.0, 10*200_000*730.0
+	for name, pair := range map[string][2]float64{
+		"events": {large.Events, events}, "chunks": {large.Chunks, 4 * events}, "bus": {large.Bus, 4 * events / 1e6}, "replay": {large.Replay, 4 * events / 1e6},
+		"archive in": {large.ArchiveIn, size / (1 << 30) * 0.10}, "archive kept": {large.ArchiveStorage, size / (1 << 30) * 0.023 * 12},
+		"bus of all": {p.Total.Bus, (4*events + 100*730) / 1e6}, "small bytes": {p.Types[1].Bytes, 100 * 1024 * 730},
+		// EventsPublished and its four zeros on the service, PayloadSize of two types.
+		"metrics": {float64(p.Metrics.Metrics), 7}, "custom metrics": {p.Metrics.Custom, 7 * 0.30},
+	} {
+		if !near(pair[0], pair[1]) {
+			t.Errorf("%s: %v, want %v", name, pair[0], pair[1])
+		}
+	}
+	if p.Metrics.Logs <= 0 {
+		t.Error("the log lines cost nothing")
+	}
+}
+
+func TestTheFileTellsItsTime(t *testing.T) {
+	if p := project1(t, lines(t), "--file", "-"); math.Abs(p.Hours-54.5/60) > 0.01 {
+		t.Errorf("%v hours", p.Hours)
+	}
+	one := `{"EventType":"T","PayloadSize":5,"_aws":{"Timestamp":5,"CloudWatchMetrics":[]}}`
+	if _, err := run(t, one, "--file", "-"); err == nil || !strings.Contains(err.Error(), "say it with --over") {
+		t.Errorf("of one moment: %v", err)
+	}
+}
+
+func TestPrices(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "prices.json")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(`{"as_of":"2027-01-01","bus_per_million_chunks":2.5}`)
+	before, after := project1(t, lines(t), "--file", "-", "--over", "1h"), project1(t, lines(t), "--file", "-", "--over", "1h", "--prices", file)
+	if !near(after.Total.Bus, 2.5*before.Total.Bus) || !near(after.Total.Replay, before.Total.Replay) || after.PricesAsOf != "2027-01-01" || before.PricesAsOf != "2026-11-23" {
+		t.Errorf("before %+v\nafter %+v", before, after)
+	}
+	out, err := run(t, "", "--show-prices")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(out)
+	if got := project1(t, lines(t), "--file", "-", "--over", "1h", "--prices", file); fmt.Sprint(got) != fmt.Sprint(before) {
+		t.Errorf("what --show-prices printed: %+v", got)
+	}
+	for text, want := range map[string]string{
+		`{"bus":1}`: "unknown field", `{"logs_per_gb":-1}`: "below zero", `{"metric_months":[{"up_to":5,"each":1}]}`: "must ascend", `x`: "invalid character",
+	} {
+		write(text)
+		if _, err := run(t, lines(t), "--file", "-", "--prices", file); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	p, err := readPrices(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, want := range map[int]float64{0: 0, 100: 30, 10_000: 3_000, 20_000: 4_000, 2_000_000: 3_000 + 24_000 + 37_500 + 20_000} {
+		if got := p.metrics(n); !near(got, want) {
+			t.Errorf("%d metrics cost %v, want %v", n, got, want)
+		}
+	}
+}
+
+func TestText(t *testing.T) {
+	out, err := run(t, lines(t), "--file", "-", "--over", "1h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"stands for 1.0 hours; prices of 2026-11-23 in us-east-1 (USD)", "KEPT 30 d", "Large\n", "all\n", "7 custom metrics, at most 2.10"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+}
+
+func TestErrors(t *testing.T) {
+	for want, args := range map[string][]string{
+		"run `make demo`":               {"--file", filepath.Join(t.TempDir(), "absent")},
+		"tells no sizes of events":      {"--file", "-"},
+		"must not be below zero":        {"--file", "-", "--retention", "-1"},
+		"none of the others can be":     {"--file", "-", "--cloudwatch"},
+		"no such file or directory":     {"--prices", filepath.Join(t.TempDir(), "absent")},
+		"list metrics: operation error": {"--cloudwatch", "--region", "us-east-1", "--endpoint-url", "http://127.0.0.1:1"},
+	} {
+		if out, err := run(t, "", args...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v %s", args, err, out)
+		}
+	}
+}
+
+func TestCloudWatchInMoto(t *testing.T) {
+	url := peertest.Moto(t)
+	cfg, err := configure(t.Context(), config.WithRegion("us-east-1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := newClient(cfg, url)
+	datum := func(name, eventType string, at time.Time, value float64) types.MetricDatum {
+		d := types.MetricDatum{MetricName: &name, Timestamp: &at, Value: &value, Dimensions: []types.Dimension{{Name: aws.String("Service"), Value: aws.String("strategy")}}}
+		if eventType != "" {
+			d.Dimensions = append(d.Dimensions, types.Dimension{Name: aws.String("EventType"), Value: &eventType})
+		}
+		return d
+	}
+	var data []types.MetricDatum
+	for i := range 10 {
+		at := noon.Add(-time.Duration(i+1) * time.Hour)
+		data = append(data, datum("PayloadSize", "Small", at, 1_000), datum("PayloadSize", "Small", at, 3_000), datum("PayloadSize", "Large", at, 200_000),
+			datum("BilledChunks", "Counted", at, 3), datum("PayloadSize", "Counted", at, 1_000), datum("EventsPublished", "", at, 4))
+	}
+	if _, err := client.PutMetricData(t.Context(), &cloudwatch.PutMetricDataInput{Namespace: aws.String("Throughline"), MetricData: data}); err != nil {
+		t.Fatal(err)
+	}
+	p := project1(t, "", "--cloudwatch", "--region", "us-east-1", "--endpoint-url", url, "--over", "73h")
+	got := map[string]typeCost{}
+	for _, c := range p.Types {
+		got[c.EventType] = c
+	}
+	if small := got["Small"]; len(got) != 3 || !near(small.Events, 200) || !near(small.Bytes, 400_000) || !near(small.Chunks, 200) {
+		t.Errorf("small %+v of %v", small, got)
+	}
+	if got["Large"].Chunks != 400 || got["Counted"].Chunks != 300 || !p.Estimated {
+		t.Errorf("large %+v, counted %+v, estimated %v", got["Large"], got["Counted"], p.Estimated)
+	}
+	if p.Metrics.Metrics != 5 || p.Metrics.Logs != 0 {
+		t.Errorf("metrics %+v", p.Metrics)
+	}
+	if _, err := run(t, "", "--cloudwatch", "--region", "us-east-1", "--endpoint-url", url, "--namespace", "Other"); err == nil || !strings.Contains(err.Error(), "namespace Other tells no sizes") {
+		t.Errorf("another namespace: %v", err)
+	}
+}

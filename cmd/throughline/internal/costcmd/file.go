@@ -1,0 +1,86 @@
+package costcmd
+
+import (
+	"encoding/json"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/sizescmd"
+	"github.com/throughline/throughline/metrics"
+	"github.com/throughline/throughline/sizemeter/distribution"
+)
+
+// emfLine is a line of the embedded metric format, as far as costs go.
+type emfLine struct {
+	EventType   string
+	PayloadSize json.RawMessage
+	AWS         *struct {
+		Timestamp         int64
+		CloudWatchMetrics []struct {
+			Namespace  string
+			Dimensions [][]string
+			Metrics    []struct{ Name string }
+		}
+	} `json:"_aws"`
+}
+
+// fromFile is the usage that metrics lines in r tell; over is the time that they
+// stand for, 0 for that between their first and their last.
+func fromFile(r io.Reader, name string, over time.Duration) (usage, error) {
+	u := usage{source: name, over: over}
+	var types distribution.Types
+	distinct := map[string]bool{}
+	var first, last int64
+	_, err := sizescmd.Documents(r, func(document []byte) {
+		sizescmd.Unwrap(document, func(document []byte, _ bool) {
+			var line emfLine
+			if json.Unmarshal(document, &line) != nil || line.AWS == nil {
+				return
+			}
+			u.logBytes += int64(len(document))
+			if at := line.AWS.Timestamp; at > 0 {
+				if first == 0 || at < first {
+					first = at
+				}
+				last = max(last, at)
+			}
+			if line.EventType != "" && line.PayloadSize != nil {
+				for _, size := range sizescmd.Values(line.PayloadSize) {
+					types.Of(line.EventType).Add(int(size))
+				}
+			}
+			line.identify(document, distinct)
+		})
+	})
+	for _, t := range types.Names() {
+		d := types.Of(t)
+		u.types = append(u.types, typeUsage{t, float64(d.Count()), float64(d.Sum()), float64(d.Chunks())})
+	}
+	u.metrics = len(distinct)
+	if over == 0 {
+		u.over = time.Duration(last-first) * time.Millisecond
+	}
+	return u, err
+}
+
+// identify adds the metrics that the line makes, each with the values of its dimensions.
+func (l *emfLine) identify(document []byte, distinct map[string]bool) {
+	var fields map[string]json.RawMessage
+	_ = json.Unmarshal(document, &fields) // it was read before
+	for _, directive := range l.AWS.CloudWatchMetrics {
+		for _, set := range directive.Dimensions {
+			values := []string{directive.Namespace}
+			for _, dimension := range slices.Sorted(slices.Values(set)) {
+				values = append(values, dimension+"="+string(fields[dimension]))
+			}
+			for _, m := range directive.Metrics {
+				distinct[m.Name+" "+strings.Join(values, " ")] = true
+			}
+		}
+	}
+}
+
+// sizeMetric is the metric that tells events and their bytes.
+const sizeMetric = string(metrics.PayloadSize)

@@ -1,0 +1,83 @@
+package costcmd
+
+import (
+	"bytes"
+	_ "embed" // for the table
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// prices are what AWS charges, in one region on one day.
+type prices struct {
+	AsOf     string `json:"as_of"`
+	Region   string `json:"region"`
+	Currency string `json:"currency"`
+	// A chunk is 64 KB of an event, or the whole of a smaller one.
+	BusPerMillion     float64 `json:"bus_per_million_chunks"`
+	ReplayPerMillion  float64 `json:"replay_per_million_chunks"`
+	ArchivePerGB      float64 `json:"archive_per_gb"`
+	ArchivePerGBMonth float64 `json:"archive_per_gb_month"`
+	// MetricMonths are the tiers of custom metrics, ascending; the last has no end.
+	MetricMonths []tier  `json:"metric_months"`
+	LogsPerGB    float64 `json:"logs_per_gb"`
+}
+
+type tier struct {
+	UpTo int     `json:"up_to"` // metrics in all; 0: no end
+	Each float64 `json:"each"`  // a month
+}
+
+//go:embed prices.json
+var table []byte
+
+// readPrices is the table, with what overrides says in its place. overrides may
+// be nil, or name some of the members alone.
+func readPrices(overrides io.Reader) (prices, error) {
+	var p prices
+	if err := json.Unmarshal(table, &p); err != nil {
+		return p, fmt.Errorf("read the built-in prices: %w", err)
+	}
+	if overrides == nil {
+		return p, nil
+	}
+	data, err := io.ReadAll(overrides)
+	if err != nil {
+		return p, err
+	}
+	p.AsOf = "unknown" // of the overriding file, unless it says so
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&p); err != nil {
+		return p, fmt.Errorf("%w (--show-prices prints the members)", err)
+	}
+	for _, price := range []float64{p.BusPerMillion, p.ReplayPerMillion, p.ArchivePerGB, p.ArchivePerGBMonth, p.LogsPerGB} {
+		if price < 0 {
+			return p, errors.New("a price is below zero")
+		}
+	}
+	for i, t := range p.MetricMonths {
+		last := i == len(p.MetricMonths)-1
+		if t.Each < 0 || last != (t.UpTo == 0) || i > 0 && !last && t.UpTo <= p.MetricMonths[i-1].UpTo {
+			return p, errors.New("metric_months must ascend, and its last tier have up_to 0")
+		}
+	}
+	return p, nil
+}
+
+// metrics is what n custom metrics cost a month.
+func (p prices) metrics(n int) float64 {
+	cost, counted := 0.0, 0
+	for _, t := range p.MetricMonths {
+		upTo := n
+		if t.UpTo > 0 {
+			upTo = min(n, t.UpTo)
+		}
+		if upTo > counted {
+			cost += float64(upTo-counted) * t.Each
+			counted = upTo
+		}
+	}
+	return cost
+}
