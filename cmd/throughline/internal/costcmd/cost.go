@@ -176,7 +176,12 @@ func printJSON(out io.Writer, v any) error {
 }
 
 func (p projection) write(out io.Writer) error {
-	fmt.Fprintf(out, "a month at the rate of %s, which stands for %.1f hours; prices of %s in %s (%s)\n\n", p.Source, p.Hours, p.PricesAsOf, p.Region, p.Currency)
+	stands := time.Duration(p.Hours * float64(time.Hour))
+	fmt.Fprintf(out, "a month at the rate of %s, which stands for %s; prices of %s in %s (%s)\n", p.Source, stands.Round(time.Millisecond), p.PricesAsOf, p.Region, p.Currency)
+	if stands < time.Hour {
+		fmt.Fprintln(out, "so short a time says little of a month: say with --over what it stands for, as --over 24h")
+	}
+	fmt.Fprintln(out)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(w, "EVENTS\tMB\tCHUNKS\tBUS\tARCHIVE IN\tKEPT %d d\tREPLAY ONCE\t\n", p.Retention)
 	for _, c := range append(p.Types[:len(p.Types):len(p.Types)], p.Total) {
