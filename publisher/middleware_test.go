@@ -1,23 +1,22 @@
 package publisher
 
 import (
+	"context"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
-	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"go.opentelemetry.io/contrib/instrumentation/github.com/aws/aws-sdk-go-v2/otelaws" //nolint:staticcheck // unsupported since v0.72.0, and in use all the same
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/throughline/throughline/extension"
+	"github.com/throughline/throughline/internal/buslocal"
 	"github.com/throughline/throughline/metrics"
 	"github.com/throughline/throughline/tracing"
 )
@@ -125,43 +124,57 @@ func TestMiddlewareBesideOtelaws(t *testing.T) {
 	}
 }
 
-// TestBehindAnEndpointItIsCountedOnce: a loopback endpoint, as the extension's,
-// sees which requests are stamped already, and that no signature covers the word.
-func TestBehindAnEndpointItIsCountedOnce(t *testing.T) {
-	s := newServer(t)
-	upstream, err := url.Parse(s.URL)
+// TestBehindTheEventsEndpointItIsCountedOnce, by whoever stamped it.
+func TestBehindTheEventsEndpointItIsCountedOnce(t *testing.T) {
+	bus := buslocal.New(buslocal.Options{Buses: []string{"trading"}})
+	t.Cleanup(bus.Close)
+	upstream, err := bus.Start()
 	if err != nil {
 		t.Fatal(err)
 	}
-	stampedRequests, counted := 0, 0
-	endpoint := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(upstream)
-		if r.In.Header.Get(stampedHeader) == "1" {
-			stampedRequests++
-		} else {
-			counted++
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var out strings.Builder // written before Sidecar returns, read after
+	addresses, done := make(chan map[string]string, 1), make(chan error, 1)
+	go func() {
+		done <- extension.Sidecar(ctx, extension.Config{
+			EventsAddr: "127.0.0.1:0", EventsUpstream: upstream, Region: "us-east-1", Out: &out, Now: time.Now, TempDir: t.TempDir(),
+			Credentials: func(context.Context) (aws.Credentials, error) {
+				return aws.Credentials{AccessKeyID: "AKIALOCAL", SecretAccessKey: "local"}, nil
+			},
+		}, func(a map[string]string) { addresses <- a })
+	}()
+	set := metrics.New(metrics.Config{})
+	select {
+	case a := <-addresses:
+		cfg := config("http://" + a["events"])
+		bare := eventbridge.NewFromConfig(cfg)
+		cfg.APIOptions = append(cfg.APIOptions, Middleware(WithMetrics(set)))
+		for kind, api := range map[string]API{"Covered": eventbridge.NewFromConfig(cfg), "Decorated": New(bare, WithMetrics(set)), "Bare": bare} {
+			if output, err := api.PutEvents(t.Context(), entries(kind)); err != nil || output.FailedEntryCount != 0 {
+				t.Errorf("%s: %+v, %v", kind, output, err)
+			}
 		}
-		if strings.Contains(strings.ToLower(r.In.Header.Get("Authorization")), "throughline") {
-			t.Error("the header is signed: taking it off breaks the signature")
-		}
-		r.Out.Header.Del(stampedHeader)
-	}})
-	t.Cleanup(endpoint.Close)
-	cfg := config(endpoint.URL)
-	bare := eventbridge.NewFromConfig(cfg)
-	cfg.APIOptions = append(cfg.APIOptions, Middleware())
-	covered := eventbridge.NewFromConfig(cfg)
-	for _, client := range []API{bare, covered, New(bare)} {
-		if _, err := client.PutEvents(t.Context(), &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{entry("T", `{}`)}}); err != nil {
-			t.Fatal(err)
+	case err := <-done:
+		t.Fatal(err)
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if ours := sums(t, set, "EventsPublished"); ours != "[2]" {
+		t.Errorf("the publishers counted %s", ours)
+	}
+	if strings.Contains(out.String(), "Covered") || strings.Contains(out.String(), "Decorated") || !strings.Contains(out.String(), `"EventType":"Bare"`) {
+		t.Errorf("the endpoint counted\n%s", out.String())
+	}
+	published := bus.Ledger().Published
+	for _, e := range published {
+		if e.Line("correlation") == "" || len(e.Resources) != 3 {
+			t.Errorf("%s carries %v", e.DetailType, e.Resources)
 		}
 	}
-	if stampedRequests != 2 || counted != 1 {
-		t.Errorf("%d stamped, %d to be stamped", stampedRequests, counted)
-	}
-	for _, h := range s.headers {
-		if _, there := h[http.CanonicalHeaderKey(stampedHeader)]; there {
-			t.Error("the header left loopback")
-		}
+	if len(published) != 3 {
+		t.Errorf("%d events", len(published))
 	}
 }

@@ -12,13 +12,18 @@
 //
 // # What it costs
 //
-// An event that is new is one write; one that comes again is two, for a
-// condition that fails is charged like a write, and the repeat is noted; a
-// handling that failed, and one that then succeeded, is one more each. Where
-// events are claimed for one handling, completing each is a second write. All
-// are of less than 1 KB, unless results are kept. At the on-demand price of
-// $0.625 per million writes (us-east-1) a million events cost about $0.63 when
-// they are flagged, $1.25 when each is claimed; sharing the order of events adds
-// $0.63 for each million that has a parent. A week of a million events a day
-// are about 2 GB, or $0.50 a month.
+// An event that is new is one write, and one more where it has a parent and the
+// order of events is shared, as THROUGHLINE_DEDUPE=dynamodb:<table> does. One
+// that comes again is two, for a condition that fails is charged like a write,
+// and the repeat is noted. A handling that failed, and one that then succeeded,
+// is one more each. Where events are claimed for one handling, completing each
+// is one more. All are of less than 1 KB, unless results are kept. At the
+// on-demand price of $0.625 per million writes (us-east-1, 2026) a million
+// events cost
+//
+//	flagged                           $0.63
+//	flagged, order shared             $1.25
+//	claimed for one handling          $1.25
+//
+// and a week of a million events a day are about 2 GB, or $0.50 a month.
 package dynamo

@@ -69,7 +69,7 @@ func Dedupe(s settings.Settings, getenv func(string) string, credentials aws.Cre
 		if err != nil {
 			warnings = append(warnings, err.Error()+"; repeats are told within one environment")
 		} else {
-			config.Store = store
+			config.Store, config.ShareOrder = store, true
 		}
 	}
 	return dedupe.New(config), warnings

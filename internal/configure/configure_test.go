@@ -1,13 +1,20 @@
 package configure
 
 import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/throughline/throughline/dedupe"
 	"github.com/throughline/throughline/internal/settings"
 	"github.com/throughline/throughline/tracing"
 )
@@ -78,5 +85,35 @@ func TestDedupe(t *testing.T) {
 				t.Errorf("warned %q", text)
 			}
 		})
+	}
+}
+
+// TestSharedTableSharesOrder: an event with a parent is two writes, one of them
+// where the parent will look.
+func TestSharedTableSharesOrder(t *testing.T) {
+	var mu sync.Mutex
+	var bodies []string
+	table := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		bodies = append(bodies, string(body))
+		mu.Unlock()
+		_, _ = io.WriteString(w, "{}")
+	}))
+	defer table.Close()
+	getenv := env("THROUGHLINE_DEDUPE", "dynamodb:seen", "AWS_REGION", "eu-west-1", "AWS_ENDPOINT_URL_DYNAMODB", table.URL)
+	s, _ := settings.Parse(getenv)
+	credentials := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		return aws.Credentials{AccessKeyID: "AKIAEXAMPLE", SecretAccessKey: "secret"}, nil
+	})
+	checker, _ := Dedupe(s, getenv, credentials, func(m string) { t.Error(m) })
+	checks := checker.Start(t.Context(), []dedupe.Delivery{{Consumer: "f", EventID: "child", ParentID: "parent", At: time.Now()}})
+	for !checks.Ready() {
+		time.Sleep(time.Millisecond)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if all := strings.Join(bodies, "\n"); len(bodies) != 2 || !strings.Contains(all, `"pk":{"S":"f#child"}`) || !strings.Contains(all, `"pk":{"S":"f#parent"}`) {
+		t.Errorf("wrote %s", all)
 	}
 }
