@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/throughline/throughline/metrics"
 )
 
 // Comparison is how a datapoint is held against the threshold, in
@@ -123,6 +125,7 @@ type Meta struct {
 	Resource string
 	Key      string // of the pack's row: errors, depth, …
 	Severity Severity
+	Line     int // of the spec, 0 where there is none
 	Origins  []Origin
 }
 
@@ -256,6 +259,8 @@ func (a Alarm) Period() int {
 type Set struct {
 	Name       string // the spec's: ownership
 	Prefix     string // that every alarm's name begins with
+	Namespace  string // of Throughline's own metrics
+	Profile    metrics.Profile
 	Region     string // where the dashboard's widgets look; empty for the caller's
 	Parameters []Parameter
 	Alarms     []Alarm // by name

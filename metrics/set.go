@@ -21,8 +21,10 @@ type Config struct {
 	Level string
 }
 
+// DefaultNamespace is CloudWatch's namespace of the metrics where no other is given.
+const DefaultNamespace = "Throughline"
+
 const (
-	defaultNamespace     = "Throughline"
 	defaultEventTypesMax = 20
 	other                = "other"
 
@@ -134,7 +136,7 @@ func (b *bucket) reset() {
 // New returns an empty Set.
 func New(config Config) *Set {
 	if config.Namespace == "" {
-		config.Namespace = defaultNamespace
+		config.Namespace = DefaultNamespace
 	}
 	if config.EventTypesMax <= 0 {
 		config.EventTypesMax = defaultEventTypesMax

@@ -1,0 +1,288 @@
+package alarms
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/throughline/throughline/metrics"
+)
+
+// Compile turns a spec, which is YAML or JSON, into the alarms that it means.
+// Placeholders stay: [Set.Resolve] replaces them. Errors are [Problems], all of
+// them at once; whether CloudWatch would take the alarms, and whether they can
+// ever fire, is for [Lint] to say. It may be called concurrently: nothing of one
+// spec reaches another.
+func Compile(data []byte) (Set, error) {
+	s, r, err := read(data)
+	if err != nil {
+		return Set{}, err
+	}
+	c := compiler{spec: s, r: r, set: Set{
+		Name: s.name, Prefix: s.prefix, Region: s.region, Namespace: s.namespace, Profile: s.profile,
+		Parameters: s.parameters, LogGroups: s.logGroups, Dashboard: s.dashboard,
+	}}
+	for _, res := range s.resources {
+		c.resource(res)
+	}
+	for _, a := range s.custom {
+		c.custom(a)
+	}
+	for _, o := range s.overrides {
+		c.checkOverride(o)
+	}
+	for _, composite := range s.composites {
+		c.composite(composite)
+	}
+	c.placeholders()
+	c.set.sort()
+	return c.set, c.r.err()
+}
+
+type compiler struct {
+	spec
+	r   *reader
+	set Set
+}
+
+func (c *compiler) resource(res resource) {
+	if res.kind.rows == nil {
+		return // refused when it was read
+	}
+	rows, notes := res.kind.rows(res, context{c.namespace, c.profile, c.limit})
+	for _, note := range notes {
+		c.set.Notes = append(c.set.Notes, Note{res.line, res.label() + ": " + note})
+	}
+	for _, row := range rows {
+		c.row(res, row)
+	}
+}
+
+// row makes an alarm of a row, unless it is off: pack, defaults, overrides in
+// their order.
+func (c *compiler) row(res resource, row row) {
+	enabled, why := !row.off, fmt.Sprintf("pack %s, row %s", res.kind.name, row.key)
+	p := pending{row: row, alarm: Alarm{
+		Name: c.alarmName(res, row), Queries: row.queries,
+		Comparison: row.comparison, Threshold: row.threshold, EvaluationPeriods: row.n, DatapointsToAlarm: row.m, Missing: row.missing, LowSample: row.lowSample,
+		Tags: slices.Clone(c.tags), Meta: Meta{Kind: res.kind.name, Resource: res.label(), Key: row.key, Severity: row.severity, Line: res.line},
+	}}
+	for _, field := range []string{"metric", "threshold", "for", "missing", "severity"} {
+		p.origin(field, why)
+	}
+	c.apply(&p, c.defaults, fmt.Sprintf("defaults, line %d", c.defaults.at))
+	for i := range c.overrides {
+		o := &c.overrides[i]
+		if !o.matches(res, row) {
+			continue
+		}
+		o.used = true
+		c.apply(&p, o.change, fmt.Sprintf("override, line %d", o.at))
+		if slices.Contains(o.disable, row.key) {
+			enabled = false
+		}
+		if slices.Contains(o.enable, row.key) {
+			enabled = true
+		}
+	}
+	switch {
+	case enabled && row.full != "" && c.profile != metrics.Full:
+		c.set.Notes = append(c.set.Notes, Note{res.line, fmt.Sprintf("%s: no %s alarm: %s is a metric in THROUGHLINE_METRICS=full alone; where that is set, write profile: full", res.label(), row.key, row.full)})
+	case enabled:
+		c.finish(&p, row.help)
+	}
+}
+
+func (c *compiler) alarmName(res resource, row row) string {
+	if row.name != "" {
+		return c.prefix + row.name
+	}
+	parts := []string{res.label()}
+	if res.kind.name == "event-rule" && res.as == "" && res.bus != "" && res.bus != "default" {
+		parts = []string{res.bus, res.name}
+	}
+	if row.suffix != "" {
+		parts = append(parts, row.suffix)
+	}
+	return c.prefix + strings.Join(append(parts, row.key), "-")
+}
+
+func (o override) matches(res resource, row row) bool {
+	return (o.kind == "" || o.kind == res.kind.name) && (o.key == "" || o.key == row.key) &&
+		(o.name == "" || o.name == res.label() || o.name == res.name) && (len(o.enable)+len(o.disable) == 0 || o.key != "" || o.threshold != nil || o.window != nil ||
+		slices.Contains(o.enable, row.key) || slices.Contains(o.disable, row.key))
+}
+
+// pending is an alarm while changes are applied to it.
+type pending struct {
+	alarm Alarm
+	row   row
+	given []string // actions that a change named
+	named bool
+}
+
+func (p *pending) origin(field, source string) {
+	value := ""
+	switch field {
+	case "metric":
+		value = describeQueries(p.alarm.Queries)
+	case "threshold":
+		value = p.alarm.Comparison.Symbol() + " " + number(p.alarm.Threshold) + unitSuffix(p.row.scale.unit)
+	case "for":
+		value = fmt.Sprintf("%d of %d", p.alarm.DatapointsToAlarm, p.alarm.EvaluationPeriods)
+	case "missing":
+		value = string(p.alarm.Missing)
+	case "severity":
+		value = string(p.alarm.Meta.Severity)
+	case "minSamples":
+		value = number(p.row.minSamples)
+	case "actions":
+		value = strings.Join(p.given, ", ")
+	}
+	origins := p.alarm.Meta.Origins
+	if i := slices.IndexFunc(origins, func(o Origin) bool { return o.Field == field }); i >= 0 {
+		origins[i] = Origin{field, value, source}
+		return
+	}
+	p.alarm.Meta.Origins = append(origins, Origin{field, value, source})
+}
+
+func unitSuffix(u unit) string {
+	if u == count {
+		return ""
+	}
+	if u == percent {
+		return "%"
+	}
+	return " " + string(u)
+}
+
+func describeQueries(queries []Query) string {
+	var parts []string
+	for _, q := range queries {
+		if q.Stat != nil {
+			parts = append(parts, fmt.Sprintf("%s %s of %s", q.Stat.Statistic, q.Stat.Metric, dimensionText(q.Stat.Dimensions)))
+		} else {
+			parts = append(parts, q.Expression)
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+func dimensionText(dimensions []Dimension) string {
+	if len(dimensions) == 0 {
+		return "the account"
+	}
+	parts := make([]string, len(dimensions))
+	for i, d := range dimensions {
+		parts[i] = d.Name + "=" + d.Value
+	}
+	return strings.Join(parts, ", ")
+}
+
+// apply makes one change.
+func (c *compiler) apply(p *pending, ch change, source string) {
+	if ch.threshold != nil {
+		comparison, value, err := p.row.scale.threshold(ch.threshold.Value())
+		if err != nil {
+			c.r.fail(ch.threshold.Line, "threshold of %s: %v", p.alarm.Name, err)
+		}
+		if comparison != "" {
+			p.alarm.Comparison = comparison
+		}
+		p.alarm.Threshold = value
+		p.origin("threshold", source)
+	}
+	if ch.window != nil {
+		m, n, err := window(ch.window.Value())
+		if err != nil {
+			c.r.fail(ch.window.Line, "for: %v", err)
+		}
+		p.alarm.DatapointsToAlarm, p.alarm.EvaluationPeriods = m, n
+		p.origin("for", source)
+	}
+	if ch.missing != nil {
+		p.alarm.Missing = Missing(c.r.choice(ch.missing, "missing", string(NotBreaching), string(Breaching), string(Ignore), string(MissingMissing)))
+		p.origin("missing", source)
+	}
+	if ch.severity != nil {
+		p.alarm.Meta.Severity = Severity(c.r.choice(ch.severity, "severity", string(Critical), string(Warning)))
+		p.origin("severity", source)
+	}
+	if ch.actions != nil {
+		p.given, p.named = c.r.texts(ch.actions, "actions"), true
+		p.origin("actions", source)
+	}
+	if ch.minSamples != nil {
+		c.minSamples(p, ch, source)
+	}
+}
+
+func (c *compiler) minSamples(p *pending, ch change, source string) {
+	least := c.r.number(ch.minSamples, "minSamples")
+	if p.row.minSamples == 0 {
+		if source == fmt.Sprintf("defaults, line %d", c.defaults.at) {
+			return // of the rates among the alarms
+		}
+		c.r.fail(ch.minSamples.Line, "minSamples: %s is no rate of at least so many", p.alarm.Name)
+		return
+	}
+	p.row.minSamples = least
+	p.alarm.Queries = slices.Clone(p.alarm.Queries)
+	for i := range p.alarm.Queries {
+		if q := &p.alarm.Queries[i]; q.Return {
+			q.Expression = guard("100*FILL(part,0)/n", least)
+		}
+	}
+	p.origin("minSamples", source)
+}
+
+// finish gives the alarm what depends on its severity and its key, and adds it.
+func (c *compiler) finish(p *pending, help string) {
+	a := p.alarm
+	a.Actions = c.notify[a.Meta.Severity]
+	if p.named {
+		a.Actions = p.given
+	}
+	a.Actions, a.OKActions, a.NoDataActions = slices.Clone(a.Actions), slices.Clone(c.ok), slices.Clone(c.noData)
+	a.Description = strings.TrimSpace(string(a.Meta.Severity) + ": " + help)
+	if c.runbook != "" {
+		runbook := strings.NewReplacer("{key}", a.Meta.Key, "{kind}", a.Meta.Kind, "{resource}", a.Meta.Resource).Replace(c.runbook)
+		a.Description += ". Runbook: " + runbook
+	}
+	if len(a.Queries) == 1 {
+		a.LowSample = lowSample(a)
+	}
+	c.set.Alarms = append(c.set.Alarms, a.Normalize())
+}
+
+// lowSample keeps what is said of percentiles off alarms that have none.
+func lowSample(a Alarm) string {
+	if s := a.Queries[0].Stat; s != nil && percentile(s.Statistic) {
+		return a.LowSample
+	}
+	return ""
+}
+
+func (c *compiler) custom(in custom) {
+	p := pending{row: row{scale: scale{unit: count}, severity: Warning}, alarm: Alarm{
+		Name: c.prefix + in.name, Queries: in.queries, Comparison: Greater,
+		Tags: slices.Clone(c.tags), Meta: Meta{Kind: "custom", Resource: in.name, Key: in.name, Severity: Warning, Line: in.line},
+	}}
+	if in.threshold == nil {
+		c.r.fail(in.line, "alarm %s has no threshold: write threshold: \"> 5\"", in.name)
+	}
+	for i := range p.alarm.Queries {
+		if s := p.alarm.Queries[i].Stat; s != nil {
+			s.Period = in.period
+		}
+	}
+	source := fmt.Sprintf("line %d", in.line)
+	p.origin("metric", source)
+	c.apply(&p, in.change, source)
+	help := in.description
+	if help == "" {
+		help = describeQueries(in.queries)
+	}
+	c.finish(&p, help)
+}

@@ -1,0 +1,32 @@
+package alarms
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Explain is an alarm in words, with which line of the spec, or which row of
+// which pack, set each of its fields.
+func Explain(a Alarm, p Prices) string {
+	a = a.Normalize()
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n  %s\n", a.Name, a.Description)
+	fmt.Fprintf(&b, "  %s: over %d datapoints of %d s, %d that breach make it ALARM; missing data are %s\n",
+		a.Comparison.Symbol()+" "+number(a.Threshold), a.EvaluationPeriods, a.Period(), a.DatapointsToAlarm, a.Missing)
+	for _, q := range a.Queries {
+		if q.Stat != nil {
+			fmt.Fprintf(&b, "  %-5s %s %s %s of %s\n", q.ID, q.Stat.Statistic, q.Stat.Namespace, q.Stat.Metric, dimensionText(q.Stat.Dimensions))
+		} else {
+			fmt.Fprintf(&b, "  %-5s %s\n", q.ID, q.Expression)
+		}
+	}
+	width := 0
+	for _, o := range a.Meta.Origins {
+		width = max(width, len(o.Field))
+	}
+	for _, o := range a.Meta.Origins {
+		fmt.Fprintf(&b, "  %-*s  %s  (%s)\n", width, o.Field, o.Value, o.Source)
+	}
+	fmt.Fprintf(&b, "  costs $%.2f a month (metrics evaluated: %d; prices of %s)\n", AlarmCost(a, p), len(a.Stats()), p.Date)
+	return b.String()
+}

@@ -1,0 +1,143 @@
+package alarms
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/throughline/throughline/metrics"
+)
+
+// own makes queries over Throughline's metrics of one service.
+type own struct{ namespace, service string }
+
+func (o own) stat(name metrics.Name, statistic string, dimensions ...string) *Stat {
+	return stat(o.namespace, string(name), statistic, 60, append([]string{metrics.DimensionService, o.service}, dimensions...)...)
+}
+
+func (o own) query(name metrics.Name, statistic string, dimensions ...string) []Query {
+	return []Query{{ID: "m1", Return: true, Stat: o.stat(name, statistic, dimensions...)}}
+}
+
+// received is what rates of received events are a share of: the events, or in
+// the basic profile, which has no metric of them, the invocations.
+func (o own) received(p metrics.Profile) *Stat {
+	if p == metrics.Full {
+		return o.stat(metrics.EventsReceived, "Sum")
+	}
+	return o.stat(metrics.Duration, "SampleCount")
+}
+
+func eventsRows(r resource, c context) ([]row, []string) {
+	o := own{c.namespace, r.service}
+	share := func(key string, part metrics.Name, whole *Stat, help string) row {
+		return row{key: key, queries: rate(o.stat(part, "Sum"), whole, 20), minSamples: 20, scale: scale{unit: percent}, comparison: Greater, threshold: 1, m: 3, n: 5, missing: NotBreaching, severity: Warning, help: help}
+	}
+	any := func(key string, name metrics.Name, severity Severity, help string) row {
+		return row{key: key, queries: o.query(name, "Sum"), scale: scale{unit: count}, comparison: Greater, m: 1, n: 1, missing: NotBreaching, severity: severity, help: help}
+	}
+	rows := []row{
+		any("rejected", metrics.OversizedEvents, Warning, "an entry was over the warning size, or refused for it"),
+		share("duplicates", metrics.DuplicateEvents, o.received(c.profile), "the share of events that had been handled before"),
+		share("uncorrelated", metrics.UncorrelatedPublished, o.stat(metrics.EventsPublished, "Sum"), "the share of published events whose correlation ID had to be made up"),
+		share("uncorrelated-received", metrics.UncorrelatedReceived, o.received(c.profile), "the share of received events without a correlation ID"),
+		share("out-of-order", metrics.OutOfOrderEvents, o.received(c.profile), "the share of events that come after an event they caused"),
+		any("loop", metrics.LoopSuspected, Critical, "events seem to cause themselves"),
+		any("publish", metrics.EventsFailed, Critical, "events were not published, after every retry"),
+	}
+	notes := []string(nil)
+	if len(r.detailTypes) == 0 {
+		notes = append(notes, "no payload, age and hops alarms: they are by event type, so list detailTypes")
+	}
+	for _, t := range r.detailTypes {
+		rows = append(rows, o.ofType(t, r, c)...)
+	}
+	return rows, notes
+}
+
+// ofType are the alarms on distributions, which have no metric of the service alone.
+func (o own) ofType(t string, r resource, c context) []row {
+	of := func(name metrics.Name, statistic string) []Query {
+		return o.query(name, statistic, metrics.DimensionEventType, t)
+	}
+	payload := row{key: "payload", suffix: t, queries: of(metrics.PayloadSize, "Maximum"), scale: scale{bytes, "limit", c.limit}, comparison: Greater, threshold: 0.8 * c.limit, m: 3, n: 5, missing: NotBreaching, severity: Warning,
+		help: "the largest entries come near EventBridge's limit"}
+	if c.profile == metrics.Full {
+		payload.queries, payload.scale, payload.threshold = of(metrics.PayloadLimitUtilization, "Maximum"), scale{percent, "limit", 100}, 80
+	}
+	critical := payload
+	critical.key, critical.threshold, critical.severity = "payload-critical", payload.threshold*95/80, Critical
+	slo := 30_000.0
+	if r.slo > 0 {
+		slo = float64(r.slo.Milliseconds())
+	}
+	return []row{
+		payload, critical,
+		{key: "age", suffix: t, queries: of(metrics.DeliveryLag, "p99"), full: metrics.DeliveryLag, scale: scale{unit: milliseconds}, comparison: Greater, threshold: slo, m: 3, n: 5, missing: NotBreaching, lowSample: "ignore", severity: Warning,
+			help: "how old events are when their handler starts"},
+		{key: "hops", suffix: t, queries: of(metrics.HopCount, "Maximum"), full: metrics.HopCount, scale: scale{count, "limit", r.maxHops}, comparison: Greater, threshold: 0.75 * r.maxHops, m: 1, n: 1, missing: NotBreaching, severity: Warning,
+			help: "events have come nearly as far as is taken for a loop"},
+	}
+}
+
+func extensionRows(r resource, c context) ([]row, []string) {
+	o := own{c.namespace, r.service}
+	any := func(key string, name metrics.Name, severity Severity, m, n int, help string) row {
+		return row{key: key, queries: o.query(name, "Sum"), scale: scale{unit: count}, comparison: Greater, m: m, n: n, missing: NotBreaching, severity: severity, help: help}
+	}
+	failures := any("export-failures", metrics.ExportFailures, Warning, 3, 5, "spans could not be exported")
+	failures.full = metrics.ExportFailures
+	rows := []row{
+		any("dropped", metrics.TelemetryDropped, Warning, 3, 5, "observations, records or log lines are given up"),
+		failures,
+		any("timeouts", metrics.Timeouts, Critical, 1, 1, "an invocation ran into the function's time-out"),
+		any("out-of-memory", metrics.OutOfMemory, Critical, 1, 1, "an invocation ended for want of memory"),
+		any("soft-errors", metrics.SoftErrors, Warning, 1, 1, "an answer with a statusCode of 500 or more or with failed items, which AWS counts as a success"),
+		{key: "near-timeout", queries: o.query(metrics.TimeoutUtilization, "Maximum"), scale: scale{percent, "timeout", 100}, comparison: Greater, threshold: 80, m: 2, n: 3, missing: NotBreaching, severity: Warning,
+			help: "the longest invocation comes near the time-out"},
+		{key: "cold-starts", queries: rate(o.stat(metrics.ColdStart, "Sum"), o.stat(metrics.Duration, "SampleCount"), 20), minSamples: 20, scale: scale{unit: percent}, comparison: Greater, threshold: 20, m: 3, n: 5, missing: NotBreaching, severity: Warning, off: true,
+			help: "the share of invocations that wait for an environment"},
+	}
+	if r.function == "" {
+		return rows, []string{"no blind alarm: give the function that the service runs in"}
+	}
+	return append(rows, row{key: "blind", queries: []Query{
+		{ID: "i", Stat: stat("AWS/Lambda", "Invocations", "Sum", 60, "FunctionName", r.function)},
+		{ID: "seen", Stat: o.stat(metrics.Duration, "SampleCount")},
+		{ID: "blind", Expression: "IF(FILL(i,0) > 0 AND FILL(seen,0) == 0, 1, 0)", Return: true},
+	}, scale: scale{unit: count}, comparison: Greater, m: 5, n: 5, missing: NotBreaching, severity: Warning, help: "the function is invoked and Throughline reports nothing"}), nil
+}
+
+// seedRows are the three alarms of the first user's list, by their names and
+// intent.
+func seedRows(r resource, _ context) ([]row, []string) {
+	var rows []row
+	var notes []string
+	if len(r.rules) > 0 {
+		// ThrottledRules is known by rule: a sum over the rules that are named.
+		var queries []Query
+		var terms []string
+		for i, rule := range r.rules {
+			id := fmt.Sprintf("m%d", i+1)
+			queries = append(queries, Query{ID: id, Stat: stat("AWS/Events", "ThrottledRules", "Sum", 300, r.ruleDimensions(rule)...)})
+			terms = append(terms, "FILL("+id+",0)")
+		}
+		queries = append(queries, Query{ID: "total", Expression: strings.Join(terms, " + "), Return: true})
+		rows = append(rows, row{key: "throttled", name: "EventBridgeThrottled", queries: queries, period: 300, scale: scale{unit: count}, comparison: Greater, threshold: 10, m: 1, n: 1, missing: NotBreaching, severity: Warning,
+			help: "deliveries are delayed by throttling"})
+	} else {
+		notes = append(notes, "no EventBridgeThrottled: list the rules")
+	}
+	if r.function != "" {
+		rows = append(rows, row{key: "errors", name: "LambdaErrors", queries: query("AWS/Lambda", "Errors", "Sum", 300, "FunctionName", r.function), period: 300, scale: scale{unit: count}, comparison: Greater, threshold: 5, m: 1, n: 1, missing: NotBreaching,
+			severity: Critical, help: "more than five invocations in five minutes ended in an error"})
+	} else {
+		notes = append(notes, "no LambdaErrors: give the function")
+	}
+	if r.queue != "" {
+		rows = append(rows, row{key: "depth", name: "EventBridgeDLQDepth", queries: query("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", 300, "QueueName", r.queue), period: 300, scale: scale{unit: count}, comparison: GreaterOrEqual, threshold: 1, m: 1, n: 1,
+			missing: NotBreaching, severity: Critical, help: "messages wait in the dead-letter queue"})
+	} else {
+		notes = append(notes, "no EventBridgeDLQDepth: give the queue")
+	}
+	return rows, notes
+}

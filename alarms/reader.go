@@ -1,0 +1,168 @@
+package alarms
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/throughline/throughline/alarms/internal/node"
+)
+
+// Problem is something that is wrong with a spec. Line is 0 where it is of no
+// line.
+type Problem struct {
+	Line    int
+	Message string
+}
+
+func (p Problem) Error() string {
+	if p.Line == 0 {
+		return p.Message
+	}
+	return fmt.Sprintf("line %d: %s", p.Line, p.Message)
+}
+
+// Problems is everything that is wrong with a spec, by line.
+type Problems []Problem
+
+func (p Problems) Error() string {
+	lines := make([]string, len(p))
+	for i := range p {
+		lines[i] = p[i].Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// reader takes a spec's values out of its tree and notes what is wrong with
+// them, so that a person sees all of it at once.
+type reader struct{ problems Problems }
+
+func (r *reader) fail(line int, format string, args ...any) {
+	r.problems = append(r.problems, Problem{line, fmt.Sprintf(format, args...)})
+}
+
+// err is what was noted, by line, nil for nothing.
+func (r *reader) err() error {
+	if len(r.problems) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(r.problems, func(a, b Problem) int { return a.Line - b.Line })
+	return r.problems
+}
+
+// fields hands each member of a mapping to its function. A key that no function
+// takes, or that stands twice, is refused.
+func (r *reader) fields(n *node.Node, what string, take map[string]func(*node.Node)) {
+	if n == nil || n.Kind == node.Null {
+		return
+	}
+	if n.Kind != node.Map {
+		r.fail(n.Line, "%s is %s: it must be a mapping", what, n.Kind)
+		return
+	}
+	known := make([]string, 0, len(take))
+	for key := range take {
+		known = append(known, key)
+	}
+	slices.Sort(known)
+	seen := map[string]int{}
+	for _, pair := range n.Pairs {
+		f, ok := take[pair.Key]
+		switch first := seen[pair.Key]; {
+		case !ok:
+			r.fail(pair.Line, "%s has no %q%s", what, pair.Key, suggestOf(pair.Key, known))
+		case first > 0:
+			r.fail(pair.Line, "%s: %s is given twice, first on line %d", what, pair.Key, first)
+		default:
+			f(pair.Value)
+		}
+		seen[pair.Key] = pair.Line
+	}
+}
+
+// suggestOf is the nearest key, or where none is near, all that there are.
+func suggestOf(wanted string, known []string) string {
+	if near := suggest(wanted, known); near != "" {
+		return near
+	}
+	return ": there are " + strings.Join(known, ", ")
+}
+
+func (r *reader) list(n *node.Node, what string) []*node.Node {
+	if n == nil || n.Kind == node.Null {
+		return nil
+	}
+	if n.Kind != node.List {
+		r.fail(n.Line, "%s is %s: it must be a list", what, n.Kind)
+		return nil
+	}
+	return n.Items
+}
+
+// text is a scalar in which placeholders may stand; whether they are declared
+// is checked when all parameters are known.
+func (r *reader) text(n *node.Node, what string) string {
+	if !n.Scalar() || n.Value() == "" {
+		line := 0
+		if n != nil {
+			line = n.Line
+		}
+		r.fail(line, "%s is empty or not a text", what)
+		return ""
+	}
+	if _, err := Parts(n.Value()); err != nil {
+		r.fail(n.Line, "%s: %v", what, err)
+	}
+	return n.Value()
+}
+
+func (r *reader) texts(n *node.Node, what string) []string {
+	var out []string
+	for _, item := range r.list(n, what) {
+		out = append(out, r.text(item, what))
+	}
+	return out
+}
+
+func (r *reader) bool(n *node.Node, what string) bool {
+	if n.Kind != node.Bool {
+		r.fail(n.Line, "%s is %s: it is true or false", what, n.Kind)
+	}
+	return n.Value() == "true"
+}
+
+func (r *reader) duration(n *node.Node, what string) time.Duration {
+	d, ok := duration(n.Value())
+	if !ok || d == 0 {
+		r.fail(n.Line, "%s: %q is not a duration: write 30s, 5m, 1h or 14d", what, n.Value())
+	}
+	return d
+}
+
+func (r *reader) number(n *node.Node, what string) float64 {
+	f, err := n.Float()
+	if err != nil || f <= 0 {
+		r.fail(n.Line, "%s: %q is not a number above 0", what, n.Value())
+	}
+	return f
+}
+
+// words is a choice of one of a few.
+func (r *reader) choice(n *node.Node, what string, of ...string) string {
+	if !slices.Contains(of, n.Value()) {
+		r.fail(n.Line, "%s: %q%s", what, n.Value(), suggestOf(n.Value(), of))
+	}
+	return n.Value()
+}
+
+// parse reads the tree of a document.
+func parse(data []byte) (*node.Node, error) {
+	n, err := node.Parse(data)
+	var at *node.Error
+	if errors.As(err, &at) {
+		return nil, Problems{{at.Line, at.Message}}
+	}
+	return n, err
+}
