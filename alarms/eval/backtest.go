@@ -1,0 +1,201 @@
+package eval
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/throughline/throughline/alarms"
+)
+
+// Limits says what a backtest cannot know; it is for the end of a report.
+const Limits = `What a backtest does not know: datapoints that came late are taken as if they had been in time, so ` +
+	`CloudWatch may have been slower or have flickered; alarms of longer periods are evaluated at the end of each period, ` +
+	`where CloudWatch slides over them each minute; a percentile cannot be had from stored averages, so a file must hold the observations.`
+
+// Transition is a change of an alarm's state, at the end of the period whose
+// datapoint made it.
+type Transition struct {
+	At       time.Time `json:"at"`
+	From, To State
+}
+
+// Report is what an alarm would have done over a stretch of history.
+type Report struct {
+	Alarm      string        `json:"alarm"`
+	Known      bool          `json:"known"` // whether there were data of any of its metrics: without, nothing is said
+	From       time.Time     `json:"from"`
+	To         time.Time     `json:"to"`
+	Evaluated  int           `json:"evaluations"`
+	Datapoints int           `json:"datapoints"`
+	Breaching  int           `json:"breaching"`
+	Pages      int           `json:"pages"` // times that it went to ALARM
+	InAlarm    time.Duration `json:"in_alarm_ns"`
+	Longest    time.Duration `json:"longest_ns"`
+	NoData     time.Duration `json:"insufficient_ns"`
+	// Transitions leaves out the first state, which an alarm takes when it is made.
+	Transitions []Transition `json:"transitions"`
+}
+
+// PagesAWeek is Pages over the stretch, as a weekly rate; 0 for a stretch of nothing.
+func (r Report) PagesAWeek() float64 {
+	if stretch := r.To.Sub(r.From); stretch > 0 {
+		return float64(r.Pages) * float64(7*24*time.Hour) / float64(stretch)
+	}
+	return 0
+}
+
+// Backtest evaluates the alarm over every period from from until to. reach is
+// the rule's range, 0 for its default. It returns an error for an expression
+// that cannot be computed here, and for a stretch without a period in it.
+func Backtest(a alarms.Alarm, data Data, from, to time.Time, reach int) (Report, error) {
+	a = a.Normalize()
+	points, known, err := Datapoints(a, data)
+	if err != nil {
+		return Report{Alarm: a.Name}, err
+	}
+	return replay(a, points, known, from, to, reach)
+}
+
+func replay(a alarms.Alarm, points Series, known bool, from, to time.Time, reach int) (Report, error) {
+	period := int64(a.Period())
+	report := Report{Alarm: a.Name, Known: known, From: from.UTC(), To: to.UTC()}
+	if period <= 0 {
+		return report, fmt.Errorf("%s: it has no metric", a.Name)
+	}
+	first, last := floor(from.Unix(), period), floor(to.Unix()-1, period)
+	if last < first || (last-first)/period > maxPeriods {
+		return report, fmt.Errorf("%s: from %s to %s is no stretch of history that can be replayed", a.Name, from, to)
+	}
+	rule := RuleOf(a)
+	rule.Range = reach
+	// What was before the stretch is missing; a window shifts over the marks.
+	marks := make([]Mark, rule.reach(), 2*rule.reach()+64)
+	state, since := State(""), time.Time{}
+	for at := first; at <= last; at += period {
+		mark := None
+		if f, ok := points[at]; ok {
+			report.Datapoints++
+			if mark = Good; a.Comparison.Breaches(f, a.Threshold) {
+				mark = Breach
+				report.Breaching++
+			}
+		}
+		if len(marks) == cap(marks) {
+			marks = append(marks[:0], marks[len(marks)-rule.reach():]...)
+		}
+		marks = append(marks, mark)
+		next, end := rule.Next(state, marks), time.Unix(at+period, 0).UTC()
+		report.Evaluated++
+		report.spend(next, time.Duration(period)*time.Second)
+		if next == state {
+			continue
+		}
+		if state != "" {
+			report.Transitions = append(report.Transitions, Transition{end, state, next})
+		}
+		if next == InAlarm {
+			report.Pages++
+			since = end
+		} else if state == InAlarm {
+			report.Longest = max(report.Longest, end.Sub(since))
+		}
+		state = next
+	}
+	if state == InAlarm {
+		report.Longest = max(report.Longest, time.Unix(last+2*period, 0).Sub(since))
+	}
+	return report, nil
+}
+
+func (r *Report) spend(state State, d time.Duration) {
+	switch state {
+	case InAlarm:
+		r.InAlarm += d
+	case Insufficient:
+		r.NoData += d
+	}
+}
+
+func floor(second, period int64) int64 {
+	second -= second % period
+	return second
+}
+
+// Step is one threshold of a sweep.
+type Step struct {
+	Threshold float64 `json:"threshold"`
+	Pages     int     `json:"pages"`
+	PerWeek   float64 `json:"pages_a_week"`
+	InAlarm   float64 `json:"in_alarm"` // as a share of the time
+}
+
+// Sweep replays the alarm under thresholds spread over what was observed, at
+// most steps of them, and its own. It is ordered by threshold.
+func Sweep(a alarms.Alarm, data Data, from, to time.Time, reach, steps int) ([]Step, error) {
+	a = a.Normalize()
+	points, known, err := Datapoints(a, data)
+	if err != nil {
+		return nil, err
+	}
+	var out []Step
+	for _, threshold := range thresholds(points, from, to, steps, a.Threshold) {
+		a.Threshold = threshold
+		report, err := replay(a, points, known, from, to, reach)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, Step{threshold, report.Pages, report.PagesAWeek(), float64(report.InAlarm) / float64(to.Sub(from))})
+	}
+	return out, nil
+}
+
+// thresholds are quantiles of the observed values, and always.
+func thresholds(points Series, from, to time.Time, steps int, always float64) []float64 {
+	var seen []float64
+	for at, f := range points {
+		if at >= from.Unix() && at < to.Unix() {
+			seen = append(seen, f)
+		}
+	}
+	slices.Sort(seen)
+	seen = slices.Compact(seen)
+	out := []float64{always}
+	if len(seen) <= steps {
+		out = append(out, seen...)
+	} else {
+		for i := range steps {
+			out = append(out, seen[i*(len(seen)-1)/max(1, steps-1)])
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// Suggest is the threshold nearest to what is normal under which the alarm would
+// have paged no more often than pages a week, and been in alarm for no more than
+// a tenth of the time, for one that is always in alarm pages but once: the
+// smallest where high values breach, the largest where low ones do. ok is false
+// where no observed value will do, or nothing was observed.
+func Suggest(a alarms.Alarm, data Data, from, to time.Time, reach int, pages float64) (step Step, ok bool, err error) {
+	sweep, err := Sweep(a, data, from, to, reach, 200)
+	if err != nil || len(sweep) == 0 {
+		return Step{}, false, err
+	}
+	if a.Comparison == alarms.Less || a.Comparison == alarms.LessOrEqual {
+		slices.Reverse(sweep)
+	}
+	points, known, err := Datapoints(a, data)
+	if err != nil || !known || len(points) == 0 {
+		return Step{}, false, err
+	}
+	// Pages do not fall evenly with the threshold: a stricter one can join two alarms into one. So it must hold from there to the end.
+	best := -1
+	for i := len(sweep) - 1; i >= 0 && sweep[i].PerWeek <= pages && sweep[i].InAlarm <= 0.1; i-- {
+		best = i
+	}
+	if best < 0 {
+		return Step{}, false, nil
+	}
+	return sweep[best], true, nil
+}
