@@ -1,0 +1,150 @@
+package alarms
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+)
+
+// findings of the alarms of a spec, in one text.
+func findings(t *testing.T, alarms string) string {
+	t.Helper()
+	s := compile(t, "name: o\nparameters: {A: {default: x}}\nprefix: \"${A}\"\nresources: [{kind: dlq, name: q}]\nalarms:\n"+alarms)
+	var lines []string
+	for _, f := range Lint(s) {
+		lines = append(lines, f.String())
+	}
+	return strings.Join(lines, "\n")
+}
+
+// TestDeadAlarmsOfOthers: five alarms that a popular tool makes and that can
+// never fire, each refused with the dimensions that are right.
+func TestDeadAlarmsOfOthers(t *testing.T) {
+	for alarm, want := range map[string]string{
+		`- {name: a, namespace: AWS/DynamoDB, metric: UserErrors, dimensions: {TableName: t}, threshold: "> 0", for: 1 of 1}`:                                           "UserErrors is published with no dimension, not with TableName",
+		`- {name: a, namespace: AWS/DynamoDB, metric: SystemErrors, dimensions: {TableName: t}, threshold: "> 0", for: 1 of 1}`:                                         "SystemErrors is published with Operation and TableName, not with TableName",
+		`- {name: a, namespace: AWS/DynamoDB, metric: ReadThrottleEvents, dimensions: {TableName: t, GlobalSecondaryIndex: i}, threshold: "> 0", for: 1 of 1}`:          "with TableName, or GlobalSecondaryIndexName and TableName, not with GlobalSecondaryIndex and TableName",
+		`- {name: a, namespace: AWS/Events, metric: FailedInvocations, dimensions: {RuleName: "orders|created"}, threshold: "> 0", for: 1 of 1}`:                        "the metric has EventBusName=orders and RuleName=created",
+		`- {name: a, namespace: AWS/SQS, metric: ApproximateNumberOfMessagesNotVisible, statistic: Sum, dimensions: {QueueName: q}, threshold: "> 96000", for: 1 of 1}`: "is a level, not a count",
+		`- {name: a, namespace: AWS/Lambda, metric: Errors, statistic: Average, dimensions: {FunctionName: f}, threshold: "> 0.5", for: 1 of 1}`:                        "counts: its Average is not how often",
+		`- {name: a, namespace: Alchemiser/Execution, metric: StuckRuns, threshold: "> 0", for: 1 of 1}`:                                                                "",
+		`- {name: a, namespace: Throughline, metric: PayloadSise, threshold: "> 0", for: 1 of 1}`:                                                                       "did you mean PayloadSize?",
+		`- {name: a, namespace: Throughline, metric: PayloadSize, statistic: Maximum, dimensions: {Service: s}, threshold: "> 0", for: 1 of 1}`:                         "PayloadSize is published with EventType and Service, not with Service",
+		`- {name: a, namespace: Throughline, metric: DeliveryLag, statistic: Maximum, dimensions: {Service: s, EventType: e}, threshold: "> 0", for: 1 of 1}`:           "THROUGHLINE_METRICS=full alone",
+		`- {name: a, namespace: AWS/Events, metric: InvocationsSentToDLQ, dimensions: {RuleName: r}, threshold: "> 0", for: 1 of 1}`:                                    "did you mean InvocationsSentToDlq?",
+		`- {name: a, namespace: AWS/Events, metric: InvocationsSentToDlq, dimensions: {RuleName: r}, threshold: "< 1", for: 1 of 1, missing: notBreaching}`:             "it is never seen to be low",
+		`- {name: a, namespace: AWS/Events, metric: InvocationsSentToDlq, dimensions: {RuleName: r}, threshold: "> 0", for: 1 of 1, missing: breaching}`:                "all is well means alarm",
+		`- {name: a, namespace: AWS/Events, metric: InvocationsSentToDlq, dimensions: {RuleName: r}, threshold: "> 0", for: 1 of 1}`:                                    "once in alarm it stays so",
+		`- {name: a, namespace: AWS/Events, metric: FailedInvocations, dimensions: {RuleName: r}, threshold: "> 1", for: 1 of 1, missing: notBreaching}`:                "> 1 never fires on a single one",
+		`- {name: a, namespace: AWS/DynamoDB, metric: UserErrors, threshold: "> 0", for: 1 of 1, missing: notBreaching}`:                                                "keeps its state through missing data",
+		`- {name: a, namespace: AWS/Lambda, metric: Duration, statistic: p99, dimensions: {FunctionName: f}, threshold: "> 1", for: 1 of 1}`:                            "p99 of few samples",
+		`- {name: a, namespace: AWS/Lambda, metric: Duration, statistic: Mean, dimensions: {FunctionName: f}, threshold: "> 1", for: 1 of 1}`:                           `"Mean" is no statistic`,
+		`- {name: a, namespace: AWS/States, metric: ExecutionsFailed, threshold: "> 0", for: 1 of 1}`:                                                                   "nothing is known here of AWS/States",
+		`- {name: a, namespace: N, metric: M, threshold: "> 0"}`:                                                                                                        "no evaluation periods",
+		`- {name: a, namespace: N, metric: M, threshold: "> 0", for: 1 of 1, period: 45s}`:                                                                              "a period of 45 s",
+		`- {name: a, namespace: N, metric: M, threshold: "> 0", for: 1 of 1441}`:                                                                                        "more than a day",
+		`- {name: a, namespace: N, metric: M, threshold: "> 0", for: 1 of 169, period: 1h}`:                                                                             "more than seven days",
+		`- {name: a, namespace: N, metric: M, threshold: "> 0", for: 1 of 1, actions: [topic]}`:                                                                         `the action "topic" is no ARN`,
+		`- {name: a, namespace: N, metric: M, threshold: "> 0", for: 1 of 1, actions: ["arn:1","arn:2","arn:3","arn:4","arn:5","arn:6"]}`:                               "6 actions",
+		`- {name: q-depth, namespace: N, metric: M, threshold: "> 0", for: 1 of 1}`:                                                                                     "the name is taken by the alarm of line 4",
+		`- {name: a, threshold: "> 0", for: 1 of 1, metrics: {A: {namespace: N, metric: M}, b: {expression: 1}}, return: A}`:                                            `"A" is no ID`,
+		`- {name: a, threshold: "> 0", for: 1 of 1, metrics: {e: {expression: 1}}, return: e}`:                                                                          "it has no metric, expressions alone",
+		`- {name: a, threshold: "> 0", for: 1 of 1, metrics: {m1: {namespace: N, metric: M}, e: {expression: m2/2}}, return: e}`:                                        "e: there is no m2; did you mean m1?",
+		`- {name: a, threshold: "> 0", for: 1 of 1, metrics: {m1: {namespace: N, metric: M}, e: {expression: "(m1"}}, return: e}`:                                       "brackets of e do not match",
+		`- {name: a, threshold: "> 0", for: 1 of 1, metrics: {m1: {namespace: N, metric: M}, e: {expression: "SUM(SEARCH('x'))"}}, return: e}`:                          "SEARCH is for dashboards",
+		`- {name: a, threshold: "> 0", for: 1 of 1, metrics: {m1: {namespace: N, metric: M}, e: {expression: "e+m1"}}, return: e}`:                                      "is made of itself",
+		`- {name: a, namespace: N, metric: M, threshold: "> 0", for: 1 of 1, description: "` + strings.Repeat("x", 1025) + `"}`:                                         "the description has",
+		`- {name: "` + strings.Repeat("x", 256) + `", namespace: N, metric: M, threshold: "> 0", for: 1 of 1}`:                                                          "the name has 260 characters",
+	} {
+		got := findings(t, alarm)
+		if want == "" && got != "" || !strings.Contains(got, want) {
+			t.Errorf("%s:\n  %s\n  without %q", alarm[:min(len(alarm), 200)], got, want)
+		}
+	}
+}
+
+// TestSlipsOfTheSeed: the three alarms of the first user's list, as they were
+// written; lint names what is wrong with each.
+func TestSlipsOfTheSeed(t *testing.T) {
+	const throttled = `- {name: EventBridgeThrottled, namespace: AWS/Events, metric: ThrottledRules, period: 5m, threshold: "> 10"}`
+	const errors = `- {name: LambdaErrors, namespace: AWS/Lambda, metric: Errors, dimensions: {FunctionName: the-alchemiser-v2-lambda-dev}, period: 5m, threshold: "> 5"}`
+	const depth = `- {name: EventBridgeDLQDepth, namespace: AWS/SQS, metric: ApproximateNumberOfMessagesVisible, period: 5m, threshold: "> 1"}`
+	for alarm, wants := range map[string][]string{
+		throttled: {"no evaluation periods"},
+		errors:    {"no evaluation periods"},
+		depth:     {"no evaluation periods", "is published with QueueName, not with no dimension", "is a level, not a count: its Sum", "> 1 never fires on a single message"},
+	} {
+		got := findings(t, alarm)
+		for _, want := range wants {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s:\n%s\nwithout %q", alarm, got, want)
+			}
+		}
+	}
+}
+
+// TestLimits of alarms that no spec can make.
+func TestLimits(t *testing.T) {
+	s := every(t)
+	long := s
+	long.Alarms, long.Composites = nil, nil
+	a := s.Alarms[0]
+	for i := range 5001 {
+		a.Name = fmt.Sprint("a", i)
+		long.Alarms = append(long.Alarms, a)
+	}
+	begin := time.Now()
+	found := Lint(long)
+	if len(found) != 1 || !strings.Contains(found[0].Message, "5001 alarms: an account has 5000") || Errors(found) {
+		t.Errorf("%v", found)
+	}
+	t.Logf("5001 alarms linted in %s", time.Since(begin))
+	broken := s.Alarms[0].Normalize()
+	broken.Threshold, broken.Missing, broken.Comparison, broken.EvaluationPeriods, broken.DatapointsToAlarm = math.NaN(), "perhaps", "Near", 2, 3
+	for range 11 {
+		broken.Queries = append(broken.Queries, broken.Queries[0])
+	}
+	text := fmt.Sprint(Lint(Set{Alarms: []Alarm{broken, {Name: "empty"}}, Namespace: "Throughline", Composites: []Composite{
+		{Name: "c", Rule: `ALARM("c")`}, {Name: "none", Rule: "TRUE"}, {Name: "many", Rule: strings.Repeat(`ALARM("x") OR `, 800)},
+	}}))
+	for _, want := range []string{"not a finite number", `cannot be treated as "perhaps"`, "is no comparison", "3 datapoints to alarm of 2", "12 metrics", "stands twice", "it has no metric",
+		"the rule names itself", "the rule names no alarm", "800 alarms in the rule", "CloudWatch takes 10240"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in %s", want, text)
+		}
+	}
+}
+
+func TestDiff(t *testing.T) {
+	s := every(t)
+	was, is := s.Alarms[0].Normalize(), s.Alarms[0].Normalize()
+	if d := Diff(was, is); len(d) != 0 || !Equal(was, is) {
+		t.Errorf("%v", d)
+	}
+	is.Threshold, is.DatapointsToAlarm, is.Missing, is.Actions, is.Description, is.Tags, is.ActionsDisabled = 1, 1, Ignore, []string{"arn:x"}, "other", []Tag{{"k", "v"}}, true
+	is.Queries[0].Stat.Statistic = "Minimum"
+	fields := ""
+	for _, c := range Diff(was, is) {
+		fields += c.Field + " "
+	}
+	if fields != "metric threshold for missing actions enabled description tags actions " || Equal(was, is) || was.Hash() == is.Hash() {
+		t.Error(fields)
+	}
+	other := s.Composites[0]
+	other.Rule = `ALARM("x")`
+	if d := DiffComposite(s.Composites[0], other); len(d) != 1 || d[0].Field != "rule" {
+		t.Errorf("%v", d)
+	}
+}
+
+func TestSibling(t *testing.T) {
+	s, ok := Sibling(Stat{Namespace: "AWS/Events", Metric: "FailedInvocations", Statistic: "Sum", Dimensions: []Dimension{{"RuleName", "r"}}})
+	if !ok || s.Metric != "TriggeredRules" || s.Dimensions[0].Value != "r" {
+		t.Error(s, ok)
+	}
+	if _, ok := Sibling(Stat{Namespace: "AWS/Lambda", Metric: "Errors"}); ok {
+		t.Error("Errors needs none: it is published as a zero too")
+	}
+}
