@@ -33,7 +33,7 @@ var arrows = map[string][]string{
 	"alarms":                 {"metrics", "alarms/internal/node"},
 	"alarms/internal/node":   {},
 	"alarms/eval":            {"alarms"},
-	"alarms/render":          {"alarms", "alarms/internal/node", "alarms/queries", "metrics"},
+	"alarms/render":          {"alarms", "alarms/eval", "alarms/internal/node", "alarms/queries", "metrics"},
 	"alarms/queries":         {"metrics"},
 	"alarms/cloudwatch":      {"alarms", "alarms/eval", "alarms/queries", "alarms/render"},
 	"alarms/scaffold":        {"alarms", "alarms/internal/node"},

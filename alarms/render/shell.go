@@ -14,7 +14,11 @@ import (
 // alarms that `throughline alarms plan` knows for its own.
 func Shell(s alarms.Set) ([]File, error) {
 	if len(s.Parameters) == 0 {
-		s = s.Owned()
+		resolved, err := s.Resolve(nil)
+		if err != nil {
+			return nil, err
+		}
+		s = resolved.Owned().Map(alarms.Literal)
 	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "#!/bin/sh\n# CloudWatch alarms of %s, rendered by throughline. Needs the AWS CLI.\nset -eu\n", oneLine(s.Name))
