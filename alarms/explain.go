@@ -30,3 +30,32 @@ func Explain(a Alarm, p Prices) string {
 	fmt.Fprintf(&b, "  costs $%.2f a month (metrics evaluated: %d; prices of %s)\n", AlarmCost(a, p), len(a.Stats()), p.Date)
 	return b.String()
 }
+
+// OverrideText is an override of a spec that sets an alarm's threshold, in the
+// alarm's own unit. An alarm that a spec wrote out itself has none but a comment.
+func OverrideText(a Alarm, threshold float64) string {
+	if a.Meta.Kind == "custom" {
+		return fmt.Sprintf("# alarm %s: threshold: %q", a.Meta.Key, a.Comparison.Symbol()+" "+number(threshold))
+	}
+	u := unitOf(a)
+	return fmt.Sprintf("- {match: {kind: %s, name: %q, key: %s}, threshold: %q}", a.Meta.Kind, a.Meta.Resource, a.Meta.Key, a.Comparison.Symbol()+" "+number(threshold)+u)
+}
+
+// unitOf is the unit that a threshold of the alarm is written with, which its
+// origin has.
+func unitOf(a Alarm) string {
+	for _, o := range a.Meta.Origins {
+		if o.Field != "threshold" {
+			continue
+		}
+		for _, u := range []unit{percent, milliseconds, seconds, bytes} {
+			if strings.HasSuffix(o.Value, string(u)) {
+				if u == bytes {
+					return "B"
+				}
+				return string(u)
+			}
+		}
+	}
+	return ""
+}

@@ -174,3 +174,42 @@ func (s *Set) sort() {
 	slices.SortStableFunc(s.Alarms, func(a, b Alarm) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortStableFunc(s.Composites, func(a, b Composite) int { return strings.Compare(a.Name, b.Name) })
 }
+
+// Fill returns the set with the placeholders replaced that values has values for;
+// the others stay, and stay parameters. It returns an error for a value that no
+// placeholder takes.
+func (s Set) Fill(values map[string]string) (Set, error) {
+	for name := range values {
+		if !slices.ContainsFunc(s.Parameters, func(p Parameter) bool { return p.Name == name }) {
+			return Set{}, fmt.Errorf("%s is not a parameter of %s%s", name, s.Name, suggest(name, parameterNames(s.Parameters)))
+		}
+	}
+	literals := map[string]string{}
+	for name, value := range values {
+		literals[name] = Literal(value)
+	}
+	out := s.Map(func(text string) string { return replace(text, literals) })
+	out.Parameters = slices.DeleteFunc(slices.Clone(s.Parameters), func(p Parameter) bool { _, given := values[p.Name]; return given })
+	out.sort()
+	return out, nil
+}
+
+// replace puts texts in the place of placeholders, and leaves literals escaped.
+func replace(text string, texts map[string]string) string {
+	parts, err := Parts(text)
+	if err != nil {
+		return text
+	}
+	var b strings.Builder
+	for _, p := range parts {
+		switch value, given := texts[p.Text]; {
+		case !p.Placeholder:
+			b.WriteString(Literal(p.Text))
+		case given:
+			b.WriteString(value)
+		default:
+			b.WriteString("${" + p.Text + "}")
+		}
+	}
+	return b.String()
+}

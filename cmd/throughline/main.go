@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/spf13/cobra"
 
+	"github.com/throughline/throughline/cmd/throughline/internal/alarmscmd"
 	"github.com/throughline/throughline/cmd/throughline/internal/costcmd"
 	"github.com/throughline/throughline/cmd/throughline/internal/dedupecmd"
 	"github.com/throughline/throughline/cmd/throughline/internal/repeatscmd"
@@ -73,7 +74,8 @@ what published an event to what handled it, weighs events and tells repeats apar
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newDemo(env), newTrace(env), newSidecar(env), repeatscmd.New(), dedupecmd.New(config.LoadDefaultConfig), sizescmd.New(), costcmd.New(config.LoadDefaultConfig, time.Now), newVersion())
+	root.AddCommand(newDemo(env), newTrace(env), newSidecar(env), repeatscmd.New(), dedupecmd.New(config.LoadDefaultConfig), sizescmd.New(), costcmd.New(config.LoadDefaultConfig, time.Now),
+		alarmscmd.New(config.LoadDefaultConfig, time.Now), alarmscmd.NewQueries(config.LoadDefaultConfig, time.Now), newVersion())
 	return root
 }
 

@@ -1,0 +1,226 @@
+package alarmscmd
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/throughline/throughline/alarms"
+	"github.com/throughline/throughline/alarms/cloudwatch"
+	"github.com/throughline/throughline/alarms/eval"
+)
+
+// past says which stretch of which history.
+type past struct {
+	metrics string
+	since   time.Duration
+	reach   int
+	on      awsOptions
+}
+
+func (p *past) bind(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&p.metrics, "metrics", "", "read metrics lines (EMF) from `FILE`, - for standard input, instead of CloudWatch")
+	flags.DurationVar(&p.since, "since", 15*24*time.Hour, "how far back to read CloudWatch, which keeps minutes for 15 days")
+	flags.IntVar(&p.reach, "range", 0, "how many periods back CloudWatch looks for datapoints; 0 for the alarm's own and two")
+	p.on.bind(flags)
+}
+
+// read is the data of the alarms, and from when until when.
+func (p past) read(cmd *cobra.Command, a app, s alarms.Set) (data eval.Data, from, to time.Time, err error) {
+	if p.metrics != "" {
+		recording, err := readRecording(cmd, p.metrics)
+		if err != nil {
+			return nil, from, to, err
+		}
+		from, to = recording.Span()
+		return recording, from, to, nil
+	}
+	if p.since < time.Minute || p.since > 455*24*time.Hour {
+		return nil, from, to, errors.New("--since is between a minute and 455 days")
+	}
+	cfg, err := p.on.config(cmd.Context(), a.configure)
+	if err != nil {
+		return nil, from, to, err
+	}
+	to = a.now().UTC().Truncate(time.Minute)
+	from = to.Add(-p.since)
+	bar := newProgress(cmd)
+	table, err := cloudwatch.Fetch(cmd.Context(), cloudwatch.NewClient(cfg), s, from, to, func(done, of int) { bar.show("read %d of %d metrics", done, of) })
+	bar.end()
+	return table, from, to, err
+}
+
+func (a app) backtest() *cobra.Command {
+	var spec specOptions
+	var p past
+	var most float64
+	var sweep bool
+	cmd := &cobra.Command{
+		Use:   "backtest [ALARM…]",
+		Short: "Say how often the alarms would have paged, on recorded metrics or CloudWatch's",
+		Long: `backtest evaluates each alarm over history as CloudWatch does, its M of N datapoints
+and its missing data: how often it would have paged, how long it would have been in
+alarm. With --max-pages it ends with 2 where an alarm would have paged more often a
+week. --sweep shows the pages under other thresholds.`,
+		Example: `  throughline alarms backtest --metrics build/demo/metrics.jsonl
+  throughline alarms backtest orders-errors --since 168h --sweep --max-pages 3`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := spec.resolve(cmd)
+			if err != nil {
+				return err
+			}
+			if s.Alarms, err = choose(s, args); err != nil {
+				return err
+			}
+			data, from, to, err := p.read(cmd, a, s)
+			if err != nil {
+				return err
+			}
+			var results []tested
+			for _, alarm := range s.Alarms {
+				r := tested{PagesAWeek: 0}
+				if r.Report, err = eval.Backtest(alarm, data, from, to, p.reach); err != nil {
+					return err
+				}
+				r.PagesAWeek = r.Report.PagesAWeek()
+				if sweep && r.Known {
+					if r.Sweep, err = eval.Sweep(alarm, data, from, to, p.reach, 12); err != nil {
+						return err
+					}
+				}
+				results = append(results, r)
+			}
+			return printBacktest(cmd, results, from, to, spec.json, most)
+		},
+	}
+	spec.bind(cmd.Flags())
+	p.bind(cmd)
+	cmd.Flags().Float64Var(&most, "max-pages", -1, "end with 2 where an alarm would page more often a week; below 0 for no limit")
+	cmd.Flags().BoolVar(&sweep, "sweep", false, "show the pages under other thresholds")
+	return cmd
+}
+
+type tested struct {
+	eval.Report
+	PagesAWeek float64     `json:"pages_a_week"`
+	Sweep      []eval.Step `json:"sweep,omitempty"`
+}
+
+func printBacktest(cmd *cobra.Command, results []tested, from, to time.Time, asJSON bool, most float64) error {
+	out := cmd.OutOrStdout()
+	over := slices.DeleteFunc(slices.Clone(results), func(r tested) bool { return most < 0 || r.PagesAWeek <= most })
+	if asJSON {
+		if err := printJSON(out, results); err != nil {
+			return err
+		}
+	} else {
+		p := painter(out)
+		width := 20
+		for _, r := range results {
+			width = max(width, len(r.Alarm))
+		}
+		fmt.Fprintf(out, "%s to %s\n", from.Format(time.DateTime), to.Format(time.DateTime))
+		fmt.Fprintf(out, "%-*s %6s %8s %10s %10s %8s\n", width, "alarm", "pages", "a week", "in alarm", "longest", "no data")
+		unknown := 0
+		for _, r := range results {
+			if !r.Known {
+				unknown++
+				continue
+			}
+			pages := fmt.Sprintf("%6d", r.Pages)
+			if r.Pages > 0 {
+				pages = p.yellow(pages)
+			}
+			share := 100 * float64(r.NoData) / float64(max(1, to.Sub(from)))
+			fmt.Fprintf(out, "%-*s %s %8.1f %10s %10s %7.0f%%\n", width, r.Alarm, pages, r.PagesAWeek, r.InAlarm, r.Longest, min(100, share))
+			for _, step := range r.Sweep {
+				fmt.Fprintf(out, "%s\n", p.dim(fmt.Sprintf("    threshold %-14g %5d pages, %6.1f a week, in alarm %3.0f%%", step.Threshold, step.Pages, step.PerWeek, 100*step.InAlarm)))
+			}
+		}
+		if unknown > 0 {
+			fmt.Fprintf(out, "of %d alarms nothing was recorded, so nothing is said of them\n", unknown)
+		}
+		fmt.Fprintln(out, p.dim(eval.Limits))
+	}
+	if len(over) == 0 {
+		return nil
+	}
+	names := make([]string, len(over))
+	for i, r := range over {
+		names[i] = fmt.Sprintf("%s (%.1f)", r.Alarm, r.PagesAWeek)
+	}
+	return exit{2, fmt.Sprintf("more than %g pages a week: %s", most, strings.Join(names, ", "))}
+}
+
+func (a app) suggest() *cobra.Command {
+	var spec specOptions
+	var p past
+	var pages float64
+	cmd := &cobra.Command{
+		Use:   "suggest [ALARM…]",
+		Short: "Find the thresholds under which history would have paged no more often than you say",
+		Long: `suggest finds for each alarm the threshold nearest to what is normal under which it
+would have paged at most --pages times a week, and prints it as overrides for the
+spec, which it never edits.`,
+		Example: `  throughline alarms suggest --metrics build/demo/metrics.jsonl --pages 1
+  throughline alarms suggest orders-errors --since 336h >> overrides.yaml`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := spec.resolve(cmd)
+			if err != nil {
+				return err
+			}
+			if s.Alarms, err = choose(s, args); err != nil {
+				return err
+			}
+			data, from, to, err := p.read(cmd, a, s)
+			if err != nil {
+				return err
+			}
+			return printSuggestions(cmd, s, data, from, to, p.reach, pages, spec.json)
+		},
+	}
+	spec.bind(cmd.Flags())
+	p.bind(cmd)
+	cmd.Flags().Float64Var(&pages, "pages", 1, "how often an alarm may page a week")
+	return cmd
+}
+
+type suggestion struct {
+	Alarm     string  `json:"alarm"`
+	Now       float64 `json:"threshold_now"`
+	Threshold float64 `json:"threshold"`
+	PerWeek   float64 `json:"pages_a_week"`
+	Override  string  `json:"override"`
+}
+
+func printSuggestions(cmd *cobra.Command, s alarms.Set, data eval.Data, from, to time.Time, reach int, pages float64, asJSON bool) error {
+	found := []suggestion{}
+	for _, alarm := range s.Alarms {
+		step, ok, err := eval.Suggest(alarm, data, from, to, reach, pages)
+		if err != nil {
+			return err
+		}
+		if !ok || step.Threshold == alarm.Threshold {
+			continue
+		}
+		found = append(found, suggestion{alarm.Name, alarm.Threshold, step.Threshold, step.PerWeek, alarms.OverrideText(alarm, step.Threshold)})
+	}
+	out := cmd.OutOrStdout()
+	if asJSON {
+		return printJSON(out, found)
+	}
+	if len(found) == 0 {
+		_, err := fmt.Fprintln(out, "# nothing to suggest: the thresholds are as near as they can be, or nothing was recorded")
+		return err
+	}
+	fmt.Fprintf(out, "# from %s to %s, at most %g pages a week\noverrides:\n", from.Format(time.DateTime), to.Format(time.DateTime), pages)
+	for _, f := range found {
+		fmt.Fprintf(out, "  %s  # %s: was %g, %.1f pages a week\n", f.Override, f.Alarm, f.Now, f.PerWeek)
+	}
+	return nil
+}

@@ -1,0 +1,217 @@
+package alarmscmd
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/spf13/cobra"
+
+	"github.com/throughline/throughline/alarms/cloudwatch"
+)
+
+func (a app) check() *cobra.Command {
+	var spec specOptions
+	var on awsOptions
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Ask CloudWatch whether it knows the metrics, with their very dimensions",
+		Long: `check asks for each metric that the alarms watch whether it was published with its
+dimensions in the last two weeks. One that is published only when it is not zero is
+told by a sibling with the same dimensions. It never takes silence for health, and
+ends with 2 where a metric is not known to be there.`,
+		Example: `  throughline alarms check
+  throughline alarms check --json --region eu-west-1`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := spec.resolve(cmd)
+			if err != nil {
+				return err
+			}
+			cfg, err := on.config(cmd.Context(), a.configure)
+			if err != nil {
+				return err
+			}
+			bar := newProgress(cmd)
+			bar.show("asking about the metrics of %d alarms", len(s.Alarms))
+			found, err := cloudwatch.Check(cmd.Context(), cloudwatch.NewClient(cfg), s, &cloudwatch.Pace{})
+			bar.end()
+			if err != nil {
+				return err
+			}
+			return printCheck(cmd, found, spec.json)
+		},
+	}
+	spec.bind(cmd.Flags())
+	on.bind(cmd.Flags())
+	return cmd
+}
+
+func printCheck(cmd *cobra.Command, found []cloudwatch.Existence, asJSON bool) error {
+	out := cmd.OutOrStdout()
+	bad := 0
+	for _, e := range found {
+		if !e.Good() {
+			bad++
+		}
+	}
+	if asJSON {
+		if err := printJSON(out, found); err != nil {
+			return err
+		}
+	} else {
+		p := painter(out)
+		for _, e := range found {
+			if e.Good() {
+				continue
+			}
+			fmt.Fprintf(out, "%s %s: %s: %s\n", p.yellow(fmt.Sprintf("%-7s", e.Verdict)), e.Alarm, e.Stat.Metric, e.Message)
+		}
+		fmt.Fprintf(out, "%d of %d metrics are known to be published\n", len(found)-bad, len(found))
+	}
+	if bad > 0 {
+		return changes
+	}
+	return nil
+}
+
+func (a app) test() *cobra.Command {
+	var spec specOptions
+	var on awsOptions
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "test ALARM…",
+		Short: "Prove that an alarm's notification leaves and has somebody to reach",
+		Long: `test puts alarms into ALARM, looks in their history for the notification, looks
+whether their topics have confirmed subscribers, and puts their states back. It
+does page whoever is subscribed. An alarm with an action that is not an SNS topic is
+refused, for it might roll back a deployment, unless --force is given.`,
+		Example: `  throughline alarms test orders-dlq-depth
+  throughline alarms test orders-dlq-depth --json --profile prod`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := spec.resolve(cmd)
+			if err != nil {
+				return err
+			}
+			chosen, err := choose(s, args)
+			if err != nil {
+				return err
+			}
+			cfg, err := on.config(cmd.Context(), a.configure)
+			if err != nil {
+				return err
+			}
+			api, topics, pace := cloudwatch.NewClient(cfg), sns.NewFromConfig(cfg), &cloudwatch.Pace{}
+			bar := newProgress(cmd)
+			var results []cloudwatch.Delivery
+			good := true
+			for _, alarm := range chosen {
+				bar.show("testing %s", alarm.Name)
+				d, err := cloudwatch.Test(cmd.Context(), api, topics, alarm.Name, force, pace)
+				bar.end()
+				if err != nil {
+					return err
+				}
+				results, good = append(results, d), good && d.Good()
+				if !spec.json {
+					printDelivery(cmd, d)
+				}
+			}
+			if spec.json {
+				if err := printJSON(cmd.OutOrStdout(), results); err != nil {
+					return err
+				}
+			}
+			if !good {
+				return exit{code: 1}
+			}
+			return nil
+		},
+	}
+	spec.bind(cmd.Flags())
+	on.bind(cmd.Flags())
+	cmd.Flags().BoolVar(&force, "force", false, "test alarms whose actions are not SNS topics too")
+	return cmd
+}
+
+func printDelivery(cmd *cobra.Command, d cloudwatch.Delivery) {
+	out := cmd.OutOrStdout()
+	p := painter(out)
+	if d.Good() {
+		fmt.Fprintf(out, "%s %s: a notification was sent, and its topics have subscribers; put back to %s\n", p.green("delivered"), d.Alarm, d.Restored)
+		return
+	}
+	fmt.Fprintf(out, "%s %s: %s; put back to %s\n", p.red("not delivered"), d.Alarm, strings.Join(d.Problems, "; "), d.Restored)
+}
+
+func (a app) history() *cobra.Command {
+	var spec specOptions
+	var on awsOptions
+	var since time.Duration
+	cmd := &cobra.Command{
+		Use:   "history ALARM…",
+		Short: "Show what alarms did and whom they told, of the thirty days that CloudWatch keeps",
+		Example: `  throughline alarms history orders-dlq-depth
+  throughline alarms history orders- --since 168h --json`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := spec.resolve(cmd)
+			if err != nil {
+				return err
+			}
+			chosen, err := choose(s, args)
+			if err != nil {
+				return err
+			}
+			cfg, err := on.config(cmd.Context(), a.configure)
+			if err != nil {
+				return err
+			}
+			items := []cloudwatch.Item{}
+			for _, alarm := range chosen {
+				more, err := cloudwatch.History(cmd.Context(), cloudwatch.NewClient(cfg), alarm.Name, a.now().Add(-since), &cloudwatch.Pace{})
+				if err != nil {
+					return err
+				}
+				items = append(items, more...)
+			}
+			if spec.json {
+				return printJSON(cmd.OutOrStdout(), items)
+			}
+			for _, i := range items {
+				fmt.Fprintf(cmd.OutOrStdout(), "%s  %s  %s\n", i.At.Format(time.DateTime), i.Alarm, i.Summary)
+			}
+			if len(items) == 0 {
+				fmt.Fprintf(cmd.OutOrStdout(), "nothing in %s\n", since)
+			}
+			return nil
+		},
+	}
+	spec.bind(cmd.Flags())
+	on.bind(cmd.Flags())
+	cmd.Flags().DurationVar(&since, "since", 7*24*time.Hour, "how far back")
+	return cmd
+}
+
+func (a app) policy() *cobra.Command {
+	var write bool
+	cmd := &cobra.Command{
+		Use:   "policy",
+		Short: "Print the IAM policy that these commands need, to read or to write",
+		Example: `  throughline alarms policy > read.json
+  throughline alarms policy --write > write.json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			text := cloudwatch.ReadPolicy
+			if write {
+				text = cloudwatch.WritePolicy
+			}
+			_, err := fmt.Fprint(cmd.OutOrStdout(), text)
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&write, "write", false, "what apply, destroy, test and saved queries need besides")
+	return cmd
+}

@@ -1,0 +1,260 @@
+package alarmscmd
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/spf13/cobra"
+
+	"github.com/throughline/throughline/alarms"
+	"github.com/throughline/throughline/alarms/cloudwatch"
+)
+
+// changes is the code of a verb that found something to do.
+var changes = exit{code: 2}
+
+func (a app) plan() *cobra.Command {
+	var spec specOptions
+	var on awsOptions
+	var adopt []string
+	cmd := &cobra.Command{
+		Use:   "plan",
+		Short: "Show what apply would change, field by field, and what it costs",
+		Long: `plan compares the spec with the account: what is to be made, changed and deleted,
+what somebody edited by hand, and by how much the monthly bill changes. It ends
+with 2 where there is something to do. Of an account it reads the alarms under the
+spec's prefix; only those with its tags are ever changed.`,
+		Example: `  throughline alarms plan --set OrdersFn=orders-prod
+  throughline alarms plan --profile prod --region eu-west-1 --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, plan, _, err := a.make(cmd, spec, on, adopt)
+			if err != nil {
+				return err
+			}
+			if spec.json {
+				err = printJSON(cmd.OutOrStdout(), plan)
+			} else {
+				printNotes(cmd, spec.file, s.Notes)
+				printPlan(cmd.OutOrStdout(), plan, s.Name)
+			}
+			if err == nil && !plan.Empty() {
+				return changes
+			}
+			return err
+		},
+	}
+	spec.bind(cmd.Flags())
+	on.bind(cmd.Flags())
+	cmd.Flags().StringArrayVar(&adopt, "adopt", nil, "take over the alarm `NAME`, which is not the spec's; again for each")
+	return cmd
+}
+
+func (a app) make(cmd *cobra.Command, spec specOptions, on awsOptions, adopt []string) (alarms.Set, cloudwatch.Plan, cloudwatch.API, error) {
+	s, err := spec.resolve(cmd)
+	if err != nil {
+		return s, cloudwatch.Plan{}, nil, err
+	}
+	cfg, err := on.config(cmd.Context(), a.configure)
+	if err != nil {
+		return s, cloudwatch.Plan{}, nil, err
+	}
+	api := cloudwatch.NewClient(cfg)
+	bar := newProgress(cmd)
+	bar.show("reading the alarms under %s", s.Prefix)
+	plan, err := cloudwatch.Make(cmd.Context(), api, s, adopt, alarms.DefaultPrices(), &cloudwatch.Pace{})
+	bar.end()
+	return s, plan, api, err
+}
+
+func (a app) apply() *cobra.Command {
+	var spec specOptions
+	var on awsOptions
+	var adopt []string
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "apply",
+		Short: "Make the account what the spec says",
+		Long: `apply shows the plan and carries it out: alarms are made before any is deleted, and
+the tag that says what was applied is written last, so that one which is
+interrupted is finished by the next. CloudWatch takes three changes a second.`,
+		Example: `  throughline alarms apply
+  throughline alarms apply --yes --set OrdersFn=orders-prod --profile prod`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, plan, api, err := a.make(cmd, spec, on, adopt)
+			if err != nil {
+				return err
+			}
+			return carryOut(cmd, s, plan, api, spec.json, yes)
+		},
+	}
+	spec.bind(cmd.Flags())
+	on.bind(cmd.Flags())
+	cmd.Flags().StringArrayVar(&adopt, "adopt", nil, "take over the alarm `NAME`, which is not the spec's; again for each")
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return cmd
+}
+
+func (a app) destroy() *cobra.Command {
+	var spec specOptions
+	var on awsOptions
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "destroy",
+		Short: "Delete the spec's alarms, and no others",
+		Long: `destroy deletes every alarm whose tags prove that it is the spec's, whether the spec
+still names it or not. An alarm of the same name or prefix without these tags stays.`,
+		Example: `  throughline alarms destroy
+  throughline alarms destroy --yes --profile dev`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := spec.compile(cmd)
+			if err != nil {
+				return err
+			}
+			values, err := spec.values()
+			if err != nil {
+				return err
+			}
+			if s, err = s.Resolve(values); err != nil {
+				return err
+			}
+			cfg, err := on.config(cmd.Context(), a.configure)
+			if err != nil {
+				return err
+			}
+			api := cloudwatch.NewClient(cfg)
+			plan, err := cloudwatch.MakeDestroy(cmd.Context(), api, s, alarms.DefaultPrices(), &cloudwatch.Pace{})
+			if err != nil {
+				return err
+			}
+			return carryOut(cmd, s, plan, api, spec.json, yes)
+		},
+	}
+	spec.bind(cmd.Flags())
+	on.bind(cmd.Flags())
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return cmd
+}
+
+// carryOut shows a plan, asks, and does it.
+func carryOut(cmd *cobra.Command, s alarms.Set, plan cloudwatch.Plan, api cloudwatch.API, asJSON, yes bool) error {
+	out := cmd.OutOrStdout()
+	if !asJSON {
+		printPlan(out, plan, s.Name)
+	}
+	if plan.Empty() {
+		if asJSON {
+			return printJSON(out, plan)
+		}
+		return nil
+	}
+	if !yes && len(plan.Refused()) == 0 {
+		if err := ask(cmd, asJSON); err != nil {
+			return err
+		}
+	}
+	bar := newProgress(cmd)
+	done := 0
+	err := cloudwatch.Apply(cmd.Context(), api, plan, &cloudwatch.Pace{}, func(s cloudwatch.Step, err error) {
+		if err == nil {
+			done++
+		}
+		bar.show("%d of %d: %s %s", done, len(plan.Steps), s.Action, s.Name)
+	})
+	bar.end()
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(out, plan)
+	}
+	_, err = fmt.Fprintf(out, "%d done\n", done)
+	return err
+}
+
+func ask(cmd *cobra.Command, asJSON bool) error {
+	stdin, ok := cmd.InOrStdin().(*os.File)
+	if ok {
+		info, err := stdin.Stat()
+		ok = err == nil && info.Mode()&os.ModeCharDevice != 0
+	}
+	if !ok || asJSON {
+		return errors.New("nothing was changed: give --yes to do it without being asked")
+	}
+	fmt.Fprint(cmd.ErrOrStderr(), "do this? [y/N] ")
+	answer, _ := bufio.NewReader(stdin).ReadString('\n')
+	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
+		return errors.New("nothing was changed")
+	}
+	return nil
+}
+
+func (a app) drift() *cobra.Command {
+	var spec specOptions
+	var on awsOptions
+	cmd := &cobra.Command{
+		Use:   "drift",
+		Short: "Say in what the account is not what the spec says: edits, strangers, dead and mute alarms",
+		Long: `drift finds alarms that are missing, edited by hand, behind the spec, orphaned or
+foreign, whose actions are disabled, whose metric nothing publishes, and topics
+that nobody is subscribed to. It changes nothing, and ends with 2 where it finds any.`,
+		Example: `  throughline alarms drift
+  throughline alarms drift --json --profile prod`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := spec.resolve(cmd)
+			if err != nil {
+				return err
+			}
+			cfg, err := on.config(cmd.Context(), a.configure)
+			if err != nil {
+				return err
+			}
+			api := cloudwatch.NewClient(cfg)
+			bar := newProgress(cmd)
+			bar.show("comparing %d alarms", len(s.Alarms))
+			found, err := cloudwatch.Drift(cmd.Context(), api, api, sns.NewFromConfig(cfg), s, &cloudwatch.Pace{})
+			bar.end()
+			if err != nil {
+				return err
+			}
+			return printDrift(cmd, found, spec.json)
+		},
+	}
+	spec.bind(cmd.Flags())
+	on.bind(cmd.Flags())
+	return cmd
+}
+
+func printDrift(cmd *cobra.Command, found []cloudwatch.Deviation, asJSON bool) error {
+	out := cmd.OutOrStdout()
+	if asJSON {
+		if found == nil {
+			found = []cloudwatch.Deviation{}
+		}
+		if err := printJSON(out, found); err != nil {
+			return err
+		}
+	} else {
+		p := painter(out)
+		for _, d := range found {
+			fmt.Fprintf(out, "%s %s: %s\n", p.yellow(fmt.Sprintf("%-13s", d.Class)), d.Name, d.Detail)
+			for _, c := range d.Changes {
+				fmt.Fprintf(out, "              %s: %s → %s\n", c.Field, orNothing(c.Was), orNothing(c.Is))
+			}
+		}
+		if len(found) == 0 {
+			fmt.Fprintln(out, p.green("no drift"))
+		}
+	}
+	if len(found) > 0 {
+		return changes
+	}
+	return nil
+}
