@@ -164,10 +164,12 @@ func (s *stage) note(h handled) {
 	s.mu.Unlock()
 }
 
-// consume invokes a function with a batch, as an event source mapping does.
+// consume invokes a function with a batch, as an event source mapping does. It
+// waits for the environment: its extension may still be busy with the batch
+// before, and a throttled receive would count as a delivery that nobody saw.
 func (s *stage) consume(name string) func(context.Context, []byte, []string) []string {
 	return func(ctx context.Context, payload []byte, ids []string) []string {
-		result, err := s.deployed[name].Invoke(ctx, payload, lambdalocal.InvokeOptions{})
+		result, err := s.deployed[name].Invoke(ctx, payload, lambdalocal.InvokeOptions{Wait: true})
 		if err != nil {
 			return ids
 		}
