@@ -3,8 +3,6 @@
 package alarmscmd
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,30 +10,16 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/throughline/throughline/alarms"
+	"github.com/throughline/throughline/cmd/throughline/internal/account"
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
-// Configure gives what an AWS client is made with: config.LoadDefaultConfig.
-type Configure func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error)
-
-// exit ends the command with a code and, where there is one, a message.
-type exit struct {
-	code    int
-	message string
-}
-
-func (e exit) Error() string { return e.message }
-
-// ExitCode is what the process ends with.
-func (e exit) ExitCode() int { return e.code }
-
 // New returns the command. now is the clock.
-func New(configure Configure, now func() time.Time) *cobra.Command {
+func New(configure account.Configure, now func() time.Time) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "alarms",
 		Short: "Keep CloudWatch alarms as code: lint, plan, apply, drift, backtest, render",
@@ -63,7 +47,7 @@ SAM, Terraform or a shell script, and tried on history before it pages anybody.`
 
 // app is what every verb has at hand.
 type app struct {
-	configure Configure
+	configure account.Configure
 	now       func() time.Time
 }
 
@@ -72,7 +56,7 @@ func wrap(cmd *cobra.Command) {
 	run := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		err := run(cmd, args)
-		var e exit
+		var e terminal.Exit
 		if err == nil || errors.As(err, &e) {
 			return err
 		}
@@ -189,47 +173,4 @@ func readFile(cmd *cobra.Command, name string) ([]byte, error) {
 		return nil, fmt.Errorf("read the spec: %w", err)
 	}
 	return data, nil
-}
-
-// awsOptions are the flags of a verb that speaks to AWS, as the AWS CLI has them.
-type awsOptions struct {
-	profile, region, endpoint string
-}
-
-func (o *awsOptions) bind(flags *pflag.FlagSet) {
-	flags.StringVar(&o.profile, "profile", "", "the `NAME` of a profile of the AWS CLI; empty means AWS_PROFILE or the default one")
-	flags.StringVar(&o.region, "region", "", "the `REGION`; empty means the environment's or the profile's")
-	flags.StringVar(&o.endpoint, "endpoint-url", "", "another AWS, at `URL`")
-}
-
-func (o awsOptions) config(ctx context.Context, configure Configure) (aws.Config, error) {
-	var load []func(*config.LoadOptions) error
-	if o.profile != "" {
-		load = append(load, config.WithSharedConfigProfile(o.profile))
-	}
-	if o.region != "" {
-		load = append(load, config.WithRegion(o.region))
-	}
-	load = append(load, config.WithRetryMode(aws.RetryModeAdaptive), config.WithRetryMaxAttempts(8))
-	cfg, err := configure(ctx, load...)
-	if err != nil {
-		return cfg, fmt.Errorf("configure AWS: %w", err)
-	}
-	if cfg.Region == "" {
-		return cfg, errors.New("there is no Region: give --region, or set AWS_REGION")
-	}
-	if o.endpoint != "" {
-		cfg.BaseEndpoint = &o.endpoint
-	}
-	return cfg, nil
-}
-
-func printJSON(out io.Writer, v any) error {
-	encoder := json.NewEncoder(out)
-	encoder.SetIndent("", "  ")
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(v); err != nil {
-		return fmt.Errorf("print: %w", err)
-	}
-	return nil
 }

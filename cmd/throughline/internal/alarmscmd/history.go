@@ -12,6 +12,8 @@ import (
 	"github.com/throughline/throughline/alarms"
 	"github.com/throughline/throughline/alarms/cloudwatch"
 	"github.com/throughline/throughline/alarms/eval"
+	"github.com/throughline/throughline/cmd/throughline/internal/account"
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
 // past says which stretch of which history.
@@ -19,7 +21,7 @@ type past struct {
 	metrics string
 	since   time.Duration
 	reach   int
-	on      awsOptions
+	on      account.Flags
 }
 
 func (p *past) bind(cmd *cobra.Command) {
@@ -27,7 +29,7 @@ func (p *past) bind(cmd *cobra.Command) {
 	flags.StringVar(&p.metrics, "metrics", "", "read metrics lines (EMF) from `FILE`, - for standard input, instead of CloudWatch")
 	flags.DurationVar(&p.since, "since", 15*24*time.Hour, "how far back to read CloudWatch, which keeps minutes for 15 days")
 	flags.IntVar(&p.reach, "range", 0, "how many periods back CloudWatch looks for datapoints; 0 for the alarm's own and two")
-	p.on.bind(flags)
+	p.on.Bind(flags)
 }
 
 // read is the data of the alarms, and from when until when.
@@ -43,15 +45,15 @@ func (p past) read(cmd *cobra.Command, a app, s alarms.Set) (data eval.Data, fro
 	if p.since < time.Minute || p.since > 455*24*time.Hour {
 		return nil, from, to, errors.New("--since is between a minute and 455 days")
 	}
-	cfg, err := p.on.config(cmd.Context(), a.configure)
+	cfg, err := p.on.Config(cmd.Context(), a.configure)
 	if err != nil {
 		return nil, from, to, err
 	}
 	to = a.now().UTC().Truncate(time.Minute)
 	from = to.Add(-p.since)
-	bar := newProgress(cmd)
-	table, err := cloudwatch.Fetch(cmd.Context(), cloudwatch.NewClient(cfg), s, from, to, func(done, of int) { bar.show("read %d of %d metrics", done, of) })
-	bar.end()
+	bar := terminal.NewProgress(cmd)
+	table, err := cloudwatch.Fetch(cmd.Context(), cloudwatch.NewClient(cfg), s, from, to, func(done, of int) { bar.Show("read %d of %d metrics", done, of) })
+	bar.End()
 	return table, from, to, err
 }
 
@@ -115,11 +117,11 @@ func printBacktest(cmd *cobra.Command, results []tested, from, to time.Time, asJ
 	out := cmd.OutOrStdout()
 	over := slices.DeleteFunc(slices.Clone(results), func(r tested) bool { return most < 0 || r.PagesAWeek <= most })
 	if asJSON {
-		if err := printJSON(out, results); err != nil {
+		if err := terminal.PrintJSON(out, results); err != nil {
 			return err
 		}
 	} else {
-		p := painter(out)
+		p := terminal.Painter(out)
 		width := 20
 		for _, r := range results {
 			width = max(width, len(r.Alarm))
@@ -134,18 +136,18 @@ func printBacktest(cmd *cobra.Command, results []tested, from, to time.Time, asJ
 			}
 			pages := fmt.Sprintf("%6d", r.Pages)
 			if r.Pages > 0 {
-				pages = p.yellow(pages)
+				pages = p.Yellow(pages)
 			}
 			share := 100 * float64(r.NoData) / float64(max(1, to.Sub(from)))
 			fmt.Fprintf(out, "%-*s %s %8.1f %10s %10s %7.0f%%\n", width, r.Alarm, pages, r.PagesAWeek, r.InAlarm, r.Longest, min(100, share))
 			for _, step := range r.Sweep {
-				fmt.Fprintf(out, "%s\n", p.dim(fmt.Sprintf("    threshold %-14g %5d pages, %6.1f a week, in alarm %3.0f%%", step.Threshold, step.Pages, step.PerWeek, 100*step.InAlarm)))
+				fmt.Fprintf(out, "%s\n", p.Dim(fmt.Sprintf("    threshold %-14g %5d pages, %6.1f a week, in alarm %3.0f%%", step.Threshold, step.Pages, step.PerWeek, 100*step.InAlarm)))
 			}
 		}
 		if unknown > 0 {
 			fmt.Fprintf(out, "of %d alarms nothing was recorded, so nothing is said of them\n", unknown)
 		}
-		fmt.Fprintln(out, p.dim(eval.Limits))
+		fmt.Fprintln(out, p.Dim(eval.Limits))
 	}
 	if len(over) == 0 {
 		return nil
@@ -154,7 +156,7 @@ func printBacktest(cmd *cobra.Command, results []tested, from, to time.Time, asJ
 	for i, r := range over {
 		names[i] = fmt.Sprintf("%s (%.1f)", r.Alarm, r.PagesAWeek)
 	}
-	return exit{2, fmt.Sprintf("more than %g pages a week: %s", most, strings.Join(names, ", "))}
+	return terminal.Exit{Code: 2, Message: fmt.Sprintf("more than %g pages a week: %s", most, strings.Join(names, ", "))}
 }
 
 func (a app) suggest() *cobra.Command {
@@ -212,7 +214,7 @@ func printSuggestions(cmd *cobra.Command, s alarms.Set, data eval.Data, from, to
 	}
 	out := cmd.OutOrStdout()
 	if asJSON {
-		return printJSON(out, found)
+		return terminal.PrintJSON(out, found)
 	}
 	if len(found) == 0 {
 		_, err := fmt.Fprintln(out, "# nothing to suggest: the thresholds are as near as they can be, or nothing was recorded")

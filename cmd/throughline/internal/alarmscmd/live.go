@@ -9,11 +9,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/throughline/throughline/alarms/cloudwatch"
+	"github.com/throughline/throughline/cmd/throughline/internal/account"
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
 func (a app) check() *cobra.Command {
 	var spec specOptions
-	var on awsOptions
+	var on account.Flags
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Ask CloudWatch whether it knows the metrics, with their very dimensions",
@@ -29,14 +31,14 @@ ends with 2 where a metric is not known to be there.`,
 			if err != nil {
 				return err
 			}
-			cfg, err := on.config(cmd.Context(), a.configure)
+			cfg, err := on.Config(cmd.Context(), a.configure)
 			if err != nil {
 				return err
 			}
-			bar := newProgress(cmd)
-			bar.show("asking about the metrics of %d alarms", len(s.Alarms))
+			bar := terminal.NewProgress(cmd)
+			bar.Show("asking about the metrics of %d alarms", len(s.Alarms))
 			found, err := cloudwatch.Check(cmd.Context(), cloudwatch.NewClient(cfg), s, &cloudwatch.Pace{})
-			bar.end()
+			bar.End()
 			if err != nil {
 				return err
 			}
@@ -44,7 +46,7 @@ ends with 2 where a metric is not known to be there.`,
 		},
 	}
 	spec.bind(cmd.Flags())
-	on.bind(cmd.Flags())
+	on.Bind(cmd.Flags())
 	return cmd
 }
 
@@ -57,16 +59,16 @@ func printCheck(cmd *cobra.Command, found []cloudwatch.Existence, asJSON bool) e
 		}
 	}
 	if asJSON {
-		if err := printJSON(out, found); err != nil {
+		if err := terminal.PrintJSON(out, found); err != nil {
 			return err
 		}
 	} else {
-		p := painter(out)
+		p := terminal.Painter(out)
 		for _, e := range found {
 			if e.Good() {
 				continue
 			}
-			fmt.Fprintf(out, "%s %s: %s: %s\n", p.yellow(fmt.Sprintf("%-7s", e.Verdict)), e.Alarm, e.Stat.Metric, e.Message)
+			fmt.Fprintf(out, "%s %s: %s: %s\n", p.Yellow(fmt.Sprintf("%-7s", e.Verdict)), e.Alarm, e.Stat.Metric, e.Message)
 		}
 		fmt.Fprintf(out, "%d of %d metrics are known to be published\n", len(found)-bad, len(found))
 	}
@@ -78,7 +80,7 @@ func printCheck(cmd *cobra.Command, found []cloudwatch.Existence, asJSON bool) e
 
 func (a app) test() *cobra.Command {
 	var spec specOptions
-	var on awsOptions
+	var on account.Flags
 	var force bool
 	cmd := &cobra.Command{
 		Use:   "test ALARM…",
@@ -99,18 +101,18 @@ refused, for it might roll back a deployment, unless --force is given.`,
 			if err != nil {
 				return err
 			}
-			cfg, err := on.config(cmd.Context(), a.configure)
+			cfg, err := on.Config(cmd.Context(), a.configure)
 			if err != nil {
 				return err
 			}
 			api, topics, pace := cloudwatch.NewClient(cfg), sns.NewFromConfig(cfg), &cloudwatch.Pace{}
-			bar := newProgress(cmd)
+			bar := terminal.NewProgress(cmd)
 			var results []cloudwatch.Delivery
 			good := true
 			for _, alarm := range chosen {
-				bar.show("testing %s", alarm.Name)
+				bar.Show("testing %s", alarm.Name)
 				d, err := cloudwatch.Test(cmd.Context(), api, topics, alarm.Name, force, pace)
-				bar.end()
+				bar.End()
 				if err != nil {
 					return err
 				}
@@ -120,35 +122,35 @@ refused, for it might roll back a deployment, unless --force is given.`,
 				}
 			}
 			if spec.json {
-				if err := printJSON(cmd.OutOrStdout(), results); err != nil {
+				if err := terminal.PrintJSON(cmd.OutOrStdout(), results); err != nil {
 					return err
 				}
 			}
 			if !good {
-				return exit{code: 1}
+				return terminal.Exit{Code: 1}
 			}
 			return nil
 		},
 	}
 	spec.bind(cmd.Flags())
-	on.bind(cmd.Flags())
+	on.Bind(cmd.Flags())
 	cmd.Flags().BoolVar(&force, "force", false, "test alarms whose actions are not SNS topics too")
 	return cmd
 }
 
 func printDelivery(cmd *cobra.Command, d cloudwatch.Delivery) {
 	out := cmd.OutOrStdout()
-	p := painter(out)
+	p := terminal.Painter(out)
 	if d.Good() {
-		fmt.Fprintf(out, "%s %s: a notification was sent, and its topics have subscribers; put back to %s\n", p.green("delivered"), d.Alarm, d.Restored)
+		fmt.Fprintf(out, "%s %s: a notification was sent, and its topics have subscribers; put back to %s\n", p.Green("delivered"), d.Alarm, d.Restored)
 		return
 	}
-	fmt.Fprintf(out, "%s %s: %s; put back to %s\n", p.red("not delivered"), d.Alarm, strings.Join(d.Problems, "; "), d.Restored)
+	fmt.Fprintf(out, "%s %s: %s; put back to %s\n", p.Red("not delivered"), d.Alarm, strings.Join(d.Problems, "; "), d.Restored)
 }
 
 func (a app) history() *cobra.Command {
 	var spec specOptions
-	var on awsOptions
+	var on account.Flags
 	var since time.Duration
 	cmd := &cobra.Command{
 		Use:   "history ALARM…",
@@ -165,7 +167,7 @@ func (a app) history() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			cfg, err := on.config(cmd.Context(), a.configure)
+			cfg, err := on.Config(cmd.Context(), a.configure)
 			if err != nil {
 				return err
 			}
@@ -178,7 +180,7 @@ func (a app) history() *cobra.Command {
 				items = append(items, more...)
 			}
 			if spec.json {
-				return printJSON(cmd.OutOrStdout(), items)
+				return terminal.PrintJSON(cmd.OutOrStdout(), items)
 			}
 			for _, i := range items {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s  %s  %s\n", i.At.Format(time.DateTime), i.Alarm, i.Summary)
@@ -190,7 +192,7 @@ func (a app) history() *cobra.Command {
 		},
 	}
 	spec.bind(cmd.Flags())
-	on.bind(cmd.Flags())
+	on.Bind(cmd.Flags())
 	cmd.Flags().DurationVar(&since, "since", 7*24*time.Hour, "how far back")
 	return cmd
 }

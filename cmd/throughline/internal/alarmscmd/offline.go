@@ -12,6 +12,7 @@ import (
 	"github.com/throughline/throughline/alarms"
 	"github.com/throughline/throughline/alarms/render"
 	"github.com/throughline/throughline/alarms/scaffold"
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
 func (a app) lint() *cobra.Command {
@@ -70,12 +71,12 @@ func (o specOptions) read(cmd *cobra.Command, from string) (alarms.Set, error) {
 
 func printFindings(cmd *cobra.Command, spec specOptions, s alarms.Set, findings []alarms.Finding) error {
 	out := cmd.OutOrStdout()
-	failed := exit{code: 1}
+	failed := terminal.Exit{Code: 1}
 	if spec.json {
 		if findings == nil {
 			findings = []alarms.Finding{}
 		}
-		if err := printJSON(out, findings); err != nil {
+		if err := terminal.PrintJSON(out, findings); err != nil {
 			return err
 		}
 		if alarms.Errors(findings) {
@@ -84,12 +85,12 @@ func printFindings(cmd *cobra.Command, spec specOptions, s alarms.Set, findings 
 		return nil
 	}
 	printNotes(cmd, spec.file, s.Notes)
-	p := painter(out)
+	p := terminal.Painter(out)
 	count := 0
 	for _, f := range findings {
-		word := p.red("error  ")
+		word := p.Red("error  ")
 		if f.Warning {
-			word = p.yellow("warning")
+			word = p.Yellow("warning")
 		} else {
 			count++
 		}
@@ -100,7 +101,7 @@ func printFindings(cmd *cobra.Command, spec specOptions, s alarms.Set, findings 
 		return failed
 	}
 	bill := alarms.Cost(s, alarms.DefaultPrices())
-	fmt.Fprintf(out, "%s: %d alarms and %d composites, %d warnings; $%.2f a month\n", p.green("no errors"), len(s.Alarms), len(s.Composites), len(findings), bill.Dollars)
+	fmt.Fprintf(out, "%s: %d alarms and %d composites, %d warnings; $%.2f a month\n", p.Green("no errors"), len(s.Alarms), len(s.Composites), len(findings), bill.Dollars)
 	return nil
 }
 
@@ -123,7 +124,7 @@ which pack, set each of its fields. An ALARM is a name or a part of one.`,
 				return err
 			}
 			if spec.json {
-				return printJSON(cmd.OutOrStdout(), chosen)
+				return terminal.PrintJSON(cmd.OutOrStdout(), chosen)
 			}
 			for i, alarm := range chosen {
 				if i > 0 {
@@ -179,7 +180,7 @@ func (a app) cost() *cobra.Command {
 			prices := alarms.DefaultPrices()
 			bill := alarms.Cost(s, prices)
 			if spec.json {
-				return printJSON(cmd.OutOrStdout(), bill)
+				return terminal.PrintJSON(cmd.OutOrStdout(), bill)
 			}
 			out := cmd.OutOrStdout()
 			kinds := map[string]alarms.Set{}

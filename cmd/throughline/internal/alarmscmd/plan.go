@@ -12,14 +12,16 @@ import (
 
 	"github.com/throughline/throughline/alarms"
 	"github.com/throughline/throughline/alarms/cloudwatch"
+	"github.com/throughline/throughline/cmd/throughline/internal/account"
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
 // changes is the code of a verb that found something to do.
-var changes = exit{code: 2}
+var changes = terminal.Exit{Code: 2}
 
 func (a app) plan() *cobra.Command {
 	var spec specOptions
-	var on awsOptions
+	var on account.Flags
 	var adopt []string
 	cmd := &cobra.Command{
 		Use:   "plan",
@@ -37,7 +39,7 @@ spec's prefix; only those with its tags are ever changed.`,
 				return err
 			}
 			if spec.json {
-				err = printJSON(cmd.OutOrStdout(), plan)
+				err = terminal.PrintJSON(cmd.OutOrStdout(), plan)
 			} else {
 				printNotes(cmd, spec.file, s.Notes)
 				printPlan(cmd.OutOrStdout(), plan, s.Name)
@@ -49,31 +51,31 @@ spec's prefix; only those with its tags are ever changed.`,
 		},
 	}
 	spec.bind(cmd.Flags())
-	on.bind(cmd.Flags())
+	on.Bind(cmd.Flags())
 	cmd.Flags().StringArrayVar(&adopt, "adopt", nil, "take over the alarm `NAME`, which is not the spec's; again for each")
 	return cmd
 }
 
-func (a app) make(cmd *cobra.Command, spec specOptions, on awsOptions, adopt []string) (alarms.Set, cloudwatch.Plan, cloudwatch.API, error) {
+func (a app) make(cmd *cobra.Command, spec specOptions, on account.Flags, adopt []string) (alarms.Set, cloudwatch.Plan, cloudwatch.API, error) {
 	s, err := spec.resolve(cmd)
 	if err != nil {
 		return s, cloudwatch.Plan{}, nil, err
 	}
-	cfg, err := on.config(cmd.Context(), a.configure)
+	cfg, err := on.Config(cmd.Context(), a.configure)
 	if err != nil {
 		return s, cloudwatch.Plan{}, nil, err
 	}
 	api := cloudwatch.NewClient(cfg)
-	bar := newProgress(cmd)
-	bar.show("reading the alarms under %s", s.Prefix)
+	bar := terminal.NewProgress(cmd)
+	bar.Show("reading the alarms under %s", s.Prefix)
 	plan, err := cloudwatch.Make(cmd.Context(), api, s, adopt, alarms.DefaultPrices(), &cloudwatch.Pace{})
-	bar.end()
+	bar.End()
 	return s, plan, api, err
 }
 
 func (a app) apply() *cobra.Command {
 	var spec specOptions
-	var on awsOptions
+	var on account.Flags
 	var adopt []string
 	var yes bool
 	cmd := &cobra.Command{
@@ -94,7 +96,7 @@ interrupted is finished by the next. CloudWatch takes three changes a second.`,
 		},
 	}
 	spec.bind(cmd.Flags())
-	on.bind(cmd.Flags())
+	on.Bind(cmd.Flags())
 	cmd.Flags().StringArrayVar(&adopt, "adopt", nil, "take over the alarm `NAME`, which is not the spec's; again for each")
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
@@ -102,7 +104,7 @@ interrupted is finished by the next. CloudWatch takes three changes a second.`,
 
 func (a app) destroy() *cobra.Command {
 	var spec specOptions
-	var on awsOptions
+	var on account.Flags
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "destroy",
@@ -124,7 +126,7 @@ still names it or not. An alarm of the same name or prefix without these tags st
 			if s, err = s.Resolve(values); err != nil {
 				return err
 			}
-			cfg, err := on.config(cmd.Context(), a.configure)
+			cfg, err := on.Config(cmd.Context(), a.configure)
 			if err != nil {
 				return err
 			}
@@ -137,7 +139,7 @@ still names it or not. An alarm of the same name or prefix without these tags st
 		},
 	}
 	spec.bind(cmd.Flags())
-	on.bind(cmd.Flags())
+	on.Bind(cmd.Flags())
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
 }
@@ -150,7 +152,7 @@ func carryOut(cmd *cobra.Command, s alarms.Set, plan cloudwatch.Plan, api cloudw
 	}
 	if plan.Empty() {
 		if asJSON {
-			return printJSON(out, plan)
+			return terminal.PrintJSON(out, plan)
 		}
 		return nil
 	}
@@ -159,20 +161,20 @@ func carryOut(cmd *cobra.Command, s alarms.Set, plan cloudwatch.Plan, api cloudw
 			return err
 		}
 	}
-	bar := newProgress(cmd)
+	bar := terminal.NewProgress(cmd)
 	done := 0
 	err := cloudwatch.Apply(cmd.Context(), api, plan, &cloudwatch.Pace{}, func(s cloudwatch.Step, err error) {
 		if err == nil {
 			done++
 		}
-		bar.show("%d of %d: %s %s", done, len(plan.Steps), s.Action, s.Name)
+		bar.Show("%d of %d: %s %s", done, len(plan.Steps), s.Action, s.Name)
 	})
-	bar.end()
+	bar.End()
 	if err != nil {
 		return err
 	}
 	if asJSON {
-		return printJSON(out, plan)
+		return terminal.PrintJSON(out, plan)
 	}
 	_, err = fmt.Fprintf(out, "%d done\n", done)
 	return err
@@ -197,7 +199,7 @@ func ask(cmd *cobra.Command, asJSON bool) error {
 
 func (a app) drift() *cobra.Command {
 	var spec specOptions
-	var on awsOptions
+	var on account.Flags
 	cmd := &cobra.Command{
 		Use:   "drift",
 		Short: "Say in what the account is not what the spec says: edits, strangers, dead and mute alarms",
@@ -212,15 +214,15 @@ that nobody is subscribed to. It changes nothing, and ends with 2 where it finds
 			if err != nil {
 				return err
 			}
-			cfg, err := on.config(cmd.Context(), a.configure)
+			cfg, err := on.Config(cmd.Context(), a.configure)
 			if err != nil {
 				return err
 			}
 			api := cloudwatch.NewClient(cfg)
-			bar := newProgress(cmd)
-			bar.show("comparing %d alarms", len(s.Alarms))
+			bar := terminal.NewProgress(cmd)
+			bar.Show("comparing %d alarms", len(s.Alarms))
 			found, err := cloudwatch.Drift(cmd.Context(), api, api, sns.NewFromConfig(cfg), s, &cloudwatch.Pace{})
-			bar.end()
+			bar.End()
 			if err != nil {
 				return err
 			}
@@ -228,7 +230,7 @@ that nobody is subscribed to. It changes nothing, and ends with 2 where it finds
 		},
 	}
 	spec.bind(cmd.Flags())
-	on.bind(cmd.Flags())
+	on.Bind(cmd.Flags())
 	return cmd
 }
 
@@ -238,19 +240,19 @@ func printDrift(cmd *cobra.Command, found []cloudwatch.Deviation, asJSON bool) e
 		if found == nil {
 			found = []cloudwatch.Deviation{}
 		}
-		if err := printJSON(out, found); err != nil {
+		if err := terminal.PrintJSON(out, found); err != nil {
 			return err
 		}
 	} else {
-		p := painter(out)
+		p := terminal.Painter(out)
 		for _, d := range found {
-			fmt.Fprintf(out, "%s %s: %s\n", p.yellow(fmt.Sprintf("%-13s", d.Class)), d.Name, d.Detail)
+			fmt.Fprintf(out, "%s %s: %s\n", p.Yellow(fmt.Sprintf("%-13s", d.Class)), d.Name, d.Detail)
 			for _, c := range d.Changes {
 				fmt.Fprintf(out, "              %s: %s → %s\n", c.Field, orNothing(c.Was), orNothing(c.Is))
 			}
 		}
 		if len(found) == 0 {
-			fmt.Fprintln(out, p.green("no drift"))
+			fmt.Fprintln(out, p.Green("no drift"))
 		}
 	}
 	if len(found) > 0 {

@@ -14,10 +14,12 @@ import (
 
 	"github.com/throughline/throughline/alarms/cloudwatch"
 	"github.com/throughline/throughline/alarms/queries"
+	"github.com/throughline/throughline/cmd/throughline/internal/account"
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
 // NewQueries returns the command "queries". now is the clock.
-func NewQueries(configure Configure, now func() time.Time) *cobra.Command {
+func NewQueries(configure account.Configure, now func() time.Time) *cobra.Command {
 	a := app{configure: configure, now: now}
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -39,7 +41,7 @@ its answer.`,
 				return fmt.Errorf("queries: %w", err)
 			}
 			if asJSON {
-				return printJSON(cmd.OutOrStdout(), chosen)
+				return terminal.PrintJSON(cmd.OutOrStdout(), chosen)
 			}
 			for i, q := range chosen {
 				if i > 0 {
@@ -86,7 +88,7 @@ func chooseQueries(names []string) ([]queries.Query, error) {
 }
 
 func (a app) saveQueries() *cobra.Command {
-	var on awsOptions
+	var on account.Flags
 	var groups []string
 	var foreign bool
 	cmd := &cobra.Command{
@@ -103,7 +105,7 @@ func (a app) saveQueries() *cobra.Command {
 			if len(args) == 0 && !foreign {
 				chosen = slices.DeleteFunc(chosen, func(q queries.Query) bool { return q.Foreign })
 			}
-			cfg, err := on.config(cmd.Context(), a.configure)
+			cfg, err := on.Config(cmd.Context(), a.configure)
 			if err != nil {
 				return err
 			}
@@ -122,14 +124,14 @@ func (a app) saveQueries() *cobra.Command {
 			return nil
 		},
 	}
-	on.bind(cmd.Flags())
+	on.Bind(cmd.Flags())
 	cmd.Flags().StringArrayVar(&groups, "log-group", nil, "a log group `NAME` that the queries read; again for each")
 	cmd.Flags().BoolVar(&foreign, "alchemiser-queries", false, "save the queries on the first user's own log lines too")
 	return cmd
 }
 
 func (a app) runQuery() *cobra.Command {
-	var on awsOptions
+	var on account.Flags
 	var groups []string
 	var since time.Duration
 	var asJSON bool
@@ -156,24 +158,24 @@ func (a app) runQuery() *cobra.Command {
 				return errors.New("which workflow? give --correlation-id ID")
 			}
 			text = strings.ReplaceAll(text, "CORRELATION_ID", correlation)
-			cfg, err := on.config(cmd.Context(), a.configure)
+			cfg, err := on.Config(cmd.Context(), a.configure)
 			if err != nil {
 				return err
 			}
-			bar := newProgress(cmd)
-			bar.show("running %s", chosen[0].Name)
+			bar := terminal.NewProgress(cmd)
+			bar.Show("running %s", chosen[0].Name)
 			rows, err := cloudwatch.RunQuery(cmd.Context(), logs.NewFromConfig(cfg), text, groups, a.now().Add(-since), a.now(), &cloudwatch.Pace{})
-			bar.end()
+			bar.End()
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				return printJSON(cmd.OutOrStdout(), members(rows))
+				return terminal.PrintJSON(cmd.OutOrStdout(), members(rows))
 			}
 			return printRows(cmd.OutOrStdout(), rows)
 		},
 	}
-	on.bind(cmd.Flags())
+	on.Bind(cmd.Flags())
 	cmd.Flags().StringArrayVar(&groups, "log-group", nil, "a log group `NAME` to read; again for each")
 	cmd.Flags().DurationVar(&since, "since", 24*time.Hour, "how far back")
 	cmd.Flags().StringVar(&correlation, "correlation-id", "", "the workflow's `ID`, for the query workflow")

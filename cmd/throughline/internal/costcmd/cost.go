@@ -3,7 +3,6 @@ package costcmd
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,32 +10,29 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/schemas"
-	"github.com/aws/smithy-go/transport/http/protocol/awsquery"
 	"github.com/spf13/cobra"
-)
 
-// Configure gives what an AWS client is made with: config.LoadDefaultConfig.
-type Configure func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error)
+	alarmscloudwatch "github.com/throughline/throughline/alarms/cloudwatch"
+	"github.com/throughline/throughline/cmd/throughline/internal/account"
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
+)
 
 // options are the flags of the command.
 type options struct {
-	file, prices                string
-	cloudWatch                  bool
-	region, endpoint, namespace string
-	over                        time.Duration
-	retention                   int
-	json, showPrices            bool
+	file, prices     string
+	cloudWatch       bool
+	namespace        string
+	on               account.Flags
+	over             time.Duration
+	retention        int
+	json, showPrices bool
 
-	configure Configure
+	configure account.Configure
 	now       func() time.Time
 }
 
 // New returns the command.
-func New(configure Configure, now func() time.Time) *cobra.Command {
+func New(configure account.Configure, now func() time.Time) *cobra.Command {
 	o := options{configure: configure, now: now}
 	cmd := &cobra.Command{
 		Use:   "cost",
@@ -64,8 +60,7 @@ It needs cloudwatch:ListMetrics and cloudwatch:GetMetricData for --cloudwatch.`,
 	flags := cmd.Flags()
 	flags.StringVar(&o.file, "file", "build/demo/metrics.jsonl", "read metrics lines (EMF) from `FILE`, an export of logs included; - is standard input")
 	flags.BoolVar(&o.cloudWatch, "cloudwatch", false, "read from CloudWatch instead")
-	flags.StringVar(&o.region, "region", "", "the `REGION` of CloudWatch, if not the environment's")
-	flags.StringVar(&o.endpoint, "endpoint-url", "", "another CloudWatch, at `URL`")
+	o.on.Bind(flags)
 	flags.StringVar(&o.namespace, "namespace", "Throughline", "the metrics' `NAMESPACE`")
 	flags.DurationVar(&o.over, "over", 0, "the `TIME` that was observed, as 24h; 168h for CloudWatch if not said")
 	flags.IntVar(&o.retention, "retention", 30, "how many `DAYS` an archive keeps events; 0 leaves its storage out")
@@ -82,7 +77,7 @@ func (o options) run(ctx context.Context, stdin io.Reader, out io.Writer) error 
 		return err
 	}
 	if o.showPrices {
-		return printJSON(out, p)
+		return terminal.PrintJSON(out, p)
 	}
 	if o.retention < 0 || o.over < 0 {
 		return errors.New("--retention and --over must not be below zero")
@@ -99,7 +94,7 @@ func (o options) run(ctx context.Context, stdin io.Reader, out io.Writer) error 
 	}
 	projected := project(u, p, o.retention)
 	if o.json {
-		return printJSON(out, projected)
+		return terminal.PrintJSON(out, projected)
 	}
 	return projected.write(out)
 }
@@ -144,35 +139,15 @@ func (o options) usage(ctx context.Context, stdin io.Reader) (usage, error) {
 }
 
 func (o options) fromCloudWatch(ctx context.Context) (usage, error) {
-	var load []func(*config.LoadOptions) error
-	if o.region != "" {
-		load = append(load, config.WithRegion(o.region))
-	}
-	cfg, err := o.configure(ctx, load...)
+	cfg, err := o.on.Config(ctx, o.configure)
 	if err != nil {
-		return usage{}, fmt.Errorf("read the AWS configuration: %w", err)
+		return usage{}, err
 	}
 	over := o.over
 	if over == 0 {
 		over = 7 * day
 	}
-	return fromCloudWatch(ctx, newClient(cfg, o.endpoint), o.namespace, o.now(), over)
-}
-
-// newClient is a client of CloudWatch. At another endpoint it speaks AWS's query
-// protocol, because stand-ins know no CBOR, in which the SDK speaks by itself.
-func newClient(cfg aws.Config, endpoint string) *cloudwatch.Client {
-	return cloudwatch.NewFromConfig(cfg, func(c *cloudwatch.Options) {
-		if endpoint != "" {
-			c.BaseEndpoint, c.Protocol = &endpoint, awsquery.New(schemas.GraniteServiceVersion20100801)
-		}
-	})
-}
-
-func printJSON(out io.Writer, v any) error {
-	encoder := json.NewEncoder(out)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(v)
+	return fromCloudWatch(ctx, alarmscloudwatch.NewClient(cfg), o.namespace, o.now(), over)
 }
 
 func (p projection) write(out io.Writer) error {

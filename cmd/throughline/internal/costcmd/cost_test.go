@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 
+	alarmscloudwatch "github.com/throughline/throughline/alarms/cloudwatch"
 	"github.com/throughline/throughline/internal/peertest"
 	"github.com/throughline/throughline/metrics"
 )
@@ -190,7 +191,8 @@ func TestCloudWatchInMoto(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := newClient(cfg, url)
+	cfg.BaseEndpoint = &url
+	client := alarmscloudwatch.NewClient(cfg)
 	datum := func(name, eventType string, at time.Time, value float64) types.MetricDatum {
 		d := types.MetricDatum{MetricName: &name, Timestamp: &at, Value: &value, Dimensions: []types.Dimension{{Name: aws.String("Service"), Value: aws.String("strategy")}}}
 		if eventType != "" {

@@ -10,20 +10,17 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
 	"github.com/spf13/cobra"
 
+	"github.com/throughline/throughline/cmd/throughline/internal/account"
 	"github.com/throughline/throughline/dedupe/dynamo"
 )
 
-// Configure gives what an AWS client is made with: config.LoadDefaultConfig.
-type Configure func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error)
-
 // New is the command.
-func New(configure Configure) *cobra.Command {
+func New(configure account.Configure) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "dedupe",
 		Short:   "Set up the table of events that were seen, which a function's environments share",
@@ -36,12 +33,13 @@ func New(configure Configure) *cobra.Command {
 }
 
 type create struct {
-	table, region, endpoint string
-	cloudFormation, asJSON  bool
-	patience                time.Duration
+	table                  string
+	on                     account.Flags
+	cloudFormation, asJSON bool
+	patience               time.Duration
 }
 
-func newCreate(configure Configure) *cobra.Command {
+func newCreate(configure account.Configure) *cobra.Command {
 	var o create
 	cmd := &cobra.Command{
 		Use:   "create-table --table NAME",
@@ -64,8 +62,7 @@ The functions need dynamodb:PutItem and dynamodb:UpdateItem.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.table, "table", "", "the table's `NAME`")
-	flags.StringVar(&o.region, "region", "", "the `REGION`; empty means the environment's or the profile's")
-	flags.StringVar(&o.endpoint, "endpoint", "", "DynamoDB's `URL`, for a local one")
+	o.on.Bind(flags)
 	flags.BoolVar(&o.cloudFormation, "print-cloudformation", false, "print a template instead of making the table")
 	flags.BoolVar(&o.asJSON, "json", false, "print JSON")
 	flags.DurationVar(&o.patience, "wait", time.Minute, "how long to wait until the table can be used")
@@ -74,7 +71,7 @@ The functions need dynamodb:PutItem and dynamodb:UpdateItem.`,
 	return cmd
 }
 
-func (o create) run(cmd *cobra.Command, configure Configure) error {
+func (o create) run(cmd *cobra.Command, configure account.Configure) error {
 	if o.cloudFormation {
 		template, err := dynamo.Template(o.table)
 		if err != nil {
@@ -88,18 +85,11 @@ func (o create) run(cmd *cobra.Command, configure Configure) error {
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), o.patience+30*time.Second)
 	defer cancel()
-	settings, err := configure(ctx, config.WithRegion(o.region))
+	settings, err := o.on.Config(ctx, configure)
 	if err != nil {
-		return fmt.Errorf("load the AWS configuration: %w", err)
+		return err
 	}
-	if settings.Region == "" {
-		return errors.New("no region is set: name one with --region, or set AWS_REGION")
-	}
-	client := dynamodb.NewFromConfig(settings, func(d *dynamodb.Options) {
-		if o.endpoint != "" {
-			d.BaseEndpoint = &o.endpoint
-		}
-	})
+	client := dynamodb.NewFromConfig(settings)
 	made, err := o.make(ctx, client)
 	if err != nil {
 		return advise(err)

@@ -49,7 +49,7 @@ func run(t *testing.T, args ...string) (string, error) {
 
 func TestCreateTable(t *testing.T) {
 	url := peertest.Moto(t)
-	args := []string{"--table", "seen", "--region", "eu-west-1", "--endpoint", url}
+	args := []string{"--table", "seen", "--region", "eu-west-1", "--endpoint-url", url}
 	out, err := run(t, args...)
 	if err != nil || !strings.Contains(out, "is made: set THROUGHLINE_DEDUPE=dynamodb:seen") {
 		t.Fatalf("%v %s", err, out)
@@ -84,7 +84,7 @@ func TestTableThatDoesNotFit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out, err := run(t, "--table", "orders", "--region", "eu-west-1", "--endpoint", url); err == nil || !strings.Contains(err.Error(), "choose another name") {
+	if out, err := run(t, "--table", "orders", "--region", "eu-west-1", "--endpoint-url", url); err == nil || !strings.Contains(err.Error(), "choose another name") {
 		t.Errorf("%v %s", err, out)
 	}
 }
@@ -96,8 +96,8 @@ func TestErrorsNameTheNextStep(t *testing.T) {
 	}))
 	defer denied.Close()
 	for want, args := range map[string][]string{
-		"--print-cloudformation":     {"--table", "seen", "--region", "eu-west-1", "--endpoint", denied.URL},
-		"name one with --region":     {"--table", "seen"},
+		"--print-cloudformation":     {"--table", "seen", "--region", "eu-west-1", "--endpoint-url", denied.URL},
+		"give --region, or set":      {"--table", "seen"},
 		"takes 3 to 255":             {"--table", "a b", "--region", "eu-west-1"},
 		`required flag(s) "table"`:   {},
 		"none of the others can be":  {"--table", "seen", "--json", "--print-cloudformation"},
