@@ -22,6 +22,7 @@ exits with 1 when anything differs.
 With OTEL_EXPORTER_OTLP_ENDPOINT set the spans are sent there too.`,
 		Example: `  make demo
   throughline demo --extension bin/throughline-extension --function build/demo/tradingday
+  throughline demo --json
   OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 make demo`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -34,6 +35,7 @@ With OTEL_EXPORTER_OTLP_ENDPOINT set the spans are sent there too.`,
 		},
 	}
 	flags := cmd.Flags()
+	flags.BoolVar(&o.JSON, "json", false, "print counts, files and differences as JSON instead of the report")
 	flags.StringVar(&o.Dir, "dir", "build/demo", "`FOLDER` for spans, metrics, events and the report")
 	flags.StringVar(&o.Extension, "extension", "bin/throughline-extension", "the extension's `BINARY`")
 	flags.StringVar(&o.Function, "function", "build/demo/tradingday", "the functions' `BINARY`")

@@ -1,15 +1,17 @@
-// Command throughline is the operator's side of Throughline: it plays a
-// trading day on this machine and shows the workflow of a correlation ID. Run it with
-// --help.
+// Command throughline is the operator's side of Throughline: the workflow of a
+// correlation ID as a tree, the checks and alarms of a deployed system, a demo
+// on this machine, and the sidecar. Run it with --help.
 package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -46,7 +48,7 @@ func run(ctx context.Context, args []string, env environment) int {
 	root.SetIn(env.stdin)
 	root.SetOut(env.stdout)
 	root.SetErr(env.stderr)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
 	}
@@ -57,39 +59,65 @@ func run(ctx context.Context, args []string, env environment) int {
 		}
 		return coded.ExitCode()
 	}
-	fmt.Fprintf(env.stderr, "throughline: %v\n", err)
+	fmt.Fprintf(env.stderr, "throughline: %v\n", flagged(cmd, err))
 	return 1
 }
+
+// The groups of the root command's help, in their order.
+const (
+	groupSee     = "see"
+	groupOperate = "operate"
+	groupRun     = "run"
+)
 
 func newRoot(env environment) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "throughline",
 		Short: "See event-driven systems on Amazon EventBridge and AWS Lambda as one line",
-		Long: `throughline makes systems on Amazon EventBridge and AWS Lambda legible: it links
-what published an event to what handled it, weighs events and tells repeats apart.`,
-		Example: `  throughline demo                       play a trading day on this machine
-  throughline trace --last --file build/demo/spans.jsonl
-  throughline trace --slowest --html workflow.html
-  throughline repeats build/demo/metrics.jsonl`,
+		Long:  "throughline makes systems on Amazon EventBridge and AWS Lambda legible.",
+		Example: `  throughline demo
+  throughline trace --last`,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newDemo(env), newTrace(env), newSidecar(env), repeatscmd.New(), dedupecmd.New(config.LoadDefaultConfig), sizescmd.New(), costcmd.New(config.LoadDefaultConfig, time.Now),
-		alarmscmd.New(config.LoadDefaultConfig, time.Now), alarmscmd.NewQueries(config.LoadDefaultConfig, time.Now), newVersion())
+	root.AddGroup(&cobra.Group{ID: groupSee, Title: "See what happened"},
+		&cobra.Group{ID: groupOperate, Title: "Operate a system"}, &cobra.Group{ID: groupRun, Title: "Set up"})
+	add := func(group string, commands ...*cobra.Command) {
+		for _, cmd := range commands {
+			cmd.GroupID = group
+			root.AddCommand(cmd)
+		}
+	}
+	add(groupSee, newDemo(env), newTrace(env), repeatscmd.New(), sizescmd.New())
+	add(groupOperate, alarmscmd.New(config.LoadDefaultConfig, time.Now), alarmscmd.NewQueries(config.LoadDefaultConfig, time.Now),
+		costcmd.New(config.LoadDefaultConfig, time.Now))
+	add(groupRun, newSidecar(env), dedupecmd.New(config.LoadDefaultConfig), newCompletion(root), newVersion())
+	root.SetHelpCommand(newHelp(root))
+	nameNextSteps(root)
+	showOneScreen(root)
 	return root
 }
 
 func newVersion() *cobra.Command {
-	return &cobra.Command{
-		Use:     "version",
-		Short:   "Print the version",
-		Example: "  throughline version",
-		Args:    cobra.NoArgs,
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Example: `  throughline version
+  throughline version --json`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{"version": version(), "go": runtime.Version()})
+			}
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "throughline", version())
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
 }
 
 // version is the module's version as the toolchain recorded it.

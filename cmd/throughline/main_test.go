@@ -18,6 +18,15 @@ const spans = `{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name
 	`"links":[{"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"b7ad6b7169203331","flags":1,"attributes":[{"key":"throughline.link","value":{"stringValue":"causation"}}]}]}]}]}]}
 `
 
+// TestMain is also the command itself, for tests that need a process.
+func TestMain(m *testing.M) {
+	if os.Getenv("THROUGHLINE_TEST_MAIN") != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
 // command runs throughline and returns what it wrote.
 func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()

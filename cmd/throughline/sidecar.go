@@ -25,7 +25,7 @@ func newSidecar(env environment) *cobra.Command {
 	flags := map[string]*string{}
 	cmd := &cobra.Command{
 		Use:   "sidecar",
-		Short: "Answer the layer's endpoints outside Lambda: in a container, on a laptop",
+		Short: "Answer the layer's endpoints outside Lambda: container, laptop",
 		Long: `sidecar answers, on loopback, what the layer answers in Lambda: spans (OTLP/HTTP),
 EventBridge's API and Alpaca's. Point an application at it:
 

@@ -22,7 +22,7 @@ import (
 func New(configure account.Configure, now func() time.Time) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "alarms",
-		Short: "Keep CloudWatch alarms as code: lint, plan, apply, drift, backtest, render",
+		Short: "Keep CloudWatch alarms as code: lint, plan, apply, drift, render",
 		Long: `alarms keeps CloudWatch alarms as code. A spec names resources; packs turn them
 into alarms; lint refuses those that could never fire. The same spec is applied
 straight to the account, which needs no state file, or rendered as CloudFormation,

@@ -24,7 +24,7 @@ func NewQueries(configure account.Configure, now func() time.Time) *cobra.Comman
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "queries [NAME…]",
-		Short: "Print, save and run the CloudWatch Logs Insights queries for what Throughline writes",
+		Short: "Print, save and run Logs Insights queries for Throughline's lines",
 		Long: `queries prints the Logs Insights queries for the lines that Throughline writes: large
 events, slow handlers, repeats, one workflow; those named alchemiser-… read the first
 user's own log lines. "apply" saves them in the account, "run" runs one and shows
@@ -90,7 +90,7 @@ func chooseQueries(names []string) ([]queries.Query, error) {
 func (a app) saveQueries() *cobra.Command {
 	var on account.Flags
 	var groups []string
-	var foreign bool
+	var foreign, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "apply [NAME…]",
 		Short: "Save the queries in the account, under Throughline/, in the place of those that are there",
@@ -110,6 +110,7 @@ func (a app) saveQueries() *cobra.Command {
 				return err
 			}
 			api := logs.NewFromConfig(cfg)
+			told := map[string]string{} // what was done, by name
 			for _, q := range chosen {
 				made, err := cloudwatch.SaveQuery(cmd.Context(), api, q, groups)
 				if err != nil {
@@ -119,13 +120,19 @@ func (a app) saveQueries() *cobra.Command {
 				if made {
 					verb = "saved"
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s %s%s\n", verb, cloudwatch.QueryFolder, q.Name)
+				if told[q.Name] = verb; !asJSON {
+					fmt.Fprintf(cmd.OutOrStdout(), "%s %s%s\n", verb, cloudwatch.QueryFolder, q.Name)
+				}
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), told)
 			}
 			return nil
 		},
 	}
 	on.Bind(cmd.Flags())
 	cmd.Flags().StringArrayVar(&groups, "log-group", nil, "a log group `NAME` that the queries read; again for each")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&foreign, "alchemiser-queries", false, "save the queries on the first user's own log lines too")
 	return cmd
 }

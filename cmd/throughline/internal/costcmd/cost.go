@@ -36,7 +36,7 @@ func New(configure account.Configure, now func() time.Time) *cobra.Command {
 	o := options{configure: configure, now: now}
 	cmd := &cobra.Command{
 		Use:   "cost",
-		Short: "Project what a month of events costs: bus, archive and replay per type, and our own metrics",
+		Short: "Project what a month of events costs, per type, and our metrics",
 		Long: `cost reads how many events of which sizes were published, from a file of metrics
 lines or from CloudWatch, and projects a month of 730 hours: publishing (by chunks
 of 64 KB), an archive (what is put in, and what is kept), a replay of a whole

@@ -23,7 +23,7 @@ import (
 func New(configure account.Configure) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "dedupe",
-		Short:   "Set up the table of events that were seen, which a function's environments share",
+		Short:   "Set up the shared table of events that were seen",
 		Example: "  throughline dedupe create-table --table throughline-seen",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },

@@ -7,6 +7,7 @@ package demo
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -30,6 +31,7 @@ type Options struct {
 	// ForwardTo is the address of traces of a real backend; empty for none.
 	ForwardTo      string
 	ForwardHeaders map[string]string
+	JSON           bool      // print a summary as JSON instead of the report
 	Progress       io.Writer // what is being done, a line each; nil for nothing
 }
 
@@ -55,6 +57,13 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 	if err := day.write(o.Dir); err != nil {
 		return err
 	}
+	differences := verify(day.truth, day.reported, day.details)
+	if o.JSON {
+		if err := day.writeJSON(out, o.Dir, differences); err != nil {
+			return err
+		}
+		out = io.Discard
+	}
 	if err := report(out, day.reported, sizeLimit); err != nil {
 		return err
 	}
@@ -62,13 +71,13 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 	if o.ForwardTo != "" && day.passed == nil {
 		fmt.Fprintf(out, "The spans were sent to %s too: search there for throughline.correlation.id.\n", o.ForwardTo)
 	}
-	if differences := verify(day.truth, day.reported, day.details); len(differences) > 0 {
+	if len(differences) > 0 {
 		return fmt.Errorf("%w:\n  %s", ErrDiffers, strings.Join(differences, "\n  "))
 	}
 	if day.passed != nil {
 		return fmt.Errorf("send the spans to %s, where OTEL_EXPORTER_OTLP_ENDPOINT points: %w", o.ForwardTo, day.passed)
 	}
-	fmt.Fprintf(out, "Checked against the bus's ledger and the local Lambda: %s.\n", day.summary())
+	fmt.Fprintf(out, "Checked against the bus's ledger and the local Lambda: %s.\n", day.counts())
 	return nil
 }
 
@@ -104,13 +113,44 @@ type day struct {
 	passed   error // what kept the spans from the real backend
 }
 
-func (d day) summary() string {
-	invocations := 0
+// counts are of what happened, but for the spans, which are what was reported.
+type counts struct {
+	Published   int `json:"published"`
+	Handled     int `json:"handled"`
+	Invocations int `json:"invocations"`
+	Orders      int `json:"orders"`
+	Spans       int `json:"spans"`
+	Repeats     int `json:"repeats"`
+}
+
+func (d day) counts() counts {
+	c := counts{Published: len(d.truth.ledger.Published), Handled: len(d.truth.handled), Orders: len(d.truth.orders), Spans: len(d.reported.spans), Repeats: len(d.reported.repeats())}
 	for _, list := range d.truth.invocations {
-		invocations += len(list)
+		c.Invocations += len(list)
 	}
+	return c
+}
+
+func (c counts) String() string {
 	return fmt.Sprintf("%d events published, %d handled, %d invocations, %d orders, %d spans; no link, count, size or repeat differs",
-		len(d.truth.ledger.Published), len(d.truth.handled), invocations, len(d.truth.orders), len(d.reported.spans))
+		c.Published, c.Handled, c.Invocations, c.Orders, c.Spans)
+}
+
+func (d day) writeJSON(out io.Writer, dir string, differences []string) error {
+	summary := struct {
+		counts
+		Differences []string `json:"differences"`
+		Files       []string `json:"files"`
+	}{counts: d.counts(), Differences: append([]string{}, differences...)}
+	for _, name := range sortedKeys(d.files) {
+		summary.Files = append(summary.Files, filepath.Join(dir, name))
+	}
+	encoder := json.NewEncoder(out)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(summary); err != nil {
+		return fmt.Errorf("print summary: %w", err)
+	}
+	return nil
 }
 
 // write writes the files of the day, and the page.

@@ -76,6 +76,7 @@ func TestTradingDay(t *testing.T) {
 	}
 	t.Run("Files", func(t *testing.T) { checkFiles(t, d, o.Dir) })
 	t.Run("Report", func(t *testing.T) { checkReport(t, d) })
+	t.Run("JSON", func(t *testing.T) { checkJSON(t, d) })
 	for name, br := range breaks {
 		t.Run("Sees"+name, func(t *testing.T) {
 			broken := copyOf(d)
@@ -236,6 +237,21 @@ func checkFiles(t *testing.T, d day, dir string) {
 	page, err := os.ReadFile(filepath.Join(dir, "report.html"))
 	if err != nil || !bytes.Contains(page, []byte("workflow-6513270e")) {
 		t.Errorf("report.html does not hold the workflow: %v", err)
+	}
+}
+
+func checkJSON(t *testing.T, d day) {
+	var out bytes.Buffer
+	if err := d.writeJSON(&out, "build/demo", []string{"something"}); err != nil {
+		t.Fatal(err)
+	}
+	var told struct {
+		Published, Handled, Orders, Repeats int
+		Differences, Files                  []string
+	}
+	if err := json.Unmarshal(out.Bytes(), &told); err != nil || told.Published != 12 || told.Orders != 4 || told.Repeats != 7 ||
+		!slices.Equal(told.Differences, []string{"something"}) || !slices.Contains(told.Files, filepath.Join("build/demo", "spans.jsonl")) {
+		t.Errorf("%v\n%s", err, out.String())
 	}
 }
 

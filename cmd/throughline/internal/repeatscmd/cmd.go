@@ -24,7 +24,7 @@ func New() *cobra.Command {
 	var pointers []string
 	cmd := &cobra.Command{
 		Use:   "repeats FILE",
-		Short: "Show which events were seen more than once, of which kind, and how far apart",
+		Short: "Show which events were seen again, of which kind, how far apart",
 		Long: `repeats reads a function's log, or a file of metrics or of events as they were
 delivered, one JSON document a line, and prints the events that came again:
 

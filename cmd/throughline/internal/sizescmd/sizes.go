@@ -26,7 +26,7 @@ func New() *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
 		Use:   "sizes FILE...",
-		Short: "Weigh events as EventBridge counts them, per type, and name the largest",
+		Short: "Weigh events as EventBridge counts them, and name the largest",
 		Long: `sizes reads events and prints what they weigh: a table per event type, a
 histogram, and the largest events with their IDs.
 

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// showOneScreen gives the root a help that fits 24 lines of 80 columns. Every
+// other command keeps cobra's.
+func showOneScreen(root *cobra.Command) {
+	usual := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		if cmd != root {
+			usual(cmd, args)
+			return
+		}
+		writeRootHelp(cmd.OutOrStdout(), cmd)
+	})
+}
+
+func writeRootHelp(out io.Writer, root *cobra.Command) {
+	fmt.Fprintf(out, "%s\n", root.Long)
+	for _, group := range root.Groups() {
+		fmt.Fprintf(out, "\n%s\n", group.Title)
+		for _, cmd := range root.Commands() {
+			if cmd.GroupID == group.ID {
+				fmt.Fprintf(out, "  %-11s %s\n", cmd.Name(), cmd.Short)
+			}
+		}
+	}
+	fmt.Fprintln(out, "\nEach takes --help, which shows examples. Begin with `make demo`.")
+}
+
+// nameNextSteps has what cobra itself refuses (a command it does not know, a
+// flag, a number of arguments) say what to do about it.
+func nameNextSteps(root *cobra.Command) {
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%s: %w: `%s --help` lists its flags", within(cmd), err, cmd.CommandPath())
+	})
+	walk(root, func(cmd *cobra.Command) {
+		check := cmd.Args
+		if check == nil {
+			return
+		}
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			err := check(cmd, args)
+			switch {
+			case err == nil:
+				return nil
+			case cmd.HasAvailableSubCommands() && len(args) > 0:
+				return unknown(cmd, args[0])
+			default:
+				return fmt.Errorf("%s: %w: it is called as `%s`; --help shows examples", within(cmd), err, cmd.UseLine())
+			}
+		}
+	})
+}
+
+// flagged adds the command and the next step to what cobra says of flags that
+// are missing or do not go together.
+func flagged(cmd *cobra.Command, err error) error {
+	for _, start := range []string{"required flag(s)", "if any flags in the group", "at least one of the flags in the group"} {
+		if strings.HasPrefix(err.Error(), start) {
+			return fmt.Errorf("%s: %w: `%s --help` shows examples", within(cmd), err, cmd.CommandPath())
+		}
+	}
+	return err
+}
+
+// unknown says that cmd has no such command, and which it may have been.
+func unknown(cmd *cobra.Command, name string) error {
+	if cmd.SuggestionsMinimumDistance <= 0 {
+		cmd.SuggestionsMinimumDistance = 2 // cobra sets it where it asks itself
+	}
+	hint := fmt.Sprintf("`%s --help` lists them", cmd.CommandPath())
+	if near := cmd.SuggestionsFor(name); len(near) > 0 {
+		hint = fmt.Sprintf("did you mean `%s %s`?", cmd.CommandPath(), strings.Join(near, "` or `"+cmd.CommandPath()+" "))
+	}
+	return fmt.Errorf("there is no command `%s %s`: %s", cmd.CommandPath(), name, hint)
+}
+
+// within is a command's path below the root, as errors begin.
+func within(cmd *cobra.Command) string {
+	if cmd.HasParent() {
+		return strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
+	}
+	return cmd.Name()
+}
+
+func walk(cmd *cobra.Command, visit func(*cobra.Command)) {
+	visit(cmd)
+	for _, sub := range cmd.Commands() {
+		walk(sub, visit)
+	}
+}
+
+// newHelp is `throughline help COMMAND`, which scripts and habit call for.
+func newHelp(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [COMMAND…]",
+		Short:   "Show the help of a command",
+		Example: "  throughline help alarms plan",
+		Hidden:  true, // each command's --help says the same
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := root.Find(args)
+			if err != nil {
+				return err
+			}
+			if len(rest) > 0 {
+				return unknown(found, rest[0])
+			}
+			found.InitDefaultHelpFlag()
+			return found.Help()
+		},
+	}
+}
+
+// newCompletion writes the scripts that complete throughline's words in a shell.
+func newCompletion(root *cobra.Command) *cobra.Command {
+	root.CompletionOptions.DisableDefaultCmd = true // cobra's own comes without examples
+	shells := map[string]func(io.Writer) error{
+		"bash":       func(w io.Writer) error { return root.GenBashCompletionV2(w, true) },
+		"zsh":        root.GenZshCompletion,
+		"fish":       func(w io.Writer) error { return root.GenFishCompletion(w, true) },
+		"powershell": root.GenPowerShellCompletionWithDesc,
+	}
+	return &cobra.Command{
+		Use:   "completion bash|zsh|fish|powershell",
+		Short: "Write the script that completes commands and flags in your shell",
+		Example: `  source <(throughline completion bash)
+  throughline completion zsh > "${fpath[1]}/_throughline"
+  throughline completion fish > ~/.config/fish/completions/throughline.fish
+  throughline completion powershell | Out-String | Invoke-Expression`,
+		Args:                  cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		ValidArgs:             []string{"bash", "zsh", "fish", "powershell"},
+		DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := shells[args[0]](cmd.OutOrStdout()); err != nil {
+				return fmt.Errorf("completion: %w", err)
+			}
+			return nil
+		},
+	}
+}
