@@ -125,7 +125,7 @@ func (a app) saveQueries() *cobra.Command {
 				}
 			}
 			if asJSON {
-				return printJSON(cmd.OutOrStdout(), told)
+				return terminal.PrintJSON(cmd.OutOrStdout(), told)
 			}
 			return nil
 		},

@@ -96,7 +96,7 @@ var breaks = map[string]struct {
 }{
 	"AMissingLink": {func(d *day) {
 		for i := range d.reported.spans {
-			if s := &d.reported.spans[i]; s.Kind == "CONSUMER" && len(s.Links) > 0 {
+			if s := &d.reported.spans[i]; s.Service != "reports" && len(links(s, "causation")) > 0 && s.Kind == "CONSUMER" {
 				s.Links = nil
 				return
 			}
