@@ -126,6 +126,39 @@ func TestOrderAcrossEnvironments(t *testing.T) {
 	}
 }
 
+// TestOrderOfBusinessKeys: a parent's record is under its business key, and its
+// children know it by its ID.
+func TestOrderOfBusinessKeys(t *testing.T) {
+	for _, store := range []Store{nil, new(Memory)} {
+		var environments [2]*Checker
+		for i := range environments {
+			environments[i] = shared(t, store, Config{ShareOrder: true})
+		}
+		if store == nil {
+			environments[1] = environments[0]
+		}
+		child := delivery("all-trades-1", "env-2", "r-1")
+		child.ParentID = "trade-executed-1"
+		deliver(t, environments[0], child, false)
+		parent := delivery("trade-executed-1", "env-1", "r-2")
+		parent.BusinessKey, parent.At = "trade-1", at.Add(3*time.Second)
+		if v := deliver(t, environments[1], parent, false); !v.OutOfOrder || v.Early != 3*time.Second || v.Kind != "" {
+			t.Errorf("store %v: %+v", store != nil, v)
+		}
+		again := delivery("trade-executed-2", "env-3", "r-3") // the same trade, published anew
+		again.BusinessKey, again.At = "trade-1", at.Add(time.Minute)
+		if v := deliver(t, environments[0], again, false); v.OutOfOrder || v.Kind != Republish {
+			t.Errorf("store %v: %+v", store != nil, v)
+		}
+		child.EventID, child.EnvelopeID, child.RequestID = "all-trades-2", "env-4", "r-4"
+		deliver(t, environments[1], child, false)
+		parent.At, parent.RequestID = at.Add(time.Hour), "r-5"
+		if v := deliver(t, environments[0], parent, false); v.OutOfOrder {
+			t.Errorf("store %v: a child in order makes its parent %+v", store != nil, v)
+		}
+	}
+}
+
 func TestRulesOfOrder(t *testing.T) {
 	rules, err := ParseOrder("TradeExecuted:RebalancePlanned, RebalancePlanned:SignalGenerated")
 	if err != nil {
@@ -256,6 +289,13 @@ func TestBadInput(t *testing.T) {
 		want    string
 	}{
 		"NoID": {func(c *Checker, i int) Verdict { return c.Check(delivery("", fmt.Sprint(i), "")) }, "has no ID"},
+		"NoIDOfItsOwn": {func(c *Checker, i int) Verdict { // absent, neither string nor number, or of 10 KB: the reader takes the envelope's
+			id := fmt.Sprint("env-", i)
+			aws := delivery(id+"-aws", id+"-aws", "")
+			aws.Source = "aws.s3"
+			c.Check(aws) // has none by nature
+			return c.Check(delivery(id, id, ""))
+		}, `type "SignalGenerated" from "alchemiser" has no ID of its own`},
 		"LongID": {func(c *Checker, i int) Verdict {
 			return c.Check(delivery(strings.Repeat("x", 10<<10)+fmt.Sprint(i), fmt.Sprint(i), ""))
 		}, "has an ID of 10"},
@@ -272,7 +312,7 @@ func TestBadInput(t *testing.T) {
 			return Verdict{}
 		}, "neither a number nor a string"},
 		"StoreIsGone": {func(c *Checker, i int) Verdict {
-			d := delivery(fmt.Sprint(i), fmt.Sprint(i), "")
+			d := delivery(fmt.Sprint(i), fmt.Sprint("env-", i), "")
 			c.config.Store = broken{}
 			p := c.Start(t.Context(), []Delivery{d})
 			v := p.Verdicts(t.Context())[0]

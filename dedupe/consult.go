@@ -9,40 +9,38 @@ import (
 
 // consult asks the store about one delivery and leaves the answer with p.
 func (p *Pending) consult(ctx context.Context, i int, known memory) {
-	c, d, v := p.checker, &p.deliveries[i], p.verdicts[i]
-	var beside sync.WaitGroup
-	defer beside.Wait()
-	if c.config.ShareOrder && d.ParentID != "" && d.ParentID != d.EventID {
-		beside.Go(func() { c.expect(ctx, d, d.parentKey()) })
-	}
-	record, won, err := c.sight(ctx, d, known)
+	c, d := p.checker, &p.deliveries[i]
+	shared := c.shareOrder(ctx, d, known)
+	before, won, err := c.sight(ctx, d, known)
+	shared.Wait()
 	if err != nil {
 		c.blame(err)
 		return
 	}
-	a := answer{verdict: v, known: true, record: record, repeat: !won, failing: known.failing}
+	a := answer{verdict: p.verdicts[i], known: true, record: before, repeat: !won, failing: known.failing}
 	a.verdict.Unknown = false
-	switch {
-	case record.State == Expected:
-		if v.Kind == "" {
-			a.verdict.OutOfOrder, a.verdict.Early = true, d.At.Sub(record.At)
-		}
-	case record.State != "":
-		a.verdict.repeats(d, record)
-		c.learn(d, record)
+	c.tell(&a.verdict, d, before, shared)
+	again := !won && !known.hit
+	if again {
+		a.failing = before.failing(d)
 	}
 	p.put(i, a)
-	if !won && !known.hit {
-		a.failing = record.failing(d)
-		p.put(i, a)
-		c.repeatIn(ctx, d, &record)
+	if again {
+		c.repeatIn(ctx, d, &before)
 	}
-	if len(c.config.Order) > 0 && d.CorrelationID != "" && a.verdict.Kind == "" {
-		if a.verdict.Awaited = c.shareRules(ctx, d, known.awaited); a.verdict.Awaited != "" {
-			a.verdict.OutOfOrder = true
-			p.put(i, a)
-		}
+}
+
+// tell makes v, memory's, what the store knows of d too.
+func (c *Checker) tell(v *Verdict, d *Delivery, before Record, shared *order) {
+	switch {
+	case before.State == Expected:
+		v.overtaken(d, before.At)
+	case before.State != "":
+		v.repeats(d, before)
+		c.learn(d, before)
 	}
+	v.overtaken(d, shared.since)
+	v.awaits(shared.awaited)
 }
 
 // repeatIn writes d to the store as the latest delivery of what r was.
@@ -108,9 +106,7 @@ func (v *Verdict) repeats(d *Delivery, r Record) {
 
 // learn lets memory know what the store knows of an event, for when it comes again.
 func (c *Checker) learn(d *Delivery, r Record) {
-	s := c.subject(d)
-	first := Delivery{Consumer: d.Consumer, EventID: d.EventID, EnvelopeID: r.First.EnvelopeID, At: r.At}
-	envelope := c.subject(&first).envelope
+	s, envelope := c.subject(d), c.seeds.short(r.First.EnvelopeID)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if known := c.seen.get(s.key, s.expired); known != nil {
@@ -120,8 +116,42 @@ func (c *Checker) learn(d *Delivery, r Record) {
 	}
 }
 
-// expect marks the event at key as one that d has to follow. It returns what
-// stands there.
+// order is what the store knows of the order of a delivery, once Wait returned.
+type order struct {
+	sync.WaitGroup
+	since   time.Time // when an event that it had caused came, if one did
+	awaited string    // the type that it has to follow and nobody has seen
+}
+
+// shareOrder tells the store what d says of order, and asks what it knows. That
+// goes on beside the other calls.
+func (c *Checker) shareOrder(ctx context.Context, d *Delivery, known memory) *order {
+	o := new(order)
+	if c.config.ShareOrder && d.ParentID != "" && d.ParentID != d.EventID {
+		o.Go(func() { c.expect(ctx, d, d.eventKey(d.ParentID)) })
+	}
+	if c.config.ShareOrder && d.BusinessKey != "" && d.EventID != "" {
+		o.Go(func() {
+			if before := c.arrived(ctx, d, d.eventKey(d.EventID)); before.State == Expected {
+				o.since = before.At
+			}
+		})
+	}
+	if d.CorrelationID != "" && !known.hit {
+		o.Go(func() { o.awaited = c.shareRules(ctx, d, known.awaited) })
+	}
+	return o
+}
+
+// arrived marks what is at key as seen, and returns what stood there.
+func (c *Checker) arrived(ctx context.Context, d *Delivery, key string) Record {
+	before, _, err := c.config.Store.Claim(ctx, key, c.record(d, Seen), d.At)
+	c.blame(err)
+	return before
+}
+
+// expect marks what is at key as that which d has to follow, and says whether
+// it was not seen yet.
 func (c *Checker) expect(ctx context.Context, d *Delivery, key string) (missing bool) {
 	r := Record{State: Expected, At: d.At, Expires: d.At.Add(c.config.Keep)}
 	before, won, err := c.config.Store.Claim(ctx, key, r, d.At)
@@ -136,8 +166,7 @@ func (c *Checker) shareRules(ctx context.Context, d *Delivery, missing string) (
 	for _, r := range c.config.Order {
 		if r.First == d.EventType && !told {
 			told = true
-			_, _, err := c.config.Store.Claim(ctx, d.typeKey(r.First), c.record(d, Seen), d.At)
-			c.blame(err)
+			c.arrived(ctx, d, d.typeKey(r.First))
 		}
 		if r.Then == d.EventType && missing != "" && awaited == "" && c.expect(ctx, d, d.typeKey(r.First)) {
 			awaited = r.First

@@ -18,7 +18,10 @@ type Config struct {
 	Age     time.Duration // how long; 0 means an hour
 	MaxHops int           // 0 means 16
 	Keys    Keys          // business keys, which [Checker.BusinessKey] finds
-	Order   []Rule        // which type may not come before which
+	// Consumer is who handles the events; empty means the function. Functions that
+	// stand for one another, such as blue and green, have one name.
+	Consumer string
+	Order    []Rule // which type may not come before which
 
 	// Store, where there is one, is shared by all processes of a consumer.
 	Store Store
@@ -34,8 +37,8 @@ type Config struct {
 	Patience time.Duration
 	// ShareOrder writes to the store, too, which events are awaited because one
 	// that they caused came: another write for each event with a parent. Without
-	// it, order is told within one process. It does not reach parents that have
-	// a business key.
+	// it, order is told within one process. An event that has a business key
+	// takes one more, for its parent's children know it by its ID.
 	ShareOrder bool
 	// KeepResult is how many bytes of a result [Checker.Once] keeps for repeats;
 	// of a longer one it keeps nothing. 0 means 4096, less means none.
@@ -127,9 +130,7 @@ func (c *Checker) Check(d Delivery) Verdict {
 		return Verdict{}
 	}
 	v, known := c.check(&d)
-	if known.awaited != "" && v.Kind == "" {
-		v.OutOfOrder, v.Awaited = true, known.awaited
-	}
+	v.awaits(known.awaited)
 	return v
 }
 
@@ -141,26 +142,28 @@ type memory struct {
 }
 
 func (c *Checker) check(d *Delivery) (v Verdict, known memory) {
-	id := d.id()
-	if id == "" {
+	id, constant := d.id(), false
+	s := c.subject(d)
+	c.mu.Lock()
+	if id != "" {
+		known.hit, known.failing = c.repeat(&v, s)
+		c.order(&v, s)
+		constant = c.constant(s, v.Kind)
+	}
+	known.awaited = c.rules(s)
+	c.loop(&v, s)
+	c.mu.Unlock()
+	switch {
+	case id == "":
 		if d.EventType != "" { // without even a type it is a schedule's or a direct call's
 			c.say("an event of type %q has no ID, so no repeat of it is told: set THROUGHLINE_EVENT_ID to the JSON pointer of its ID", d.EventType)
 		}
-		return v, known
-	}
-	if len(id) > maxKey {
+	case len(id) > maxKey:
 		c.say("an event of type %q has an ID of %d bytes: it is kept as a hash; set THROUGHLINE_EVENT_ID to the JSON pointer of a shorter ID", d.EventType, len(id))
-	}
-	s := c.subject(d)
-	c.mu.Lock()
-	known.hit, known.failing = c.repeat(&v, s)
-	c.order(&v, s)
-	known.awaited = c.rules(s)
-	c.loop(&v, s)
-	constant := c.constant(s, v.Kind)
-	c.mu.Unlock()
-	if constant {
+	case constant:
 		c.say("event ID %.100q came under %d envelope IDs in a row: either it is published over and over, or THROUGHLINE_EVENT_ID points to what is the same for all events; correct it then", id, maxSame)
+	case d.borrowed():
+		c.say("an event of type %q from %q has no ID of its own, a string or a number of at most 4096 bytes: the envelope's ID stands for it, and its publication anew is not told; set THROUGHLINE_EVENT_ID to the JSON pointer of its ID, or THROUGHLINE_DEDUPE_KEYS", d.EventType, d.Source)
 	}
 	return v, known
 }
@@ -191,6 +194,15 @@ func (c *Checker) BusinessKey(eventType string, detail []byte) string {
 	return id
 }
 
+// Consumer is who handles the events that a function is handed: the function,
+// unless the configuration names somebody else.
+func (c *Checker) Consumer(function string) string {
+	if c == nil || c.config.Consumer == "" {
+		return function
+	}
+	return c.config.Consumer
+}
+
 // Done tells how the handling of d ended. After one that failed the next
 // delivery is a retry.
 func (c *Checker) Done(d Delivery, failed bool) {
@@ -217,10 +229,9 @@ func (c *Checker) say(format string, args ...any) {
 	if c.config.Warn == nil {
 		return
 	}
-	message := fmt.Sprintf(format, args...)
 	about := format
 	if format == "%s" {
-		about = message
+		about = fmt.Sprint(args...)
 	}
 	c.mu.Lock()
 	known := slices.Contains(c.said, about) || len(c.said) >= maxSaid
@@ -229,6 +240,6 @@ func (c *Checker) say(format string, args ...any) {
 	}
 	c.mu.Unlock()
 	if !known {
-		c.config.Warn(message)
+		c.config.Warn(fmt.Sprintf(format, args...))
 	}
 }

@@ -113,10 +113,10 @@ func items(text string) (list []string) {
 // maxKey bounds a store's key; DynamoDB takes 2 048 bytes.
 const maxKey = 1024
 
-// storeKey is the key of an event of a consumer in a store: readable, unless it
-// is long, is no text or the consumer's name makes it ambiguous.
+// storeKey is a key of a consumer in a store: readable, unless it is long, is no
+// text or the consumer's name makes it ambiguous.
 func storeKey(consumer, mark, id string) string {
-	if k := consumer + mark + id; len(k) <= maxKey && utf8.ValidString(k) && !strings.ContainsAny(consumer, "#>") {
+	if k := consumer + mark + id; len(k) <= maxKey && utf8.ValidString(k) && !strings.ContainsAny(consumer, marks) {
 		return k
 	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d%s%s%s", len(consumer), mark, consumer, id))
@@ -124,16 +124,28 @@ func storeKey(consumer, mark, id string) string {
 }
 
 const (
-	markEvent = "#"
-	markType  = ">"
+	markEvent    = "#"
+	markBusiness = "="
+	markType     = ">"
+	marks        = markEvent + markBusiness + markType
 )
 
-func (d *Delivery) storeKey() string { return storeKey(d.Consumer, markEvent, d.id()) }
+// storeKey is where the record of the event is.
+func (d *Delivery) storeKey() string {
+	if d.BusinessKey != "" {
+		return storeKey(d.Consumer, markBusiness, ofType(d.EventType, d.BusinessKey))
+	}
+	return d.eventKey(d.EventID)
+}
 
-// parentKey is where the parent's own record is, or will be.
-func (d *Delivery) parentKey() string { return storeKey(d.Consumer, markEvent, d.ParentID) }
+// eventKey is where the record of an event without a business key is, or will be.
+func (d *Delivery) eventKey(id string) string { return storeKey(d.Consumer, markEvent, id) }
 
 // typeKey is where the first event of a type under the correlation ID is.
 func (d *Delivery) typeKey(eventType string) string {
-	return storeKey(d.Consumer, markType, strconv.Itoa(len(eventType))+":"+eventType+":"+d.CorrelationID)
+	return storeKey(d.Consumer, markType, ofType(eventType, d.CorrelationID))
+}
+
+func ofType(eventType, id string) string {
+	return strconv.Itoa(len(eventType)) + ":" + eventType + ":" + id
 }

@@ -1,6 +1,9 @@
 package dedupe
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Kind is the kind of a repeat. The zero value is none: the event is new.
 type Kind string
@@ -20,12 +23,13 @@ const (
 )
 
 // Delivery is one event as it reached a consumer. EventID or BusinessKey is
-// required; without one nothing can be told.
+// required; without one no repeat of it is told.
 type Delivery struct {
-	Consumer      string // who handles it: a function's name
+	Consumer      string // who handles it: [Checker.Consumer]
+	Source        string // who published it
 	EventType     string
-	EventID       string
-	BusinessKey   string // where a type has one it stands for the event ID, which a publication anew changes
+	EventID       string // its own, or the envelope's where it has none
+	BusinessKey   string // where its type has one it stands for the event ID, which a publication anew changes
 	EnvelopeID    string
 	CorrelationID string
 	ParentID      string // the event that was being handled when this one was published
@@ -37,11 +41,20 @@ type Delivery struct {
 	Traceparent   string // of the span that handles it
 }
 
+// id is what a delivery is told by, among those of its consumer or, a business
+// key, of its consumer and type.
 func (d *Delivery) id() string {
 	if d.BusinessKey != "" {
 		return d.BusinessKey
 	}
 	return d.EventID
+}
+
+// borrowed says that the event has no ID of its own, and should: what AWS
+// publishes has none.
+func (d *Delivery) borrowed() bool {
+	return d.EventID == d.EnvelopeID && d.BusinessKey == "" && d.EventType != "" &&
+		d.Source != "lambda" && !strings.HasPrefix(d.Source, "aws.")
 }
 
 // Verdict is what is known of a delivery. The zero value is a new event in order.
@@ -63,6 +76,20 @@ type Verdict struct {
 	// Loop says that the event has more hops than the limit, or that its type
 	// was handled under its correlation ID at more than three hop counts.
 	Loop bool
+}
+
+// awaits flags v where an event of a type that has to come first was not seen.
+func (v *Verdict) awaits(first string) {
+	if first != "" && v.Kind == "" {
+		v.OutOfOrder, v.Awaited = true, first
+	}
+}
+
+// overtaken flags v where an event that this one had caused came at since.
+func (v *Verdict) overtaken(d *Delivery, since time.Time) {
+	if !since.IsZero() && v.Kind == "" {
+		v.OutOfOrder, v.Early = true, d.At.Sub(since)
+	}
 }
 
 // likeness is what a delivery has in common with those before it.

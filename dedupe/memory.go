@@ -18,6 +18,14 @@ func (s *seeds) hash(text string) key {
 	return key{maphash.String(s[0], text), maphash.String(s[1], text)}
 }
 
+// short is a hash of what is only compared with a few others, 0 of nothing.
+func (s *seeds) short(text string) uint64 {
+	if text == "" {
+		return 0
+	}
+	return maphash.String(s[0], text)
+}
+
 // under is the key of id under k, that of a consumer or a type. The factor
 // tells k and id apart where they are the same.
 func (k key) under(id key) key {
@@ -25,13 +33,14 @@ func (k key) under(id key) key {
 	return key{k.a*odd ^ id.a, k.b*odd ^ id.b}
 }
 
-// sighting is what is remembered of an event.
+// sighting is what is remembered of an event. Of IDs that are only compared it
+// has hashes, 0 for none.
 type sighting struct {
 	at            int64 // microseconds
 	request       string
 	traceparent   string
-	envelope      key
-	latest        key // envelope of the latest delivery
+	envelope      uint64
+	latest        uint64 // envelope of the latest delivery
 	latestRequest uint64
 	count         int32
 	failed        bool
@@ -41,19 +50,21 @@ type sighting struct {
 // subject is a delivery with its hashes.
 type subject struct {
 	*Delivery
-	consumer, key, envelope key
-	request                 uint64
-	expired                 int64
+	consumer, key, event key // event is key but where there is a business key
+	envelope, request    uint64
+	at, expired          int64
 }
 
 func (c *Checker) subject(d *Delivery) subject {
-	s := subject{Delivery: d, consumer: c.seeds.hash(d.Consumer), expired: d.At.Add(-c.config.Age).UnixMicro()}
-	s.key = s.consumer.under(c.seeds.hash(d.id()))
-	if d.EnvelopeID != "" {
-		s.envelope = c.seeds.hash(d.EnvelopeID)
+	s := subject{
+		Delivery: d, consumer: c.seeds.hash(d.Consumer),
+		envelope: c.seeds.short(d.EnvelopeID), request: c.seeds.short(d.RequestID),
+		at: d.At.UnixMicro(),
 	}
-	if d.RequestID != "" {
-		s.request = maphash.String(c.seeds[0], d.RequestID)
+	s.expired = s.at - c.config.Age.Microseconds()
+	s.event = s.consumer.under(c.seeds.hash(d.EventID))
+	if s.key = s.event; d.BusinessKey != "" {
+		s.key = s.consumer.under(c.seeds.hash(d.EventType)).under(c.seeds.hash(d.BusinessKey))
 	}
 	return s
 }
@@ -78,9 +89,8 @@ func (c *Checker) repeat(v *Verdict, d subject) (hit, failing bool) {
 		if d.ReceiveCount > 1 { // seen by another environment: the queue says so
 			v.Kind, v.Count = Retry, d.ReceiveCount-1
 		}
-		at := d.At.UnixMicro()
-		c.seen.put(d.key, at, sighting{
-			at: at, request: d.RequestID, traceparent: d.Traceparent,
+		c.seen.put(d.key, d.at, sighting{
+			at: d.at, request: d.RequestID, traceparent: d.Traceparent,
 			envelope: d.envelope, latest: d.envelope, latestRequest: d.request, count: 1,
 		})
 		return false, false
@@ -96,19 +106,17 @@ func (c *Checker) repeat(v *Verdict, d subject) (hit, failing bool) {
 
 // order flags d when one of its children came before it.
 func (c *Checker) order(v *Verdict, d subject) {
-	own := d.key
-	if d.BusinessKey != "" {
-		own = d.consumer.under(c.seeds.hash(d.EventID))
-	}
-	if child := c.caused.get(own, d.expired); child != nil && v.Kind == "" && d.EventID != "" {
-		v.OutOfOrder, v.Early = true, d.At.Sub(time.UnixMicro(*child))
+	if d.EventID != "" {
+		if child := c.caused.get(d.event, d.expired); child != nil {
+			v.overtaken(d.Delivery, time.UnixMicro(*child))
+		}
 	}
 	if d.ParentID == "" || d.ParentID == d.EventID {
 		return
 	}
 	parent := d.consumer.under(c.seeds.hash(d.ParentID))
 	if c.caused.get(parent, d.expired) == nil {
-		c.caused.put(parent, d.At.UnixMicro(), d.At.UnixMicro())
+		c.caused.put(parent, d.at, d.at)
 	}
 }
 
@@ -125,7 +133,7 @@ func (c *Checker) rules(d subject) (awaited string) {
 		}
 		first := d.consumer.under(c.seeds.hash(r.First)).under(correlation)
 		if r.First == d.EventType {
-			c.types.put(first, d.At.UnixMicro(), struct{}{})
+			c.types.put(first, d.at, struct{}{})
 		} else if c.types.get(first, d.expired) == nil {
 			awaited = r.First
 		}
@@ -143,7 +151,7 @@ func (c *Checker) loop(v *Verdict, d subject) {
 	k := d.consumer.under(c.seeds.hash(d.EventType)).under(c.seeds.hash(d.CorrelationID))
 	counts := c.hops.get(k, d.expired)
 	if counts == nil {
-		c.hops.put(k, d.At.UnixMicro(), hopBit(d.Hops))
+		c.hops.put(k, d.at, hopBit(d.Hops))
 		return
 	}
 	*counts |= hopBit(d.Hops)

@@ -26,7 +26,6 @@ type Claim struct {
 	refused  bool
 	running  bool // elsewhere
 	result   []byte
-	kept     bool
 }
 
 // Claim asks for the right to handle d, which other processes are refused until
@@ -42,39 +41,32 @@ func (c *Checker) Claim(ctx context.Context, d Delivery, lease time.Time) *Claim
 	var known memory
 	k.Verdict, known = c.check(&d)
 	if c.config.Store == nil || d.id() == "" {
+		k.Verdict.awaits(known.awaited)
 		return k
 	}
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
-	if d.ReplayName != "" && c.config.ReplaysPass {
-		if before, _, err := c.sight(ctx, &d, memory{hit: true, failing: known.failing}); err == nil && before.State != "" {
-			k.Verdict.repeats(&d, before)
-		}
-		return k
-	}
 	r := c.record(&d, Claimed)
 	if r.Lease = lease; lease.IsZero() {
 		r.Lease = d.At.Add(maxLease)
 	}
 	r.Lease = r.Lease.Truncate(time.Millisecond) // what every store keeps
+	shared := c.shareOrder(ctx, &d, known)
 	before, won, err := c.config.Store.Claim(ctx, d.storeKey(), r, d.At)
+	shared.Wait()
 	if err != nil {
 		c.blame(err)
 		k.Verdict.Unknown = !known.hit
 		return k
 	}
-	if before.State == Expected {
-		k.Verdict.OutOfOrder, k.Verdict.Early = true, d.At.Sub(before.At)
-	} else if before.State != "" {
-		k.Verdict.repeats(&d, before)
-		c.learn(&d, before)
-	}
+	c.tell(&k.Verdict, &d, before, shared)
 	if won {
 		k.lease = r.Lease
 		return k
 	}
-	k.refused, k.running = true, before.State == Claimed
-	k.result, k.kept = before.Result, before.Kept
+	k.running = before.State == Claimed
+	k.refused = k.running || d.ReplayName == "" || !c.config.ReplaysPass
+	k.result = before.Result
 	c.repeatIn(ctx, &d, &before)
 	return k
 }

@@ -226,6 +226,59 @@ func TestReplaysPassByChoice(t *testing.T) {
 	}
 }
 
+// TestWhatAReplayHandledFirst is not handled again by what comes later, whether
+// or not replays pass.
+func TestWhatAReplayHandledFirst(t *testing.T) {
+	for _, pass := range []bool{false, true} {
+		c := New(Config{Store: new(Memory), ReplaysPass: pass})
+		calls := 0
+		for _, replay := range []string{"monday", ""} {
+			d := delivery("trade-1", "env-1", "r-"+replay)
+			d.ReplayName = replay
+			out, err := c.Once(t.Context(), d, at.Add(time.Hour), func(context.Context) ([]byte, error) { calls++; return []byte("done"), nil })
+			if err != nil || string(out) != "done" {
+				t.Errorf("%q, %v", out, err)
+			}
+		}
+		if calls != 1 {
+			t.Errorf("replays pass %v: handled %d times", pass, calls)
+		}
+	}
+}
+
+// TestOrderOfWhatIsHandledOnce: claims tell of order what checks do.
+func TestOrderOfWhatIsHandledOnce(t *testing.T) {
+	rules := []Rule{{Then: "TradeExecuted", First: "RebalancePlanned"}}
+	for name, environment := range map[string]func(*Memory) *Checker{
+		"Memory": func() func(*Memory) *Checker {
+			c := New(Config{Order: rules})
+			return func(*Memory) *Checker { return c }
+		}(),
+		"Shared": func(m *Memory) *Checker { return New(Config{Order: rules, Store: m, ShareOrder: true}) },
+	} {
+		store := new(Memory)
+		claim := func(eventType, id, parent string, after time.Duration) Verdict {
+			d := delivery(id, "env-"+id, "r-"+id)
+			d.EventType, d.ParentID, d.CorrelationID, d.At = eventType, parent, "w-1", at.Add(after)
+			k := environment(store).Claim(t.Context(), d, at.Add(time.Hour))
+			if !k.Granted() {
+				t.Errorf("%s: %s is refused", name, id)
+			}
+			k.Finish(t.Context(), nil, false)
+			return k.Verdict
+		}
+		if v := claim("TradeExecuted", "trade-1", "plan-1", 0); !v.OutOfOrder || v.Awaited != "RebalancePlanned" {
+			t.Errorf("%s: %+v", name, v)
+		}
+		if v := claim("RebalancePlanned", "plan-1", "", time.Second); !v.OutOfOrder || v.Early != time.Second {
+			t.Errorf("%s: %+v", name, v)
+		}
+		if v := claim("TradeExecuted", "trade-2", "plan-1", time.Minute); v.OutOfOrder {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}
+
 func TestWithoutAStoreEveryEventIsHandled(t *testing.T) {
 	var none *Checker
 	for name, c := range map[string]*Checker{"NoStore": New(Config{}), "Nil": none, "Gone": New(Config{Store: hanging{}, Patience: time.Millisecond})} {
