@@ -10,9 +10,9 @@ import (
 )
 
 // Config of a [Checker]. The zero value is a window of 10 000 events and one
-// hour, 16 hops, and no shared store. An event takes about 85 bytes of memory,
+// hour, 16 hops, and no shared store. An event takes about 115 bytes of memory,
 // its ID as 16 of them; with a parent, a correlation ID and the IDs of the
-// request and the span that handled it about 285: 3 MB for the whole window.
+// request and the span that handled it about 320: 3 MB for the whole window.
 type Config struct {
 	Window  int           // events remembered; 0 means 10 000
 	Age     time.Duration // how long; 0 means an hour
@@ -142,10 +142,10 @@ type memory struct {
 }
 
 func (c *Checker) check(d *Delivery) (v Verdict, known memory) {
-	id, constant := d.id(), false
+	constant := false
 	s := c.subject(d)
 	c.mu.Lock()
-	if id != "" {
+	if d.id() != "" {
 		known.hit, known.failing = c.repeat(&v, s)
 		c.order(&v, s)
 		constant = c.constant(s, v.Kind)
@@ -153,6 +153,16 @@ func (c *Checker) check(d *Delivery) (v Verdict, known memory) {
 	known.awaited = c.rules(s)
 	c.loop(&v, s)
 	c.mu.Unlock()
+	if c.config.Warn != nil {
+		c.doubt(d, constant)
+	}
+	return v, known
+}
+
+// doubt says what is wrong with the ID of an event.
+func (c *Checker) doubt(d *Delivery, constant bool) {
+	const borrowed = "an event of type %q from %q has no ID of its own, a string or a number of at most 4096 bytes: the envelope's ID stands for it, and its publication anew is not told; set THROUGHLINE_EVENT_ID to the JSON pointer of its ID, or THROUGHLINE_DEDUPE_KEYS"
+	id := d.id()
 	switch {
 	case id == "":
 		if d.EventType != "" { // without even a type it is a schedule's or a direct call's
@@ -162,10 +172,9 @@ func (c *Checker) check(d *Delivery) (v Verdict, known memory) {
 		c.say("an event of type %q has an ID of %d bytes: it is kept as a hash; set THROUGHLINE_EVENT_ID to the JSON pointer of a shorter ID", d.EventType, len(id))
 	case constant:
 		c.say("event ID %.100q came under %d envelope IDs in a row: either it is published over and over, or THROUGHLINE_EVENT_ID points to what is the same for all events; correct it then", id, maxSame)
-	case d.borrowed():
-		c.say("an event of type %q from %q has no ID of its own, a string or a number of at most 4096 bytes: the envelope's ID stands for it, and its publication anew is not told; set THROUGHLINE_EVENT_ID to the JSON pointer of its ID, or THROUGHLINE_DEDUPE_KEYS", d.EventType, d.Source)
+	case d.borrowed() && c.unsaid(borrowed): // as all events of some publishers
+		c.config.Warn(fmt.Sprintf(borrowed, d.EventType, d.Source))
 	}
-	return v, known
 }
 
 // constant notices an ID that is the same for all events.
@@ -233,13 +242,18 @@ func (c *Checker) say(format string, args ...any) {
 	if format == "%s" {
 		about = fmt.Sprint(args...)
 	}
-	c.mu.Lock()
-	known := slices.Contains(c.said, about) || len(c.said) >= maxSaid
-	if !known {
-		c.said = append(c.said, about)
-	}
-	c.mu.Unlock()
-	if !known {
+	if c.unsaid(about) {
 		c.config.Warn(fmt.Sprintf(format, args...))
 	}
+}
+
+// unsaid reports whether something is to be said, once of each.
+func (c *Checker) unsaid(about string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if slices.Contains(c.said, about) || len(c.said) >= maxSaid {
+		return false
+	}
+	c.said = append(c.said, about)
+	return true
 }

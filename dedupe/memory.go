@@ -26,10 +26,17 @@ func (s *seeds) short(text string) uint64 {
 	return maphash.String(s[0], text)
 }
 
-// under is the key of id under k, that of a consumer or a type. The factor
-// tells k and id apart where they are the same.
+// pair is the key of two texts.
+func (s *seeds) pair(x, y string) key {
+	a, b := maphash.String(s[0], x), maphash.String(s[1], y)
+	return key{a*odd ^ b, b*odd ^ a}
+}
+
+// odd is a factor that tells the halves of a pair apart where they are the same.
+const odd = 0x9e3779b97f4a7c15
+
+// under is the key of id under k, a consumer's.
 func (k key) under(id key) key {
-	const odd = 0x9e3779b97f4a7c15
 	return key{k.a*odd ^ id.a, k.b*odd ^ id.b}
 }
 
@@ -64,7 +71,7 @@ func (c *Checker) subject(d *Delivery) subject {
 	s.expired = s.at - c.config.Age.Microseconds()
 	s.event = s.consumer.under(c.seeds.hash(d.EventID))
 	if s.key = s.event; d.BusinessKey != "" {
-		s.key = s.consumer.under(c.seeds.hash(d.EventType)).under(c.seeds.hash(d.BusinessKey))
+		s.key = s.consumer.under(c.seeds.pair(d.EventType, d.BusinessKey))
 	}
 	return s
 }
@@ -126,12 +133,11 @@ func (c *Checker) rules(d subject) (awaited string) {
 	if d.CorrelationID == "" || len(c.config.Order) == 0 {
 		return ""
 	}
-	correlation := c.seeds.hash(d.CorrelationID)
 	for _, r := range c.config.Order {
 		if r.First != d.EventType && (r.Then != d.EventType || awaited != "") {
 			continue
 		}
-		first := d.consumer.under(c.seeds.hash(r.First)).under(correlation)
+		first := d.consumer.under(c.seeds.pair(r.First, d.CorrelationID))
 		if r.First == d.EventType {
 			c.types.put(first, d.at, struct{}{})
 		} else if c.types.get(first, d.expired) == nil {
@@ -148,7 +154,7 @@ func (c *Checker) loop(v *Verdict, d subject) {
 	if d.CorrelationID == "" || d.EventType == "" {
 		return
 	}
-	k := d.consumer.under(c.seeds.hash(d.EventType)).under(c.seeds.hash(d.CorrelationID))
+	k := d.consumer.under(c.seeds.pair(d.EventType, d.CorrelationID))
 	counts := c.hops.get(k, d.expired)
 	if counts == nil {
 		c.hops.put(k, d.at, hopBit(d.Hops))
