@@ -190,13 +190,13 @@ func (c *Checker) constant(d subject, kind Kind) bool {
 	return c.sameRun == maxSame
 }
 
-// BusinessKey is the business key of a detail of the type; empty where there is
-// none.
-func (c *Checker) BusinessKey(eventType string, detail []byte) string {
+// BusinessKey is the business key of an event of the type, empty where there is
+// none: [Keys.Of].
+func (c *Checker) BusinessKey(eventType string, at func(pointer string) string) string {
 	if c == nil || len(c.config.Keys) == 0 {
 		return ""
 	}
-	id, err := c.config.Keys.Of(eventType, detail)
+	id, err := c.config.Keys.Of(eventType, at)
 	if err != nil {
 		c.say("%s", err.Error())
 	}

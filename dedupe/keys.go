@@ -1,10 +1,8 @@
 package dedupe
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -32,53 +30,20 @@ func ParseKeys(text string) (Keys, error) {
 	return keys, nil
 }
 
-// Of is the business key of a detail, empty where its type has none. The error
-// says why a type that should have one has none: the event's own ID then stands.
-func (k Keys) Of(eventType string, detail []byte) (string, error) {
+// Of is the business key of an event, empty where its type has none: at says
+// what stands at a JSON pointer of its detail, empty for nothing that could be
+// an ID. The error says why a type that should have one has none: the event's
+// own ID then stands.
+func (k Keys) Of(eventType string, at func(pointer string) string) (string, error) {
 	pointer, ok := k[eventType]
 	if !ok {
 		return "", nil
 	}
-	value := json.RawMessage(detail)
-	for token := range strings.SplitSeq(pointer[1:], "/") {
-		value = step(value, strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~"))
-		if value == nil {
-			return "", fmt.Errorf("no business key at %s of %s: its event ID is used instead; correct the pointer", pointer, eventType)
-		}
+	id := at(pointer)
+	if id == "" {
+		return "", fmt.Errorf("no business key at %s of %s, a string or a number of at most 4096 bytes: its event ID is used instead; correct the pointer", pointer, eventType)
 	}
-	value = bytes.TrimSpace(value)
-	var s string
-	if len(value) > 0 && value[0] == '"' && json.Unmarshal(value, &s) == nil && s != "" {
-		return s, nil
-	}
-	if len(value) > 0 && (value[0] == '-' || value[0] >= '0' && value[0] <= '9') {
-		return string(value), nil
-	}
-	return "", fmt.Errorf("the business key at %s of %s is neither a number nor a string with something in it: its event ID is used instead; correct the pointer", pointer, eventType)
-}
-
-// step is the member or the element of value that token names, nil where there is none.
-func step(value json.RawMessage, token string) json.RawMessage {
-	value = bytes.TrimSpace(value)
-	if len(value) == 0 {
-		return nil
-	}
-	switch value[0] {
-	case '{':
-		var members map[string]json.RawMessage
-		if json.Unmarshal(value, &members) != nil {
-			return nil
-		}
-		return members[token]
-	case '[':
-		var elements []json.RawMessage
-		n, err := strconv.Atoi(token)
-		if err != nil || json.Unmarshal(value, &elements) != nil || n < 0 || n >= len(elements) {
-			return nil
-		}
-		return elements[n]
-	}
-	return nil
+	return id, nil
 }
 
 // Rule says that under one correlation ID no event of type Then may come before

@@ -65,9 +65,13 @@ func (p *pointers) add(kind, rank int, text string) {
 		return
 	}
 	for token := range strings.SplitSeq(rest, "/") {
-		p = p.grow(strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~"))
+		p = p.grow(unescapeToken(token))
 	}
 	p.hits = append(p.hits, pointerTo{kind, rank})
+}
+
+func unescapeToken(token string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~")
 }
 
 func (p *pointers) grow(name string) *pointers {
@@ -157,4 +161,33 @@ func member(raw []byte, name string) []byte {
 		}
 	}
 	return nil
+}
+
+// At is the string or the number at a JSON pointer (RFC 6901) in the event's
+// detail: empty where there is neither, or one of more than 4096 bytes.
+func (e *Event) At(pointer string) string {
+	rest, ok := strings.CutPrefix(pointer, "/")
+	if !ok {
+		return ""
+	}
+	value := e.Detail
+	for token := range strings.SplitSeq(rest, "/") {
+		if value = child(value, unescapeToken(token)); value == nil {
+			return ""
+		}
+	}
+	if len(value) > maxRead || !isID(value) {
+		return ""
+	}
+	return scalar(value)
+}
+
+// child is the member or the element of raw that a token names; nil when there is none.
+func child(raw []byte, token string) []byte {
+	for e := elementsOf(raw); e.next(); {
+		if strconv.Itoa(e.count-1) == token {
+			return e.value
+		}
+	}
+	return member(raw, token)
 }
