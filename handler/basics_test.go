@@ -217,6 +217,17 @@ func TestOutOfOrderAndLoop(t *testing.T) {
 	}
 }
 
+// TestLoopWithoutDedupe: the hop limit needs no memory.
+func TestLoopWithoutDedupe(t *testing.T) {
+	b := newBench(func() {}, WithDedupe(nil))
+	if _, err := b.invoke(t, "r-1", bytes.Replace(envelope("env-1", "signal-1"), []byte("hops:1"), []byte("hops:17"), 1)); err != nil {
+		t.Fatal(err)
+	}
+	if out := b.out.String(); !strings.Contains(out, `"throughline":"loop"`) || strings.Contains(out, `"throughline":"repeat"`) {
+		t.Errorf("wrote %s", out)
+	}
+}
+
 func TestABatchKeepsEveryLink(t *testing.T) {
 	b := newBench(func(context.Context, events.SQSEvent) (events.SQSEventResponse, error) {
 		return events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{{ItemIdentifier: "m-3"}}}, nil

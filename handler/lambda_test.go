@@ -47,6 +47,8 @@ func play(role string, bare bool) {
 	switch {
 	case role == "repeats":
 		h = sharing(set)
+	case role == "once":
+		h = dying()
 	case !bare:
 		h = handler.Wrap(h, handler.WithTracing(configuration), handler.WithMetrics(set, os.Stdout), handler.WithDedupe(dedupe.New(dedupe.Config{})))
 	}

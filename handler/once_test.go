@@ -67,6 +67,23 @@ func TestSuppression(t *testing.T) {
 	if n := strings.Count(f.out.String(), `"throughline":"repeat"`); n != 2 {
 		t.Errorf("%d repeats are flagged:\n%s", n, f.out.String())
 	}
+	if n := strings.Count(f.out.String(), `"suppressed":true`); n != 2 {
+		t.Errorf("%d are said to be suppressed:\n%s", n, f.out.String())
+	}
+	if n := strings.Count(f.out.String(), `"HandlerDurationMax":`); n != 1 {
+		t.Errorf("%d handlings are measured:\n%s", n, f.out.String())
+	}
+}
+
+func TestSuppressionWithoutAResult(t *testing.T) {
+	f := fleet{}
+	for i := range 2 {
+		c := dedupe.New(dedupe.Config{Store: &f.store, KeepResult: -1})
+		want := map[int]string{0: `{"number":1}`, 1: "null"}[i]
+		if out, _, err := f.deliver(t, fmt.Sprint("r-", i), trade, WithDedupe(c)); err != nil || out != want {
+			t.Errorf("delivery %d: %q, %v", i, out, err)
+		}
+	}
 }
 
 func TestSuppressionLetsGoOfWhatFailed(t *testing.T) {

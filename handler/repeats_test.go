@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math/rand/v2"
 	"net/http"
@@ -26,24 +25,27 @@ import (
 	"github.com/throughline/throughline/metrics"
 )
 
-// sharing is the function's side: it fails where its event says so, and shares
-// a table with its other environments.
-func sharing(set *metrics.Set) any {
+// checker is that of a function whose environments share a table in moto.
+func checker(client *http.Client) *dedupe.Checker {
 	store, err := dynamo.New(dynamo.Config{
-		Table: "seen", Region: "us-east-1", Endpoint: os.Getenv("TEST_TABLE"),
+		Table: os.Getenv("TEST_TABLE"), Region: "us-east-1", Endpoint: os.Getenv("TEST_MOTO"), Client: client,
 		Credentials: credentials.NewStaticCredentialsProvider("AKIAEXAMPLE", "secret", ""),
 	})
 	if err != nil {
 		panic(err)
 	}
-	c := dedupe.New(dedupe.Config{Store: store, Wait: 10 * time.Second, Patience: 10 * time.Second, Warn: func(m string) { fmt.Println("warned:", m) }})
+	return dedupe.New(dedupe.Config{Store: store, Wait: 10 * time.Second, Patience: 10 * time.Second, Warn: func(m string) { fmt.Println("warned:", m) }})
+}
+
+// sharing is the function's side: it fails where its event says so.
+func sharing(set *metrics.Set) any {
 	h := func(_ context.Context, payload json.RawMessage) error {
 		if bytes.Contains(payload, []byte(`fails-now`)) {
 			return errors.New("failed")
 		}
 		return nil
 	}
-	return handler.Wrap(h, handler.WithTracing(configuration), handler.WithMetrics(set, os.Stdout), handler.WithDedupe(c))
+	return handler.Wrap(h, handler.WithTracing(configuration), handler.WithMetrics(set, os.Stdout), handler.WithDedupe(checker(nil)))
 }
 
 // flagged is what a log line says of a repeat.
@@ -60,8 +62,8 @@ type flagged struct {
 // processes of a function that share a table in moto, and holds the lines that
 // they write to what was done.
 func TestRepeatsOverProcesses(t *testing.T) {
-	table := peertest.Moto(t)
-	makeTable(t, table)
+	url := peertest.Moto(t)
+	table := peertest.MotoTable(t, url, "repeats", "pk")
 	deliveries := 20_000
 	if os.Getenv("THROUGHLINE_SOAK") != "1" {
 		deliveries /= 20
@@ -86,7 +88,7 @@ func TestRepeatsOverProcesses(t *testing.T) {
 		places[line.Environment] = true
 	}, func(f *lambdalocal.Function) {
 		f.MaxEnvironments = 6
-		f.Env["TEST_TABLE"] = table
+		f.Env["TEST_MOTO"], f.Env["TEST_TABLE"] = url, table
 	})
 	const each = 5 // deliveries of an event
 	var drivers sync.WaitGroup
@@ -182,24 +184,4 @@ func repeatable(id, envelope, replay string, receives int, fails bool) []byte {
 		return []byte(event)
 	}
 	return fmt.Appendf(nil, `{"Records":[{"messageId":"m-%s","eventSource":"aws:sqs","eventSourceARN":"arn:aws:sqs:us-east-1:123456789012:q","attributes":{"ApproximateReceiveCount":"%d"},"body":%q}]}`, id, receives, event)
-}
-
-func makeTable(t *testing.T, url string) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/", strings.NewReader(
-		`{"TableName":"seen","BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"}],"KeySchema":[{"AttributeName":"pk","KeyType":"HASH"}]}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("X-Amz-Target", "DynamoDB_20120810.CreateTable")
-	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/20261123/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		said, _ := io.ReadAll(resp.Body)
-		t.Fatalf("make the table: %s", said)
-	}
 }

@@ -18,7 +18,7 @@ import (
 // inLambda are the settings that mean nothing outside Lambda.
 var inLambda = map[string]bool{
 	"DISABLED": true, "RUNTIME_ADDR": true, "FLUSH": true, "NEXT_WRAPPER": true,
-	"TRACE_MODE": true, "DEDUPE": true, "DEDUPE_KEYS": true, "ORDER": true, "MAX_HOPS": true,
+	"TRACE_MODE": true, "DEDUPE": true, "DEDUPE_KEYS": true, "DEDUPE_CONSUMER": true, "ORDER": true, "MAX_HOPS": true,
 }
 
 func newSidecar(env environment) *cobra.Command {

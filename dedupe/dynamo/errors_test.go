@@ -80,7 +80,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 // TestErrorsOfAnActualTable holds the two texts that we read to what a table says.
 func TestErrorsOfAnActualTable(t *testing.T) {
 	url := peertest.Moto(t)
-	other := createTable(t, url, "other-key", "id")
+	other := peertest.MotoTable(t, url, "other-key", "id")
 	for name, want := range map[string]string{"missing": "there is no dedupe table missing in us-east-1", other: "has not the string pk"} {
 		if _, _, err := table(t, url, name).Claim(t.Context(), "k", seen, at); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", name, err)

@@ -1,15 +1,11 @@
 package dynamo
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,57 +26,6 @@ var keys = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, e
 	return aws.Credentials{AccessKeyID: "AKIAEXAMPLE", SecretAccessKey: "secret"}, nil
 })
 
-// motoCall is one call to moto in AWS's JSON protocol.
-func motoCall(tb testing.TB, url, target string, in any) map[string]any {
-	tb.Helper()
-	body, err := json.Marshal(in)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	service := map[string]string{"Dyn": "dynamodb", "AWS": "events", "Ama": "sqs"}[target[:3]]
-	req, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, url+"/", bytes.NewReader(body))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/x-amz-json-1.0")
-	req.Header.Set("X-Amz-Target", target)
-	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/20261123/us-east-1/"+service+"/aws4_request, SignedHeaders=host, Signature=0")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer resp.Body.Close()
-	data, err := io.ReadAll(resp.Body)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		tb.Fatalf("%s: %s %s", target, resp.Status, data)
-	}
-	var out map[string]any
-	if err := json.Unmarshal(data, &out); err != nil && len(data) > 0 {
-		tb.Fatal(err)
-	}
-	return out
-}
-
-var made atomic.Int64
-
-// unique is a name that no test of this process has used: they share one moto.
-func unique(name string) string { return fmt.Sprint(name, "-", made.Add(1)) }
-
-// createTable makes a table whose key is the attribute key, and returns its name.
-func createTable(tb testing.TB, url, name, key string) string {
-	tb.Helper()
-	name = unique(name)
-	motoCall(tb, url, "DynamoDB_20120810.CreateTable", map[string]any{
-		"TableName": name, "BillingMode": "PAY_PER_REQUEST",
-		"AttributeDefinitions": []any{map[string]string{"AttributeName": key, "AttributeType": "S"}},
-		"KeySchema":            []any{map[string]string{"AttributeName": key, "KeyType": "HASH"}},
-	})
-	return name
-}
-
 func table(tb testing.TB, url, name string) *Table {
 	tb.Helper()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}}
@@ -96,7 +41,7 @@ func table(tb testing.TB, url, name string) *Table {
 // to the store that package dedupe has in memory.
 func TestTableIsAsMemory(t *testing.T) {
 	url := peertest.Moto(t)
-	real, want := table(t, url, createTable(t, url, "as-memory", "pk")), new(dedupe.Memory)
+	real, want := table(t, url, peertest.MotoTable(t, url, "as-memory", "pk")), new(dedupe.Memory)
 	random := rand.New(rand.NewPCG(6, 1))
 	states := []dedupe.State{dedupe.Expected, dedupe.Seen, dedupe.Claimed}
 	rounds := 400

@@ -16,7 +16,7 @@ import (
 // their claim, and each event comes until it is answered.
 func TestOnceOverMoto(t *testing.T) {
 	url := peertest.Moto(t)
-	store := table(t, url, createTable(t, url, "once", "pk"))
+	store := table(t, url, peertest.MotoTable(t, url, "once", "pk"))
 	var mu sync.Mutex
 	completed := map[string]int{}
 	const events, environments = 12, 3

@@ -48,6 +48,7 @@ type Invocation struct {
 	checks   *dedupe.Pending // run beside the handler
 	flagged  bool
 	claim    *dedupe.Claim // in the place of checks, where an event is handled once
+	refused  bool          // by the claim: the handler did not run
 }
 
 // Begin reads the payload, starts the process span and flags what came before.
@@ -75,7 +76,14 @@ func (h *Handling) Begin(ctx context.Context, payload []byte, inv tracing.Invoca
 // check asks what of the delivery came before: the memory at once, a shared
 // store beside the handler.
 func (i *Invocation) check() {
-	if i.h.Dedupe == nil || i.once() {
+	if i.h.Dedupe == nil { // nothing is remembered, but the hops are there to see
+		for n := range i.Delivery.Events {
+			e := &i.Delivery.Events[n]
+			i.flag(e, dedupe.Verdict{Loop: e.Lineage.Hops > i.h.Tracing.HopLimit()})
+		}
+		return
+	}
+	if i.once() {
 		return
 	}
 	i.checks = i.h.Dedupe.Start(i.Context, i.deliveries())
@@ -91,10 +99,10 @@ func (i *Invocation) deliveries() []dedupe.Delivery {
 	for n := range i.Delivery.Events {
 		e := &i.Delivery.Events[n]
 		deliveries[n] = dedupe.Delivery{
-			Consumer: i.consumer, EventType: e.Type, EventID: e.ID, EnvelopeID: first(e.EnvelopeID, e.MessageID),
+			Consumer: i.h.Dedupe.Consumer(i.consumer), Source: e.Source, EventType: e.Type,
+			EventID: e.ID, BusinessKey: i.h.Dedupe.BusinessKey(e.Type, e.At), EnvelopeID: first(e.EnvelopeID, e.MessageID),
 			CorrelationID: e.Lineage.CorrelationID, ParentID: e.Lineage.ParentID, RequestID: i.Request, ReplayName: e.ReplayName,
 			ReceiveCount: e.ReceiveCount, Hops: e.Lineage.Hops, At: i.Start, Traceparent: traceparent,
-			BusinessKey: i.h.Dedupe.BusinessKey(e.Type, e.Detail),
 		}
 	}
 	return deliveries

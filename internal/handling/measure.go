@@ -65,6 +65,9 @@ func (i *Invocation) flag(e *tracing.Event, v dedupe.Verdict) {
 		if !v.FirstAt.IsZero() {
 			fields["first_time"] = v.FirstAt.UTC()
 		}
+		if i.refused {
+			fields["suppressed"] = true
+		}
 		i.line("repeat", "already processed", e, fields)
 	}
 	if v.Unknown { // counted as a kind; of nothing that is known to be a repeat
@@ -72,7 +75,7 @@ func (i *Invocation) flag(e *tracing.Event, v dedupe.Verdict) {
 		i.record(metrics.DuplicateEvents, 0, e, "unknown")
 	}
 	if v.OutOfOrder {
-		i.Span.SetAttributes(attribute.Int64("throughline.order.early_ms", v.Early.Milliseconds()))
+		i.Span.SetAttributes(attribute.Int64(tracing.AttrOrderEarly, v.Early.Milliseconds()))
 		i.record(metrics.OutOfOrderEvents, 1, e, "")
 		if v.Awaited != "" {
 			i.line("out-of-order", "arrived before any event of the type that it follows", e, map[string]any{"awaited": v.Awaited})
@@ -95,7 +98,7 @@ func (i *Invocation) line(kind, message string, e *tracing.Event, fields map[str
 // handled measures how the invocation went.
 func (i *Invocation) handled(soft bool) {
 	took := i.h.Now().Sub(i.Start)
-	if len(i.Delivery.Events) > 0 {
+	if len(i.Delivery.Events) > 0 && !i.refused {
 		e := &i.Delivery.Events[0]
 		for n := range i.Delivery.Events {
 			if i.Delivery.Events[n].Type != e.Type { // a batch of several types is the queue's

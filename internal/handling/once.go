@@ -8,7 +8,8 @@ func (i *Invocation) once() bool { return i.h.Once && len(i.Delivery.Events) == 
 
 // Claim asks for the right to handle the event, where that is to be done once.
 // refused says that the handler must not run: the answer is the first
-// handling's, where it was kept, or the error says that it goes on elsewhere.
+// handling's, JSON's null where it was not kept, or the error says that it goes
+// on elsewhere.
 func (i *Invocation) Claim() (answer []byte, refused bool, err error) {
 	if i.h.Dedupe == nil || !i.once() {
 		return nil, false, nil
@@ -16,6 +17,7 @@ func (i *Invocation) Claim() (answer []byte, refused bool, err error) {
 	defer func() {
 		if recover() != nil { // ours or a store's fault: the event is handled
 			answer, refused, err = nil, false, nil
+			i.refused = false
 			i.h.Metrics.Dropped(1)
 		}
 	}()
@@ -24,11 +26,14 @@ func (i *Invocation) Claim() (answer []byte, refused bool, err error) {
 		lease = time.Time{}
 	}
 	claim := i.h.Dedupe.Claim(i.Context, i.deliveries()[0], lease)
+	i.refused = !claim.Granted()
 	i.flag(&i.Delivery.Events[0], claim.Verdict)
-	if claim.Granted() {
+	if !i.refused {
 		i.claim = claim
 		return nil, false, nil
 	}
-	answer, err = claim.Result()
+	if answer, err = claim.Result(); answer == nil && err == nil {
+		answer = []byte("null")
+	}
 	return answer, true, err //nolint:wrapcheck // the invocation's error, read by Lambda's user
 }

@@ -5,14 +5,19 @@
 package peertest
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -83,6 +88,58 @@ func Moto(tb testing.TB) string {
 	}
 	return moto.url
 }
+
+// MotoCall makes one call to moto at url in AWS's JSON protocol, unsigned, and
+// returns its answer; the test fails where that is an error. target is the
+// operation as X-Amz-Target names it: DynamoDB_20120810.CreateTable.
+func MotoCall(tb testing.TB, url, target string, in any) map[string]any {
+	tb.Helper()
+	body, err := json.Marshal(in)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, url+"/", bytes.NewReader(body))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	api, _, _ := strings.Cut(target, ".")
+	service := map[string]string{"DynamoDB_20120810": "dynamodb", "AWSEvents": "events", "AmazonSQS": "sqs"}[api]
+	req.Header.Set("Content-Type", "application/x-amz-json-1.0")
+	req.Header.Set("X-Amz-Target", target)
+	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/20261123/us-east-1/"+service+"/aws4_request, SignedHeaders=host, Signature=0")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		tb.Fatalf("%s: %s %s", target, resp.Status, data)
+	}
+	var out map[string]any
+	if err := json.Unmarshal(data, &out); err != nil && len(data) > 0 {
+		tb.Fatal(err)
+	}
+	return out
+}
+
+// MotoTable makes a DynamoDB table in moto whose key is the string attribute
+// key, and returns its name: no other of this process has it.
+func MotoTable(tb testing.TB, url, name, key string) string {
+	tb.Helper()
+	name = fmt.Sprint(name, "-", tables.Add(1))
+	MotoCall(tb, url, "DynamoDB_20120810.CreateTable", map[string]any{
+		"TableName": name, "BillingMode": "PAY_PER_REQUEST",
+		"AttributeDefinitions": []any{map[string]string{"AttributeName": key, "AttributeType": "S"}},
+		"KeySchema":            []any{map[string]string{"AttributeName": key, "KeyType": "HASH"}},
+	})
+	return name
+}
+
+var tables atomic.Int64
 
 func startMoto(server string) (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

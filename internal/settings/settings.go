@@ -60,6 +60,7 @@ var table = []Setting{
 	{"SIZE_WARN", "200000", nil, "the size from which an event counts as oversized, in bytes"},
 	{"DEDUPE", "memory", nil, "where it is remembered which events were seen: memory, off, or dynamodb:TABLE, which all of a function's environments share"},
 	{"DEDUPE_KEYS", "", nil, "business keys that stand for the event ID, by event type: TradeExecuted=/metadata/trade_id"},
+	{"DEDUPE_CONSUMER", "", nil, "who handles the events, where functions stand for one another, such as blue and green; unset means the function"},
 	{"ORDER", "", nil, "event types that may not come before another of the same correlation ID: B:A says that B follows A"},
 	{"MAX_HOPS", "16", nil, "the number of hops above which a loop is suspected"},
 	{"NEXT_WRAPPER", "", nil, "a wrapper script to run after Throughline's"},
@@ -83,7 +84,8 @@ type Settings struct {
 	Namespace, Service                  string
 	EventTypesMax                       int
 	SizeLimit, SizeWarn                 int
-	Dedupe, DedupeKeys, Order           string
+	Dedupe, DedupeKeys, DedupeConsumer  string
+	Order                               string
 	MaxHops                             int
 }
 
@@ -120,6 +122,7 @@ func Parse(getenv func(string) string) (Settings, []string) {
 		SizeWarn:         r.number("SIZE_WARN"),
 		Dedupe:           r.dedupe("DEDUPE"),
 		DedupeKeys:       r.text("DEDUPE_KEYS"),
+		DedupeConsumer:   r.text("DEDUPE_CONSUMER"),
 		Order:            r.text("ORDER"),
 		MaxHops:          r.number("MAX_HOPS"),
 	}
