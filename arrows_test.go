@@ -44,6 +44,7 @@ var arrows = map[string][]string{
 	"internal/configure":     {"internal/settings", "tracing", "metrics", "dedupe", "dedupe/dynamo"},
 	"internal/settings":      {},
 	"internal/lambdalocal":   {},
+	"examples":               {}, // only tests, of the examples below it
 	"internal/buslocal":      {},
 	"internal/peertest":      {},
 }
