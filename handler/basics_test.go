@@ -348,30 +348,6 @@ func FuzzPayload(f *testing.F) {
 	})
 }
 
-func BenchmarkHandler(b *testing.B) {
-	payloads := make([][]byte, 1<<14)
-	for i := range payloads {
-		payloads[i] = envelope(fmt.Sprint("env-", i), fmt.Sprint("signal-", i))
-	}
-	h := func(context.Context, json.RawMessage) error { return nil }
-	ctx := invocationContext(b, "r-1")
-	b.Run("Bare", func(b *testing.B) {
-		bare := lambda.NewHandler(h)
-		for i := 0; b.Loop(); i++ {
-			_, _ = bare.Invoke(ctx, payloads[i%len(payloads)])
-		}
-	})
-	b.Run("Wrapped", func(b *testing.B) {
-		provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(tracetest.NewNoopExporter()))
-		defer func() { _ = provider.Shutdown(b.Context()) }()
-		set := metrics.New(metrics.Config{Service: "f"})
-		w := lambda.NewHandler(Wrap(h, WithTracing(tracing.Config{TracerProvider: provider}), WithMetrics(set, discard{}), WithDedupe(dedupe.New(dedupe.Config{})), WithExtension(true)))
-		for i := 0; b.Loop(); i++ {
-			_, _ = w.Invoke(ctx, payloads[i%len(payloads)])
-		}
-	})
-}
-
 type discard struct{}
 
 func (discard) Write(p []byte) (int, error) { return len(p), nil }

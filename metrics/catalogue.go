@@ -169,11 +169,16 @@ var byName = func() map[Name]*Metric {
 	return m
 }()
 
-// zeros are the counters that are a zero where another metric is there.
-var zeros = func() (list []*Metric) {
+// zeroCounter is a counter that is a zero where another metric is there.
+type zeroCounter struct {
+	series // never changed
+	with   *Metric
+}
+
+var zeros = func() (list []zeroCounter) {
 	for i := range catalogue {
-		if catalogue[i].ZeroWith != "" {
-			list = append(list, &catalogue[i])
+		if with := catalogue[i].ZeroWith; with != "" {
+			list = append(list, zeroCounter{series: series{metric: &catalogue[i]}, with: byName[with]})
 		}
 	}
 	return list

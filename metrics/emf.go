@@ -34,7 +34,11 @@ func (s *Set) Flush(w io.Writer, now time.Time) error {
 		s.addDropped(now)
 	}
 	buckets, order, lines, out := s.buckets, s.order, s.lines, s.out[:0]
-	s.buckets, s.order, s.lines, s.out, s.values = map[bucketKey]*bucket{}, nil, nil, nil, 0
+	s.buckets, s.order, s.lines, s.out, s.values = s.spareBuckets, s.spareOrder, nil, nil, 0
+	s.spareBuckets, s.spareOrder = nil, nil
+	if s.buckets == nil {
+		s.buckets = map[bucketKey]*bucket{}
+	}
 	s.mu.Unlock()
 	if len(order)+len(lines) == 0 {
 		s.keep(nil, nil, out)
@@ -83,6 +87,10 @@ func (s *Set) keep(order []bucketKey, buckets map[bucketKey]*bucket, out []byte)
 			s.spare = append(s.spare, b)
 		}
 	}
+	if len(order) <= maxSpare {
+		clear(buckets)
+		s.spareBuckets, s.spareOrder = buckets, order[:0]
+	}
 }
 
 // item is one metric of a bucket, on its way into lines.
@@ -111,9 +119,10 @@ func (s *Set) items(items []item, b *bucket, alone bool) []item {
 		}
 		items = append(items, i)
 	}
-	for _, m := range zeros {
-		if b.of(m, false) == nil && b.of(byName[m.ZeroWith], false) != nil && m.emitted(s.config.Profile, alone) {
-			items = append(items, item{series: &series{metric: m}, values: zero, emit: true})
+	for n := range zeros {
+		z := &zeros[n]
+		if b.of(z.metric, false) == nil && b.of(z.with, false) != nil && z.metric.emitted(s.config.Profile, alone) {
+			items = append(items, item{series: &z.series, values: zero, emit: true})
 		}
 	}
 	return items

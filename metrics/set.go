@@ -78,8 +78,10 @@ type Set struct {
 	dropped float64
 
 	// What the last flush was done with.
-	spare []*bucket
-	out   []byte
+	spare        []*bucket
+	spareBuckets map[bucketKey]*bucket
+	spareOrder   []bucketKey
+	out          []byte
 }
 
 type bucketKey struct {

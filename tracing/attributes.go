@@ -1,6 +1,10 @@
 package tracing
 
-import "go.opentelemetry.io/otel/attribute"
+import (
+	"sync"
+
+	"go.opentelemetry.io/otel/attribute"
+)
 
 // The attributes of the design (docs/wire.md), for whoever adds to a span.
 const (
@@ -103,4 +107,22 @@ func withIDs(attrs []attribute.KeyValue, eventID, eventType string, l *Lineage) 
 		}
 	}
 	return attrs
+}
+
+// startRoom is memory for the attributes that a span starts with. It may be
+// used again once the span has started: whoever makes spans gets at an option's
+// attributes through trace.NewSpanStartConfig alone, which copies them.
+type startRoom struct{ attrs []attribute.KeyValue }
+
+var startRooms = sync.Pool{New: func() any { return &startRoom{make([]attribute.KeyValue, 0, 32)} }}
+
+func attributeRoom() *startRoom {
+	room, _ := startRooms.Get().(*startRoom)
+	return room
+}
+
+// done gives the room back, without what stood in it.
+func (r *startRoom) done() {
+	clear(r.attrs[:cap(r.attrs)])
+	startRooms.Put(r)
 }

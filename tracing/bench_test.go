@@ -2,9 +2,6 @@ package tracing
 
 import (
 	"context"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -121,61 +118,4 @@ func BenchmarkProcess(b *testing.B) {
 			}
 		})
 	}
-}
-
-// BenchmarkTransport is a request over loopback, through http.Transport alone
-// and through ours over it.
-func BenchmarkTransport(b *testing.B) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("X-Request-ID", "alpaca-request-1")
-		w.Header().Set("X-Ratelimit-Remaining", "199")
-		_, _ = io.WriteString(w, `{"id":"1"}`)
-	}))
-	defer server.Close()
-	base := &http.Transport{}
-	defer base.CloseIdleConnections()
-	provider := sdk.NewTracerProvider(sdk.WithBatcher(tracetest.NewNoopExporter()))
-	defer func() { _ = provider.Shutdown(context.Background()) }() //nolint:usetesting // the benchmark's context has ended
-	hosts := []string{"127.0.0.1"}
-	for _, c := range []struct {
-		name string
-		over http.RoundTripper
-	}{
-		{"bare http.Transport", base},
-		{"no provider", NewTransport(base, Config{HTTPHosts: hosts})},
-		{"SDK", NewTransport(base, Config{HTTPHosts: hosts, TracerProvider: provider})},
-	} {
-		b.Run(c.name, func(b *testing.B) { benchmarkTrips(b, c.over, server.URL+"/v2/orders/61e69015") })
-	}
-	// What we add, without the noise of a socket.
-	still := stillBase{}
-	b.Run("added alone, bare", func(b *testing.B) { benchmarkTrips(b, still, "http://127.0.0.1/v2/orders/1") })
-	b.Run("added alone, SDK", func(b *testing.B) {
-		benchmarkTrips(b, NewTransport(still, Config{HTTPHosts: hosts, TracerProvider: provider}), "http://127.0.0.1/v2/orders/1")
-	})
-}
-
-func benchmarkTrips(b *testing.B, over http.RoundTripper, url string) {
-	ctx := ContextWithDelivery(b.Context(), handledEvent())
-	b.ReportAllocs()
-	for b.Loop() {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
-			b.Fatal(err)
-		}
-		resp, err := over.RoundTrip(req)
-		if err != nil {
-			b.Fatal(err)
-		}
-		_, _ = io.Copy(io.Discard, resp.Body)
-		_ = resp.Body.Close()
-	}
-}
-
-// stillBase answers at once.
-type stillBase struct{}
-
-func (stillBase) RoundTrip(*http.Request) (*http.Response, error) {
-	return &http.Response{StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody,
-		Header: http.Header{"X-Request-Id": {"alpaca-request-1"}, "X-Ratelimit-Remaining": {"199"}}}, nil
 }

@@ -25,18 +25,31 @@ const (
 // the cause. A header that is already there stays; an ID that is not 1 to 256
 // printable bytes is left out.
 func SetLineageHeaders(ctx context.Context, header http.Header) {
-	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() && header.Get(HeaderTraceparent) == "" {
-		header[HeaderTraceparent] = []string{FormatTraceparent(sc)}
-		if state := sc.TraceState().String(); state != "" {
-			header[HeaderTracestate] = []string{state}
+	setLineageHeaders(ctx, trace.SpanContextFromContext(ctx), header)
+}
+
+// lineageHeaders is how many headers there are.
+const lineageHeaders = 4
+
+// setLineageHeaders is SetLineageHeaders for the span sc.
+func setLineageHeaders(ctx context.Context, sc trace.SpanContext, header http.Header) {
+	values := make([]string, 0, lineageHeaders) // one piece of memory for all
+	set := func(name, value string) {
+		values = append(values, value)
+		header[name] = values[len(values)-1 : len(values) : len(values)]
+	}
+	if sc.IsValid() && header.Get(HeaderTraceparent) == "" {
+		set(HeaderTraceparent, FormatTraceparent(sc))
+		if sc.TraceState().Len() > 0 {
+			set(HeaderTracestate, sc.TraceState().String())
 		}
 	}
 	correlation, causation := currentIDs(ctx)
 	if validID(correlation) && header.Get(HeaderCorrelationID) == "" {
-		header[HeaderCorrelationID] = []string{correlation}
+		set(HeaderCorrelationID, correlation)
 	}
 	if validID(causation) && header.Get(HeaderCausationID) == "" {
-		header[HeaderCausationID] = []string{causation}
+		set(HeaderCausationID, causation)
 	}
 }
 

@@ -116,9 +116,11 @@ type explicitKey struct{}
 
 type explicitIDs struct{ correlation, causation string }
 
-// handling is a delivery in a context, with what is counted while it is handled.
+// handling is a delivery in a context, with the X-Ray header of its invocation
+// and what is counted while it is handled.
 type handling struct {
 	delivery *Delivery
+	upstream string
 	orders   ordinals
 }
 
@@ -126,7 +128,7 @@ type handling struct {
 // published with it, or with a context made from it, is caused by d. A handler
 // that takes a batch apart may give each event a context of its own.
 func ContextWithDelivery(ctx context.Context, d *Delivery) context.Context {
-	return context.WithValue(ctx, deliveryKey{}, &handling{delivery: d})
+	return context.WithValue(ctx, deliveryKey{}, &handling{delivery: d, upstream: upstreamHeader(ctx)})
 }
 
 // DeliveryFromContext returns the delivery being handled, nil when there is none.

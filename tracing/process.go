@@ -38,18 +38,15 @@ type Invocation struct {
 // Without a TracerProvider the span records nothing and has a minted context.
 func StartProcess(ctx context.Context, cfg Config, d Delivery, inv Invocation) (context.Context, trace.Span) {
 	d.Identify(inv.RequestID)
-	ctx = ContextWithDelivery(ctx, &d)
 	if inv.TraceHeader == "" {
 		inv.TraceHeader = upstreamHeader(ctx)
 	}
-	ctx = context.WithValue(ctx, upstreamKey{}, inv.TraceHeader)
+	ctx = context.WithValue(ctx, deliveryKey{}, &handling{delivery: &d, upstream: inv.TraceHeader})
 	header, _ := ParseTraceHeader(inv.TraceHeader)
 	parent := cfg.processParent(&d, header)
-	attrs := processAttributes(&d, &inv)
+	invokeParent := ""
 	if inv.Invoke.IsValid() {
-		if parent.IsValid() { // the extension writes the invoke span: tell it whose child that is
-			attrs = append(attrs, keyInvokeParent.String(FormatTraceparent(parent)))
-		}
+		invokeParent = FormatTraceparent(parent) // the extension writes the invoke span: tell it whose child that is
 		parent = inv.Invoke.WithRemote(true)
 	}
 	if cfg.TracerProvider == nil {
@@ -60,15 +57,24 @@ func StartProcess(ctx context.Context, cfg Config, d Delivery, inv Invocation) (
 	if len(links) == 0 && header.Context.IsValid() && !sameSpan(header.Context, parent) {
 		links = append(links, trace.Link{SpanContext: header.Context, Attributes: []attribute.KeyValue{keyLink.String(LinkTrace)}})
 	}
+	room := attributeRoom()
+	defer room.done()
+	attrs := processAttributes(room.attrs, &d, &inv)
+	if invokeParent != "" {
+		attrs = append(attrs, keyInvokeParent.String(invokeParent))
+	}
 	if dropped > 0 {
 		attrs = append(attrs, keyLinksDropped.Int(dropped))
 	}
 	name, kind := processName(&d, &inv)
-	options := []trace.SpanStartOption{trace.WithSpanKind(kind), trace.WithAttributes(attrs...), trace.WithLinks(links...)}
+	options := append(make([]trace.SpanStartOption, 0, 4), kind, trace.WithAttributes(attrs...), trace.WithLinks(links...))
 	if !inv.Start.IsZero() {
 		options = append(options, trace.WithTimestamp(inv.Start))
 	}
-	under := trace.ContextWithRemoteSpanContext(ctx, parent)
+	under := ctx
+	if parent.IsValid() || trace.SpanContextFromContext(ctx).IsValid() {
+		under = trace.ContextWithRemoteSpanContext(ctx, parent)
+	}
 	_, span := cfg.tracer().Start(contextWithWish(under, cfg.processWish(&d, header)), name, options...)
 	return trace.ContextWithSpan(ctx, span), span
 }
@@ -109,12 +115,18 @@ func (c Config) processWish(d *Delivery, header TraceHeader) wish {
 
 // processName names the span after what is processed: the event type when all
 // agree, else the queue; an invocation that is no event after the function.
-func processName(d *Delivery, inv *Invocation) (string, trace.SpanKind) {
+func processName(d *Delivery, inv *Invocation) (string, trace.SpanStartOption) {
 	if len(d.Events) == 0 {
-		return first(inv.FunctionName, "invoke"), trace.SpanKindServer
+		return first(inv.FunctionName, "invoke"), asServer
 	}
-	return spanName(operationProcess, first(d.common(func(e *Event) string { return e.Type }), d.Queue)), trace.SpanKindConsumer
+	return spanName(operationProcess, first(d.common(func(e *Event) string { return e.Type }), d.Queue)), asConsumer
 }
+
+// asServer and asConsumer are made once: they are the same for every span.
+var (
+	asServer   = trace.WithSpanKind(trace.SpanKindServer)
+	asConsumer = trace.WithSpanKind(trace.SpanKindConsumer)
+)
 
 // common is what all events have in common, empty when they differ.
 func (d *Delivery) common(of func(*Event) string) string {
@@ -130,8 +142,8 @@ func (d *Delivery) common(of func(*Event) string) string {
 	return value
 }
 
-func processAttributes(d *Delivery, inv *Invocation) []attribute.KeyValue {
-	attrs := make([]attribute.KeyValue, 0, 24)
+// processAttributes appends those of a process span.
+func processAttributes(attrs []attribute.KeyValue, d *Delivery, inv *Invocation) []attribute.KeyValue {
 	attrs = append(attrs, keyTrigger.String(trigger(d.Shape)), keyColdStart.Bool(inv.ColdStart))
 	for _, a := range [...]attribute.KeyValue{
 		keyInvocationID.String(inv.RequestID), keyInvokedARN.String(inv.ARN),
@@ -211,18 +223,21 @@ func trigger(shape Shape) string {
 
 // withoutAlias is a function's ARN without the version or alias it was invoked by.
 func withoutAlias(arn string) string {
-	if parts := strings.SplitN(arn, ":", 8); len(parts) == 8 {
-		return strings.Join(parts[:7], ":")
+	for at, colons := 0, 0; at < len(arn); at++ {
+		if arn[at] != ':' {
+			continue
+		}
+		if colons++; colons == 7 {
+			return arn[:at]
+		}
 	}
 	return arn
 }
 
-type upstreamKey struct{}
-
 // upstreamHeader is the X-Ray header of the invocation that ctx belongs to.
 func upstreamHeader(ctx context.Context) string {
-	if header, ok := ctx.Value(upstreamKey{}).(string); ok {
-		return header
+	if h, _ := ctx.Value(deliveryKey{}).(*handling); h != nil {
+		return h.upstream
 	}
 	header, _ := ctx.Value("x-amzn-trace-id").(string) // where aws-lambda-go puts it
 	return header

@@ -45,7 +45,9 @@ func (s *Stamper) StartPublishing(ctx context.Context, entries []Entry, out []Ou
 		return &Publishing{ctx: ctx, send: trace.SpanFromContext(ctx), ended: true}
 	}
 	p := &Publishing{spans: make([]trace.Span, len(out)), sizes: make([]int, len(out))}
-	attrs := make([]attribute.KeyValue, 0, 16) // WithAttributes copies what it is given
+	room := attributeRoom()
+	defer room.done()
+	attrs := room.attrs
 	if len(out) == 1 {
 		p.send = s.startEntry(ctx, attrs, parent, operationSend, &entries[0], &out[0])
 		p.ctx, p.spans[0] = trace.ContextWithSpan(ctx, p.send), p.send

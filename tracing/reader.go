@@ -81,9 +81,7 @@ func (r *Reader) readEnvelope(d *Delivery, event *Event, e *envelope, traceHeade
 	event.EnvelopeID, event.Type, event.Source = text(e.id), text(e.detailType), text(e.source)
 	event.Time = parseTime(text(e.time), event.Time)
 	event.ReplayName = text(e.replayName)
-	for line := elementsOf(e.resources); line.next(); {
-		event.Resources = append(event.Resources, text(line.value))
-	}
+	event.Resources = texts(e.resources)
 	body := e.detail
 	if body[0] == '"' { // EventBridge Scheduler's
 		body = inner(body)

@@ -155,21 +155,19 @@ func (t *Transport) lineageOf(ctx context.Context) context.Context {
 
 // outgoing is req with what we add; req itself stays as it is.
 func (t *Transport) outgoing(ctx context.Context, req *http.Request, span trace.Span, ours bool) *http.Request {
-	inner := req.Context()
+	inner, sc := req.Context(), trace.SpanContextFromContext(ctx)
 	if span != nil {
-		inner = trace.ContextWithSpan(inner, span)
+		inner, sc = trace.ContextWithSpan(inner, span), span.SpanContext()
 	}
 	out := req.WithContext(inner)
 	if !ours {
 		return out
 	}
-	if out.Header = req.Header.Clone(); out.Header == nil {
-		out.Header = make(http.Header)
+	out.Header = make(http.Header, len(req.Header)+lineageHeaders)
+	for name, values := range req.Header {
+		out.Header[name] = values[:len(values):len(values)] // adding to one leaves the caller's as it is
 	}
-	if span != nil {
-		ctx = trace.ContextWithSpan(ctx, span)
-	}
-	SetLineageHeaders(ctx, out.Header)
+	setLineageHeaders(ctx, sc, out.Header)
 	return out
 }
 
@@ -177,7 +175,9 @@ func (t *Transport) start(ctx context.Context, req *http.Request, call *Call) tr
 	if t.tracer == nil {
 		return nil
 	}
-	name, attrs := startedCall(call, req.URL.Scheme, int(number(req.URL.Port())))
+	room := attributeRoom()
+	defer room.done()
+	name, attrs := startedCall(room.attrs, call, req.URL.Scheme, int(number(req.URL.Port())))
 	if parent := trace.SpanContextFromContext(ctx); parent.IsValid() && DeliveryFromContext(ctx) != nil {
 		ctx = contextWithWish(ctx, asParent(parent))
 	}
@@ -188,9 +188,8 @@ func (t *Transport) start(ctx context.Context, req *http.Request, call *Call) tr
 
 // startedCall is the name of a call's span, and what is known when it starts.
 // A port below 0 is not known.
-func startedCall(call *Call, scheme string, port int) (name string, attrs []attribute.KeyValue) {
+func startedCall(attrs []attribute.KeyValue, call *Call, scheme string, port int) (string, []attribute.KeyValue) {
 	method := knownMethod(call.Method)
-	attrs = make([]attribute.KeyValue, 0, 6)
 	attrs = append(attrs, keyMethod.String(method), keyServer.String(call.Host), keyScheme.String(scheme))
 	if port >= 0 {
 		attrs = append(attrs, keyPort.Int(port))
@@ -216,7 +215,7 @@ func DescribeCall(c *Call, scheme string, port int, header http.Header, failure 
 		port = -1
 	}
 	c.answered(c.Status, header)
-	name, attrs = startedCall(c, scheme, port)
+	name, attrs = startedCall(make([]attribute.KeyValue, 0, 16), c, scheme, port)
 	if c.Status == 0 {
 		return name, append(attrs, keyErrorType.String(first(failure, errorTypeOther))), true
 	}

@@ -14,6 +14,28 @@ func text(raw []byte) string {
 	return string(inner(raw))
 }
 
+// texts are the strings in the array raw, a copy; those without escapes share
+// one piece of memory.
+func texts(raw []byte) []string {
+	count := 0
+	for e := elementsOf(raw); e.next(); {
+		count++
+	}
+	if count == 0 {
+		return nil
+	}
+	all, list := string(raw), make([]string, 0, count)
+	for e := elementsOf(raw); e.next(); {
+		value := e.value
+		if len(value) < 2 || value[0] != '"' || bytes.IndexByte(value, '\\') >= 0 {
+			list = append(list, text(value))
+			continue
+		}
+		list = append(list, all[e.pos-len(value)+1:e.pos-1])
+	}
+	return list
+}
+
 // inner is what the string raw says: a part of raw where nothing in it is escaped.
 func inner(raw []byte) []byte {
 	if len(raw) < 2 || raw[0] != '"' {

@@ -92,5 +92,11 @@ func (d *daemon) Losses() otlp.Losses {
 	return l
 }
 
+// toDaemon says that spans go to the X-Ray daemon.
+func toDaemon(s sink) bool {
+	_, ok := s.(*daemon)
+	return ok
+}
+
 // Flush has nothing to do: spans leave as they end.
 func (*daemon) Flush(context.Context) error { return nil }

@@ -10,11 +10,11 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/throughline/throughline/dedupe"
 	"github.com/throughline/throughline/internal/configure"
@@ -43,8 +43,24 @@ type Telemetry struct {
 	// Warnings name settings that could not be used.
 	Warnings []string
 
-	provider *sdktrace.TracerProvider
-	sink     sink
+	sink   sink
+	closed atomic.Bool
+}
+
+// sink takes the spans that have ended.
+type sink interface {
+	send(r otlp.Resource, span otlp.Span)
+	Flush(ctx context.Context) error
+	Losses() otlp.Losses
+}
+
+// queued keeps spans as bytes until Flush.
+type queued struct{ *otlp.Exporter }
+
+func (q queued) send(r otlp.Resource, span otlp.Span) {
+	if span.Context.IsSampled() {
+		q.Add(otlp.Encode(r, span), false)
+	}
 }
 
 // patience bounds one request to a backend, whatever the caller's context allows.
@@ -70,20 +86,23 @@ func Setup(_ context.Context, getenv func(string) string) (*Telemetry, error) {
 	if t.sink == nil {
 		return t, nil
 	}
-	base, warning := samplerFrom(getenv)
+	sample, warning := configure.Sample(getenv)
 	if warning != "" {
 		t.Warnings = append(t.Warnings, warning)
 	}
 	resource := describe(s, getenv)
-	t.provider = sdktrace.NewTracerProvider(
-		sdktrace.WithSampler(Sampler(base)),
-		sdktrace.WithIDGenerator(ids{}),
-		sdktrace.WithResource(resource),
-		sdktrace.WithRawSpanLimits(limits(getenv)),
-		sdktrace.WithSpanProcessor(&processor{sink: t.sink}),
-	)
-	t.Tracing.TracerProvider = t.provider
+	t.Tracing.TracerProvider = &otlp.Provider{
+		Resource: func() otlp.Resource { return resource }, Sample: sample, Take: t.take, Limits: limits(getenv),
+		Unsampled: toDaemon(t.sink) && strings.EqualFold(getenv("OTEL_AWS_APPLICATION_SIGNALS_ENABLED"), "true"),
+	}
 	return t, nil
+}
+
+// take hands on a span that has ended.
+func (t *Telemetry) take(r otlp.Resource, span otlp.Span) {
+	if t.sink != nil && !t.closed.Load() {
+		t.sink.send(r, span)
+	}
 }
 
 // Flush exports what has ended, within ctx. It returns otlp.ErrPaused, ctx's
@@ -95,15 +114,10 @@ func (t *Telemetry) Flush(ctx context.Context) error {
 	return t.sink.Flush(ctx)
 }
 
-// Shutdown flushes once more and ends the provider: spans started later are not recorded.
+// Shutdown flushes once more. Spans that end later go nowhere.
 func (t *Telemetry) Shutdown(ctx context.Context) error {
-	if t.provider == nil {
-		return nil
-	}
 	err := t.Flush(ctx)
-	if shut := t.provider.Shutdown(ctx); err == nil {
-		err = shut
-	}
+	t.closed.Store(true)
 	return err
 }
 

@@ -1,7 +1,10 @@
 package otlp
 
 import (
+	"bytes"
+	"encoding/binary"
 	"math"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -79,57 +82,78 @@ func Encode(r Resource, spans ...Span) []byte {
 	if len(spans) == 0 {
 		return nil
 	}
-	var scope []byte
-	scope = appendMessage(scope, scopeSpansScope, appendString(nil, 1, r.Scope))
-	for i := range spans {
-		scope = appendMessage(scope, scopeSpansSpans, spans[i].encode())
+	room, _ := rooms.Get().(*[]byte)
+	b := appendRequest((*room)[:0], &r, spans)
+	request := bytes.Clone(b) // no larger than it is: it may wait for long
+	if *room = b; cap(b) <= maxRoom {
+		rooms.Put(room)
 	}
-	var resource []byte
-	resource = appendMessage(resource, resourceSpansResource, appendAttributes(nil, 1, r.Attributes))
-	resource = appendMessage(resource, resourceSpansScope, scope)
-	return appendMessage(nil, requestResourceSpans, resource)
+	return request
 }
 
-func (s *Span) encode() []byte {
-	b := make([]byte, 0, 512)
+// rooms are where requests are written first, none of them larger than maxRoom.
+var rooms = sync.Pool{New: func() any { return new([]byte) }}
+
+const maxRoom = 64 << 10
+
+func appendRequest(b []byte, r *Resource, spans []Span) []byte {
+	b, request := open(b, requestResourceSpans)
+	b, resource := open(b, resourceSpansResource)
+	b = shut(appendAttributes(b, 1, r.Attributes), resource)
+	b, scopeSpans := open(b, resourceSpansScope)
+	b, scope := open(b, scopeSpansScope)
+	b = shut(appendString(b, 1, r.Scope), scope)
+	for i := range spans {
+		var span int
+		b, span = open(b, scopeSpansSpans)
+		b = shut(spans[i].append(b), span)
+	}
+	return shut(shut(b, scopeSpans), request)
+}
+
+func (s *Span) append(b []byte) []byte {
 	traceID, spanID := s.Context.TraceID(), s.Context.SpanID()
-	b = appendBytes(b, spanTraceID, traceID[:])
-	b = appendBytes(b, spanSpanID, spanID[:])
-	b = appendString(b, spanTraceState, s.Context.TraceState().String())
+	b = appendMessage(b, spanTraceID, traceID[:])
+	b = appendMessage(b, spanSpanID, spanID[:])
+	b = appendState(b, spanTraceState, s.Context)
 	if s.Parent.IsValid() {
 		parent := s.Parent.SpanID()
-		b = appendBytes(b, spanParent, parent[:])
+		b = appendMessage(b, spanParent, parent[:])
 	}
 	b = appendString(b, spanName, s.Name)
 	b = appendVarint(b, spanKind, uint64(s.Kind))
 	b = appendTime(b, spanStart, s.Start)
 	b = appendTime(b, spanEnd, s.End)
 	b = appendAttributes(b, spanAttributes, s.Attributes)
-	for _, e := range s.Events {
-		event := appendTime(nil, 1, e.Time)
-		event = appendString(event, 2, e.Name)
-		b = appendMessage(b, spanEvents, appendAttributes(event, 3, e.Attributes))
+	for i := range s.Events {
+		var event int
+		b, event = open(b, spanEvents)
+		b = appendString(appendTime(b, 1, s.Events[i].Time), 2, s.Events[i].Name)
+		b = shut(appendAttributes(b, 3, s.Events[i].Attributes), event)
 	}
-	for _, l := range s.Links {
-		b = appendMessage(b, spanLinks, encodeLink(l))
+	for i := range s.Links {
+		var link int
+		b, link = open(b, spanLinks)
+		b = shut(appendLink(b, &s.Links[i]), link)
 	}
 	b = appendVarint(b, spanDroppedLinks, uint64(max(s.DroppedLinks, 0)))
 	if s.Status != codes.Unset {
-		status := appendString(nil, 2, s.StatusMessage)
+		var status int
+		b, status = open(b, spanStatus)
 		code := uint64(2) // STATUS_CODE_ERROR
 		if s.Status == codes.Ok {
 			code = 1
 		}
-		b = appendMessage(b, spanStatus, appendVarint(status, 3, code))
+		b = shut(appendVarint(appendString(b, 2, s.StatusMessage), 3, code), status)
 	}
 	return appendFlags(b, spanFlags, s.Context.TraceFlags(), s.Parent.IsValid(), s.Parent.IsRemote())
 }
 
-func encodeLink(l trace.Link) []byte {
+func appendLink(b []byte, l *trace.Link) []byte {
 	traceID, spanID := l.SpanContext.TraceID(), l.SpanContext.SpanID()
-	b := appendBytes(nil, 1, traceID[:])
-	b = appendBytes(b, 2, spanID[:])
-	b = appendString(b, 3, l.SpanContext.TraceState().String())
+	b = appendMessage(b, 1, traceID[:])
+	b = appendMessage(b, 2, spanID[:])
+	b = appendState(b, 3, l.SpanContext)
 	b = appendAttributes(b, 4, l.Attributes)
 	return appendFlags(b, 6, l.SpanContext.TraceFlags(), true, l.SpanContext.IsRemote())
 }
@@ -146,13 +170,30 @@ func appendFlags(b []byte, field protowire.Number, flags trace.TraceFlags, known
 	return protowire.AppendFixed32(b, value)
 }
 
+// open begins a message whose length is not known yet: one byte is left for it,
+// which is enough for most. shut ends it; at is what open returned.
+func open(b []byte, field protowire.Number) (grown []byte, at int) {
+	b = append(protowire.AppendTag(b, field, protowire.BytesType), 0)
+	return b, len(b)
+}
+
+func shut(b []byte, at int) []byte {
+	size := len(b) - at
+	if size < 1<<7 {
+		b[at-1] = byte(size)
+		return b
+	}
+	var room [binary.MaxVarintLen64]byte
+	extra := protowire.SizeVarint(uint64(size)) - 1
+	b = append(b, room[:extra]...)
+	copy(b[at+extra:], b[at:at+size])
+	protowire.AppendVarint(b[:at-1], uint64(size))
+	return b
+}
+
 func appendMessage(b []byte, field protowire.Number, message []byte) []byte {
 	b = protowire.AppendTag(b, field, protowire.BytesType)
 	return protowire.AppendBytes(b, message)
-}
-
-func appendBytes(b []byte, field protowire.Number, value []byte) []byte {
-	return appendMessage(b, field, value)
 }
 
 func appendString(b []byte, field protowire.Number, value string) []byte {
@@ -161,6 +202,13 @@ func appendString(b []byte, field protowire.Number, value string) []byte {
 	}
 	b = protowire.AppendTag(b, field, protowire.BytesType)
 	return protowire.AppendString(b, value)
+}
+
+func appendState(b []byte, field protowire.Number, sc trace.SpanContext) []byte {
+	if sc.TraceState().Len() == 0 {
+		return b
+	}
+	return appendString(b, field, sc.TraceState().String())
 }
 
 func appendVarint(b []byte, field protowire.Number, value uint64) []byte {
@@ -177,57 +225,65 @@ func appendTime(b []byte, field protowire.Number, t time.Time) []byte {
 }
 
 func appendAttributes(b []byte, field protowire.Number, attributes []attribute.KeyValue) []byte {
-	for _, kv := range attributes {
+	for i := range attributes {
+		kv := &attributes[i]
 		if !kv.Valid() {
 			continue
 		}
-		pair := appendString(nil, 1, string(kv.Key))
-		b = appendMessage(b, field, appendMessage(pair, 2, encodeValue(kv.Value)))
+		var pair, value int
+		b, pair = open(b, field)
+		b = appendString(b, 1, string(kv.Key))
+		b, value = open(b, 2)
+		b = shut(shut(appendValue(b, &kv.Value), value), pair)
 	}
 	return b
 }
 
-func encodeValue(v attribute.Value) []byte {
+func appendValue(b []byte, v *attribute.Value) []byte {
 	switch v.Type() {
+	case attribute.STRING:
+		return appendText(b, v.AsString())
 	case attribute.BOOL:
-		return boolValue(v.AsBool())
+		return appendBool(b, v.AsBool())
 	case attribute.INT64:
-		return intValue(v.AsInt64())
+		return appendInt(b, v.AsInt64())
 	case attribute.FLOAT64:
-		return floatValue(v.AsFloat64())
+		return appendFloat(b, v.AsFloat64())
 	case attribute.BOOLSLICE:
-		return listValue(v.AsBoolSlice(), boolValue)
+		return appendList(b, v.AsBoolSlice(), appendBool)
 	case attribute.INT64SLICE:
-		return listValue(v.AsInt64Slice(), intValue)
+		return appendList(b, v.AsInt64Slice(), appendInt)
 	case attribute.FLOAT64SLICE:
-		return listValue(v.AsFloat64Slice(), floatValue)
+		return appendList(b, v.AsFloat64Slice(), appendFloat)
 	case attribute.STRINGSLICE:
-		return listValue(v.AsStringSlice(), stringValue)
+		return appendList(b, v.AsStringSlice(), appendText)
 	default:
-		return stringValue(v.String())
+		return appendText(b, v.String())
 	}
 }
 
-func stringValue(s string) []byte {
-	return protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), s)
+func appendText(b []byte, s string) []byte {
+	return protowire.AppendString(protowire.AppendTag(b, 1, protowire.BytesType), s)
 }
 
-func boolValue(v bool) []byte {
-	return protowire.AppendVarint(protowire.AppendTag(nil, 2, protowire.VarintType), protowire.EncodeBool(v))
+func appendBool(b []byte, v bool) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(b, 2, protowire.VarintType), protowire.EncodeBool(v))
 }
 
-func intValue(v int64) []byte {
-	return protowire.AppendVarint(protowire.AppendTag(nil, 3, protowire.VarintType), uint64(v))
+func appendInt(b []byte, v int64) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(b, 3, protowire.VarintType), uint64(v))
 }
 
-func floatValue(v float64) []byte {
-	return protowire.AppendFixed64(protowire.AppendTag(nil, 4, protowire.Fixed64Type), math.Float64bits(v))
+func appendFloat(b []byte, v float64) []byte {
+	return protowire.AppendFixed64(protowire.AppendTag(b, 4, protowire.Fixed64Type), math.Float64bits(v))
 }
 
-func listValue[T any](items []T, encode func(T) []byte) []byte {
-	var list []byte
+func appendList[T any](b []byte, items []T, appendItem func([]byte, T) []byte) []byte {
+	b, list := open(b, 5)
 	for _, item := range items {
-		list = appendMessage(list, 1, encode(item))
+		var value int
+		b, value = open(b, 1)
+		b = shut(appendItem(b, item), value)
 	}
-	return appendMessage(nil, 5, list)
+	return shut(b, list)
 }

@@ -346,7 +346,14 @@ func (e *Exporter) judge(resp *http.Response, answer []byte, isJSON bool) error 
 	case bytes.Contains(answer, []byte("Trace Segment Destination")):
 		return &refusedError{"export spans: X-Ray takes OTLP only with Transaction Search on: run `aws xray update-trace-segment-destination --destination CloudWatchLogs`"}
 	default:
-		return &refusedError{"export spans: the backend answered " + resp.Status + ": " + excerpt(answer)}
+		text := "export spans: the backend answered " + resp.Status
+		if said := excerpt(answer); said != "" {
+			text += ": " + said
+		}
+		if code == http.StatusForbidden && e.config.Sign != nil {
+			text += "; to X-Ray the function's role needs xray:PutSpans and xray:PutSpansForIndexing"
+		}
+		return &refusedError{text}
 	}
 }
 

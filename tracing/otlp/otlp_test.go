@@ -317,18 +317,22 @@ func TestExporterHeedsRetryAfter(t *testing.T) {
 
 func TestExporterGivesUpWhatIsRefused(t *testing.T) {
 	for name, tt := range map[string]struct {
+		status int
 		answer string
 		want   string
 	}{
-		"BadRequest":        {"nonsense\x00\n", "400"},
-		"TransactionSearch": {"The OTLP API is supported with CloudWatch Logs as a Trace Segment Destination.", "Transaction Search"},
+		"BadRequest":        {400, "nonsense\x00\n", "400 Bad Request: nonsense"},
+		"Silent":            {404, "", "404 Not Found"},
+		"TransactionSearch": {400, "The OTLP API is supported with CloudWatch Logs as a Trace Segment Destination.", "update-trace-segment-destination"},
+		"NoPermission":      {403, `{"message":"not authorized"}`, "xray:PutSpansForIndexing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBackend(t, func(w http.ResponseWriter, _ int) {
-				w.WriteHeader(http.StatusBadRequest)
+				w.WriteHeader(tt.status)
 				_, _ = io.WriteString(w, tt.answer)
 			})
 			e := exporter(t, b.URL, nil)
+			e.config.Sign = func(*http.Request, []byte) error { return nil }
 			e.Add(Encode(resource, sample(), sample()), false)
 			if err := e.Flush(t.Context()); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v", err)

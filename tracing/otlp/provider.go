@@ -16,12 +16,26 @@ import (
 	"github.com/throughline/throughline/tracing"
 )
 
-// Limits of one span of a [Provider]; what exceeds them is dropped, links counted.
+// MaxLinks is how many links a span of a [Provider] keeps where its Limits do
+// not say otherwise.
+const MaxLinks = 1_000
+
+// Limits are those of one span: what exceeds them is dropped, links counted.
+// Zero means 128 attributes and events, MaxLinks links, values of any length;
+// below zero is none, or of values any length.
+type Limits struct{ Attributes, Events, Links, ValueLength int }
+
 const (
-	MaxLinks      = 1_000
-	maxAttributes = 128
-	maxEvents     = 128
+	defaultAttributes = 128
+	defaultEvents     = 128
 )
+
+func limit(of, otherwise int) int {
+	if of == 0 {
+		return otherwise
+	}
+	return max(of, 0)
+}
 
 // Provider is a trace.TracerProvider as small as the layer's binary needs it:
 // each span that ends is encoded and given to Export at once. It follows
@@ -36,6 +50,12 @@ type Provider struct {
 	Sample func(trace.TraceID) bool
 	// Export takes an ExportTraceServiceRequest. Nil drops it.
 	Export func(request []byte)
+	// Take takes each span that ended, in the place of Export.
+	Take func(Resource, Span)
+	// Unsampled records the spans that are not sampled too: Take tells them by
+	// their Context. Export gets none of them.
+	Unsampled bool
+	Limits    Limits
 }
 
 // Tracer implements trace.TracerProvider; the scope is Resource's.
@@ -43,14 +63,19 @@ func (p *Provider) Tracer(string, ...trace.TracerOption) trace.Tracer { return &
 
 // Write exports a span that somebody else timed, if it is sampled.
 func (p *Provider) Write(s Span) {
-	if p.Export == nil || !s.Context.IsSampled() {
+	sampled := s.Context.IsSampled()
+	if p.Export == nil && p.Take == nil || !sampled && !p.Unsampled {
 		return
 	}
 	var r Resource
 	if p.Resource != nil {
 		r = p.Resource()
 	}
-	p.Export(Encode(r, s))
+	if p.Take != nil {
+		p.Take(r, s)
+	} else if sampled {
+		p.Export(Encode(r, s))
+	}
 }
 
 type tracer struct {
@@ -65,22 +90,28 @@ func (t *tracer) Start(ctx context.Context, name string, options ...trace.SpanSt
 	if config.NewRoot() {
 		parent = trace.SpanContext{}
 	}
-	sc := tracing.Mint(parent)
-	if !t.provider.sampled(ctx, parent, sc.TraceID()) {
-		sc = sc.WithTraceFlags(0)
+	p := t.provider
+	sc := tracing.Mint(parent).WithTraceState(parent.TraceState())
+	if p.sampled(ctx, parent, sc.TraceID()) {
+		sc = sc.WithTraceFlags(trace.FlagsSampled)
+	} else if !p.Unsampled {
 		_, span := noop.Tracer{}.Start(trace.ContextWithSpanContext(ctx, sc), name)
 		return trace.ContextWithSpan(ctx, span), span
 	}
-	s := &span{provider: t.provider, data: Span{
-		Context: sc.WithTraceFlags(trace.FlagsSampled), Parent: parent, Name: name, Kind: trace.ValidateSpanKind(config.SpanKind()),
-		Start: config.Timestamp(),
+	s := &span{provider: p, data: Span{
+		Context: sc, Parent: parent, Name: name, Kind: trace.ValidateSpanKind(config.SpanKind()), Start: config.Timestamp(),
 	}}
 	if s.data.Start.IsZero() {
 		s.data.Start = time.Now()
 	}
-	s.SetAttributes(config.Attributes()...)
-	for _, link := range config.Links() {
-		s.AddLink(link)
+	attributes := config.Attributes() // these and the links are copies
+	s.data.Attributes = attributes[:0]
+	for _, a := range attributes {
+		p.Limits.set(&s.data, a)
+	}
+	s.data.Links = slices.DeleteFunc(config.Links(), isNoLink)
+	if n, most := len(s.data.Links), limit(p.Limits.Links, MaxLinks); n > most {
+		s.data.Links, s.data.DroppedLinks = s.data.Links[:most], n-most
 	}
 	return trace.ContextWithSpan(ctx, s), s
 }
@@ -138,25 +169,67 @@ func (s *span) End(options ...trace.SpanEndOption) {
 
 func (s *span) SetAttributes(attributes ...attribute.KeyValue) {
 	s.change(func(d *Span) {
+		d.Attributes = slices.Grow(d.Attributes, len(attributes))
 		for _, a := range attributes {
-			if !a.Valid() {
-				continue
-			}
-			if i := slices.IndexFunc(d.Attributes, func(known attribute.KeyValue) bool { return known.Key == a.Key }); i >= 0 {
-				d.Attributes[i] = a
-			} else if len(d.Attributes) < maxAttributes {
-				d.Attributes = append(d.Attributes, a)
-			}
+			s.provider.Limits.set(d, a)
 		}
 	})
 }
 
-func (s *span) AddLink(link trace.Link) {
-	s.change(func(d *Span) {
-		if !link.SpanContext.IsValid() && len(link.Attributes) == 0 {
+// set sets an attribute within the limits; of a key that comes again the last counts.
+func (l *Limits) set(s *Span, a attribute.KeyValue) {
+	if !a.Valid() {
+		return
+	}
+	if l.ValueLength > 0 {
+		a.Value = shortened(a.Value, l.ValueLength)
+	}
+	for i := range s.Attributes {
+		if s.Attributes[i].Key == a.Key {
+			s.Attributes[i] = a
 			return
 		}
-		if len(d.Links) >= MaxLinks {
+	}
+	if len(s.Attributes) < limit(l.Attributes, defaultAttributes) {
+		s.Attributes = append(s.Attributes, a)
+	}
+}
+
+// shortened is v with its texts cut to n characters.
+func shortened(v attribute.Value, n int) attribute.Value {
+	cut := func(s string) string {
+		for at := range s {
+			if n--; n < 0 {
+				return s[:at]
+			}
+		}
+		return s
+	}
+	switch v.Type() {
+	case attribute.STRING:
+		return attribute.StringValue(cut(v.AsString()))
+	case attribute.STRINGSLICE:
+		list, most := v.AsStringSlice(), n
+		for i := range list {
+			n = most
+			list[i] = cut(list[i])
+		}
+		return attribute.StringSliceValue(list)
+	default:
+		return v
+	}
+}
+
+func isNoLink(link trace.Link) bool {
+	return !link.SpanContext.IsValid() && len(link.Attributes) == 0
+}
+
+func (s *span) AddLink(link trace.Link) {
+	s.change(func(d *Span) {
+		if isNoLink(link) {
+			return
+		}
+		if len(d.Links) >= limit(s.provider.Limits.Links, MaxLinks) {
 			d.DroppedLinks++
 			return
 		}
@@ -167,7 +240,7 @@ func (s *span) AddLink(link trace.Link) {
 func (s *span) AddEvent(name string, options ...trace.EventOption) {
 	config := trace.NewEventConfig(options...)
 	s.change(func(d *Span) {
-		if len(d.Events) < maxEvents {
+		if len(d.Events) < limit(s.provider.Limits.Events, defaultEvents) {
 			d.Events = append(d.Events, Event{Time: config.Timestamp(), Name: name, Attributes: slices.Clone(config.Attributes())})
 		}
 	})
