@@ -109,7 +109,9 @@ func (c *core) fit(entries []tracing.Entry, begin int) int {
 func (c *core) request(ctx context.Context, w work, results []Result, send exchange) error {
 	r := c.stamping.StartResolved(ctx, w.entries, w.out)
 	start := c.stamping.Now()
-	got, err := send(r.Context(), w.at, r.Sent)
+	ctx, attempts := watch(r.Context())
+	got, err := send(ctx, w.at, r.Sent)
+	c.settle(attempts, &w, err)
 	code := ""
 	if err != nil {
 		code = codeOf(err)
@@ -120,7 +122,7 @@ func (c *core) request(ctx context.Context, w work, results []Result, send excha
 		for i := range min(len(got), len(w.at)) {
 			results[w.at[i]] = got[i]
 		}
-		c.retry(r.Context(), &w, r.Sent, results, send)
+		c.retry(ctx, attempts, &w, r.Sent, results, send)
 	}
 	told := make([]tracing.Result, len(w.at))
 	for i, at := range w.at {

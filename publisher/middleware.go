@@ -26,13 +26,13 @@ func Middleware(options ...Option) func(*middleware.Stack) error {
 		if err := stack.Initialize.Add(middleware.InitializeMiddlewareFunc("ThroughlinePublisher", c.initialize), middleware.After); err != nil {
 			return err //nolint:wrapcheck // the SDK's own
 		}
-		return addAnnouncement(stack)
+		return addAttempt(stack)
 	}
 }
 
 func (c *core) initialize(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (out middleware.InitializeOutput, metadata middleware.Metadata, err error) {
 	input, ok := in.Parameters.(*eventbridge.PutEventsInput)
-	if !ok || ctx.Value(publishingKey{}) != nil {
+	if !ok || ctx.Value(attemptKey{}) != nil {
 		return next.HandleInitialize(ctx, in)
 	}
 	output, err := c.putEvents(ctx, input, func(ctx context.Context, input *eventbridge.PutEventsInput) (*eventbridge.PutEventsOutput, error) {

@@ -41,7 +41,7 @@ func New(api API, options ...Option) *Publisher {
 // first of theirs if so. An entry that an option refuses has its code in its
 // result and is not sent; the others are.
 func (p *Publisher) PutEvents(ctx context.Context, input *eventbridge.PutEventsInput, options ...func(*eventbridge.Options)) (*eventbridge.PutEventsOutput, error) {
-	options = append(options[:len(options):len(options)], announce)
+	options = append(options[:len(options):len(options)], watched)
 	return p.putEvents(ctx, input, func(ctx context.Context, input *eventbridge.PutEventsInput) (*eventbridge.PutEventsOutput, error) {
 		return p.api.PutEvents(ctx, input, options...)
 	})
@@ -52,8 +52,8 @@ type call func(context.Context, *eventbridge.PutEventsInput) (*eventbridge.PutEv
 
 // putEvents is PutEvents over whatever sends a request.
 func (c *core) putEvents(ctx context.Context, input *eventbridge.PutEventsInput, send call) (*eventbridge.PutEventsOutput, error) {
-	ctx = context.WithValue(ctx, publishingKey{}, true)
 	if input == nil || len(input.Entries) == 0 {
+		ctx, _ = watch(ctx)
 		return send(ctx, input) // the client's own answer
 	}
 	var last *eventbridge.PutEventsOutput
@@ -74,9 +74,6 @@ func (c *core) putEvents(ctx context.Context, input *eventbridge.PutEventsInput,
 	}
 	return merge(results, last), nil
 }
-
-// publishingKey marks the context of a call that is stamped already.
-type publishingKey struct{}
 
 func resultsOf(output *eventbridge.PutEventsOutput) []Result {
 	if output == nil {

@@ -3,14 +3,10 @@ package publisher
 import (
 	"context"
 	"errors"
-	"net"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/smithy-go"
-	"github.com/aws/smithy-go/middleware"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/throughline/throughline/tracing"
 )
@@ -39,30 +35,6 @@ func withStamp(e *types.PutEventsRequestEntry, stamped *tracing.Entry) types.Put
 		sent.TraceHeader = aws.String(stamped.TraceHeader)
 	}
 	return sent
-}
-
-// announce tells the extension's endpoint, on loopback, that requests are
-// stamped and counted.
-func announce(o *eventbridge.Options) {
-	o.APIOptions = append(o.APIOptions[:len(o.APIOptions):len(o.APIOptions)], addAnnouncement)
-}
-
-const stampedHeader = "Throughline-Stamped"
-
-// addAnnouncement adds the header where the request goes to loopback, after it
-// is signed: the endpoint takes it off, and a signature over it would break.
-func addAnnouncement(stack *middleware.Stack) error {
-	return stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("ThroughlineStamped", func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
-		if r, ok := in.Request.(*smithyhttp.Request); ok && loopback(r.URL.Hostname()) {
-			r.Header.Set(stampedHeader, "1")
-		}
-		return next.HandleDeserialize(ctx, in)
-	}), middleware.Before)
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // codeOf is the code of an error, as AWS or the transport names it.

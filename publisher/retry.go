@@ -63,20 +63,21 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
+const throttling = "ThrottlingException"
+
 func retryable(code string) bool {
-	return code == "InternalFailure" || code == "ThrottlingException" || code == "InternalException"
+	return code == "InternalFailure" || code == throttling || code == "InternalException"
 }
 
 // retry sends again what may succeed, and puts what came of it in results.
-func (c *core) retry(ctx context.Context, w *work, sent []tracing.Entry, results []Result, send exchange) {
+func (c *core) retry(ctx context.Context, attempts *attempts, w *work, sent []tracing.Entry, results []Result, send exchange) {
 	if c.retries == nil {
 		return
 	}
-	span := trace.SpanFromContext(ctx)
 	at, entries := w.at, sent
 	for attempt := 1; ; attempt++ {
 		again, next := c.unfinished(at, entries, results)
-		span.AddEvent("attempt", trace.WithAttributes(attribute.Int("throughline.attempt", attempt),
+		attempts.span.AddEvent("attempt", trace.WithAttributes(attribute.Int("throughline.attempt", attempt),
 			attribute.Int("throughline.attempt.entries", len(at)), attribute.Int("throughline.attempt.retryable", len(again))))
 		if len(again) == 0 || attempt == c.retries.Attempts || c.pause(ctx, attempt) != nil {
 			return
@@ -84,6 +85,7 @@ func (c *core) retry(ctx context.Context, w *work, sent []tracing.Entry, results
 		c.throttled(again, next, results)
 		at, entries = again, next
 		got, err := send(ctx, at, entries)
+		c.settle(attempts, &work{entries: entries}, err)
 		if err != nil {
 			code := codeOf(err)
 			for _, i := range at {
@@ -124,7 +126,7 @@ func (c *core) pause(ctx context.Context, attempt int) error {
 // counted with its request.
 func (c *core) throttled(at []int, entries []tracing.Entry, results []Result) {
 	for i, index := range at {
-		if results[index].ErrorCode == "ThrottlingException" {
+		if results[index].ErrorCode == throttling {
 			c.stamping.Metrics.Record(metrics.Observation{At: c.stamping.Now(), Name: metrics.EventsThrottled, Value: 1, EventType: entries[i].DetailType})
 		}
 	}

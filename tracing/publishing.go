@@ -22,16 +22,19 @@ type Result struct {
 // span that links to them. Its methods are for one goroutine. Without a
 // TracerProvider it holds minted contexts and records nothing.
 type Publishing struct {
-	ctx   context.Context
-	send  trace.Span
-	spans []trace.Span // of each entry; send itself when there is one
-	sizes []int        // of each entry; 0 when not known
-	ended bool
+	ctx     context.Context
+	send    trace.Span
+	spans   []trace.Span // of each entry; send itself when there is one
+	sizes   []int        // of each entry; 0 when not known
+	entries []Entry
+	out     []Outgoing
+	ended   bool
 }
 
 // StartPublishing starts the spans of a request of entries, whose outgoing are
 // out and which Apply has not touched yet, and sets the Publisher of each. They
-// are children of the span that is current in ctx.
+// are children of the span that is current in ctx. Both slices are read again
+// when the spans end.
 func (s *Stamper) StartPublishing(ctx context.Context, entries []Entry, out []Outgoing) *Publishing {
 	parent := trace.SpanContextFromContext(ctx)
 	if s.tracer == nil {
@@ -44,18 +47,19 @@ func (s *Stamper) StartPublishing(ctx context.Context, entries []Entry, out []Ou
 		}
 		return &Publishing{ctx: ctx, send: trace.SpanFromContext(ctx), ended: true}
 	}
-	p := &Publishing{spans: make([]trace.Span, len(out)), sizes: make([]int, len(out))}
-	room := attributeRoom()
-	defer room.done()
-	attrs := room.attrs
+	p := &Publishing{spans: make([]trace.Span, len(out)), sizes: make([]int, len(out)), entries: entries, out: out}
 	if len(out) == 1 {
-		p.send = s.startEntry(ctx, attrs, parent, operationSend, &entries[0], &out[0])
+		p.send = s.startEntry(ctx, forBus(operationSend, entries[0].Bus), parent, operationSend, &entries[0], &out[0])
 		p.ctx, p.spans[0] = trace.ContextWithSpan(ctx, p.send), p.send
 		return p
 	}
 	links := make([]trace.Link, len(out))
+	attributes := forBus(operationCreate, entries[0].Bus)
 	for i := range out {
-		p.spans[i] = s.startEntry(ctx, attrs, parent, operationCreate, &entries[i], &out[i])
+		if i > 0 && entries[i].Bus != entries[i-1].Bus {
+			attributes = forBus(operationCreate, entries[i].Bus)
+		}
+		p.spans[i] = s.startEntry(ctx, attributes, parent, operationCreate, &entries[i], &out[i])
 		links[i] = trace.Link{SpanContext: p.spans[i].SpanContext()}
 	}
 	var w wish
@@ -71,13 +75,18 @@ func (s *Stamper) StartPublishing(ctx context.Context, entries []Entry, out []Ou
 	return p
 }
 
-// startEntry starts the span that publishes one entry. It uses the room of attrs.
-func (s *Stamper) startEntry(ctx context.Context, attrs []attribute.KeyValue, parent trace.SpanContext, operation string, entry *Entry, out *Outgoing) trace.Span {
-	attrs = append(attrs, keyMessagingSystem.String(messagingSystem), keyOperationName.String(operation),
-		keyOperationType.String(operation), keyDestination.String(busName(entry.Bus)))
-	attrs = withIDs(attrs, out.EventID, entry.DetailType, &out.Lineage)
+// forBus are the attributes that a sampler may want: the same for every entry
+// to a bus. The rest is set when the span ends, in one step, because the SDK
+// copies all attributes whenever there are more.
+func forBus(operation, bus string) trace.SpanStartEventOption {
+	return trace.WithAttributes(keyMessagingSystem.String(messagingSystem), keyOperationName.String(operation),
+		keyOperationType.String(operation), keyDestination.String(busName(bus)))
+}
+
+// startEntry starts the span that publishes one entry.
+func (s *Stamper) startEntry(ctx context.Context, attributes trace.SpanStartOption, parent trace.SpanContext, operation string, entry *Entry, out *Outgoing) trace.Span {
 	_, span := s.tracer.Start(contextWithWish(ctx, s.publishingWish(out, parent)), spanName(operation, entry.DetailType),
-		asProducer, trace.WithAttributes(attrs...), trace.WithLinks(out.Links...))
+		asProducer, attributes, trace.WithLinks(out.Links...))
 	out.Lineage.Publisher = span.SpanContext()
 	if !out.Lineage.Publisher.IsValid() { // a provider that makes no contexts: the stamp needs one
 		out.Lineage.Publisher = Mint(parent)
@@ -128,30 +137,25 @@ func (p *Publishing) End(results []Result, err error) {
 	}
 	p.ended = true
 	failed, code := 0, ""
-	attrs := make([]attribute.KeyValue, 0, 2)
+	attrs := make([]attribute.KeyValue, 0, 16) // the SDK copies what it is given
 	for i, span := range p.spans {
 		var result Result
 		if i < len(results) {
 			result = results[i]
 		}
-		attrs = attrs[:0]
-		if p.sizes[i] > 0 {
-			attrs = append(attrs, keyEntrySize.Int(p.sizes[i]))
-		}
-		if result.EventID != "" {
-			attrs = append(attrs, keyMessageID.String(result.EventID))
-		}
-		span.SetAttributes(attrs...)
+		attrs = p.describe(attrs[:0], i, result)
 		switch {
 		case err != nil:
-			fail(span, errorType(err), "")
+			fail(span, errorType(err), "", attrs...)
 		case result.ErrorCode != "":
 			if failed++; failed > 1 && code != result.ErrorCode {
 				code = errorTypeOther
 			} else {
 				code = result.ErrorCode
 			}
-			fail(span, result.ErrorCode, result.ErrorCode)
+			fail(span, result.ErrorCode, result.ErrorCode, attrs...)
+		default:
+			span.SetAttributes(attrs...)
 		}
 		if len(p.spans) > 1 { // else it is the send span itself
 			span.End()
@@ -167,8 +171,23 @@ func (p *Publishing) End(results []Result, err error) {
 	p.send.End()
 }
 
-func fail(span trace.Span, kind, description string) {
-	span.SetAttributes(keyErrorType.String(kind))
+// describe appends what is known of entry i in the end.
+func (p *Publishing) describe(attrs []attribute.KeyValue, i int, result Result) []attribute.KeyValue {
+	if !p.spans[i].IsRecording() {
+		return attrs
+	}
+	attrs = withIDs(attrs, p.out[i].EventID, p.entries[i].DetailType, &p.out[i].Lineage)
+	if p.sizes[i] > 0 {
+		attrs = append(attrs, keyEntrySize.Int(p.sizes[i]))
+	}
+	if result.EventID != "" {
+		attrs = append(attrs, keyMessageID.String(result.EventID))
+	}
+	return attrs
+}
+
+func fail(span trace.Span, kind, description string, attrs ...attribute.KeyValue) {
+	span.SetAttributes(append(attrs, keyErrorType.String(kind))...)
 	span.SetStatus(codes.Error, description)
 }
 
