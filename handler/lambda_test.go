@@ -47,6 +47,8 @@ func play(role string, bare bool) {
 	switch {
 	case role == "repeats":
 		h = sharing(set)
+	case role == "secrets":
+		h = keeping(set)
 	case role == "once":
 		h = dying()
 	case !bare:

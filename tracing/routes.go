@@ -59,7 +59,8 @@ func (n *routeNode) grow(segment string) *routeNode {
 	return n.literal[segment]
 }
 
-// alpacaRoutes are the paths of docs.alpaca.markets: trading, market data, broker.
+// alpacaRoutes are the paths of docs.alpaca.markets as of November 2026:
+// trading, market data, broker.
 const alpacaRoutes = `
 /v2/account
 /v2/account/configurations
@@ -104,6 +105,13 @@ const alpacaRoutes = `
 /v2/perpetuals/wallets/whitelists/{whitelisted_address_id}
 /v2/tokenization/mint
 /v2/tokenization/requests
+/v2/tokenization/requests/{tokenization_request_id}
+/v2/tokenization/requests:by_client_request_id
+/v1/locates
+/v1/locates/quotes
+/v1/locates/{locate_id}
+/v2alpha1/events/activities
+/v2beta1/events/activities
 /v3/calendar/{market}
 /v3/clock
 
@@ -129,6 +137,7 @@ const alpacaRoutes = `
 /v1/corporate-actions
 /v1beta1/crypto-perps/{loc}/latest/bars
 /v1beta1/crypto-perps/{loc}/latest/futures-pricing
+/v1beta1/crypto-perps/{loc}/latest/pricing
 /v1beta1/crypto-perps/{loc}/latest/orderbooks
 /v1beta1/crypto-perps/{loc}/latest/quotes
 /v1beta1/crypto-perps/{loc}/latest/trades
