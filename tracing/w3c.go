@@ -35,7 +35,10 @@ func ParseTraceparent(s string) (trace.SpanContext, bool) {
 	config.TraceFlags = trace.TraceFlags(flags[0]) & trace.FlagsSampled
 	config.Remote = true
 	sc := trace.NewSpanContext(config)
-	return sc, sc.IsValid()
+	if !sc.IsValid() {
+		return trace.SpanContext{}, false
+	}
+	return sc, true
 }
 
 // FormatTraceparent writes sc as a W3C traceparent; empty when it is not valid.
