@@ -31,8 +31,9 @@ type Options struct {
 	// ForwardTo is the address of traces of a real backend; empty for none.
 	ForwardTo      string
 	ForwardHeaders map[string]string
-	JSON           bool      // print a summary as JSON instead of the report
-	Progress       io.Writer // what is being done, a line each; nil for nothing
+	JSON           bool              // print a summary as JSON instead of the report
+	Env            map[string]string // of the functions, beside and before what the demo sets
+	Progress       io.Writer         // what is being done, a line each; nil for nothing
 }
 
 const (

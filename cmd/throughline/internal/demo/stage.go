@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -92,16 +93,18 @@ func (s *stage) deploy(f function, busURL string) error {
 		}
 		paths[name] = absolute
 	}
+	env := map[string]string{
+		"AWS_ENDPOINT_URL_EVENTBRIDGE": busURL, "ALPACA_URL": s.alpaca.url,
+		"TRADINGDAY_EVENTS": paths["events"], "TRADINGDAY_INIT": f.init,
+		"OTEL_EXPORTER_OTLP_ENDPOINT": s.collector.url,
+		"THROUGHLINE_OTLP_ADDR":       "127.0.0.1:0", "THROUGHLINE_SIZE_LIMIT": fmt.Sprint(sizeLimit),
+		"THROUGHLINE_HTTP_HOSTS": "127.0.0.1",
+	}
+	maps.Copy(env, s.options.Env)
 	deployment, err := s.lambda.Create(lambdalocal.Function{
 		Name: f.name, Handler: f.name, Timeout: f.timeout, Memory: 256, Retries: f.retries, MaxEnvironments: 1,
 		Runtime: []string{paths["function"]}, Extensions: []string{paths["extension"]},
-		Env: map[string]string{
-			"AWS_ENDPOINT_URL_EVENTBRIDGE": busURL, "ALPACA_URL": s.alpaca.url,
-			"TRADINGDAY_EVENTS": paths["events"], "TRADINGDAY_INIT": f.init,
-			"OTEL_EXPORTER_OTLP_ENDPOINT": s.collector.url,
-			"THROUGHLINE_OTLP_ADDR":       "127.0.0.1:0", "THROUGHLINE_SIZE_LIMIT": fmt.Sprint(sizeLimit),
-			"THROUGHLINE_HTTP_HOSTS": "127.0.0.1",
-		},
+		Env: env,
 	})
 	if err != nil {
 		return fmt.Errorf("create %s: %w", f.name, err)
