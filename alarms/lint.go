@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -87,6 +88,9 @@ func (l *linter) unique(lines map[string]int) {
 	lines[l.alarm] = l.line
 	if n := utf8.RuneCountInString(l.alarm); n < 1 || n > 255 {
 		l.errorf("the name has %d characters: CloudWatch takes 1 to 255", n)
+	}
+	if strings.ContainsFunc(l.alarm, unicode.IsControl) {
+		l.errorf("the name %q holds a control character, which CloudWatch refuses", l.alarm)
 	}
 }
 
@@ -196,63 +200,6 @@ func lowerID(id string) bool {
 		}
 	}
 	return id != ""
-}
-
-// expression checks what can be told of metric math without CloudWatch: that it
-// is there, its brackets, and that every name in it is an ID or a function.
-func (l *linter) expression(q Query, ids map[string]bool) {
-	if strings.TrimSpace(q.Expression) == "" {
-		l.errorf("the expression %s is empty", q.ID)
-		return
-	}
-	depth := 0
-	for _, r := range q.Expression {
-		switch r {
-		case '(':
-			depth++
-		case ')':
-			depth--
-		}
-		if depth < 0 {
-			break
-		}
-	}
-	if depth != 0 {
-		l.errorf("the brackets of %s do not match: %s", q.ID, q.Expression)
-	}
-	for _, word := range words(q.Expression) {
-		switch {
-		case word == q.ID:
-			l.errorf("the expression %s is made of itself", q.ID)
-		case word == "SEARCH" || word == "METRICS":
-			l.errorf("%s: %s is for dashboards: an alarm names its metrics", q.ID, word)
-		case lowerID(word) && !ids[word]:
-			known := make([]string, 0, len(ids))
-			for id := range ids {
-				known = append(known, id)
-			}
-			slices.Sort(known)
-			l.errorf("%s: there is no %s%s", q.ID, word, suggestOf(word, known))
-		}
-	}
-}
-
-// words are the names in an expression, texts in quotes left out.
-func words(expression string) []string {
-	var out []string
-	for i, piece := range strings.Split(expression, `"`) {
-		if i%2 == 1 {
-			continue
-		}
-		for _, word := range strings.FieldsFunc(piece, func(r rune) bool {
-			return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
-		}) {
-			if _, err := strconv.ParseFloat(word, 64); err != nil {
-				out = append(out, word)
-			}
-		}
-	}
-	return out
 }
 
 func (l *linter) rule(c Composite) {

@@ -39,6 +39,7 @@ func TestMetricMath(t *testing.T) {
 		"IF(FILL(a,0) >= 15, a, 0)":      {0: 0, 60: 20, 120: 0, 180: 0},
 		"IF(a > 5 AND FILL(b,0)==0,1,0)": {0: 0, 60: 1, 180: 0},
 		"-(a - 1) ^ 2":                   {0: 81, 60: 361, 180: 1},
+		"IF(a > 5, a)":                   {0: 10, 60: 20},
 		"MAX([a, b])":                    {0: 10, 180: 0},
 		"SUM(a, b) * 2":                  {0: 24, 180: 0},
 		"AVG([a,b]) + ABS(-1)":           {0: 7, 180: 1},
@@ -58,7 +59,8 @@ func TestMetricMath(t *testing.T) {
 		"a b":                    `"b" was not expected`,
 		"c":                      "there is no c",
 		"e + 1":                  "in a circle",
-		"IF(a, 1)":               "takes 3 arguments",
+		"IF(a)":                  "takes 3 arguments",
+		"SUM(a)":                 "a number over all of it",
 		strings.Repeat("(", 300): "nested too deep",
 		"IF(a, 1":                "not closed",
 	} {

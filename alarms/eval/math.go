@@ -199,9 +199,11 @@ func (p *parser) operand() (value, error) {
 
 func (p *parser) call(name string) (value, error) {
 	var args []value
+	list := false
 	for p.peek() != ")" {
 		if token := p.peek(); token == "[" || token == "]" {
 			p.next() // SUM([m1, m2]) is the sum of both
+			list = true
 			continue
 		}
 		v, err := p.expression(0)
@@ -223,8 +225,13 @@ func (p *parser) call(name string) (value, error) {
 	if !known {
 		return value{}, fmt.Errorf("%s is not computed here: this alarm cannot be tried on history", name)
 	}
-	if len(args) != want && (want > 0 || len(args) == 0) {
+	switch {
+	case name == "IF" && len(args) == 2: // without an else there is no datapoint
+		args = append(args, value{vector: true})
+	case len(args) != want && (want > 0 || len(args) == 0):
 		return value{}, fmt.Errorf("%s takes %d arguments, not %d", name, want, len(args))
+	case want == 0 && len(args) == 1 && !list:
+		return value{}, fmt.Errorf("%s of one series is a number over all of it, which is not computed here: write %s([a, b])", name, name)
 	}
 	switch name {
 	case "IF":

@@ -115,54 +115,93 @@ func (e emitted) add(other emitted) {
 	}
 }
 
+// unmet are the metrics of the set's panels that nothing wrote, and how many of
+// ours were looked for.
+func (e emitted) unmet(s alarms.Set) (unmet []string, looked int) {
+	for _, panel := range render.Panels(s) {
+		for _, a := range panel.Alarms {
+			for _, stat := range a.Stats() {
+				if stat.Namespace != s.Namespace {
+					continue
+				}
+				var names []string
+				for _, d := range stat.Dimensions {
+					names = append(names, d.Name)
+				}
+				looked++
+				if !e.metrics[key(stat.Namespace, stat.Metric, names)] {
+					unmet = append(unmet, fmt.Sprintf("%s watches %s by %v, which nothing emits", a.Name, stat.Metric, names))
+				}
+			}
+		}
+	}
+	return unmet, looked
+}
+
+// unread are the fields of a query that no line has.
+func (e emitted) unread(q queries.Query) []string {
+	var unread []string
+	for _, field := range q.Fields() {
+		if !e.members[field] {
+			unread = append(unread, fmt.Sprintf("query %s reads %s, which no line has", q.Name, field))
+		}
+	}
+	return unread
+}
+
 // TestContract fails where an alarm, a panel or a query names a metric, a set of
 // dimensions or a member that no run of the emitting packages writes.
 func TestContract(t *testing.T) {
 	// Some counters stand in a line only where there is something to count: a
 	// backend that is gone, signals that have no backend.
 	dead := map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
-	members := map[string]bool{}
-	for i, profile := range []string{"basic", "full"} {
-		wrote := watch(t, map[string]string{"THROUGHLINE_METRICS": profile})
-		dead["THROUGHLINE_METRICS"] = profile
+	all := emitted{map[string]bool{}, map[string]bool{}}
+	for _, profile := range []metrics.Profile{metrics.Basic, metrics.Full} {
+		name := map[metrics.Profile]string{metrics.Basic: "basic", metrics.Full: "full"}[profile]
+		wrote := watch(t, map[string]string{"THROUGHLINE_METRICS": name})
+		dead["THROUGHLINE_METRICS"] = name
 		wrote.add(watch(t, dead))
-		wrote.add(givenUp(t, metrics.Profile(i)))
-		for name := range wrote.members {
-			members[name] = true
-		}
-		s, err := alarms.Compile([]byte("name: c\nprofile: " + profile + "\nresources:\n- {kind: events, service: s, detailTypes: [T]}\n- {kind: extension, service: s, function: f}\noverrides: [{match: {kind: extension}, enable: [cold-starts]}]"))
+		wrote.add(givenUp(t, profile))
+		all.add(wrote)
+		s, err := alarms.Compile([]byte("name: c\nprofile: " + name + "\nresources:\n- {kind: events, service: s, detailTypes: [T]}\n- {kind: extension, service: s, function: f}\noverrides: [{match: {kind: extension}, enable: [cold-starts]}]"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		checked := 0
-		for _, panel := range render.Panels(s) {
-			for _, a := range panel.Alarms {
-				for _, stat := range a.Stats() {
-					if stat.Namespace != metrics.DefaultNamespace {
-						continue
-					}
-					var names []string
-					for _, d := range stat.Dimensions {
-						names = append(names, d.Name)
-					}
-					checked++
-					if !wrote.metrics[key(stat.Namespace, stat.Metric, names)] {
-						t.Errorf("%s: %s watches %s by %v, which nothing emits", profile, a.Name, stat.Metric, names)
-					}
+		unmet, looked := wrote.unmet(s)
+		for _, message := range unmet {
+			t.Errorf("%s: %s", name, message)
+		}
+		if looked < 20 {
+			t.Errorf("%s: only %d metrics were looked for", name, looked)
+		}
+		// A wrong name or a wrong set of dimensions anywhere is found: each metric in turn.
+		for i := range s.Alarms {
+			for _, spoil := range []func(*alarms.Stat){
+				func(stat *alarms.Stat) { stat.Metric += "s" },
+				func(stat *alarms.Stat) { stat.Dimensions = stat.Dimensions[:0] },
+				func(stat *alarms.Stat) { stat.Dimensions[0].Name = "Servise" },
+			} {
+				a := s.Alarms[i].Normalize()
+				at := slices.IndexFunc(a.Queries, func(q alarms.Query) bool { return q.Stat != nil && q.Stat.Namespace == s.Namespace })
+				spoil(a.Queries[at].Stat)
+				if found, _ := wrote.unmet(alarms.Set{Namespace: s.Namespace, Alarms: []alarms.Alarm{a}}); len(found) != 1 {
+					t.Errorf("%s: %s with a wrong name passes: %v", name, a.Name, found)
 				}
 			}
-		}
-		if checked < 20 {
-			t.Errorf("%s: only %d metrics were checked", profile, checked)
 		}
 	}
 	for _, q := range queries.All() {
 		if q.Foreign {
-			continue
+			continue // of lines that are not ours: see TestForeignQueries
+		}
+		for _, message := range all.unread(q) {
+			t.Error(message)
 		}
 		for _, field := range q.Fields() {
-			if !members[field] {
-				t.Errorf("query %s reads %s, which no line has", q.Name, field)
+			wrong := q
+			wrong.Text = strings.ReplaceAll(q.Text, field, field+"x")
+			if len(all.unread(wrong)) == 0 {
+				t.Errorf("query %s with %sx in the place of %s passes", q.Name, field, field)
 			}
 		}
 	}
