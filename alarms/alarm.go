@@ -124,6 +124,7 @@ type Meta struct {
 	Kind     string // of resource: lambda, dlq, …, or custom
 	Resource string
 	Key      string // of the pack's row: errors, depth, …
+	Match    string // by which an override of the spec names this alarm alone; placeholders stay in it
 	Severity Severity
 	Line     int // of the spec, 0 where there is none
 	Origins  []Origin

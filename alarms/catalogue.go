@@ -69,6 +69,31 @@ func Sibling(s Stat) (Stat, bool) {
 	return s, true
 }
 
+// ceiling is what no datapoint of a metric alone can be above, and why; ok is
+// false where nothing bounds it.
+func ceiling(s Stat, own string) (most float64, why string, ok bool) {
+	if s.Statistic == "Sum" || s.Statistic == "SampleCount" {
+		return 0, "", false
+	}
+	switch s.Namespace + " " + s.Metric {
+	case "AWS/Lambda Duration":
+		return 900_000, "an invocation lasts 15 minutes at most", true
+	case "AWS/SQS ApproximateNumberOfMessagesNotVisible":
+		for _, d := range s.Dimensions {
+			if d.Name == "QueueName" && strings.HasSuffix(d.Value, ".fifo") {
+				return 20_000, "a FIFO queue has 20000 messages in flight at most", true
+			}
+		}
+		return 120_000, "a standard queue has 120000 messages in flight at most", true
+	case "AWS/SQS ApproximateAgeOfOldestMessage":
+		return 14 * 86400, "a queue keeps messages for 14 days at most", true
+	case own + " " + string(metrics.TimeoutUtilization), own + " " + string(metrics.MemoryUtilization):
+		return 100, "it is a percentage", true
+	default:
+		return 0, "", false
+	}
+}
+
 // catalogued says whether every metric of the namespace is known here.
 func catalogued(namespace, own string) bool {
 	return namespace == own || slices.ContainsFunc(aws(), func(m Metric) bool { return m.Namespace == namespace })

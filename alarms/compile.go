@@ -67,13 +67,14 @@ func (c *compiler) row(res resource, row row) {
 		Comparison: row.comparison, Threshold: row.threshold, EvaluationPeriods: row.n, DatapointsToAlarm: row.m, Missing: row.missing, LowSample: row.lowSample,
 		Tags: slices.Clone(c.tags), Meta: Meta{Kind: res.kind.name, Resource: res.label(), Key: row.key, Severity: row.severity, Line: res.line},
 	}}
+	p.alarm.Meta.Match = strings.TrimPrefix(p.alarm.Name, c.prefix)
 	for _, field := range []string{"metric", "threshold", "for", "missing", "severity"} {
 		p.origin(field, why)
 	}
 	c.apply(&p, c.defaults, fmt.Sprintf("defaults, line %d", c.defaults.at))
 	for i := range c.overrides {
 		o := &c.overrides[i]
-		if !o.matches(res, row) {
+		if !o.matches(res, row, p.alarm.Meta.Match) {
 			continue
 		}
 		o.used = true
@@ -107,9 +108,11 @@ func (c *compiler) alarmName(res resource, row row) string {
 	return c.prefix + strings.Join(append(parts, row.key), "-")
 }
 
-func (o override) matches(res resource, row row) bool {
+// matches says whether the override is of the row; its name may be the
+// resource's or, without the prefix, the alarm's own.
+func (o override) matches(res resource, row row, alarm string) bool {
 	return (o.kind == "" || o.kind == res.kind.name) && (o.key == "" || o.key == row.key) &&
-		(o.name == "" || o.name == res.label() || o.name == res.name) && (len(o.enable)+len(o.disable) == 0 || o.key != "" || o.threshold != nil || o.window != nil ||
+		(o.name == "" || o.name == res.label() || o.name == res.name || o.name == alarm) && (len(o.enable)+len(o.disable) == 0 || o.key != "" || o.threshold != nil || o.window != nil ||
 		slices.Contains(o.enable, row.key) || slices.Contains(o.disable, row.key))
 }
 

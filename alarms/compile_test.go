@@ -128,6 +128,31 @@ overrides:
 	}
 }
 
+// TestOverrideOfOneAlarm: an alarm's own name, placeholders and all, matches it
+// and no other; and what OverrideText writes is such an override.
+func TestOverrideOfOneAlarm(t *testing.T) {
+	const spec = "name: o\nparameters: {F: {default: fn}}\nresources:\n- {kind: events, service: s, detailTypes: [A, B]}\n- {kind: lambda, name: \"${F}\", timeout: 30s}\n"
+	s, err := compile(t, spec).Resolve(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	overrides := "overrides:\n"
+	for _, a := range s.Alarms {
+		if strings.Contains(a.Name, "A-payload") || a.Name == "o/fn-duration" || a.Name == "o/fn-errors" {
+			overrides += OverrideText(a, 3) + "\n"
+		}
+	}
+	var changed []string
+	for _, a := range compile(t, spec+overrides).Alarms {
+		if a.Threshold == 3 {
+			changed = append(changed, a.Name)
+		}
+	}
+	if fmt.Sprint(changed) != "[o/${F}-duration o/${F}-errors o/s-A-payload o/s-A-payload-critical]" {
+		t.Errorf("%v by\n%s", changed, overrides)
+	}
+}
+
 // TestNothingLeaks: compiling one spec changes nothing of another's defaults.
 func TestNothingLeaks(t *testing.T) {
 	plain := "name: a\nresources: [{kind: lambda, name: f, timeout: 30s}, {kind: dlq, name: q}]"

@@ -31,14 +31,19 @@ func Explain(a Alarm, p Prices) string {
 	return b.String()
 }
 
+// ExplainComposite is [Explain] of a composite.
+func ExplainComposite(c Composite, p Prices) string {
+	return fmt.Sprintf("%s\n  %s\n  ALARM while %s\n  severity  %s  (composite, line %d)\n  costs $%.2f a month (prices of %s)\n", c.Name, c.Description, c.Rule, c.Meta.Severity, c.Meta.Line, p.Composite, p.Date)
+}
+
 // OverrideText is an override of a spec that sets an alarm's threshold, in the
 // alarm's own unit. An alarm that a spec wrote out itself has none but a comment.
 func OverrideText(a Alarm, threshold float64) string {
+	text := a.Comparison.Symbol() + " " + number(threshold) + unitOf(a)
 	if a.Meta.Kind == "custom" {
-		return fmt.Sprintf("# alarm %s: threshold: %q", a.Meta.Key, a.Comparison.Symbol()+" "+number(threshold))
+		return fmt.Sprintf("# alarm %s: threshold: %q", a.Meta.Key, text)
 	}
-	u := unitOf(a)
-	return fmt.Sprintf("- {match: {kind: %s, name: %q, key: %s}, threshold: %q}", a.Meta.Kind, a.Meta.Resource, a.Meta.Key, a.Comparison.Symbol()+" "+number(threshold)+u)
+	return fmt.Sprintf("- {match: {name: %q}, threshold: %q}", a.Meta.Match, text)
 }
 
 // unitOf is the unit that a threshold of the alarm is written with, which its
@@ -48,7 +53,7 @@ func unitOf(a Alarm) string {
 		if o.Field != "threshold" {
 			continue
 		}
-		for _, u := range []unit{percent, milliseconds, seconds, bytes} {
+		for _, u := range []unit{percent, bytes, milliseconds, seconds} {
 			if strings.HasSuffix(o.Value, string(u)) {
 				if u == bytes {
 					return "B"

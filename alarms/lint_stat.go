@@ -98,6 +98,9 @@ func (l *linter) sense(a Alarm, m Metric, s Stat) {
 	if alone && m.OnlyNonZero {
 		l.onlyNonZero(a, s)
 	}
+	if most, why, bounded := ceiling(s, l.set.Namespace); alone && bounded && (a.Comparison == Greater && a.Threshold >= most || a.Comparison == GreaterOrEqual && a.Threshold > most) {
+		l.errorf("it can never fire: %s, and the threshold is %s %s", why, a.Comparison.Symbol(), number(a.Threshold))
+	}
 	if own, ok := metrics.Lookup(metrics.Name(s.Metric)); ok && own.ReportOnly && s.Namespace == l.set.Namespace {
 		l.errorf("%s comes from platform.report alone, up to 45 minutes late: no alarm can wait for it", s.Metric)
 	}

@@ -146,7 +146,7 @@ func (a *applying) put(ctx context.Context, s Step) error {
 func (a *applying) retag(ctx context.Context, s Step) error {
 	var gone []string
 	for _, t := range s.live.tags {
-		if !slices.ContainsFunc(s.desired.tags, func(d alarms.Tag) bool { return d.Key == t.Key }) && !strings.HasPrefix(t.Key, "aws:") {
+		if !slices.ContainsFunc(s.desired.tags, func(d alarms.Tag) bool { return d.Key == t.Key }) {
 			gone = append(gone, t.Key)
 		}
 	}

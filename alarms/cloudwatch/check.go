@@ -53,7 +53,8 @@ func Check(ctx context.Context, api Metrics, s alarms.Set, pace *Pace) ([]Existe
 		return found, err
 	}
 	var out []Existence
-	for _, a := range s.Alarms {
+	for i, a := range s.Alarms {
+		pace.progress(i, len(s.Alarms))
 		for _, stat := range a.Normalize().Stats() {
 			e, err := examine(stat, exists)
 			if err != nil {

@@ -101,6 +101,19 @@ func TestDrift(t *testing.T) {
 	if count[Missing] != 1 || count[Orphan] != 1 || count[Behind] != 1 || count[Undeliverable] != 1 || count[Dead] < 10 {
 		t.Errorf("%v", count)
 	}
+	// Composites' actions are looked at as well, and whether they are disabled.
+	only := alarms.Set{Name: s.Name, Prefix: s.Prefix, Composites: s.Composites}
+	only.Composites[0].Actions = []string{topic}
+	f = newFake()
+	apply(t, f, alarms.Set{Name: s.Name, Prefix: s.Prefix, Alarms: s.Alarms, Composites: s.Composites})
+	muted := f.composite[s.Composites[0].Name]
+	muted.ActionsEnabled = aws.Bool(false)
+	f.composite[s.Composites[0].Name] = muted
+	only.Alarms = s.Alarms
+	found, err = Drift(t.Context(), f, nil, subscribed{topic: {"PendingConfirmation"}}, only, f.pace())
+	if err != nil || len(found) != 3 || found[0].Class != Undeliverable || found[1].Class != Edited || found[2].Class != Muted || found[2].Name != s.Composites[0].Name {
+		t.Errorf("%+v, %v", found, err)
+	}
 	for confirmed, want := range map[string]int{"arn:aws:sns:eu-west-1:1:x:y": 0, "PendingConfirmation": 1} {
 		silent, err := undeliverable(t.Context(), subscribed{topic: {"PendingConfirmation", confirmed}}, s)
 		if err != nil || len(silent) != want {

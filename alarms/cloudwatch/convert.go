@@ -2,6 +2,7 @@ package cloudwatch
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
@@ -115,9 +116,13 @@ func fromDimensions(list []types.Dimension) []alarms.Dimension {
 	return out
 }
 
+// fromTags leaves out those that AWS itself puts on, which nobody else may change.
 func fromTags(list []types.Tag) []alarms.Tag {
 	var out []alarms.Tag
 	for _, t := range list {
+		if strings.HasPrefix(aws.ToString(t.Key), "aws:") {
+			continue
+		}
 		out = append(out, alarms.Tag{Key: aws.ToString(t.Key), Value: aws.ToString(t.Value)})
 	}
 	return out

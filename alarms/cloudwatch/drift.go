@@ -53,7 +53,7 @@ func Drift(ctx context.Context, api API, metrics Metrics, topics Topics, s alarm
 	var out []Deviation
 	for _, step := range plan.Steps {
 		out = append(out, deviation(step))
-		if step.Action == Change && step.live.alarm.ActionsDisabled && !step.desired.alarm.ActionsDisabled {
+		if step.Action == Change && step.live.muted() && !step.desired.muted() {
 			out = append(out, Deviation{Class: Muted, Name: step.Name, Detail: "its actions are disabled: it changes state and tells nobody"})
 		}
 	}
@@ -101,12 +101,18 @@ func deviation(s Step) Deviation {
 // undeliverable are the topics of the set that tell nobody.
 func undeliverable(ctx context.Context, topics Topics, s alarms.Set) ([]Deviation, error) {
 	using := map[string][]string{}
-	for _, a := range s.Alarms {
-		for _, action := range slices.Concat(a.Actions, a.OKActions, a.NoDataActions) {
-			if isTopic(action) {
-				using[action] = append(using[action], a.Name)
+	add := func(name string, actions ...[]string) {
+		for _, action := range slices.Concat(actions...) {
+			if isTopic(action) && !slices.Contains(using[action], name) {
+				using[action] = append(using[action], name)
 			}
 		}
+	}
+	for _, a := range s.Alarms {
+		add(a.Name, a.Actions, a.OKActions, a.NoDataActions)
+	}
+	for _, c := range s.Composites {
+		add(c.Name, c.Actions, c.OKActions, c.NoDataActions)
 	}
 	var out []Deviation
 	for topic, names := range using {

@@ -16,14 +16,20 @@ type Error struct {
 	Next string // what to do; empty where nothing is known
 	// Fatal says that every other call would fail as well.
 	Fatal bool
-	Err   error
+	Err   error // the client's
+
+	text string // in place of what Err says
 }
 
 func (e *Error) Error() string {
-	if e.Next == "" {
-		return e.Step + ": " + e.Err.Error()
+	text := e.text
+	if text == "" {
+		text = e.Err.Error()
 	}
-	return e.Step + ": " + e.Err.Error() + ": " + e.Next
+	if e.Next != "" {
+		text += ": " + e.Next
+	}
+	return e.Step + ": " + text
 }
 
 // Unwrap returns the client's error.
@@ -37,10 +43,10 @@ func explain(step, permission string, err error) error {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		e.Fatal = true
 	case errors.As(err, &api):
-		e.Err = fmt.Errorf("%s: %s", api.ErrorCode(), api.ErrorMessage())
+		e.text = fmt.Sprintf("%s: %s", api.ErrorCode(), api.ErrorMessage())
 		e.Next, e.Fatal = next(api.ErrorCode(), permission)
 	case strings.Contains(err.Error(), "credentials"), strings.Contains(err.Error(), "get identity"):
-		e.Err = errors.New("there are no AWS credentials")
+		e.text = "there are no AWS credentials"
 		e.Next, e.Fatal = "set AWS_PROFILE or give --profile, or run aws sso login", true
 	case strings.Contains(err.Error(), "ResolveEndpoint"), strings.Contains(err.Error(), "region"):
 		e.Next, e.Fatal = "give --region or set AWS_REGION", true

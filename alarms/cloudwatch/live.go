@@ -39,6 +39,13 @@ func (l live) hash() string {
 	return l.alarm.Hash()
 }
 
+func (l live) muted() bool {
+	if l.composite {
+		return l.over.ActionsDisabled
+	}
+	return l.alarm.ActionsDisabled
+}
+
 func (l live) tag(key string) string {
 	for _, t := range l.tags {
 		if t.Key == key {
@@ -79,7 +86,10 @@ func read(ctx context.Context, api API, s alarms.Set, pace *Pace) (map[string]li
 		}
 		in.NextToken = out.NextToken
 	}
+	done := 0
 	for name, l := range all {
+		pace.progress(done, len(all))
+		done++
 		if err := pace.wait(ctx, tagging); err != nil {
 			return nil, err
 		}

@@ -13,6 +13,9 @@ type Pace struct {
 	// Now and Sleep stand for the clock; nil for the process's.
 	Now   func() time.Time
 	Sleep func(context.Context, time.Duration) error
+	// Progress, which may be nil, is told how many of how many alarms or metrics
+	// have been read where each takes a call.
+	Progress func(done, of int)
 
 	mu   sync.Mutex
 	next [4]time.Time
@@ -40,6 +43,12 @@ func (p *Pace) wait(ctx context.Context, kind callKind) error {
 	p.next[kind] = at.Add(rates[kind])
 	p.mu.Unlock()
 	return p.sleep(ctx, at.Sub(now))
+}
+
+func (p *Pace) progress(done, of int) {
+	if p.Progress != nil {
+		p.Progress(done, of)
+	}
 }
 
 func (p *Pace) now() time.Time {
