@@ -45,10 +45,15 @@ func All() []Query {
 		{"telemetry-given-up", "what Throughline itself gave up, and why", `fields @timestamp, Service, TelemetryDropped, StampSkipped, @message
 | filter TelemetryDropped > 0 or StampSkipped > 0
 | sort @timestamp desc`, false},
-		{"alchemiser-published", "the first user's events by type, from its own lines", `fields @timestamp, extra.event_type, extra.correlation_id, strlen(@message) as line_bytes
-| filter @message like /Event published to EventBridge/
-| stats count(*) as events, max(line_bytes) as longest_line_bytes by extra.event_type
-| sort events desc`, true},
+		{"alchemiser-large-events", "the first user's longest lines about published events by type: its own lines have no size, but botocore's debug lines hold the whole detail", `fields extra.event_type, strlen(@message) as line_bytes
+| filter @message like /Event published to EventBridge|name=PutEvents/
+| parse @message /DetailType[^A-Za-z]+(?<published_type>[A-Za-z]+)/
+| fields coalesce(extra.event_type, published_type) as event_type
+| stats max(line_bytes) as longest_line_bytes, count(*) as lines by event_type
+| sort longest_line_bytes desc`, true},
+		{"alchemiser-slow-functions", "the first user's functions by duration: its own lines have no request ID, so not by event type", `filter @type = "REPORT"
+| stats avg(@duration) as average_ms, max(@duration) as longest_ms, max(@initDuration) as longest_init_ms, count(*) as invocations by @log
+| sort longest_ms desc`, true},
 		{"alchemiser-duplicates", "what the first user's functions found to be done already", `fields @timestamp, event, extra.event_id, extra.correlation_id
 | filter event like /(?i)duplicate|already (completed|claimed)/
 | stats count(*) as times, latest(extra.correlation_id) as correlation by event, extra.event_id
@@ -71,7 +76,7 @@ func Find(name string) (Query, bool) {
 
 var (
 	literals = regexp.MustCompile(`"[^"]*"|/[^/\n]*/`)
-	aliases  = regexp.MustCompile(`(?i)\bas\s+([A-Za-z_]\w*)`)
+	aliases  = regexp.MustCompile(`(?i)\bas\s+([A-Za-z_]\w*)|\(\?<(\w+)>`)
 	names    = regexp.MustCompile(`@?[A-Za-z_][\w.]*\(?`)
 )
 
@@ -83,8 +88,8 @@ var keywords = strings.Fields("fields filter stats sort limit by as asc desc and
 func (q Query) Fields() []string {
 	text := literals.ReplaceAllString(q.Text, " ")
 	named := map[string]bool{}
-	for _, m := range aliases.FindAllStringSubmatch(text, -1) {
-		named[m[1]] = true
+	for _, m := range aliases.FindAllStringSubmatch(q.Text, -1) {
+		named[m[1]+m[2]] = true
 	}
 	var out []string
 	for _, name := range names.FindAllString(text, -1) {

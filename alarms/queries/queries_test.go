@@ -18,7 +18,7 @@ func TestQueriesAreWellFormed(t *testing.T) {
 		for line := range strings.SplitSeq(q.Text, "\n") {
 			verb, _, _ := strings.Cut(strings.TrimPrefix(line, "| "), " ")
 			switch verb {
-			case "fields", "filter", "stats", "sort":
+			case "fields", "filter", "parse", "stats", "sort":
 			default:
 				t.Errorf("%s: %q is no command", q.Name, verb)
 			}

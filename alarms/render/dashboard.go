@@ -50,12 +50,16 @@ func graph(a alarms.Alarm) string {
 const (
 	width  = 8 // of a widget, of the 24 columns
 	height = 6
+	// maxWidgets is how many PutDashboard takes.
+	maxWidgets = 500
 )
 
 // Dashboard is the body of a CloudWatch dashboard: the states of all alarms,
 // then a row of graphs a resource with the thresholds drawn in, then the saved
 // queries where the set names log groups. Placeholders stay. Without an account,
-// whose number alarms' ARNs hold, the states are left out.
+// whose number alarms' ARNs hold, the states are left out. A dashboard has at
+// most 500 widgets: of a larger set the last graphs are left out, and the
+// dashboard says how many.
 func Dashboard(s alarms.Set, region, account string) ([]byte, error) {
 	if s.Region != "" {
 		region = s.Region
@@ -75,7 +79,13 @@ func Dashboard(s alarms.Set, region, account string) ([]byte, error) {
 		y += h
 	}
 	section, column := "", 0
-	for _, p := range Panels(s) {
+	panels := Panels(s)
+	for i, p := range panels {
+		if len(widgets) >= maxWidgets-20 { // of a section's title, this note and the queries
+			y += height
+			widget("text", 0, y, 24, 1, map[string]any{"markdown": fmt.Sprintf("%d of %d graphs are left out: a dashboard has %d widgets", len(panels)-i, len(panels), maxWidgets)})
+			break
+		}
 		if p.Section != section {
 			if section != "" {
 				y += height

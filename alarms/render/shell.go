@@ -36,10 +36,15 @@ func Shell(s alarms.Set) ([]File, error) {
 		}
 	}
 	b.WriteString(`
-# Tags are taken when an alarm is made and passed over when it is changed.
+# Tags are taken when an alarm is made and passed over when it is changed. ARNs
+# differ in the alarm's name alone, so the first tells the others.
+base=
 tag() {
-  arn=$(aws cloudwatch describe-alarms --alarm-types MetricAlarm CompositeAlarm --alarm-names "$1" --query '[MetricAlarms,CompositeAlarms][][].AlarmArn' --output text)
-  aws cloudwatch tag-resource --resource-arn "$arn" --tags "$2"
+  if [ -z "$base" ]; then
+    base=$(aws cloudwatch describe-alarms --alarm-types MetricAlarm CompositeAlarm --alarm-names "$1" --query '[MetricAlarms,CompositeAlarms][][].AlarmArn' --output text)
+    base=${base%"$1"}
+  fi
+  aws cloudwatch tag-resource --resource-arn "$base$1" --tags "$2"
 }
 `)
 	for _, a := range s.Alarms {

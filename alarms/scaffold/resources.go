@@ -2,6 +2,7 @@ package scaffold
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,7 +23,39 @@ func (t *reading) function(id string, p, globals *node.Node) {
 		reserved = strconv.FormatFloat(f, 'f', -1, 64)
 	}
 	t.add(0, "lambda", "name", name, "timeout", fmt.Sprintf("%gs", timeout), "reserved", reserved)
-	t.services = append(t.services, name)
+	t.services = append(t.services, t.service(name, p, globals))
+	group := strings.TrimSuffix(`"/aws/lambda/`+strings.TrimPrefix(name, `"`), `"`) + `"`
+	for _, from := range []*node.Node{globals, p} {
+		if n := from.At("LoggingConfig", "LogGroup"); n != nil {
+			group = t.name(id+"Logs", n, "log group of")
+		}
+	}
+	if !slices.Contains(t.logGroups, group) {
+		t.logGroups = append(t.logGroups, group)
+	}
+}
+
+// service reads from a function's environment whether the layer is attached and
+// what its metrics call the function.
+func (t *reading) service(name string, p, globals *node.Node) service {
+	s := service{name: name, function: name}
+	for _, from := range []*node.Node{globals, p} {
+		for _, v := range pairs(from.At("Environment", "Variables")) {
+			switch {
+			case v.Key == "AWS_LAMBDA_EXEC_WRAPPER" && v.Value.Value() == "/opt/throughline/wrapper":
+				s.attached = true
+			case v.Key == "THROUGHLINE_SERVICE":
+				s.name = t.name(strings.Trim(name, `"${}`)+"Service", v.Value, "service of")
+				s.attached = true
+			case v.Key == "THROUGHLINE_METRICS" && v.Value.Value() == "full":
+				t.full = true
+				s.attached = true
+			case strings.HasPrefix(v.Key, "THROUGHLINE_"):
+				s.attached = true
+			}
+		}
+	}
+	return s
 }
 
 // event is one of a SAM function's events: rules and schedules are resources of

@@ -39,8 +39,16 @@ func Spec(template []byte, name string) ([]byte, error) {
 
 // line is one resource of the spec. rank puts functions first.
 type line struct {
-	rank int
-	text string
+	rank       int
+	kind, name string
+	text       string
+}
+
+// service is a function by what Throughline's metrics call it; attached says
+// that the template gives it the layer.
+type service struct {
+	name, function string
+	attached       bool
 }
 
 type reading struct {
@@ -48,7 +56,9 @@ type reading struct {
 	parameters map[string]string // by name, what it stands for
 	dead       map[string]bool   // queues that others send failures to
 	lines      []line
-	services   []string // functions, for what the layer tells
+	services   []service
+	logGroups  []string
+	full       bool // a function's settings ask for every metric
 }
 
 // findDeadLetters marks the queues that a redrive policy or a dead-letter
@@ -136,7 +146,7 @@ func (t *reading) add(rank int, kind string, members ...string) {
 	}
 	text := "  - {" + strings.Join(parts, ", ") + "}"
 	if !slices.ContainsFunc(t.lines, func(l line) bool { return l.text == text }) {
-		t.lines = append(t.lines, line{rank, text})
+		t.lines = append(t.lines, line{rank, kind, members[1], text})
 	}
 }
 
@@ -225,28 +235,76 @@ notify:
   critical: []
   warning: []
 
-# {key} is the alarm's: errors, depth, …
-# runbook: https://wiki.example/{key}
-
-resources:
+# What to do about each alarm stands there; {kind}, {key} and {resource} are the
+# alarm's: lambda, errors, a function's name. Put your own in its place.
+runbook: https://github.com/throughline/throughline/blob/main/docs/operations.md#{kind}-{key}
 `)
+	if t.full {
+		b.WriteString("\n# The functions have THROUGHLINE_METRICS=full.\nprofile: full\n")
+	}
+	t.writeLogGroups(&b)
+	b.WriteString("\nresources:\n")
 	slices.SortStableFunc(t.lines, func(a, b line) int { return cmp.Compare(a.rank, b.rank) })
 	for _, l := range t.lines {
-		b.WriteString(l.text + "\n")
+		b.WriteString(t.apart(l) + "\n")
 	}
 	b.WriteString("  - {kind: account}\n")
-	if len(t.services) > 0 {
-		b.WriteString("\n  # Where the Throughline layer or library is attached: what only it can tell.\n")
-		for _, s := range t.services {
-			fmt.Fprintf(&b, "  # - {kind: extension, service: %s, function: %s}\n  # - {kind: events, service: %s, detailTypes: []}\n", s, s, s)
-		}
-	}
+	t.writeServices(&b)
 	b.WriteString(`
 # overrides:
 #   - {match: {kind: lambda, key: errors}, threshold: 5%, minSamples: 50, for: 3 of 5}
 #   - {match: {name: a-function}, disable: [duration]}
 `)
 	return []byte(b.String())
+}
+
+// apart is the line of a resource, with another name for a table that is called
+// as a function is: both have an alarm on throttles.
+func (t *reading) apart(l line) string {
+	taken := slices.ContainsFunc(t.lines, func(o line) bool { return o.kind == "lambda" && o.name == l.name })
+	if l.kind != "dynamodb" || !taken {
+		return l.text
+	}
+	return strings.TrimSuffix(l.text, "}") + ", as: " + strings.TrimSuffix(l.name, `"`) + `-table"}`
+}
+
+// maxLogGroups is how many one query of Logs Insights reads.
+const maxLogGroups = 50
+
+func (t *reading) writeLogGroups(b *strings.Builder) {
+	if len(t.logGroups) == 0 {
+		return
+	}
+	b.WriteString("\n# What the saved queries and the dashboard's tables read.\n")
+	if n := len(t.logGroups); n > maxLogGroups {
+		fmt.Fprintf(b, "# A query reads %d log groups: of %d functions the first stand here.\n", maxLogGroups, n)
+	}
+	b.WriteString("logGroups:\n")
+	for _, g := range t.logGroups[:min(len(t.logGroups), maxLogGroups)] {
+		b.WriteString("  - " + g + "\n")
+	}
+}
+
+func (t *reading) writeServices(b *strings.Builder) {
+	for _, attached := range []bool{true, false} {
+		begun := false
+		for _, s := range t.services {
+			if s.attached != attached {
+				continue
+			}
+			mark := ""
+			if !attached {
+				mark = "# "
+			}
+			if !begun && attached {
+				b.WriteString("\n  # What only the Throughline layer or library can tell. List the event types that\n  # a service publishes or handles, for alarms on their sizes.\n")
+			} else if !begun {
+				b.WriteString("\n  # Where the Throughline layer or library is attached: what only it can tell.\n")
+			}
+			begun = true
+			fmt.Fprintf(b, "  %s- {kind: extension, service: %s, function: %s}\n  %s- {kind: events, service: %s, detailTypes: []}\n", mark, s.name, s.function, mark, s.name)
+		}
+	}
 }
 
 func sortedKeys(m map[string]string) []string {

@@ -53,8 +53,38 @@ func TestSpec(t *testing.T) {
 		}
 	}
 	clean(t, text)
+	if strings.Contains(string(text), "profile: full") {
+		t.Error("no function asks for every metric")
+	}
 	// What stands in comments is right as well.
 	clean(t, []byte(strings.NewReplacer("\n  # - {", "\n  - {", "detailTypes: []", "detailTypes: [T]").Replace(string(text))))
+}
+
+// TestAttached: functions that the template gives the layer are watched by what
+// it tells, and a table that is called as a function is apart from it.
+func TestAttached(t *testing.T) {
+	text, err := Spec([]byte(`
+Globals: {Function: {Environment: {Variables: {AWS_LAMBDA_EXEC_WRAPPER: /opt/throughline/wrapper}}}}
+Resources:
+  Orders: {Type: AWS::Serverless::Function, Properties: {FunctionName: orders, LoggingConfig: {LogGroup: all-orders}, Environment: {Variables: {THROUGHLINE_SERVICE: shop, THROUGHLINE_METRICS: full}}}}
+  Plain: {Type: AWS::Lambda::Function, Properties: {FunctionName: plain}}
+  Table: {Type: AWS::DynamoDB::Table, Properties: {TableName: orders}}
+`), "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"\n  - {kind: extension, service: \"shop\", function: \"orders\"}\n  - {kind: events, service: \"shop\", detailTypes: []}\n",
+		"\n  # - {kind: extension, service: \"plain\", function: \"plain\"}\n", "\nprofile: full\n",
+		"logGroups:\n  - \"all-orders\"\n  - \"/aws/lambda/plain\"\n", `name: "orders", as: "orders-table"}`, "docs/operations.md#{kind}-{key}\n",
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+	if s := clean(t, text); !strings.HasSuffix(s.Alarms[0].Description, "docs/operations.md#account-concurrency") {
+		t.Error(s.Alarms[0].Description)
+	}
 }
 
 // clean compiles a spec and holds it to lint.
