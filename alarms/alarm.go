@@ -62,27 +62,33 @@ const (
 )
 
 // Dimension is one dimension of a metric.
-type Dimension struct{ Name, Value string }
+type Dimension struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
 
 // Tag is one tag of an alarm.
-type Tag struct{ Key, Value string }
+type Tag struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+}
 
 // Stat is a metric with the statistic that is taken of it.
 type Stat struct {
-	Namespace  string
-	Metric     string
-	Dimensions []Dimension
-	Statistic  string // Sum, Average, Minimum, Maximum, SampleCount, or a percentile such as p99
-	Period     int    // seconds
+	Namespace  string      `json:"namespace"`
+	Metric     string      `json:"metric"`
+	Dimensions []Dimension `json:"dimensions"`
+	Statistic  string      `json:"statistic"`      // Sum, Average, Minimum, Maximum, SampleCount, or a percentile such as p99
+	Period     int         `json:"period_seconds"` // seconds
 }
 
 // Query is one line of an alarm: a metric, or an expression over other lines.
 type Query struct {
-	ID         string
-	Stat       *Stat // nil for an expression
-	Expression string
-	Label      string
-	Return     bool // the one that is held against the threshold
+	ID         string `json:"id"`
+	Stat       *Stat  `json:"stat,omitempty"` // nil for an expression
+	Expression string `json:"expression,omitempty"`
+	Label      string `json:"label,omitempty"`
+	Return     bool   `json:"return"` // the one that is held against the threshold
 }
 
 // Severity is how urgent an alarm is.
@@ -99,54 +105,52 @@ const (
 // is not resolved, texts may hold placeholders such as ${OrdersFn}, and a
 // literal ${ is written $${. It is a value; the zero value is not a valid alarm.
 type Alarm struct {
-	Name        string
-	Description string
-	// Queries of an alarm on one metric is that metric alone.
-	Queries           []Query
-	Comparison        Comparison
-	Threshold         float64
-	EvaluationPeriods int // N
-	DatapointsToAlarm int // M; 0 means N
-	Missing           Missing
-	LowSample         string // of percentiles: "", evaluate or ignore
-	ActionsDisabled   bool
-	Actions           []string // at most five in each list
-	OKActions         []string
-	NoDataActions     []string
-	Tags              []Tag
-
-	// Meta is where the alarm came from. It is no part of what is compared.
-	Meta Meta
+	Name              string     `json:"name"`
+	Description       string     `json:"description"` // Queries of an alarm on one metric is that metric alone.
+	Queries           []Query    `json:"metrics"`
+	Comparison        Comparison `json:"comparison"`
+	Threshold         float64    `json:"threshold"`
+	EvaluationPeriods int        `json:"evaluation_periods"`  // N
+	DatapointsToAlarm int        `json:"datapoints_to_alarm"` // M; 0 means N
+	Missing           Missing    `json:"missing"`
+	LowSample         string     `json:"low_sample,omitempty"` // of percentiles: "", evaluate or ignore
+	ActionsDisabled   bool       `json:"actions_disabled,omitempty"`
+	Actions           []string   `json:"actions,omitempty"` // at most five in each list
+	OKActions         []string   `json:"ok_actions,omitempty"`
+	NoDataActions     []string   `json:"no_data_actions,omitempty"`
+	Tags              []Tag      `json:"tags,omitempty"` // Meta is where the alarm came from. It is no part of what is compared.
+	Meta              Meta       `json:"meta"`
 }
 
 // Meta says where an alarm came from.
 type Meta struct {
-	Kind     string // of resource: lambda, dlq, …, or custom
-	Resource string
-	Key      string // of the pack's row: errors, depth, …
-	Match    string // by which an override of the spec names this alarm alone; placeholders stay in it
-	Severity Severity
-	Line     int // of the spec, 0 where there is none
-	Origins  []Origin
+	Kind     string   `json:"kind"` // of resource: lambda, dlq, …, or custom
+	Resource string   `json:"resource"`
+	Key      string   `json:"key"`   // of the pack's row: errors, depth, …
+	Match    string   `json:"match"` // by which an override of the spec names this alarm alone; placeholders stay in it
+	Severity Severity `json:"severity"`
+	Line     int      `json:"line"` // of the spec, 0 where there is none
+	Origins  []Origin `json:"origins,omitempty"`
 }
 
 // Origin says which line set a field.
 type Origin struct {
-	Field, Value, Source string
+	Field  string `json:"field"`
+	Value  string `json:"value"`
+	Source string `json:"source"`
 }
 
 // Composite is an alarm over other alarms' states: PutCompositeAlarm.
 type Composite struct {
-	Name            string
-	Description     string
-	Rule            string
-	ActionsDisabled bool
-	Actions         []string
-	OKActions       []string
-	NoDataActions   []string
-	Tags            []Tag
-
-	Meta Meta // no part of what is compared
+	Name            string   `json:"name"`
+	Description     string   `json:"description"`
+	Rule            string   `json:"rule"`
+	ActionsDisabled bool     `json:"actions_disabled,omitempty"`
+	Actions         []string `json:"actions,omitempty"`
+	OKActions       []string `json:"ok_actions,omitempty"`
+	NoDataActions   []string `json:"no_data_actions,omitempty"`
+	Tags            []Tag    `json:"tags,omitempty"`
+	Meta            Meta     `json:"meta"` // no part of what is compared
 }
 
 // Normalize returns the alarm with its defaults spelled out and its lists in

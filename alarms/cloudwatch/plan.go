@@ -59,6 +59,17 @@ func (p Plan) Dollars() (sum float64) {
 	return sum
 }
 
+// Greetings is how many alarms that the plan makes have actions on OK: a new
+// alarm begins in INSUFFICIENT_DATA, and its first evaluation tells them.
+func (p Plan) Greetings() (n int) {
+	for _, s := range p.Steps {
+		if s.Action == Create && len(s.desired.alarm.OKActions)+len(s.desired.over.OKActions) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // Refused are the names that are taken by alarms which are not the spec's.
 func (p Plan) Refused() []string {
 	var names []string

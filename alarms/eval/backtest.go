@@ -16,8 +16,9 @@ const Limits = `What a backtest does not know: datapoints that came late are tak
 // Transition is a change of an alarm's state, at the end of the period whose
 // datapoint made it.
 type Transition struct {
-	At       time.Time `json:"at"`
-	From, To State
+	At   time.Time `json:"at"`
+	From State     `json:"from"`
+	To   State     `json:"to"`
 }
 
 // Report is what an alarm would have done over a stretch of history.
@@ -26,6 +27,7 @@ type Report struct {
 	Known      bool          `json:"known"` // whether there were data of any of its metrics: without, nothing is said
 	From       time.Time     `json:"from"`
 	To         time.Time     `json:"to"`
+	Range      int           `json:"range"` // periods that each evaluation looked back over
 	Evaluated  int           `json:"evaluations"`
 	Datapoints int           `json:"datapoints"`
 	Breaching  int           `json:"breaching"`
@@ -67,8 +69,10 @@ func replay(a alarms.Alarm, points Series, known bool, from, to time.Time, reach
 	if last < first || (last-first)/period > maxPeriods {
 		return report, fmt.Errorf("%s: from %s to %s is no stretch of history that can be replayed", a.Name, from, to)
 	}
+	report.Transitions = []Transition{}
 	rule := RuleOf(a)
 	rule.Range = reach
+	report.Range = rule.reach()
 	// What was before the stretch is missing; a window shifts over the marks.
 	marks := make([]Mark, rule.reach(), 2*rule.reach()+64)
 	state, since := State(""), time.Time{}

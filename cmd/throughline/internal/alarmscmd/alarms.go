@@ -14,12 +14,17 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/throughline/throughline/alarms"
+	"github.com/throughline/throughline/alarms/cloudwatch"
 	"github.com/throughline/throughline/cmd/throughline/internal/account"
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
 // New returns the command. now is the clock.
 func New(configure account.Configure, now func() time.Time) *cobra.Command {
+	return app{configure, now, func() *cloudwatch.Pace { return &cloudwatch.Pace{} }}.command()
+}
+
+func (a app) command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "alarms",
 		Short: "Keep CloudWatch alarms as code: lint, plan, apply, drift, render",
@@ -36,7 +41,6 @@ SAM, Terraform or a shell script, and tried on history before it pages anybody.`
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	a := app{configure: configure, now: now}
 	cmd.AddCommand(a.lint(), a.plan(), a.apply(), a.destroy(), a.drift(), a.render(), a.backtest(), a.suggest(),
 		a.test(), a.check(), a.cost(), a.dashboard(), a.explain(), a.initialise(), a.history(), a.policy())
 	for _, sub := range cmd.Commands() {
@@ -49,6 +53,7 @@ SAM, Terraform or a shell script, and tried on history before it pages anybody.`
 type app struct {
 	configure account.Configure
 	now       func() time.Time
+	pace      func() *cloudwatch.Pace // made anew for each run of a verb
 }
 
 // wrap gives a verb's errors its name, but for exits, which say what they mean.

@@ -76,15 +76,18 @@ week. --sweep shows the pages under other thresholds.`,
 			if err != nil {
 				return err
 			}
-			if s.Alarms, err = choose(s, args); err != nil {
+			if s, err = choose(s, args); err != nil {
 				return err
 			}
 			data, from, to, err := p.read(cmd, a, s)
 			if err != nil {
 				return err
 			}
-			var results []tested
-			for _, alarm := range s.Alarms {
+			results := []tested{}
+			bar := terminal.NewProgress(cmd)
+			defer bar.End()
+			for i, alarm := range s.Alarms {
+				bar.Show("replaying %d of %d alarms", i+1, len(s.Alarms))
 				r := tested{PagesAWeek: 0}
 				if r.Report, err = eval.Backtest(alarm, data, from, to, p.reach); err != nil {
 					return err
@@ -97,7 +100,8 @@ week. --sweep shows the pages under other thresholds.`,
 				}
 				results = append(results, r)
 			}
-			return printBacktest(cmd, results, from, to, spec.json, most)
+			bar.End()
+			return printBacktest(cmd, results, from, to, p.reach, spec.json, most)
 		},
 	}
 	spec.bind(cmd.Flags())
@@ -113,7 +117,15 @@ type tested struct {
 	Sweep      []eval.Step `json:"sweep,omitempty"`
 }
 
-func printBacktest(cmd *cobra.Command, results []tested, from, to time.Time, asJSON bool, most float64) error {
+// lookBack says over how many periods CloudWatch is taken to look for datapoints.
+func lookBack(reach int) string {
+	if reach == 0 {
+		return "the alarm's own periods and two (--range): CloudWatch does not publish how many it takes"
+	}
+	return fmt.Sprintf("%d periods, or where that is less than the alarm's own, these and two", reach)
+}
+
+func printBacktest(cmd *cobra.Command, results []tested, from, to time.Time, reach int, asJSON bool, most float64) error {
 	out := cmd.OutOrStdout()
 	over := slices.DeleteFunc(slices.Clone(results), func(r tested) bool { return most < 0 || r.PagesAWeek <= most })
 	if asJSON {
@@ -126,7 +138,7 @@ func printBacktest(cmd *cobra.Command, results []tested, from, to time.Time, asJ
 		for _, r := range results {
 			width = max(width, len(r.Alarm))
 		}
-		fmt.Fprintf(out, "%s to %s\n", from.Format(time.DateTime), to.Format(time.DateTime))
+		fmt.Fprintf(out, "%s to %s UTC\n", from.Format(time.DateTime), to.Format(time.DateTime))
 		fmt.Fprintf(out, "%-*s %6s %8s %10s %10s %8s\n", width, "alarm", "pages", "a week", "in alarm", "longest", "no data")
 		unknown := 0
 		for _, r := range results {
@@ -145,8 +157,9 @@ func printBacktest(cmd *cobra.Command, results []tested, from, to time.Time, asJ
 			}
 		}
 		if unknown > 0 {
-			fmt.Fprintf(out, "of %d alarms nothing was recorded, so nothing is said of them\n", unknown)
+			fmt.Fprintf(out, "of %s nothing was recorded, so nothing is said of them\n", counted(unknown, "alarm"))
 		}
+		fmt.Fprintln(out, p.Dim("each evaluation looked back over "+lookBack(reach)))
 		fmt.Fprintln(out, p.Dim(eval.Limits))
 	}
 	if len(over) == 0 {
@@ -176,7 +189,7 @@ spec, which it never edits.`,
 			if err != nil {
 				return err
 			}
-			if s.Alarms, err = choose(s, args); err != nil {
+			if s, err = choose(s, args); err != nil {
 				return err
 			}
 			data, from, to, err := p.read(cmd, a, s)
@@ -202,7 +215,10 @@ type suggestion struct {
 
 func printSuggestions(cmd *cobra.Command, s alarms.Set, data eval.Data, from, to time.Time, reach int, pages float64, asJSON bool) error {
 	found := []suggestion{}
-	for _, alarm := range s.Alarms {
+	bar := terminal.NewProgress(cmd)
+	defer bar.End()
+	for i, alarm := range s.Alarms {
+		bar.Show("replaying %d of %d alarms", i+1, len(s.Alarms))
 		step, ok, err := eval.Suggest(alarm, data, from, to, reach, pages)
 		if err != nil {
 			return err
@@ -212,6 +228,7 @@ func printSuggestions(cmd *cobra.Command, s alarms.Set, data eval.Data, from, to
 		}
 		found = append(found, suggestion{alarm.Name, alarm.Threshold, step.Threshold, step.PerWeek, alarms.OverrideText(alarm, step.Threshold)})
 	}
+	bar.End()
 	out := cmd.OutOrStdout()
 	if asJSON {
 		return terminal.PrintJSON(out, found)

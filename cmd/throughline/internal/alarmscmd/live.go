@@ -36,8 +36,7 @@ ends with 2 where a metric is not known to be there.`,
 				return err
 			}
 			bar := terminal.NewProgress(cmd)
-			bar.Show("asking about the metrics of %d alarms", len(s.Alarms))
-			found, err := cloudwatch.Check(cmd.Context(), cloudwatch.NewClient(cfg), s, &cloudwatch.Pace{})
+			found, err := cloudwatch.Check(cmd.Context(), cloudwatch.NewClient(cfg), s, a.watched(bar, "asked about the metrics of %d of %d alarms"))
 			bar.End()
 			if err != nil {
 				return err
@@ -97,7 +96,7 @@ refused, for it might roll back a deployment, unless --force is given.`,
 			if err != nil {
 				return err
 			}
-			chosen, err := choose(s, args)
+			chosen, err := chooseNames(s, args)
 			if err != nil {
 				return err
 			}
@@ -105,13 +104,13 @@ refused, for it might roll back a deployment, unless --force is given.`,
 			if err != nil {
 				return err
 			}
-			api, topics, pace := cloudwatch.NewClient(cfg), sns.NewFromConfig(cfg), &cloudwatch.Pace{}
+			api, topics, pace := cloudwatch.NewClient(cfg), sns.NewFromConfig(cfg), a.pace()
 			bar := terminal.NewProgress(cmd)
 			var results []cloudwatch.Delivery
 			good := true
-			for _, alarm := range chosen {
-				bar.Show("testing %s", alarm.Name)
-				d, err := cloudwatch.Test(cmd.Context(), api, topics, alarm.Name, force, pace)
+			for i, name := range chosen {
+				bar.Show("%d of %d: testing %s", i+1, len(chosen), name)
+				d, err := cloudwatch.Test(cmd.Context(), api, topics, name, force, pace)
 				bar.End()
 				if err != nil {
 					return err
@@ -163,7 +162,7 @@ func (a app) history() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			chosen, err := choose(s, args)
+			chosen, err := chooseNames(s, args)
 			if err != nil {
 				return err
 			}
@@ -172,8 +171,11 @@ func (a app) history() *cobra.Command {
 				return err
 			}
 			items := []cloudwatch.Item{}
-			for _, alarm := range chosen {
-				more, err := cloudwatch.History(cmd.Context(), cloudwatch.NewClient(cfg), alarm.Name, a.now().Add(-since), &cloudwatch.Pace{})
+			api, pace, bar := cloudwatch.NewClient(cfg), a.pace(), terminal.NewProgress(cmd)
+			for i, name := range chosen {
+				bar.Show("%d of %d: reading what %s did", i+1, len(chosen), name)
+				more, err := cloudwatch.History(cmd.Context(), api, name, a.now().Add(-since), pace)
+				bar.End()
 				if err != nil {
 					return err
 				}

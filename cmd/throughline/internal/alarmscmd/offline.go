@@ -97,11 +97,11 @@ func printFindings(cmd *cobra.Command, spec specOptions, s alarms.Set, findings 
 		fmt.Fprintf(out, "%s %s%s\n", word, at(spec.file, f.Line), subject(f))
 	}
 	if count > 0 {
-		fmt.Fprintf(out, "%d errors and %d warnings in %d alarms\n", count, len(findings)-count, len(s.Alarms)+len(s.Composites))
+		fmt.Fprintf(out, "%s and %s in %s\n", counted(count, "error"), counted(len(findings)-count, "warning"), counted(len(s.Alarms)+len(s.Composites), "alarm"))
 		return failed
 	}
 	bill := alarms.Cost(s, alarms.DefaultPrices())
-	fmt.Fprintf(out, "%s: %d alarms and %d composites, %d warnings; $%.2f a month\n", p.Green("no errors"), len(s.Alarms), len(s.Composites), len(findings), bill.Dollars)
+	fmt.Fprintf(out, "%s: %s and %s, %s; $%.2f a month\n", p.Green("no errors"), counted(len(s.Alarms), "alarm"), counted(len(s.Composites), "composite"), counted(len(findings), "warning"), bill.Dollars)
 	return nil
 }
 
@@ -119,49 +119,69 @@ which pack, set each of its fields. An ALARM is a name or a part of one.`,
 			if err != nil {
 				return err
 			}
-			chosen, err := choose(s, args)
-			if err != nil {
+			if s, err = choose(s, args); err != nil {
 				return err
 			}
 			if spec.json {
-				return terminal.PrintJSON(cmd.OutOrStdout(), chosen)
+				return terminal.PrintJSON(cmd.OutOrStdout(), map[string]any{"alarms": s.Alarms, "composites": s.Composites})
 			}
-			for i, alarm := range chosen {
-				if i > 0 {
-					fmt.Fprintln(cmd.OutOrStdout())
-				}
-				fmt.Fprint(cmd.OutOrStdout(), alarms.Explain(alarm, alarms.DefaultPrices()))
+			var texts []string
+			for _, alarm := range s.Alarms {
+				texts = append(texts, alarms.Explain(alarm, alarms.DefaultPrices()))
 			}
-			return nil
+			for _, composite := range s.Composites {
+				texts = append(texts, alarms.ExplainComposite(composite, alarms.DefaultPrices()))
+			}
+			_, err = fmt.Fprint(cmd.OutOrStdout(), strings.Join(texts, "\n"))
+			return err
 		},
 	}
 	spec.bind(cmd.Flags())
 	return cmd
 }
 
-// choose are the alarms whose names hold one of the words, all where there are none.
-func choose(s alarms.Set, words []string) ([]alarms.Alarm, error) {
+// choose is the set with the alarms and composites alone whose names hold one of
+// the words: all of them where there are no words.
+func choose(s alarms.Set, words []string) (alarms.Set, error) {
 	if len(words) == 0 {
-		return s.Alarms, nil
+		return s, nil
 	}
-	var out []alarms.Alarm
+	meant := func(name string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(name, w) })
+	}
+	var names []string
 	for _, a := range s.Alarms {
-		if slices.ContainsFunc(words, func(w string) bool { return strings.Contains(a.Name, w) }) {
-			out = append(out, a)
-		}
+		names = append(names, strings.TrimPrefix(a.Name, s.Prefix))
 	}
-	if len(out) == 0 {
-		names := make([]string, len(s.Alarms))
-		for i, a := range s.Alarms {
-			names[i] = strings.TrimPrefix(a.Name, s.Prefix)
-		}
-		hint := "`throughline alarms explain` lists them"
-		if near := alarms.Nearest(words[0], names); near != "" {
-			hint = "did you mean " + near + "?"
-		}
-		return nil, fmt.Errorf("no alarm's name holds %q: %s", words[0], hint)
+	for _, c := range s.Composites {
+		names = append(names, strings.TrimPrefix(c.Name, s.Prefix))
 	}
-	return out, nil
+	s.Alarms = slices.DeleteFunc(slices.Clone(s.Alarms), func(a alarms.Alarm) bool { return !meant(a.Name) })
+	s.Composites = slices.DeleteFunc(slices.Clone(s.Composites), func(c alarms.Composite) bool { return !meant(c.Name) })
+	if len(s.Alarms)+len(s.Composites) > 0 {
+		return s, nil
+	}
+	hint := "`throughline alarms explain` lists them"
+	if near := alarms.Nearest(words[0], names); near != "" {
+		hint = "did you mean " + near + "?"
+	}
+	return s, fmt.Errorf("no alarm's name holds %q: %s", words[0], hint)
+}
+
+// chooseNames are the names of what [choose] finds.
+func chooseNames(s alarms.Set, words []string) ([]string, error) {
+	s, err := choose(s, words)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, a := range s.Alarms {
+		names = append(names, a.Name)
+	}
+	for _, c := range s.Composites {
+		names = append(names, c.Name)
+	}
+	return names, nil
 }
 
 func (a app) cost() *cobra.Command {

@@ -68,7 +68,7 @@ func (a app) make(cmd *cobra.Command, spec specOptions, on account.Flags, adopt 
 	api := cloudwatch.NewClient(cfg)
 	bar := terminal.NewProgress(cmd)
 	bar.Show("reading the alarms under %s", s.Prefix)
-	plan, err := cloudwatch.Make(cmd.Context(), api, s, adopt, alarms.DefaultPrices(), &cloudwatch.Pace{})
+	plan, err := cloudwatch.Make(cmd.Context(), api, s, adopt, alarms.DefaultPrices(), a.watched(bar, "read the tags of %d of %d alarms"))
 	bar.End()
 	return s, plan, api, err
 }
@@ -92,7 +92,7 @@ interrupted is finished by the next. CloudWatch takes three changes a second.`,
 			if err != nil {
 				return err
 			}
-			return carryOut(cmd, s, plan, api, spec.json, yes)
+			return a.carryOut(cmd, s, plan, api, spec.json, yes)
 		},
 	}
 	spec.bind(cmd.Flags())
@@ -131,11 +131,13 @@ still names it or not. An alarm of the same name or prefix without these tags st
 				return err
 			}
 			api := cloudwatch.NewClient(cfg)
-			plan, err := cloudwatch.MakeDestroy(cmd.Context(), api, s, alarms.DefaultPrices(), &cloudwatch.Pace{})
+			bar := terminal.NewProgress(cmd)
+			plan, err := cloudwatch.MakeDestroy(cmd.Context(), api, s, alarms.DefaultPrices(), a.watched(bar, "read the tags of %d of %d alarms"))
+			bar.End()
 			if err != nil {
 				return err
 			}
-			return carryOut(cmd, s, plan, api, spec.json, yes)
+			return a.carryOut(cmd, s, plan, api, spec.json, yes)
 		},
 	}
 	spec.bind(cmd.Flags())
@@ -145,14 +147,14 @@ still names it or not. An alarm of the same name or prefix without these tags st
 }
 
 // carryOut shows a plan, asks, and does it.
-func carryOut(cmd *cobra.Command, s alarms.Set, plan cloudwatch.Plan, api cloudwatch.API, asJSON, yes bool) error {
+func (a app) carryOut(cmd *cobra.Command, s alarms.Set, plan cloudwatch.Plan, api cloudwatch.API, asJSON, yes bool) error {
 	out := cmd.OutOrStdout()
 	if !asJSON {
 		printPlan(out, plan, s.Name)
 	}
 	if plan.Empty() {
 		if asJSON {
-			return terminal.PrintJSON(out, plan)
+			return terminal.PrintJSON(out, applied{Steps: []result{}})
 		}
 		return nil
 	}
@@ -162,22 +164,36 @@ func carryOut(cmd *cobra.Command, s alarms.Set, plan cloudwatch.Plan, api cloudw
 		}
 	}
 	bar := terminal.NewProgress(cmd)
-	done := 0
-	err := cloudwatch.Apply(cmd.Context(), api, plan, &cloudwatch.Pace{}, func(s cloudwatch.Step, err error) {
+	outcome := applied{Steps: []result{}, Of: len(plan.Steps)}
+	err := cloudwatch.Apply(cmd.Context(), api, plan, a.pace(), func(s cloudwatch.Step, err error) {
+		r := result{Step: s}
 		if err == nil {
-			done++
+			outcome.Done++
+		} else {
+			r.Error = err.Error()
 		}
-		bar.Show("%d of %d: %s %s", done, len(plan.Steps), s.Action, s.Name)
+		outcome.Steps = append(outcome.Steps, r)
+		bar.Show("%d of %d: %s %s", outcome.Done, outcome.Of, s.Action, s.Name)
 	})
 	bar.End()
-	if err != nil {
-		return err
-	}
 	if asJSON {
-		return terminal.PrintJSON(out, plan)
+		err = errors.Join(err, terminal.PrintJSON(out, outcome))
+	} else if err == nil {
+		_, err = fmt.Fprintf(out, "%d done\n", outcome.Done)
 	}
-	_, err = fmt.Fprintf(out, "%d done\n", done)
 	return err
+}
+
+// applied is what came of a plan, for a machine: the steps that were tried.
+type applied struct {
+	Done  int      `json:"done"`
+	Of    int      `json:"of"`
+	Steps []result `json:"steps"`
+}
+
+type result struct {
+	cloudwatch.Step
+	Error string `json:"error,omitempty"`
 }
 
 func ask(cmd *cobra.Command, asJSON bool) error {
@@ -220,8 +236,7 @@ that nobody is subscribed to. It changes nothing, and ends with 2 where it finds
 			}
 			api := cloudwatch.NewClient(cfg)
 			bar := terminal.NewProgress(cmd)
-			bar.Show("comparing %d alarms", len(s.Alarms))
-			found, err := cloudwatch.Drift(cmd.Context(), api, api, sns.NewFromConfig(cfg), s, &cloudwatch.Pace{})
+			found, err := cloudwatch.Drift(cmd.Context(), api, api, sns.NewFromConfig(cfg), s, a.watched(bar, "compared %d of %d alarms"))
 			bar.End()
 			if err != nil {
 				return err

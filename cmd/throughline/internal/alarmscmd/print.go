@@ -12,6 +12,13 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
+// watched is a pace that shows how far a long reading is.
+func (a app) watched(bar terminal.Progress, format string) *cloudwatch.Pace {
+	pace := a.pace()
+	pace.Progress = func(done, of int) { bar.Show(format, done, of) }
+	return pace
+}
+
 var signs = map[cloudwatch.Action]string{cloudwatch.Create: "+", cloudwatch.Change: "~", cloudwatch.Retag: "~", cloudwatch.Delete: "-", cloudwatch.Adopt: "~", cloudwatch.Refuse: "!"}
 
 func printPlan(out io.Writer, plan cloudwatch.Plan, spec string) {
@@ -42,7 +49,7 @@ func printPlan(out io.Writer, plan cloudwatch.Plan, spec string) {
 		count[s.Action]++
 	}
 	if plan.Empty() {
-		fmt.Fprintf(out, "no changes: %d alarms are as the spec says\n", plan.Kept)
+		fmt.Fprintf(out, "no changes: %s as the spec says\n", counted(plan.Kept, "alarm"))
 	} else {
 		var parts []string
 		for _, a := range []cloudwatch.Action{cloudwatch.Create, cloudwatch.Change, cloudwatch.Retag, cloudwatch.Adopt, cloudwatch.Delete, cloudwatch.Refuse} {
@@ -53,11 +60,19 @@ func printPlan(out io.Writer, plan cloudwatch.Plan, spec string) {
 		fmt.Fprintf(out, "%s, %d unchanged; %+.2f dollars a month\n", strings.Join(parts, ", "), plan.Kept, plan.Dollars())
 	}
 	if n := len(plan.LeftAlone); n > 0 {
-		fmt.Fprintf(out, "%d alarms under the prefix are not of %s and are left alone: %s\n", n, spec, strings.Join(plan.LeftAlone[:min(n, 5)], ", "))
+		fmt.Fprintf(out, "left alone under the prefix, for not being of %s: %s: %s\n", spec, counted(n, "alarm"), strings.Join(plan.LeftAlone[:min(n, 5)], ", "))
 	}
-	if count[cloudwatch.Create] > 0 {
-		fmt.Fprintln(out, p.Dim("an alarm begins in INSUFFICIENT_DATA, so with notify: ok each new one will tell once that it is OK"))
+	if n := plan.Greetings(); n > 0 {
+		fmt.Fprintln(out, p.Dim(fmt.Sprintf("an alarm begins in INSUFFICIENT_DATA: %d of the new ones have ok actions, and will each tell once that they are OK", n)))
 	}
+}
+
+// counted is a number of things in words: 1 alarm, 2 alarms.
+func counted(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 func orNothing(s string) string {

@@ -20,7 +20,10 @@ import (
 
 // NewQueries returns the command "queries". now is the clock.
 func NewQueries(configure account.Configure, now func() time.Time) *cobra.Command {
-	a := app{configure: configure, now: now}
+	return app{configure, now, func() *cloudwatch.Pace { return &cloudwatch.Pace{} }}.queries()
+}
+
+func (a app) queries() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "queries [NAME…]",
@@ -110,31 +113,37 @@ func (a app) saveQueries() *cobra.Command {
 				return err
 			}
 			api := logs.NewFromConfig(cfg)
-			told := map[string]string{} // what was done, by name
+			saved := []savedQuery{}
 			for _, q := range chosen {
 				made, err := cloudwatch.SaveQuery(cmd.Context(), api, q, groups)
 				if err != nil {
-					return err
+					return fmt.Errorf("%w; %d of %d queries are saved", err, len(saved), len(chosen))
 				}
-				verb := "changed"
-				if made {
-					verb = "saved"
-				}
-				if told[q.Name] = verb; !asJSON {
+				saved = append(saved, savedQuery{cloudwatch.QueryFolder + q.Name, made})
+				if !asJSON {
+					verb := "changed"
+					if made {
+						verb = "saved"
+					}
 					fmt.Fprintf(cmd.OutOrStdout(), "%s %s%s\n", verb, cloudwatch.QueryFolder, q.Name)
 				}
 			}
 			if asJSON {
-				return terminal.PrintJSON(cmd.OutOrStdout(), told)
+				return terminal.PrintJSON(cmd.OutOrStdout(), saved)
 			}
 			return nil
 		},
 	}
 	on.Bind(cmd.Flags())
 	cmd.Flags().StringArrayVar(&groups, "log-group", nil, "a log group `NAME` that the queries read; again for each")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&foreign, "alchemiser-queries", false, "save the queries on the first user's own log lines too")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+type savedQuery struct {
+	Name string `json:"name"`
+	Made bool   `json:"made"` // there was none of the name
 }
 
 func (a app) runQuery() *cobra.Command {
@@ -171,7 +180,7 @@ func (a app) runQuery() *cobra.Command {
 			}
 			bar := terminal.NewProgress(cmd)
 			bar.Show("running %s", chosen[0].Name)
-			rows, err := cloudwatch.RunQuery(cmd.Context(), logs.NewFromConfig(cfg), text, groups, a.now().Add(-since), a.now(), &cloudwatch.Pace{})
+			rows, err := cloudwatch.RunQuery(cmd.Context(), logs.NewFromConfig(cfg), text, groups, a.now().Add(-since), a.now(), a.pace())
 			bar.End()
 			if err != nil {
 				return err
