@@ -81,9 +81,10 @@ func (t *reading) defaultGroup() { t.add(5, "scheduler", "name", `"default"`) }
 func (t *reading) rule(id string, p, name *node.Node, targets []*node.Node) {
 	bus := ""
 	if n := p.Get("EventBusName"); n != nil && n.Value() != "default" {
-		bus = t.name(id+"Bus", n, "event bus")
 		if refs := references(n); len(refs) == 1 && t.root.At("Resources", refs[0], "Properties", "Name") != nil {
 			bus = t.name(refs[0], t.root.At("Resources", refs[0], "Properties", "Name"), "event bus")
+		} else {
+			bus = t.name(id+"Bus", n, "event bus")
 		}
 	}
 	dlq := ""

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -113,18 +114,24 @@ func file(t *testing.T, name, text string) string {
 	return path
 }
 
-// inMoto points the AWS configuration of the process to an account of moto.
-func inMoto(t *testing.T, account string) string {
+// inMoto points the AWS configuration of the process to a moto in which there is
+// nothing: all access keys are of one account there.
+func inMoto(t *testing.T) string {
 	t.Helper()
 	url := peertest.Moto(t)
-	asIf(t, url, account)
+	resp, err := http.Post(url+"/moto-api/reset", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	asIf(t, url)
 	return url
 }
 
-func asIf(t *testing.T, url, account string) {
+func asIf(t *testing.T, url string) {
 	t.Helper()
 	for name, value := range map[string]string{
-		"AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": account, "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "eu-west-1", "AWS_SESSION_TOKEN": "",
+		"AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "eu-west-1", "AWS_SESSION_TOKEN": "",
 		"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_PROFILE": "",
 	} {
 		t.Setenv(name, value)
