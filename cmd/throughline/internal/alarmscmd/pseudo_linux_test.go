@@ -14,8 +14,8 @@ import (
 	"unsafe"
 )
 
-// terminal is a pair of ends: what a person sees, and what a process is given.
-func terminal(t *testing.T) (seen, given *os.File) {
+// pseudo is a terminal: a pair of ends: what a person sees, and what a process is given.
+func pseudo(t *testing.T) (seen, given *os.File) {
 	t.Helper()
 	seen, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
@@ -38,7 +38,7 @@ func terminal(t *testing.T) (seen, given *os.File) {
 // types what is given.
 func onTerminal(t *testing.T, typed string, env []string, args ...string) (string, int) {
 	t.Helper()
-	seen, given := terminal(t)
+	seen, given := pseudo(t)
 	defer seen.Close()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
 	cmd.Env = append(append(os.Environ(), "THROUGHLINE_TEST_COMMAND=1"), env...)
