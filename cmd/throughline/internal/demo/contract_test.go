@@ -30,7 +30,9 @@ func watch(t *testing.T, env map[string]string) emitted {
 	t.Helper()
 	o := options(t)
 	o.Env = env
-	d, err := play(t.Context(), o)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	d, err := play(ctx, o)
 	if err != nil {
 		t.Fatal(err)
 	}
