@@ -24,6 +24,7 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/dedupecmd"
 	"github.com/throughline/throughline/cmd/throughline/internal/repeatscmd"
 	"github.com/throughline/throughline/cmd/throughline/internal/sizescmd"
+	"github.com/throughline/throughline/cmd/throughline/internal/tracecmd"
 )
 
 // environment is what the command takes from the process it runs in.
@@ -90,7 +91,7 @@ func newRoot(env environment) *cobra.Command {
 			root.AddCommand(cmd)
 		}
 	}
-	add(groupSee, newDemo(env), newTrace(env), repeatscmd.New(), sizescmd.New())
+	add(groupSee, newDemo(env), tracecmd.New(config.LoadDefaultConfig, time.Now), repeatscmd.New(), sizescmd.New())
 	add(groupOperate, alarmscmd.New(config.LoadDefaultConfig, time.Now), alarmscmd.NewQueries(config.LoadDefaultConfig, time.Now),
 		costcmd.New(config.LoadDefaultConfig, time.Now))
 	add(groupRun, newSidecar(env), dedupecmd.New(config.LoadDefaultConfig), newCompletion(root), newVersion())

@@ -30,6 +30,10 @@ func TestMain(m *testing.M) {
 // command runs throughline and returns what it wrote.
 func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
+	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("AWS_CONFIG_FILE", os.DevNull)
 	var out, errs bytes.Buffer
 	code = run(t.Context(), args, environment{getenv: func(string) string { return "" }, stdin: strings.NewReader(""), stdout: &out, stderr: &errs})
 	return code, out.String(), errs.String()
@@ -87,6 +91,10 @@ func TestErrorsNameTheNextStep(t *testing.T) {
 		"Broken":         {[]string{"trace", "--last", "--file", broken}, "line 1"},
 		"UnknownID":      {[]string{"trace", "workflow-9", "--file", known}, "workflow-1"},
 		"UnknownEvent":   {[]string{"trace", "--event", "e", "--file", known}, "no span names the event e"},
+		"BothNamed":      {[]string{"trace", "workflow-1", "--last"}, "not both"},
+		"TwoBackends":    {[]string{"trace", "--last", "--xray", "--transaction-search"}, "none of the others can be"},
+		"NoTime":         {[]string{"trace", "--last", "--since", "0s"}, "--since"},
+		"NoRegion":       {[]string{"trace", "--last", "--xray"}, "--region"},
 		"TwoOutputs":     {[]string{"trace", "--last", "--json", "--mermaid"}, "none of the others can be"},
 		"JaegerIsGone":   {[]string{"trace", "--last", "--jaeger", "http://127.0.0.1:1"}, "ask Jaeger"},
 		"UnknownCommand": {[]string{"trcae"}, "trace"},

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/throughline/throughline/cmd/throughline/internal/spanstore"
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
 	"github.com/throughline/throughline/tracing/otlp"
 )
@@ -84,7 +85,7 @@ func (c *collector) spans() ([]byte, []workflow.Span, error) {
 	if c.err != nil {
 		return nil, nil, fmt.Errorf("collect spans: %w", c.err)
 	}
-	spans, err := workflow.ReadJSON(bytes.NewReader(c.lines))
+	spans, err := spanstore.ReadSpans(bytes.NewReader(c.lines))
 	return c.lines, spans, err
 }
 

@@ -2,16 +2,12 @@ package demo
 
 import (
 	"bytes"
-	"fmt"
-	"net"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/throughline/throughline/cmd/throughline/internal/spanstore"
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
 	"github.com/throughline/throughline/internal/peertest"
 )
@@ -20,7 +16,7 @@ import (
 // query API and holds every link, parent and attribute found there to the
 // bus's ledger.
 func TestTradingDayInJaeger(t *testing.T) {
-	collectorURL, queryURL := startJaeger(t)
+	collectorURL, queryURL := peertest.Jaeger(t)
 	o := options(t)
 	o.ForwardTo = collectorURL + "/v1/traces"
 	d, err := play(t.Context(), o)
@@ -32,10 +28,10 @@ func TestTradingDayInJaeger(t *testing.T) {
 	}
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
-	jaeger := workflow.Jaeger{URL: queryURL, Client: &http.Client{Transport: transport}}
+	jaeger := spanstore.Jaeger{URL: queryURL, Client: &http.Client{Transport: transport}, Window: spanstore.Window{From: time.Now().Add(-time.Hour), To: time.Now().Add(time.Hour)}}
 	var spans []workflow.Span
 	for deadline := time.Now().Add(30 * time.Second); len(spans) < len(d.reported.spans) && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		if spans, err = jaeger.Spans(t.Context(), ""); err != nil {
+		if spans, err = jaeger.All(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -65,61 +61,5 @@ func TestTradingDayInJaeger(t *testing.T) {
 	d.reported.spans = spans
 	if differences := verify(d.truth, d.reported, d.details); len(differences) > 0 {
 		t.Errorf("in Jaeger differs:\n%s", strings.Join(differences, "\n"))
-	}
-}
-
-// startJaeger runs the Jaeger that `make jaeger` builds, on free ports.
-func startJaeger(t *testing.T) (collectorURL, queryURL string) {
-	t.Helper()
-	binary, err := filepath.Abs("../../../../bin/tools/jaeger")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(binary); err != nil {
-		peertest.Missing(t, "Jaeger, which `make jaeger` builds,")
-	}
-	args := []string{"--collector.otlp.enabled=true"}
-	addresses := map[string]string{}
-	var held []net.Listener // all are taken until all are chosen
-	for _, name := range []string{
-		"collector.otlp.http.host-port", "collector.otlp.grpc.host-port", "query.http-server.host-port", "query.grpc-server.host-port",
-		"collector.http-server.host-port", "collector.grpc-server.host-port", "admin.http.host-port",
-	} {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		addresses[name] = listener.Addr().String()
-		args = append(args, fmt.Sprintf("--%s=%s", name, addresses[name]))
-		held = append(held, listener)
-	}
-	for _, listener := range held {
-		listener.Close()
-	}
-	var log bytes.Buffer
-	cmd := exec.Command(binary, args...)
-	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("Jaeger said:\n%s", log.String())
-		}
-	})
-	queryURL = "http://" + addresses["query.http-server.host-port"]
-	transport := &http.Transport{}
-	defer transport.CloseIdleConnections()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		resp, err := (&http.Client{Transport: transport}).Get(queryURL + "/api/services")
-		if err == nil {
-			resp.Body.Close()
-			return "http://" + addresses["collector.otlp.http.host-port"], queryURL
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("Jaeger does not answer: %v", err)
-		}
 	}
 }

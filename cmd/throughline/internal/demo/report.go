@@ -33,7 +33,7 @@ func report(out io.Writer, r reported, limit int) error {
 func (r reported) writeWorkflow(out io.Writer) error {
 	var largest *workflow.Workflow
 	for _, id := range workflow.Correlations(r.spans) {
-		if w := workflow.Build(r.spans, id); largest == nil || w.Events() > largest.Events() {
+		if w := workflow.Build(r.spans, id); largest == nil || w.Counts.Events > largest.Counts.Events {
 			largest = w
 		}
 	}

@@ -4,104 +4,134 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
-	"strings"
+	"time"
+
+	"github.com/throughline/throughline/tracing"
 )
 
-// Document is a workflow as plain values: what --json writes and the page reads.
+// Document is a workflow as plain values: what --json writes and the page
+// reads. Members are added to it and never renamed. Nodes are in the order of
+// the tree, each after its parent, so that a reader needs no recursion.
 type Document struct {
-	CorrelationID string        `json:"correlation_id"`
-	Start         int64         `json:"start_unix_nano"`
-	End           int64         `json:"end_unix_nano"`
-	Events        int           `json:"events"`
-	Functions     []string      `json:"functions"`
-	Roots         []EventDoc    `json:"roots"`
-	Unlinked      []HandlingDoc `json:"unlinked,omitempty"`
+	CorrelationID string    `json:"correlation_id"`
+	Start         time.Time `json:"start,omitzero"`
+	DurationMS    float64   `json:"duration_ms"`
+	Counts        Counts    `json:"counts"`
+	Functions     []string  `json:"functions"`
+	Nodes         []NodeDoc `json:"nodes"`
 }
 
-// EventDoc is one event. Size is in bytes; Gap names what is missing, if anything is.
-type EventDoc struct {
-	ID      string        `json:"id"`
-	Type    string        `json:"type"`
-	Gap     string        `json:"gap,omitempty"`
-	Span    *SpanDoc      `json:"published,omitempty"`
-	Size    float64       `json:"size_bytes,omitempty"`
-	Handled []HandlingDoc `json:"handled,omitempty"`
+// NodeDoc is one node. Parent is the index of another, -1 for a root. Gap is
+// one of the [Gap] values. Of the rest what does not apply is left out.
+type NodeDoc struct {
+	Kind      Kind     `json:"kind"`
+	Depth     int      `json:"depth"`
+	Parent    int      `json:"parent"`
+	EventID   string   `json:"event_id,omitempty"`
+	Type      string   `json:"event_type,omitempty"`
+	Gap       Gap      `json:"gap,omitempty"`
+	SameAs    *int     `json:"same_as,omitempty"` // a batch: the index of its first place
+	SizeBytes *float64 `json:"size_bytes,omitempty"`
+	LagMS     *float64 `json:"lag_ms,omitempty"`
+	Hops      *float64 `json:"hops,omitempty"`
+	Batch     *float64 `json:"batch,omitempty"` // how many records were handled at once
+	Cold      bool     `json:"cold_start,omitempty"`
+	EarlyMS   *float64 `json:"out_of_order_ms,omitempty"`
+	Dropped   *float64 `json:"links_dropped,omitempty"`
+	Replay    string   `json:"replay_name,omitempty"`
+	Repeat    *Repeat  `json:"repeat,omitempty"`
+	Status    *float64 `json:"status,omitempty"` // of an outbound call
+	RequestID string   `json:"x_request_id,omitempty"`
+	Resend    *float64 `json:"resend,omitempty"`
+	Causation string   `json:"causation_id,omitempty"`
+	Span      *SpanDoc `json:"span,omitempty"`
 }
 
-// HandlingDoc is one process span with what it caused.
-type HandlingDoc struct {
-	Span      SpanDoc    `json:"span"`
-	LagMS     *float64   `json:"lag_ms,omitempty"`
-	Hops      *float64   `json:"hops,omitempty"`
-	Repeat    string     `json:"repeat,omitempty"`
-	EarlyMS   *float64   `json:"out_of_order_ms,omitempty"`
-	Cold      bool       `json:"cold_start,omitempty"`
-	Outbound  []SpanDoc  `json:"outbound,omitempty"`
-	Published []EventDoc `json:"published,omitempty"`
+// Repeat is what a handling repeats.
+type Repeat struct {
+	Kind           string   `json:"kind"` // retry, redelivery, republish or replay
+	Count          *float64 `json:"count,omitempty"`
+	FirstRequestID string   `json:"first_request_id,omitempty"`
+	FirstTime      string   `json:"first_time,omitempty"`
 }
 
-// SpanDoc is one span. Times are Unix nanoseconds.
+// SpanDoc is one span. OffsetMS is since the workflow's start. Failed is set
+// beside an empty Error where a span in error gives no reason.
 type SpanDoc struct {
-	Trace   string    `json:"trace_id"`
-	ID      string    `json:"span_id"`
-	Name    string    `json:"name"`
-	Service string    `json:"function"`
-	Start   int64     `json:"start_unix_nano"`
-	End     int64     `json:"end_unix_nano"`
-	Error   string    `json:"error,omitempty"`
-	Status  string    `json:"status,omitempty"`
-	Request string    `json:"x_request_id,omitempty"`
-	Links   []LinkDoc `json:"links,omitempty"`
+	Trace      string    `json:"trace_id"`
+	ID         string    `json:"span_id"`
+	Name       string    `json:"name"`
+	Function   string    `json:"function"`
+	Start      time.Time `json:"start"`
+	OffsetMS   float64   `json:"offset_ms"`
+	DurationMS float64   `json:"duration_ms"`
+	RequestID  string    `json:"request_id,omitempty"` // of the invocation
+	Failed     bool      `json:"failed,omitempty"`
+	Error      string    `json:"error,omitempty"`
+	Links      []LinkDoc `json:"links,omitempty"`
 }
 
-// LinkDoc is one link of a span.
+// LinkDoc is one link of a span. Sampled is false where the link says that its
+// span was not recorded.
 type LinkDoc struct {
-	Why   string `json:"why"`
-	Trace string `json:"trace_id"`
-	ID    string `json:"span_id"`
+	Why     string `json:"why"`
+	Trace   string `json:"trace_id"`
+	ID      string `json:"span_id"`
+	Sampled bool   `json:"sampled"`
 }
 
 // Document returns w as plain values.
 func (w *Workflow) Document() Document {
-	d := Document{CorrelationID: w.CorrelationID, Events: w.Events(), Functions: w.Functions, Roots: eventDocs(w.Roots)}
-	if !w.Start.IsZero() {
-		d.Start, d.End = w.Start.UnixNano(), w.End.UnixNano()
+	d := Document{
+		CorrelationID: w.CorrelationID, Start: w.Start.UTC(), DurationMS: inMS(w.Duration()), Counts: w.Counts,
+		Functions: append([]string{}, w.Functions...), Nodes: make([]NodeDoc, len(w.Nodes)),
 	}
-	for _, h := range w.Unlinked {
-		d.Unlinked = append(d.Unlinked, handlingDoc(h))
+	for i := range w.Nodes {
+		d.Nodes[i] = w.node(&w.Nodes[i])
 	}
 	return d
 }
 
-func eventDocs(events []*Event) []EventDoc {
-	docs := make([]EventDoc, 0, len(events))
-	for _, e := range events {
-		d := EventDoc{ID: e.ID, Type: e.Type, Gap: e.Gap}
-		if e.Published != nil {
-			span := spanDoc(e.Published)
-			d.Span = &span
-			d.Size, _ = e.Published.Number("throughline.entry.size")
-		}
-		for _, h := range e.Handled {
-			d.Handled = append(d.Handled, handlingDoc(h))
-		}
-		docs = append(docs, d)
+func (w *Workflow) node(n *Node) NodeDoc {
+	d := NodeDoc{Kind: n.Kind, Depth: n.Depth, Parent: n.Parent, EventID: n.EventID, Type: n.Type, Gap: n.Gap}
+	if n.Again > 0 {
+		first := n.Again - 1
+		d.SameAs = &first
 	}
-	return docs
-}
-
-func handlingDoc(h *Handling) HandlingDoc {
-	d := HandlingDoc{
-		Span: spanDoc(h.Span), LagMS: number(h.Span, "throughline.lag_ms"), Hops: number(h.Span, "throughline.hops"),
-		Repeat: h.Span.Text("throughline.repeat.kind"), EarlyMS: number(h.Span, "throughline.order.early_ms"),
-		Cold: h.Span.Text("faas.coldstart") == "true", Published: eventDocs(h.Published),
+	s := n.Span
+	if s == nil {
+		return d
 	}
-	for _, s := range h.Outbound {
-		d.Outbound = append(d.Outbound, spanDoc(s))
+	d.Span = w.span(s)
+	switch n.Kind {
+	case KindEvent:
+		d.SizeBytes, d.Hops, d.Causation = number(s, tracing.AttrEntrySize), number(s, tracing.AttrHops), s.Text(tracing.AttrCausationID)
+	case KindHandling:
+		d.LagMS, d.Hops, d.Batch = number(s, tracing.AttrLag), number(s, tracing.AttrHops), number(s, "messaging.batch.message_count")
+		d.EarlyMS, d.Dropped = number(s, tracing.AttrOrderEarly), number(s, tracing.AttrLinksDropped)
+		d.Cold, d.Replay = s.Text("faas.coldstart") == "true", s.Text(tracing.AttrReplayName)
+		if kind := s.Text(tracing.AttrRepeatKind); kind != "" {
+			d.Repeat = &Repeat{kind, number(s, tracing.AttrRepeatCount), s.Text(tracing.AttrRepeatFirstRequest), s.Text(tracing.AttrRepeatFirstTime)}
+		}
+	case KindCall:
+		d.Status, d.RequestID, d.Resend = number(s, "http.response.status_code"), s.header("x-request-id"), number(s, "http.request.resend_count")
 	}
 	return d
 }
+
+func (w *Workflow) span(s *Span) *SpanDoc {
+	d := &SpanDoc{
+		Trace: s.ID.Trace, ID: s.ID.Span, Name: s.Name, Function: s.Service, Start: s.Start.UTC(),
+		OffsetMS: inMS(s.Start.Sub(w.Start)), DurationMS: inMS(s.Duration()), RequestID: s.Text(tracing.AttrInvocationID),
+		Failed: s.failed(), Error: s.Message,
+	}
+	for _, l := range s.Links {
+		d.Links = append(d.Links, LinkDoc{l.Why, l.To.Trace, l.To.Span, l.Sampled})
+	}
+	return d
+}
+
+func inMS(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func number(s *Span, key string) *float64 {
 	if n, ok := s.Number(key); ok {
@@ -110,85 +140,13 @@ func number(s *Span, key string) *float64 {
 	return nil
 }
 
-func spanDoc(s *Span) SpanDoc {
-	d := SpanDoc{
-		Trace: s.ID.Trace, ID: s.ID.Span, Name: s.Name, Service: s.Service,
-		Start: s.Start.UnixNano(), End: s.End.UnixNano(),
-		Status: s.Text("http.response.status_code"), Request: headerText(s, "x-request-id"),
-	}
-	if s.Error {
-		d.Error = "error"
-		if s.Message != "" {
-			d.Error = s.Message
-		}
-	}
-	for _, l := range s.Links {
-		d.Links = append(d.Links, LinkDoc{l.Why, l.To.Trace, l.To.Span})
-	}
-	return d
-}
-
 // WriteJSON writes the workflow as one JSON document.
 func WriteJSON(out io.Writer, w *Workflow) error {
 	encoder := json.NewEncoder(out)
 	encoder.SetIndent("", "  ")
-	return encoder.Encode(w.Document())
-}
-
-// WriteMermaid writes the workflow as a Mermaid flowchart: a box an event, an
-// arrow a handling, named by the function that handled it.
-func WriteMermaid(out io.Writer, w *Workflow) error {
-	m := &mermaid{}
-	m.b.WriteString("flowchart LR\n")
-	for _, e := range w.Roots {
-		m.event(e)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(w.Document()); err != nil {
+		return fmt.Errorf("write JSON: %w", err)
 	}
-	for _, h := range w.Unlinked {
-		m.published(h, m.node(h.Span.Service, ""))
-	}
-	_, err := io.WriteString(out, m.b.String())
-	return err
-}
-
-type mermaid struct {
-	b strings.Builder
-	n int
-}
-
-func (m *mermaid) node(label, note string) string {
-	m.n++
-	id := "n" + strconv.Itoa(m.n)
-	if note != "" {
-		label += "<br/>" + note
-	}
-	fmt.Fprintf(&m.b, "  %s[\"%s\"]\n", id, strings.NewReplacer(`"`, "#quot;", "\n", " ").Replace(label))
-	return id
-}
-
-func (m *mermaid) event(e *Event) string {
-	note := e.ID
-	if e.Gap != "" {
-		note += "<br/>(" + e.Gap + ")"
-	}
-	from := m.node(orDefault(e.Type, "event"), note)
-	for _, h := range e.Handled {
-		label := h.Span.Service
-		if kind := h.Span.Text("throughline.repeat.kind"); kind != "" {
-			label += " (" + kind + ")"
-		}
-		if len(h.Published) == 0 {
-			fmt.Fprintf(&m.b, "  %s --> %s\n", from, m.node(label, took(h.Span.End.Sub(h.Span.Start))))
-			continue
-		}
-		for _, next := range h.Published {
-			fmt.Fprintf(&m.b, "  %s -->|%s| %s\n", from, strings.NewReplacer("|", "/", `"`, "").Replace(label), m.event(next))
-		}
-	}
-	return from
-}
-
-func (m *mermaid) published(h *Handling, from string) {
-	for _, next := range h.Published {
-		fmt.Fprintf(&m.b, "  %s --> %s\n", from, m.event(next))
-	}
+	return nil
 }

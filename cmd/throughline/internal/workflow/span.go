@@ -2,18 +2,16 @@
 // kept, into the tree of its events by cause. Neither Jaeger nor X-Ray draws
 // that tree, because it crosses traces: its edges are span links.
 //
-// [ReadJSON] reads spans, [Build] makes the tree, [WriteText] prints it.
+// [Build] makes the tree; [WriteText], [WriteJSON], [WriteMermaid] and
+// [WriteHTML] print it. It reads nothing: spans come from package spanstore.
 package workflow
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
+	"slices"
 	"strconv"
 	"time"
+
+	"github.com/throughline/throughline/tracing"
 )
 
 // ID names a span: its trace and its span ID in lower-case hex. The zero
@@ -21,7 +19,8 @@ import (
 type ID struct{ Trace, Span string }
 
 // Link is one link of a span. Why is throughline.link: causation, correlation,
-// repeat or trace.
+// repeat or trace. Sampled is false only where the backend keeps the link's
+// flags and they say so.
 type Link struct {
 	To         ID
 	Why        string
@@ -43,6 +42,12 @@ type Span struct {
 	Attributes map[string]any
 	Links      []Link
 }
+
+// Correlation is the workflow that the span says it belongs to, "" for none.
+func (s *Span) Correlation() string { return s.Text(tracing.AttrCorrelationID) }
+
+// Duration is how long the span took, zero where its clock went backwards.
+func (s *Span) Duration() time.Duration { return max(0, s.End.Sub(s.Start)) }
 
 // Text is the attribute as a string, "" where it is absent.
 func (s *Span) Text(key string) string {
@@ -72,147 +77,106 @@ func (s *Span) Number(key string) (value float64, ok bool) {
 	}
 }
 
-// The parts of OTLP/JSON's ExportTraceServiceRequest that a workflow needs
-// (OpenTelemetry Protocol 1.x, "JSON Protobuf Encoding").
-type (
-	request struct {
-		ResourceSpans []struct {
-			Resource   struct{ Attributes []keyValue }
-			ScopeSpans []struct{ Spans []otlpSpan }
-		}
-	}
-	otlpSpan struct {
-		TraceID           string `json:"traceId"`
-		SpanID            string `json:"spanId"`
-		ParentSpanID      string `json:"parentSpanId"`
-		Name              string
-		Kind              int
-		StartTimeUnixNano flexInt
-		EndTimeUnixNano   flexInt
-		Attributes        []keyValue
-		Links             []struct {
-			TraceID    string `json:"traceId"`
-			SpanID     string `json:"spanId"`
-			Flags      uint32
-			Attributes []keyValue
-		}
-		Status struct {
-			Code    int
-			Message string
-		}
-	}
-	keyValue struct {
-		Key   string
-		Value anyValue
-	}
-	anyValue struct {
-		StringValue *string
-		BoolValue   *bool
-		IntValue    *flexInt
-		DoubleValue *float64
-		ArrayValue  *struct{ Values []anyValue }
-	}
-	// flexInt is a 64-bit integer, which OTLP/JSON writes as a string and takes as a number too.
-	flexInt int64
-)
-
-func (i *flexInt) UnmarshalJSON(data []byte) error {
-	text := string(data)
-	if unquoted, err := strconv.Unquote(text); err == nil {
-		text = unquoted
-	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		return fmt.Errorf("read integer: %w", err)
-	}
-	*i = flexInt(n)
-	return nil
-}
-
-func (v anyValue) plain() any {
-	switch {
-	case v.StringValue != nil:
-		return *v.StringValue
-	case v.BoolValue != nil:
-		return *v.BoolValue
-	case v.IntValue != nil:
-		return int64(*v.IntValue)
-	case v.DoubleValue != nil:
-		return *v.DoubleValue
-	case v.ArrayValue != nil:
-		list := make([]any, len(v.ArrayValue.Values))
-		for i, item := range v.ArrayValue.Values {
-			list[i] = item.plain()
-		}
-		return list
-	default:
-		return nil
-	}
-}
-
-func attributes(list []keyValue) map[string]any {
-	m := make(map[string]any, len(list))
-	for _, kv := range list {
-		m[kv.Key] = kv.Value.plain()
-	}
-	return m
-}
-
-var kinds = [...]string{"", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"}
-
-// ReadJSON reads OTLP/JSON, one ExportTraceServiceRequest a line. An error
-// names the line.
-func ReadJSON(r io.Reader) ([]Span, error) {
-	var spans []Span
-	reader := bufio.NewReaderSize(r, 1<<16)
-	for line := 1; ; line++ {
-		data, err := reader.ReadBytes('\n')
-		if len(bytes.TrimSpace(data)) > 0 {
-			more, parseErr := readRequest(data)
-			if parseErr != nil {
-				return nil, fmt.Errorf("line %d: %w", line, parseErr)
-			}
-			spans = append(spans, more...)
-		}
-		if errors.Is(err, io.EOF) {
-			return spans, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", line, err)
-		}
-	}
-}
-
-func readRequest(data []byte) ([]Span, error) {
-	var req request
-	if err := json.Unmarshal(data, &req); err != nil {
-		return nil, fmt.Errorf("read OTLP/JSON: %w", err)
-	}
-	var spans []Span
-	for _, rs := range req.ResourceSpans {
-		service, _ := attributes(rs.Resource.Attributes)["service.name"].(string)
-		for _, ss := range rs.ScopeSpans {
-			for _, s := range ss.Spans {
-				spans = append(spans, s.span(service))
-			}
-		}
-	}
-	return spans, nil
-}
-
-func (s otlpSpan) span(service string) Span {
-	span := Span{
-		ID: ID{s.TraceID, s.SpanID}, Parent: s.ParentSpanID, Name: s.Name, Service: service,
-		Start: time.Unix(0, int64(s.StartTimeUnixNano)).UTC(), End: time.Unix(0, int64(s.EndTimeUnixNano)).UTC(),
-		Error: s.Status.Code == 2, Message: s.Status.Message, Attributes: attributes(s.Attributes),
-	}
-	if s.Kind >= 0 && s.Kind < len(kinds) {
-		span.Kind = kinds[s.Kind]
-	}
+// causes are the links that say what the span handled or was caused by.
+func (s *Span) causes() []Link {
+	var causes []Link
 	for _, l := range s.Links {
-		link := Link{To: ID{l.TraceID, l.SpanID}, Sampled: l.Flags&1 == 1, Attributes: attributes(l.Attributes)}
-		link.Why, _ = link.Attributes["throughline.link"].(string)
-		span.Links = append(span.Links, link)
+		if l.Why == "causation" {
+			causes = append(causes, l)
+		}
 	}
-	return span
+	return causes
+}
+
+// parentEvent is the ID of the event that was being handled when the span's
+// event was published. The stamp leaves it out where the causation ID says it.
+func (s *Span) parentEvent() string {
+	if id := s.Text(tracing.AttrParentEventID); id != "" {
+		return id
+	}
+	return s.Text(tracing.AttrCausationID)
+}
+
+// failed tells whether the span is in error, or an HTTP call whose answer was one.
+func (s *Span) failed() bool {
+	status, _ := s.Number("http.response.status_code")
+	return s.Error || status >= 400
+}
+
+// header is a recorded response header; the conventions make it a list.
+func (s *Span) header(name string) string {
+	key := "http.response.header." + name
+	if list, ok := s.Attributes[key].([]any); ok && len(list) > 0 {
+		text, _ := list[0].(string)
+		return text
+	}
+	return s.Text(key)
+}
+
+// Summary is one workflow as an index of spans knows it.
+type Summary struct {
+	CorrelationID string
+	Start, End    time.Time
+}
+
+// Index collects the workflows of spans that it is shown one by one. The zero
+// value is ready. Not safe for concurrent use.
+type Index struct{ byID map[string]*Summary }
+
+// Add counts a span in.
+func (x *Index) Add(s *Span) {
+	if id := s.Correlation(); id != "" {
+		x.Extend(Summary{id, s.Start, s.End})
+	}
+}
+
+// Extend counts in that a workflow had spans between two times.
+func (x *Index) Extend(s Summary) {
+	known := x.byID[s.CorrelationID]
+	if known == nil {
+		if x.byID == nil {
+			x.byID = map[string]*Summary{}
+		}
+		x.byID[s.CorrelationID] = &s
+		return
+	}
+	if s.Start.Before(known.Start) {
+		known.Start = s.Start
+	}
+	if s.End.After(known.End) {
+		known.End = s.End
+	}
+}
+
+// Workflows are those that were counted, the one with the most recent end first.
+func (x *Index) Workflows() []Summary {
+	list := make([]Summary, 0, len(x.byID))
+	for _, s := range x.byID {
+		list = append(list, *s)
+	}
+	slices.SortFunc(list, func(a, b Summary) int {
+		if c := b.End.Compare(a.End); c != 0 {
+			return c
+		}
+		if a.CorrelationID < b.CorrelationID {
+			return -1
+		}
+		return 1
+	})
+	return list
+}
+
+// Correlations are the distinct correlation IDs of spans, the one with the
+// most recent span first.
+func Correlations(spans []Span) []string {
+	var x Index
+	for i := range spans {
+		x.Add(&spans[i])
+	}
+	list := x.Workflows()
+	ids := make([]string, len(list))
+	for i := range list {
+		ids[i] = list[i].CorrelationID
+	}
+	return ids
 }

@@ -1,124 +1,215 @@
 package workflow
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"strings"
 	"time"
+	"unicode"
+
+	"github.com/throughline/throughline/tracing"
 )
 
 // WriteText prints the tree for a person: an event a line, below it each
-// handling, below that the calls and events it caused. IDs of spans and what
-// they link to stand at the end of the line, eight digits of each.
+// handling, below that the calls and events that it caused. +TIME is since the
+// workflow began. IDs of spans and what they link to stand at the end of the
+// line, eight digits of each. What spans say is printed without the control
+// characters that a terminal would obey.
 func WriteText(out io.Writer, w *Workflow) error {
-	p := &printer{}
-	p.linef("%s  %s, %s, %s in %s", w.CorrelationID,
-		plural(w.Events(), "event"), plural(len(w.Functions), "function"), plural(w.Spans, "span"), took(w.End.Sub(w.Start)))
-	for i, e := range w.Roots {
-		p.event(e, "", i == len(w.Roots)-1 && len(w.Unlinked) == 0)
+	p := printer{out: bufio.NewWriter(out), w: w, last: lastOf(w.Nodes)}
+	p.header()
+	for i := range w.Nodes {
+		p.node(i)
 	}
-	for i, h := range w.Unlinked {
-		p.handling(h, "", i == len(w.Unlinked)-1)
+	if err := p.out.Flush(); err != nil {
+		return fmt.Errorf("write tree: %w", err)
 	}
-	_, err := io.WriteString(out, p.b.String())
-	return err
+	return nil
 }
 
-type printer struct{ b strings.Builder }
-
-func (p *printer) linef(format string, args ...any) { fmt.Fprintf(&p.b, format+"\n", args...) }
-
-func branch(last bool) (here, below string) {
-	if last {
-		return "└─ ", "   "
-	}
-	return "├─ ", "│  "
+type printer struct {
+	out  *bufio.Writer
+	w    *Workflow
+	last []bool // of each node: it is the last below its parent
+	open []bool // of each depth above: a line goes on to a later node
 }
 
-func (p *printer) event(e *Event, indent string, last bool) {
-	here, below := branch(last)
-	facts := []string{e.Type, e.ID}
-	if s := e.Published; s != nil {
-		facts = append(facts, "from "+s.Service)
-		if size, ok := s.Number("throughline.entry.size"); ok {
-			facts = append(facts, bytesText(size))
+// lastOf tells of each node whether no later one has its parent.
+func lastOf(nodes []Node) []bool {
+	last, seen := make([]bool, len(nodes)), make([]bool, len(nodes)+1)
+	for i := len(nodes) - 1; i >= 0; i-- {
+		last[i] = !seen[nodes[i].Parent+1]
+		seen[nodes[i].Parent+1] = true
+	}
+	return last
+}
+
+func (p *printer) header() {
+	c := p.w.Counts
+	facts := []string{plural(c.Events, "event"), plural(len(p.w.Functions), "function"), plural(c.Spans, "span")}
+	for _, f := range []struct {
+		n    int
+		noun string
+	}{{c.Repeats, "repeat"}, {c.Errors, "error"}, {c.Gaps, "gap"}} {
+		if f.n > 0 {
+			facts = append(facts, plural(f.n, f.noun))
 		}
-		if s.Error {
-			facts = append(facts, "FAILED "+s.Message)
-		}
-		facts = append(facts, p.ids(s))
 	}
-	if e.Gap != "" {
-		facts = append(facts, "("+e.Gap+")")
+	began := ""
+	if !p.w.Start.IsZero() {
+		began = ", from " + p.w.Start.UTC().Format("2006-01-02T15:04:05.000Z")
 	}
-	p.linef("%s%s%s", indent, here, join(facts))
-	for i, h := range e.Handled {
-		p.handling(h, indent+below, i == len(e.Handled)-1)
-	}
+	fmt.Fprintf(p.out, "%s  %s in %s%s\n", clean(p.w.CorrelationID), strings.Join(facts, ", "), took(p.w.Duration()), began)
 }
 
-func (p *printer) handling(h *Handling, indent string, last bool) {
-	here, below := branch(last)
-	s := h.Span
-	facts := []string{"⇢ " + s.Service, took(s.End.Sub(s.Start))}
-	if lag, ok := s.Number("throughline.lag_ms"); ok {
-		facts = append(facts, "lag "+took(time.Duration(lag*float64(time.Millisecond))))
+// shown is how many levels are drawn; deeper ones say their number instead.
+const shown = 24
+
+func (p *printer) node(i int) {
+	n := &p.w.Nodes[i]
+	p.open = append(p.open[:min(n.Depth, len(p.open))], !p.last[i])
+	for _, goesOn := range p.open[:min(n.Depth, shown)] {
+		if goesOn {
+			p.out.WriteString("│  ")
+		} else {
+			p.out.WriteString("   ")
+		}
+	}
+	if n.Depth > shown {
+		fmt.Fprintf(p.out, "⋯%d ", n.Depth)
+	}
+	if p.last[i] {
+		p.out.WriteString("└─ ")
+	} else {
+		p.out.WriteString("├─ ")
+	}
+	for k, fact := range p.facts(n) {
+		if k > 0 {
+			p.out.WriteString("  ")
+		}
+		p.out.WriteString(fact)
+	}
+	p.out.WriteByte('\n')
+}
+
+func (p *printer) facts(n *Node) []string {
+	var facts []string
+	switch {
+	case n.Kind == KindEvent:
+		facts = p.event(n)
+	case n.Kind == KindCall:
+		facts = p.call(n.Span)
+	case n.Span == nil:
+		facts = []string{"⇢"}
+	default:
+		facts = p.handling(n)
+	}
+	if n.Gap != "" {
+		facts = append(facts, "("+n.Gap.Explain()+")")
+	}
+	kept := facts[:0]
+	for _, f := range facts {
+		if f != "" {
+			kept = append(kept, f)
+		}
+	}
+	return kept
+}
+
+func (p *printer) since(s *Span) string { return "+" + took(s.Start.Sub(p.w.Start)) }
+
+func (p *printer) event(n *Node) []string {
+	facts := []string{clean(n.Type), clean(n.EventID)}
+	if n.Type == "" && n.EventID == "" {
+		facts[0] = "event"
+	}
+	s := n.Span
+	if s == nil {
+		return facts
+	}
+	facts = append(facts, "from "+clean(s.Service), p.since(s))
+	if size, ok := s.Number(tracing.AttrEntrySize); ok {
+		facts = append(facts, bytesText(size))
+	}
+	if s.Error {
+		facts = append(facts, strings.TrimSpace("FAILED "+clean(s.Message)))
+	}
+	return append(facts, ids(s))
+}
+
+func (p *printer) handling(n *Node) []string {
+	s := n.Span
+	facts := []string{"⇢ " + clean(s.Service), p.since(s), "took " + took(s.Duration())}
+	if lag, ok := s.Number(tracing.AttrLag); ok {
+		facts = append(facts, "lag "+took(milliseconds(lag)))
 	}
 	if s.Text("faas.coldstart") == "true" {
 		facts = append(facts, "cold start")
 	}
-	if hops := s.Text("throughline.hops"); hops != "" {
-		facts = append(facts, "hop "+hops)
+	if hops := s.Text(tracing.AttrHops); hops != "" {
+		facts = append(facts, "hop "+clean(hops))
 	}
-	if kind := s.Text("throughline.repeat.kind"); kind != "" {
-		facts = append(facts, strings.ToUpper(kind))
+	if size, ok := s.Number("messaging.batch.message_count"); ok {
+		facts = append(facts, fmt.Sprintf("batch of %.0f", size))
 	}
-	if early, ok := s.Number("throughline.order.early_ms"); ok {
-		facts = append(facts, fmt.Sprintf("OUT OF ORDER, its child came %s earlier", took(time.Duration(early*float64(time.Millisecond)))))
+	facts = append(facts, repeat(s))
+	if early, ok := s.Number(tracing.AttrOrderEarly); ok {
+		facts = append(facts, fmt.Sprintf("OUT OF ORDER, its child came %s earlier", took(milliseconds(early))))
+	}
+	if dropped := s.Text(tracing.AttrLinksDropped); dropped != "" {
+		facts = append(facts, clean(dropped)+" links dropped")
 	}
 	if s.Error {
-		facts = append(facts, "ERROR "+s.Message)
+		facts = append(facts, strings.TrimSpace("ERROR "+clean(s.Message)))
 	}
-	facts = append(facts, p.ids(s))
-	p.linef("%s%s%s", indent, here, join(facts))
-	inner := indent + below
-	rest := len(h.Outbound) + len(h.Published)
-	for _, c := range h.Outbound {
-		rest--
-		p.outbound(c, inner, rest == 0)
+	if n.Again > 0 {
+		facts = append(facts, "the same batch as above")
 	}
-	for _, e := range h.Published {
-		rest--
-		p.event(e, inner, rest == 0)
-	}
+	return append(facts, ids(s))
 }
 
-func (p *printer) outbound(s *Span, indent string, last bool) {
-	here, _ := branch(last)
-	facts := []string{s.Name, s.Text("http.response.status_code"), took(s.End.Sub(s.Start))}
-	if id := headerText(s, "x-request-id"); id != "" {
-		facts = append(facts, "X-Request-ID "+id)
+// repeat says what kind of repeat a handling was, and of which request.
+func repeat(s *Span) string {
+	kind := s.Text(tracing.AttrRepeatKind)
+	if kind == "" {
+		return ""
 	}
-	facts = append(facts, p.ids(s))
-	p.linef("%s%s%s", indent, here, join(facts))
+	text := strings.ToUpper(clean(kind))
+	if count, ok := s.Number(tracing.AttrRepeatCount); ok && count > 1 {
+		text += fmt.Sprintf(" no. %.0f", count)
+	}
+	if id := s.Text(tracing.AttrRepeatFirstRequest); id != "" {
+		text += " of request " + clean(short(id))
+	}
+	return text
 }
 
-// headerText is a recorded response header; the conventions make it a list.
-func headerText(s *Span, name string) string {
-	key := "http.response.header." + name
-	if list, ok := s.Attributes[key].([]any); ok && len(list) > 0 {
-		text, _ := list[0].(string)
-		return text
+func (p *printer) call(s *Span) []string {
+	facts := []string{clean(s.Name), clean(s.Text("http.response.status_code")), p.since(s), "took " + took(s.Duration())}
+	if s.Error && s.Text("http.response.status_code") == "" {
+		facts = append(facts, "ERROR "+clean(s.Text("error.type")))
 	}
-	return s.Text(key)
+	if resend := s.Text("http.request.resend_count"); resend != "" {
+		facts = append(facts, "resend "+clean(resend))
+	}
+	if id := s.header("x-request-id"); id != "" {
+		facts = append(facts, "X-Request-ID "+clean(id))
+	}
+	return append(facts, ids(s))
 }
 
-func (p *printer) ids(s *Span) string {
+func ids(s *Span) string {
 	parts := []string{short(s.ID.Span)}
-	for _, l := range s.Links {
+	for i, l := range s.Links {
+		const most = 8
+		if i == most {
+			parts = append(parts, fmt.Sprintf("and %d more", len(s.Links)-most))
+			break
+		}
 		parts = append(parts, l.Why+"→"+short(l.To.Span))
 	}
-	return "[" + strings.Join(parts, " ") + "]"
+	return clean("[" + strings.Join(parts, " ") + "]")
 }
 
 func short(id string) string {
@@ -128,14 +219,28 @@ func short(id string) string {
 	return id
 }
 
-func join(facts []string) string {
-	kept := facts[:0:0]
-	for _, f := range facts {
-		if f != "" {
-			kept = append(kept, f)
-		}
+// clean makes a string from outside harmless to a terminal, and a line of it:
+// control characters and those that turn the direction of text become a dot.
+func clean(s string) string {
+	const most = 300
+	cut := false
+	if len(s) > most {
+		s, cut = s[:most], true
 	}
-	return strings.Join(kept, "  ")
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t' || r == '\r':
+			return ' '
+		case unicode.IsControl(r), unicode.Is(unicode.Cf, r), r == unicode.ReplacementChar:
+			return '·'
+		default:
+			return r
+		}
+	}, strings.ToValidUTF8(s, ""))
+	if cut {
+		s += "…"
+	}
+	return s
 }
 
 func plural(n int, noun string) string {
@@ -145,8 +250,14 @@ func plural(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
+func milliseconds(n float64) time.Duration { return time.Duration(n * float64(time.Millisecond)) }
+
 func took(d time.Duration) string {
 	switch {
+	case d >= 2*time.Hour:
+		return fmt.Sprintf("%.1f h", d.Hours())
+	case d >= 2*time.Minute:
+		return fmt.Sprintf("%.1f min", d.Minutes())
 	case d >= 10*time.Second:
 		return fmt.Sprintf("%.0f s", d.Seconds())
 	case d >= time.Second:

@@ -3,9 +3,6 @@ package workflow
 import (
 	"bytes"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -71,14 +68,13 @@ func TestBuildFollowsLinksAcrossTraces(t *testing.T) {
 	}
 	slices.Reverse(spans) // the order of arrival at a backend says nothing
 	w := Build(spans, correlation)
-	if len(w.Roots) != 1 || w.Events() != 2 || w.Spans != 6 {
-		t.Fatalf("got %d roots, %d events, %d spans:\n%s", len(w.Roots), w.Events(), w.Spans, text(t, w))
+	if want := (Counts{Events: 2, Handlings: 3, Calls: 1, Spans: 6, Gaps: 0}); w.Counts != want {
+		t.Fatalf("got %+v:\n%s", w.Counts, text(t, w))
 	}
-	plan := w.Roots[0].Handled[0].Published[0]
-	if plan.ID != "plan-1" || len(plan.Handled) != 2 || plan.Handled[0].Span.Service != "execution" || len(plan.Handled[0].Outbound) != 1 {
-		t.Errorf("wrong tree:\n%s", text(t, w))
+	if got, want := shape(w), "signal-1(portfolio(plan-1(execution(POST /v2/orders) reports)))"; got != want {
+		t.Errorf("wrong tree %s, want %s:\n%s", got, want, text(t, w))
 	}
-	for _, want := range []string{"workflow-1  2 events, 4 functions, 6 spans", "SignalGenerated  signal-1  from strategy  2.4 KB", "X-Request-ID req-7", "causation→b2", "lag 12 ms", "cold start"} {
+	for _, want := range []string{"workflow-1  2 events, 4 functions, 6 spans", "SignalGenerated  signal-1  from strategy  +0.0 ms  2.4 KB", "X-Request-ID req-7", "causation→b2", "lag 12 ms", "cold start"} {
 		if !strings.Contains(text(t, w), want) {
 			t.Errorf("no %q in:\n%s", want, text(t, w))
 		}
@@ -93,13 +89,16 @@ func TestBuildNamesGaps(t *testing.T) {
 		process("dd", "d1", "portfolio", "Z", "z-1", 3*time.Millisecond),
 	}, correlation)
 	got := text(t, w)
-	for _, want := range []string{"signal-1  from strategy  2.4 KB  [a1]  (no handling was reported)", "x-1  (publisher not seen)", "y-1  (publisher not sampled)"} {
+	for _, want := range []string{"signal-1  from strategy  +0.0 ms  2.4 KB  [a1]  (no handling was reported)", "x-1  (publisher not seen)", "y-1  (publisher not sampled)"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in:\n%s", want, got)
 		}
 	}
-	if len(w.Unlinked) != 1 || w.Unlinked[0].Span.ID.Span != "d1" {
-		t.Errorf("the handling without a link is lost:\n%s", got)
+	if want := "signal-1 x-1(portfolio) y-1(portfolio) z-1(portfolio)"; shape(w) != want {
+		t.Errorf("got %s, want %s", shape(w), want)
+	}
+	if want := "z-1  (publisher not traced: the event carried no stamp)"; !strings.Contains(got, want) || w.Counts.Gaps != 4 {
+		t.Errorf("%d gaps, no %q in:\n%s", w.Counts.Gaps, want, got)
 	}
 }
 
@@ -110,8 +109,87 @@ func TestBuildShowsABatchUnderEachOfItsEvents(t *testing.T) {
 		process("bb", "b1", "portfolio", "A", "a", 2*time.Millisecond, causedBy("aa", "a1", "a", true), causedBy("aa", "a2", "b", true)),
 		publication("bb", "b2", "b1", "portfolio", "C", "c", 3*time.Millisecond),
 	}, correlation)
-	if len(w.Roots) != 2 || len(w.Roots[0].Handled) != 1 || len(w.Roots[1].Handled) != 1 || w.Events() != 3 || w.Spans != 4 {
-		t.Errorf("wrong tree:\n%s", text(t, w))
+	if want := "a(portfolio(c)) b(portfolio)"; shape(w) != want || w.Counts.Events != 3 || w.Counts.Spans != 4 || w.Counts.Handlings != 1 {
+		t.Errorf("got %s, want %s:\n%s", shape(w), want, text(t, w))
+	}
+	if !strings.Contains(text(t, w), "the same batch as above") {
+		t.Errorf("the second place does not say so:\n%s", text(t, w))
+	}
+	// What is caused by the second event stands below the second.
+	w = Build([]Span{
+		publication("aa", "a1", "", "strategy", "A", "a", 0),
+		publication("aa", "a2", "", "strategy", "B", "b", time.Millisecond),
+		process("bb", "b1", "portfolio", "A", "a", 2*time.Millisecond, causedBy("aa", "a1", "a", true), causedBy("aa", "a2", "b", true)),
+		publication("bb", "b2", "b1", "portfolio", "C", "c", 3*time.Millisecond, causedBy("aa", "a2", "b", true)),
+	}, correlation)
+	if want := "a(portfolio) b(portfolio(c))"; shape(w) != want {
+		t.Errorf("got %s, want %s:\n%s", shape(w), want, text(t, w))
+	}
+}
+
+// shape is the tree in one line: what stands below a node in brackets.
+func shape(w *Workflow) string {
+	var b strings.Builder
+	for i, n := range w.Nodes {
+		last := -1
+		if i > 0 {
+			last = w.Nodes[i-1].Depth
+		}
+		switch {
+		case n.Depth > last && i > 0:
+			b.WriteString("(")
+		case i > 0:
+			b.WriteString(strings.Repeat(")", last-n.Depth) + " ")
+		}
+		switch {
+		case n.Kind == KindEvent:
+			b.WriteString(n.EventID)
+		case n.Span == nil:
+			b.WriteString("?")
+		case n.Kind == KindHandling:
+			b.WriteString(n.Span.Service)
+		default:
+			b.WriteString(n.Span.Name)
+		}
+	}
+	if len(w.Nodes) > 0 {
+		b.WriteString(strings.Repeat(")", w.Nodes[len(w.Nodes)-1].Depth))
+	}
+	return b.String()
+}
+
+// TestBuildPlacesWhatItCannotSee holds that what hangs below something missing
+// stays below what caused that.
+func TestBuildPlacesWhatItCannotSee(t *testing.T) {
+	child := publication("cc", "c2", "lost", "execution", "C", "c", 30*time.Millisecond, causedBy("aa", "a1", "a", true))
+	unseen := process("dd", "d1", "reports", "B", "b", 40*time.Millisecond, causedBy("99", "91", "b", true))
+	unseen.Attributes["throughline.causation.id"] = "a"
+	later := publication("ee", "e1", "gone", "hedge", "D", "d", 50*time.Millisecond)
+	later.Attributes["throughline.hops"] = int64(3)
+	for name, tt := range map[string]struct {
+		spans []Span
+		shape string
+		gaps  []Gap
+	}{
+		"AHandling":        {[]Span{child}, "a(?(c))", []Gap{HandlingNotSeen, NotHandled}},
+		"APublisher":       {[]Span{unseen}, "a(b(reports))", []Gap{PublisherNotSeen}},
+		"TheCause":         {[]Span{later}, "a d", []Gap{NotHandled, CauseNotSeen}},
+		"NoLinksAreKept":   {[]Span{process("bb", "b1", "portfolio", "A", "a", time.Second)}, "a(portfolio)", nil},
+		"DeliveredTwice":   {[]Span{publication("aa", "a1", "", "strategy", "A", "a", 0)}, "a", []Gap{NotHandled}},
+		"AFailedPublisher": {[]Span{{ID: ID{"ff", "f1"}, Kind: "PRODUCER", Error: true, Start: t0, Attributes: child.Attributes}}, "a c", []Gap{NotHandled}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := Build(append([]Span{publication("aa", "a1", "", "strategy", "A", "a", 0)}, tt.spans...), correlation)
+			var gaps []Gap
+			for _, n := range w.Nodes {
+				if n.Gap != "" {
+					gaps = append(gaps, n.Gap)
+				}
+			}
+			if shape(w) != tt.shape || !slices.Equal(gaps, tt.gaps) {
+				t.Errorf("got %s with %v, want %s with %v:\n%s", shape(w), gaps, tt.shape, tt.gaps, text(t, w))
+			}
+		})
 	}
 }
 
@@ -119,16 +197,52 @@ func TestBuildEndsOnACycle(t *testing.T) {
 	w := Build([]Span{
 		publication("aa", "a1", "a2", "f", "A", "a", 0),
 		process("aa", "a2", "f", "A", "a", 0, causedBy("aa", "a1", "a", true)),
+		publication("bb", "b1", "b2", "f", "B", "b", 0),
+		{ID: ID{"bb", "b2"}, Parent: "b3", Kind: "INTERNAL"}, {ID: ID{"bb", "b3"}, Parent: "b2", Kind: "INTERNAL"},
 	}, correlation)
-	if w.Events() != 1 {
-		t.Errorf("a cycle gives %d events:\n%s", w.Events(), text(t, w))
+	if w.Counts.Events != 2 {
+		t.Errorf("cycles give %d events:\n%s", w.Counts.Events, text(t, w))
+	}
+}
+
+// TestADeepChainEnds holds that depth costs no stack and no width: of a
+// workflow whose every event causes one more, none is lost and no line is long.
+func TestADeepChainEnds(t *testing.T) {
+	const deep = 20_000
+	spans := make([]Span, 0, 2*deep)
+	for i := range deep {
+		id, trace, at := fmt.Sprint("e", i), fmt.Sprint("t", i), time.Duration(i)*time.Millisecond
+		parent := ""
+		if i > 0 {
+			parent = "h"
+		}
+		spans = append(spans, publication(trace, "p", parent, "f", "A", id, at),
+			process(fmt.Sprint("t", i+1), "h", "f", "A", id, at, causedBy(trace, "p", id, true)))
+	}
+	w := Build(spans, correlation)
+	if w.Counts.Events != deep || w.Nodes[len(w.Nodes)-1].Depth != 2*deep-1 {
+		t.Fatalf("got %d events, the last at depth %d", w.Counts.Events, w.Nodes[len(w.Nodes)-1].Depth)
+	}
+	for line := range strings.Lines(text(t, w)) {
+		if len(line) > 500 {
+			t.Fatalf("a line of %d bytes: %.200s", len(line), line)
+		}
+	}
+	var out bytes.Buffer
+	for name, write := range map[string]func() error{
+		"JSON": func() error { return WriteJSON(&out, w) }, "Mermaid": func() error { return WriteMermaid(&out, w) },
+		"HTML": func() error { return WriteHTML(&out, []*Workflow{w}) },
+	} {
+		if err := write(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
 func TestBuildLeavesOutOtherWorkflows(t *testing.T) {
 	other := publication("ff", "f1", "", "strategy", "A", "other", 0)
 	other.Attributes["throughline.correlation.id"] = "workflow-2"
-	if w := Build([]Span{other}, correlation); w.Events() != 0 {
+	if w := Build([]Span{other}, correlation); w.Counts.Events != 0 {
 		t.Errorf("another workflow's event is in the tree:\n%s", text(t, w))
 	}
 }
@@ -141,95 +255,12 @@ func TestCorrelationsMostRecentFirst(t *testing.T) {
 	}
 }
 
-const recorded = `{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"portfolio"}}]},"scopeSpans":[{"spans":[
-{"traceId":"5b8aa5a2d2c872e8321cf37308d69df2","spanId":"051581bf3cb55c13","parentSpanId":"5fb397be34d26b51","name":"process SignalGenerated","kind":5,
-"startTimeUnixNano":"1763930700000000000","endTimeUnixNano":1763930700040000000,"attributes":[{"key":"throughline.hops","value":{"intValue":"3"}},
-{"key":"aws.xray.annotations","value":{"arrayValue":{"values":[{"stringValue":"a"}]}}},{"key":"faas.coldstart","value":{"boolValue":true}},{"key":"throughline.lag_ms","value":{"doubleValue":1.5}}],
-"links":[{"traceId":"aa","spanId":"bb","flags":257,"attributes":[{"key":"throughline.link","value":{"stringValue":"causation"}}]}],"status":{"code":2,"message":"boom"}}]}]}]}`
-
-func TestReadJSON(t *testing.T) {
-	spans, err := ReadJSON(strings.NewReader(strings.ReplaceAll(recorded, "\n", "") + "\n\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(spans) != 1 {
-		t.Fatalf("got %d spans", len(spans))
-	}
-	s := spans[0]
-	if s.Service != "portfolio" || s.Kind != "CONSUMER" || s.Text("throughline.hops") != "3" || s.Text("faas.coldstart") != "true" ||
-		!s.Error || s.Message != "boom" || s.End.Sub(s.Start) != 40*time.Millisecond {
-		t.Errorf("read %+v", s)
-	}
-	if len(s.Links) != 1 || s.Links[0].Why != "causation" || !s.Links[0].Sampled || s.Links[0].To != (ID{"aa", "bb"}) {
-		t.Errorf("read links %+v", s.Links)
-	}
-}
-
-func TestReadJSONNamesTheLine(t *testing.T) {
-	_, err := ReadJSON(strings.NewReader("{\"resourceSpans\":[]}\n{half"))
-	if err == nil || !strings.Contains(err.Error(), "line 2") {
-		t.Errorf("got %v", err)
-	}
-}
-
-// TestJaegerKeepsTheTree plays Jaeger's query API: references without the
-// attributes of links.
-func TestJaegerKeepsTheTree(t *testing.T) {
-	const traces = `{"data":[{"spans":[{"traceID":"aa","spanID":"a1","operationName":"send A","references":[],"startTime":1795466700000000,"duration":3000,"processID":"p1","tags":[
-{"key":"span.kind","type":"string","value":"producer"},{"key":"throughline.correlation.id","type":"string","value":"workflow-1"},{"key":"throughline.event.id","type":"string","value":"a"},{"key":"throughline.event.type","type":"string","value":"A"},{"key":"throughline.entry.size","type":"int64","value":2386}]},
-{"traceID":"bb","spanID":"b1","operationName":"process A","references":[{"refType":"FOLLOWS_FROM","traceID":"aa","spanID":"a1"},{"refType":"FOLLOWS_FROM","traceID":"aa","spanID":"a1"}],"startTime":1795466700010000,"duration":40000,"processID":"p2","tags":[
-{"key":"span.kind","type":"string","value":"consumer"},{"key":"throughline.correlation.id","type":"string","value":"workflow-1"},{"key":"throughline.event.id","type":"string","value":"a"},{"key":"error","type":"bool","value":true},{"key":"otel.status_description","type":"string","value":"boom"}]},
-{"traceID":"bb","spanID":"b2","operationName":"POST","references":[{"refType":"CHILD_OF","traceID":"bb","spanID":"b1"}],"startTime":1795466700020000,"duration":1000,"processID":"p2","tags":[
-{"key":"span.kind","type":"string","value":"client"},{"key":"http.request.method","type":"string","value":"POST"},{"key":"http.response.header.x-request-id","type":"string","value":"[\"req-7\"]"}]}],
-"processes":{"p1":{"serviceName":"strategy"},"p2":{"serviceName":"portfolio"}}}]}`
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/api/services" {
-			_, _ = io.WriteString(w, `{"data":["strategy"]}`)
-			return
-		}
-		if !strings.Contains(r.URL.Query().Get("tags"), "workflow-1") {
-			t.Errorf("asked for %s", r.URL)
-		}
-		_, _ = io.WriteString(w, traces)
-	}))
-	defer server.Close()
-	spans, err := Jaeger{URL: server.URL, Client: server.Client()}.Spans(t.Context(), correlation)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := text(t, Build(spans, correlation))
-	for _, want := range []string{"1 event, 2 functions, 3 spans", "A  a  from strategy  2.4 KB", "ERROR boom  [b1 causation→a1 correlation→a1]", "X-Request-ID req-7"} {
-		if !strings.Contains(got, want) {
-			t.Errorf("no %q in:\n%s", want, got)
-		}
-	}
-	if strings.Count(got, "⇢") != 1 {
-		t.Errorf("the handling stands more than once:\n%s", got)
-	}
-}
-
-func FuzzReadJSON(f *testing.F) {
-	f.Add([]byte(strings.ReplaceAll(recorded, "\n", "")))
-	f.Add([]byte(`{"resourceSpans":[{"scopeSpans":[{"spans":[{"kind":-1}]}]}]}`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		spans, err := ReadJSON(bytes.NewReader(data))
-		if err != nil {
-			return
-		}
-		for _, id := range append(Correlations(spans), "") {
-			if err := WriteText(&bytes.Buffer{}, Build(spans, id)); err != nil {
-				t.Fatal(err)
-			}
-		}
-	})
-}
-
 func ExampleBuild() {
 	spans := []Span{
 		publication("aa", "a1", "", "strategy", "SignalGenerated", "signal-1", 0),
 		process("bb", "b1", "portfolio", "SignalGenerated", "signal-1", 10*time.Millisecond, causedBy("aa", "a1", "signal-1", true)),
 	}
 	w := Build(spans, correlation)
-	fmt.Println(w.Events(), "event in", w.Functions)
+	fmt.Println(w.Counts.Events, "event in", w.Functions)
 	// Output: 1 event in [portfolio strategy]
 }

@@ -1,0 +1,271 @@
+package spanstore
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
+	"github.com/throughline/throughline/cmd/throughline/internal/workflow/workflowtest"
+	"github.com/throughline/throughline/internal/peertest"
+	"github.com/throughline/throughline/tracing"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// events is the size of the workflow that each backend must give back right.
+const events = 2000
+
+// generated is that workflow, an hour old, beside a smaller and later one.
+func generated() (spans []workflow.Span, truth workflowtest.Truth) {
+	spans, truth = workflowtest.Workflow(events, time.Now().Add(-time.Hour))
+	others, _ := workflowtest.Workflow(3, time.Now().Add(-time.Minute))
+	return append(spans, others...), truth
+}
+
+const lastWorkflow = "workflow-3-events"
+
+func lastHours(n int) Window {
+	return Window{time.Now().Add(-time.Duration(n) * time.Hour), time.Now().Add(time.Minute)}
+}
+
+// checkStore holds a store that has generated spans to their truth, and to its
+// answers by event and by time.
+func checkStore(t *testing.T, store Store, truth workflowtest.Truth, keepsFlags bool) {
+	t.Helper()
+	spans, err := store.Spans(t.Context(), truth.CorrelationID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := workflow.Build(spans, truth.CorrelationID)
+	if wrong := truth.Check(w, keepsFlags); len(wrong) > 0 {
+		t.Errorf("wrong tree:\n%s", strings.Join(wrong, "\n"))
+	}
+	if id, err := store.CorrelationOf(t.Context(), "event-1500"); err != nil || id != truth.CorrelationID {
+		t.Errorf("event-1500 is of %q, %v", id, err)
+	}
+	if spans, err := store.Spans(t.Context(), "workflow-unknown"); err != nil || len(workflow.Build(spans, "workflow-unknown").Nodes) != 0 {
+		t.Errorf("an unknown workflow has spans, or gives %v", err)
+	}
+}
+
+func checkWorkflows(t *testing.T, store Store, truth workflowtest.Truth) {
+	t.Helper()
+	last, err := store.Workflows(t.Context(), true)
+	if err != nil || len(last) == 0 || last[0].CorrelationID != lastWorkflow {
+		t.Errorf("the last is %v, %v", last, err)
+	}
+	all, err := store.Workflows(t.Context(), false)
+	if err != nil || len(all) != 2 || all[1].CorrelationID != truth.CorrelationID || all[1].End.Sub(all[1].Start) < 10*time.Second {
+		t.Errorf("there are %v, %v", all, err)
+	}
+}
+
+func TestFile(t *testing.T) {
+	spans, truth := generated()
+	path := filepath.Join(t.TempDir(), "spans.jsonl")
+	if err := os.WriteFile(path, bytes.Join(otlpLines(t, spans), []byte("\n")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	store := File{Path: path}
+	checkStore(t, store, truth, true)
+	checkWorkflows(t, store, truth)
+	if _, err := (File{Path: path + "-not"}).Spans(t.Context(), "x"); err == nil || !strings.Contains(err.Error(), "--file") {
+		t.Errorf("got %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := store.Spans(ctx, "x"); err == nil {
+		t.Error("an ended context does not end the reading")
+	}
+}
+
+// jaegerServer speaks Jaeger's query API: a search gives the latest traces of a
+// service in a window, up to a limit.
+func jaegerServer(t *testing.T, spans []workflow.Span) *httptest.Server {
+	traces := jaegerTraces(spans)
+	type indexed struct {
+		start    int64
+		services []string
+		tags     []string
+		trace    json.RawMessage
+	}
+	var index []indexed
+	for _, trace := range traces {
+		x := indexed{trace: encode(t, trace)}
+		for _, s := range trace["spans"].([]object) {
+			x.start = max(x.start, s["startTime"].(int64))
+			x.services = append(x.services, trace["processes"].(object)[s["processID"].(string)].(object)["serviceName"].(string))
+			for _, tag := range s["tags"].([]object) {
+				if text, ok := tag["value"].(string); ok {
+					x.tags = append(x.tags, tag["key"].(string)+"="+text)
+				}
+			}
+		}
+		index = append(index, x)
+	}
+	slices.SortFunc(index, func(a, b indexed) int { return int(b.start - a.start) })
+	mux := http.NewServeMux()
+	mux.HandleFunc("/api/services", func(w http.ResponseWriter, _ *http.Request) {
+		names := map[string]bool{}
+		for i := range spans {
+			names[spans[i].Service] = true
+		}
+		list := []string{}
+		for name := range names {
+			list = append(list, name)
+		}
+		_, _ = w.Write(encode(t, object{"data": list}))
+	})
+	mux.HandleFunc("/api/traces", func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		number := func(name string) int64 { n, _ := strconv.ParseInt(q.Get(name), 10, 64); return n }
+		tags := map[string]string{}
+		_ = json.Unmarshal([]byte(q.Get("tags")), &tags)
+		found := []json.RawMessage{}
+		for _, x := range index {
+			matches := slices.Contains(x.services, q.Get("service")) && x.start >= number("start") && x.start <= number("end")
+			for k, v := range tags {
+				matches = matches && slices.Contains(x.tags, k+"="+v)
+			}
+			if matches && len(found) < int(number("limit")) {
+				found = append(found, x.trace)
+			}
+		}
+		_, _ = w.Write(encode(t, object{"data": found}))
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	return server
+}
+
+func TestJaeger(t *testing.T) {
+	spans, truth := generated()
+	server := jaegerServer(t, spans)
+	store := Jaeger{URL: server.URL + "/", Client: server.Client(), Window: lastHours(24), Limit: 100}
+	checkStore(t, store, truth, false)
+	checkWorkflows(t, store, truth)
+	store.Client = &http.Client{Transport: answering(http.StatusBadGateway, "")}
+	if _, err := store.Spans(t.Context(), "x"); err == nil || !strings.Contains(err.Error(), "502") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestRealJaeger sends the workflow to a Jaeger, and reads it back.
+func TestRealJaeger(t *testing.T) {
+	collectorURL, queryURL := peertest.Jaeger(t)
+	spans, truth := generated()
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	for _, line := range otlpLines(t, spans) {
+		resp, err := client.Post(collectorURL+"/v1/traces", "application/json", bytes.NewReader(line))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Fatalf("Jaeger answers %s", resp.Status)
+		}
+	}
+	store := Jaeger{URL: queryURL, Client: client, Window: lastHours(24)}
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if all, err := store.All(t.Context()); err == nil && len(all) == len(spans) {
+			break
+		}
+	}
+	checkStore(t, store, truth, false)
+	checkWorkflows(t, store, truth)
+}
+
+// answering is a transport whose every answer is this.
+func answering(status int, body string) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		w := httptest.NewRecorder()
+		w.WriteHeader(status)
+		_, _ = w.WriteString(body)
+		resp := w.Result()
+		resp.Request = r
+		return resp, nil
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestJaegerInfersWhy gives links in Jaeger's form, and holds the reasons found.
+func TestJaegerInfersWhy(t *testing.T) {
+	to := func(trace string) workflow.Link {
+		return workflow.Link{To: workflow.ID{Trace: trace, Span: "s"}, Attributes: map[string]any{}}
+	}
+	attrs := func(id string) map[string]any {
+		return map[string]any{tracing.AttrEventID: id, tracing.AttrEventType: "A"}
+	}
+	spans := []workflow.Span{
+		{ID: workflow.ID{Trace: "first", Span: "s"}, Kind: "PRODUCER", Attributes: attrs("a")},
+		{ID: workflow.ID{Trace: "handled", Span: "s"}, Kind: "CONSUMER", Attributes: attrs("a"), Links: []workflow.Link{to("first"), to("first")}},
+		{ID: workflow.ID{Trace: "again", Span: "s"}, Kind: "CONSUMER", Attributes: attrs("a"), Links: []workflow.Link{to("first"), to("first"), to("handled")}},
+		{ID: workflow.ID{Trace: "second", Span: "s"}, Kind: "PRODUCER", Attributes: attrs("b"), Links: []workflow.Link{to("first"), to("first")}},
+		{ID: workflow.ID{Trace: "unseen", Span: "s"}, Kind: "CONSUMER", Attributes: attrs("c"), Links: []workflow.Link{to("lost"), to("first")}},
+		{ID: workflow.ID{Trace: "lambda", Span: "s"}, Kind: "CONSUMER", Attributes: map[string]any{}, Links: []workflow.Link{to("lost")}},
+		{
+			ID: workflow.ID{Trace: "batch", Span: "s"}, Kind: "CONSUMER", Attributes: map[string]any{tracing.AttrEventType: "A", "messaging.batch.message_count": int64(2)},
+			Links: []workflow.Link{to("second"), to("lost"), to("first")},
+		},
+	}
+	inferLinks(spans)
+	want := map[string]string{
+		"handled": "causation correlation", "again": "causation correlation repeat", "second": "causation correlation", "unseen": "causation correlation",
+		"lambda": "trace", "batch": "causation causation correlation",
+	}
+	for _, s := range spans[1:] {
+		var why []string
+		for _, l := range s.Links {
+			why = append(why, l.Why)
+		}
+		if got := strings.Join(why, " "); got != want[s.ID.Trace] {
+			t.Errorf("%s: links are %s, want %s", s.ID.Trace, got, want[s.ID.Trace])
+		}
+	}
+}
+
+func TestQueriesHoldNoProgram(t *testing.T) {
+	for _, id := range []string{`a" or "1" = "1`, `a\`, "a\nb"} {
+		for _, store := range []Store{XRay{Window: lastHours(1)}, TransactionSearch{Window: lastHours(1)}} {
+			if _, err := store.Spans(t.Context(), id); err == nil {
+				t.Errorf("%T asks for %q", store, id)
+			}
+			if _, err := store.CorrelationOf(t.Context(), id); err == nil {
+				t.Errorf("%T asks for the event %q", store, id)
+			}
+		}
+	}
+}
+
+// told collects what a store says.
+type told struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *told) tell() Tell {
+	add := func(format string, _ ...any) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.lines = append(l.lines, format)
+	}
+	return Tell{Progress: add, Note: add}
+}

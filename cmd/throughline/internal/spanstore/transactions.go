@@ -1,0 +1,239 @@
+package spanstore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
+	"github.com/throughline/throughline/tracing"
+)
+
+// TransactionSearch reads from CloudWatch's Transaction Search, which keeps
+// every span in the log group aws/spans, by Logs Insights. Client, LogGroup (a
+// name or an ARN) and Window are required. It needs logs:StartQuery,
+// logs:GetQueryResults and logs:StopQuery, and costs what the queries scan.
+// Safe for concurrent use.
+type TransactionSearch struct {
+	Client   *cloudwatchlogs.Client
+	LogGroup string
+	Window   Window
+	Tell     Tell
+	// Rows is how many rows one query is asked for; where there are more, the time
+	// is searched in halves. Zero: 10 000, the most that Logs Insights answers.
+	Rows int
+	// Poll is how long to wait before a query is looked at first. Zero: 250 ms.
+	Poll time.Duration
+}
+
+// SpansLogGroup is where Transaction Search keeps spans.
+const SpansLogGroup = "aws/spans"
+
+func (t TransactionSearch) rows() int {
+	const most = 10_000
+	return cmp.Or(t.Rows, most)
+}
+
+// Spans implements [Store]: first the spans that mention the ID, in attributes
+// or in a link, then the whole of their traces.
+func (t TransactionSearch) Spans(ctx context.Context, correlationID string) ([]workflow.Span, error) {
+	if err := quotable(correlationID); err != nil {
+		return nil, err
+	}
+	found := collected{seen: map[workflow.ID]bool{}}
+	filter := fmt.Sprintf(`filter @message like "%s"`, correlationID)
+	if err := t.spans(ctx, t.Window, filter, &found); err != nil {
+		return nil, err
+	}
+	var traces []string
+	var around workflow.Summary
+	for i := range found.spans {
+		s := &found.spans[i]
+		if !mentions(s, correlationID) || slices.Contains(traces[max(0, len(traces)-1):], s.ID.Trace) {
+			continue
+		}
+		traces = append(traces, s.ID.Trace)
+		if around.Start.IsZero() || s.Start.Before(around.Start) {
+			around.Start = s.Start
+		}
+		if s.End.After(around.End) {
+			around.End = s.End
+		}
+	}
+	slices.Sort(traces)
+	traces = slices.Compact(traces)
+	// The rest of a trace is near in time; scanning less costs less.
+	const near = time.Hour
+	window := Window{later(t.Window.From, around.Start.Add(-near)), earlier(t.Window.To, around.End.Add(near))}
+	const inOneQuery = 200 // a query string may have 10 000 characters
+	for chunk := range slices.Chunk(traces, inOneQuery) {
+		filter := `filter traceId in ["` + strings.Join(chunk, `","`) + `"]`
+		if err := t.spans(ctx, window, filter, &found); err != nil {
+			return nil, err
+		}
+	}
+	inferLinks(found.spans)
+	return found.spans, nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// CorrelationOf implements [Store].
+func (t TransactionSearch) CorrelationOf(ctx context.Context, eventID string) (string, error) {
+	if err := quotable(eventID); err != nil {
+		return "", err
+	}
+	found := collected{seen: map[workflow.ID]bool{}}
+	err := t.spans(ctx, t.Window, fmt.Sprintf(`filter attributes.%s = "%s"`, tracing.AttrEventID, eventID), &found)
+	for i := range found.spans {
+		if s := &found.spans[i]; s.Text(tracing.AttrEventID) == eventID && s.Correlation() != "" {
+			return s.Correlation(), nil
+		}
+	}
+	return "", err
+}
+
+// Workflows implements [Store].
+func (t TransactionSearch) Workflows(ctx context.Context, lastOnly bool) ([]workflow.Summary, error) {
+	var index workflow.Index
+	if lastOnly {
+		rows, err := t.query(ctx, t.Window, "fields @message | filter ispresent(attributes."+tracing.AttrCorrelationID+") | sort @timestamp desc | limit 1")
+		for _, row := range rows {
+			if span, err := readRecord(row["@message"]); err == nil {
+				index.Add(&span)
+			}
+		}
+		return index.Workflows(), err
+	}
+	rows, err := t.query(ctx, t.Window, "filter ispresent(attributes."+tracing.AttrCorrelationID+
+		") | stats min(startTimeUnixNano) as began, max(endTimeUnixNano) as ended by attributes."+tracing.AttrCorrelationID+" as workflow | limit "+strconv.Itoa(t.rows()))
+	for _, row := range rows {
+		if row["workflow"] != "" {
+			index.Extend(workflow.Summary{CorrelationID: row["workflow"], Start: nanoseconds(row["began"]), End: nanoseconds(row["ended"])})
+		}
+	}
+	return index.Workflows(), err
+}
+
+func nanoseconds(text string) time.Time {
+	var n flexInt
+	if n.UnmarshalJSON([]byte(text)) != nil { // Logs Insights writes large numbers as 1.7E18 too
+		return time.Time{}
+	}
+	return time.Unix(0, int64(n)).UTC()
+}
+
+// spans reads the spans of a window that pass filter. Where there are more
+// than a query answers, the window is asked about in halves.
+func (t TransactionSearch) spans(ctx context.Context, w Window, filter string, found *collected) error {
+	rows, err := t.query(ctx, w, "fields @message | "+filter+" | limit "+strconv.Itoa(t.rows()))
+	if err != nil {
+		return err
+	}
+	if len(rows) >= t.rows() && w.To.Sub(w.From) > time.Second {
+		middle := w.middle().Truncate(time.Second)
+		if err := t.spans(ctx, Window{w.From, middle}, filter, found); err != nil {
+			return err
+		}
+		return t.spans(ctx, Window{later(middle, w.From.Add(time.Second)), w.To}, filter, found)
+	}
+	if len(rows) >= t.rows() {
+		t.Tell.note("%s has more than %d spans in the second after %s: the rest is missing here", t.LogGroup, t.rows(), w.From.UTC().Format(time.DateTime))
+	}
+	for _, row := range rows {
+		span, err := readRecord(row["@message"])
+		if err != nil {
+			return fmt.Errorf("%s: %w", t.LogGroup, err)
+		}
+		if err := found.add(span); err != nil {
+			return err
+		}
+	}
+	t.Tell.say("asking %s: %d spans", t.LogGroup, len(found.spans))
+	return nil
+}
+
+// query runs one query of Logs Insights to its end.
+func (t TransactionSearch) query(ctx context.Context, w Window, text string) ([]map[string]string, error) {
+	in := &cloudwatchlogs.StartQueryInput{
+		QueryString: &text, StartTime: aws.Int64(w.From.Unix()), EndTime: aws.Int64(w.To.Unix() + 1),
+	}
+	if strings.HasPrefix(t.LogGroup, "arn:") {
+		in.LogGroupIdentifiers = []string{t.LogGroup}
+	} else {
+		in.LogGroupNames = []string{t.LogGroup}
+	}
+	started, err := t.Client.StartQuery(ctx, in)
+	var missing *types.ResourceNotFoundException
+	if errors.As(err, &missing) {
+		return nil, fmt.Errorf("there is no log group %s in this Region: is Transaction Search on? `aws xray get-trace-segment-destination` tells, "+
+			"`aws xray update-trace-segment-destination --destination CloudWatchLogs` turns it on", t.LogGroup)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("start a query of %s: %w", t.LogGroup, err)
+	}
+	wait := t.Poll
+	if wait == 0 {
+		wait = 250 * time.Millisecond
+	}
+	for {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			t.stop(ctx, started.QueryId)
+			return nil, ctx.Err()
+		}
+		wait = min(2*wait, 2*time.Second)
+		out, err := t.Client.GetQueryResults(ctx, &cloudwatchlogs.GetQueryResultsInput{QueryId: started.QueryId})
+		if err != nil {
+			return nil, fmt.Errorf("read a query of %s: %w", t.LogGroup, err)
+		}
+		switch out.Status {
+		case types.QueryStatusComplete:
+			return rows(out.Results), nil
+		case types.QueryStatusScheduled, types.QueryStatusRunning, types.QueryStatusUnknown:
+			t.Tell.say("asking %s: the query is %s", t.LogGroup, strings.ToLower(string(out.Status)))
+		default:
+			return nil, fmt.Errorf("a query of %s ended as %s: look at less with --since", t.LogGroup, strings.ToLower(string(out.Status)))
+		}
+	}
+}
+
+// stop ends a query that nobody waits for any more: it would run on, and be paid for.
+func (t TransactionSearch) stop(ctx context.Context, id *string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	_, _ = t.Client.StopQuery(ctx, &cloudwatchlogs.StopQueryInput{QueryId: id})
+}
+
+func rows(results [][]types.ResultField) []map[string]string {
+	list := make([]map[string]string, len(results))
+	for i, result := range results {
+		list[i] = make(map[string]string, len(result))
+		for _, f := range result {
+			list[i][aws.ToString(f.Field)] = aws.ToString(f.Value)
+		}
+	}
+	return list
+}

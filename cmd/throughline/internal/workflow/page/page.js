@@ -1,0 +1,247 @@
+'use strict';
+const began = performance.now();
+const $ = (id) => document.getElementById(id);
+const documents = JSON.parse($('data').textContent);
+const ROW = 26, STEP = 14, HEAD = 27;
+let doc, nodes, hay, children, spanAt, folded, visible, place, selected, hits, isHit, hit;
+
+// make builds an element. Whatever spans say goes in as text, never as markup.
+function make(name, attributes, ...inner) {
+  const node = document.createElement(name);
+  for (const [k, v] of Object.entries(attributes || {})) {
+    if (k.startsWith('on')) node.addEventListener(k.slice(2), v);
+    else if (v !== undefined && v !== false) node.setAttribute(k, v === true ? '' : v);
+  }
+  node.append(...inner.filter((x) => x !== undefined && x !== ''));
+  return node;
+}
+const plural = (n, noun) => n.toLocaleString('en') + ' ' + noun + (n === 1 ? '' : 's');
+function took(ms) {
+  if (ms === undefined) return '';
+  const a = Math.abs(ms);
+  if (a >= 7.2e6) return (ms / 3.6e6).toFixed(1) + ' h';
+  if (a >= 1.2e5) return (ms / 6e4).toFixed(1) + ' min';
+  if (a >= 1e4) return (ms / 1e3).toFixed(0) + ' s';
+  if (a >= 1e3) return (ms / 1e3).toFixed(1) + ' s';
+  return a >= 10 ? ms.toFixed(0) + ' ms' : ms.toFixed(1) + ' ms';
+}
+const bytes = (n) => n === undefined ? '' : n >= 1e6 ? (n / 1e6).toFixed(2) + ' MB' : n >= 1e3 ? (n / 1e3).toFixed(1) + ' KB' : n + ' B';
+const gaps = {
+  publisher_not_seen: ['publisher not seen', 'A link points at a span that is not here: it was lost, is older than was searched, or its function exports elsewhere.'],
+  publisher_not_sampled: ['publisher not sampled', 'The link says that the span it points at was not recorded. Nothing was lost.'],
+  publisher_not_traced: ['publisher not traced', 'The event carried no stamp and no trace context: its publisher is not decorated, or an input transformer left the stamp out.'],
+  handling_not_seen: ['handling not seen', 'What stands below was published while the event above was handled, and the span of that handling is missing.'],
+  cause_not_seen: ['cause not seen', 'Its hops say that this is not the first event of the workflow, and nothing here says what caused it.'],
+  not_handled: ['not handled', 'No span handled this event: no rule matched it, its consumer is not traced, or its handling has not ended yet.'],
+};
+const failed = (n) => n.span && n.span.failed;
+const title = (n) => n.kind === 'event' ? n.event_type || 'event' : n.kind === 'call' ? n.span.name : n.span ? n.span.function : 'unknown function';
+
+function show(index) {
+  doc = documents[index];
+  nodes = doc ? doc.nodes : [];
+  folded = new Set();
+  children = nodes.map(() => 0);
+  for (const n of nodes) if (n.parent >= 0) children[n.parent]++;
+  spanAt = new Map();
+  nodes.forEach((n, i) => { if (n.span && n.same_as === undefined) spanAt.set(n.span.trace_id + n.span.span_id, i); });
+  hay = nodes.map((n) => [n.event_type, n.event_id, gaps[n.gap] && gaps[n.gap][0], n.repeat && n.repeat.kind, n.repeat && n.repeat.first_request_id, n.replay_name, n.status, n.x_request_id, n.causation_id,
+    n.span && [n.span.name, n.span.function, n.span.trace_id, n.span.span_id, n.span.error, n.span.request_id].join(' ')].join(' ').toLowerCase());
+  summary();
+  search();
+  charts();
+  select(nodes.length ? 0 : -1);
+}
+
+function summary() {
+  if (!doc) { $('summary').replaceChildren(make('p', { class: 'empty' }, 'No workflow in these spans.')); return; }
+  const c = doc.counts;
+  const tile = (value, label, query, kind) => make(query ? 'button' : 'div', { class: 'tile ' + (kind || ''), type: query && 'button', title: query && 'Search ' + query, onclick: () => { if (query) { $('find').value = query; search(true); } } }, make('b', {}, value.toLocaleString('en')), make('span', {}, label));
+  $('summary').replaceChildren(
+    make('div', { class: 'tile wide' }, make('b', { class: 'id' }, doc.correlation_id), make('span', {}, doc.start ? 'began ' + doc.start.replace('T', ' ').replace(/\.(\d{3})\d*Z/, '.$1').replace('Z', '') + ' UTC' : '')),
+    tile(c.events, 'events', 'is:event'), tile(doc.functions.length, doc.functions.length === 1 ? 'function' : 'functions'), tile(c.handlings, 'handlings', 'is:handling'), tile(c.calls, 'calls', c.calls && 'is:call'), tile(took(doc.duration_ms), 'duration'),
+    tile(c.repeats, 'repeats', c.repeats && 'is:repeat', c.repeats && 't-repeat'), tile(c.errors, 'errors', c.errors && 'is:error', c.errors && 't-error'), tile(c.gaps, 'gaps', c.gaps && 'is:gap', c.gaps && 't-gap'));
+  document.title = 'Throughline: ' + doc.correlation_id;
+}
+
+// ---- search
+
+const is = {
+  repeat: (n) => n.repeat, error: failed, gap: (n) => n.gap, cold: (n) => n.cold_start, call: (n) => n.kind === 'call', event: (n) => n.kind === 'event',
+  handling: (n) => n.kind === 'handling', late: (n) => n.out_of_order_ms !== undefined, batch: (n) => n.batch,
+};
+function search(jump) {
+  const words = $('find').value.toLowerCase().split(/\s+/).filter(Boolean);
+  const tests = words.map((w) => w.startsWith('is:') && is[w.slice(3)] ? (i) => is[w.slice(3)](nodes[i]) : (i) => hay[i].includes(w));
+  hits = [];
+  if (words.length) for (let i = 0; i < nodes.length; i++) if (tests.every((t) => t(i))) hits.push(i);
+  isHit = new Set(hits);
+  hit = -1;
+  $('found').textContent = words.length ? hits.length.toLocaleString('en') + (hits.length === 1 ? ' match' : ' matches') : '';
+  layout();
+  if (hits.length && jump) go(1); else drawTimeline();
+}
+function go(by) {
+  if (!hits.length) return;
+  hit = (hit + by + hits.length) % hits.length;
+  $('found').textContent = (hit + 1) + ' of ' + hits.length.toLocaleString('en');
+  select(hits[hit], true);
+}
+
+// ---- the tree: only the rows on screen are in the document
+
+function layout() {
+  visible = [];
+  let keep;
+  if ($('only').checked && $('find').value.trim()) {
+    keep = new Set();
+    for (let i of hits) for (; i >= 0 && !keep.has(i); i = nodes[i].parent) keep.add(i);
+  }
+  for (let i = 0, hidden = Infinity; i < nodes.length; i++) {
+    if (nodes[i].depth > hidden) continue;
+    hidden = folded.has(i) && !keep ? nodes[i].depth : Infinity;
+    if (!keep || keep.has(i)) visible.push(i);
+  }
+  place = new Map(visible.map((i, at) => [i, at]));
+  $('rows').style.height = visible.length * ROW + 'px';
+  $('tree').setAttribute('aria-rowcount', visible.length);
+  drawRows();
+}
+let wanted = 0;
+function drawRows() { if (!wanted) wanted = requestAnimationFrame(() => { wanted = 0; drawRowsNow(); }); }
+function drawRowsNow() {
+  const tree = $('tree'), first = Math.max(0, Math.floor((tree.scrollTop - HEAD) / ROW) - 6), last = Math.min(visible.length, first + Math.ceil(tree.clientHeight / ROW) + 12);
+  // A deep tree moves to the left as one scrolls, in steps, rather than off the page.
+  let least = Infinity;
+  for (let at = first; at < last; at++) least = Math.min(least, nodes[visible[at]].depth);
+  const base = least > 10 ? Math.floor((least - 4) / 6) * 6 : 0;
+  $('level').textContent = base ? 'from level ' + base : '';
+  const rows = [];
+  for (let at = first; at < last; at++) rows.push(row(visible[at], at, base));
+  $('rows').replaceChildren(...rows);
+  if (place.has(selected)) tree.setAttribute('aria-activedescendant', 'n' + selected); else tree.removeAttribute('aria-activedescendant');
+}
+const tone = (n) => failed(n) ? ' bad' : n.repeat ? ' rep' : '';
+function row(i, at, base) {
+  const n = nodes[i], s = n.span, indent = Math.min(n.depth - base, 24) * STEP;
+  const guide = make('span', { class: 'guide' });
+  guide.style.width = indent + 'px';
+  const name = make('span', { class: 'name', role: 'gridcell' }, guide,
+    make('button', { class: 'fold', type: 'button', tabindex: -1, hidden: !children[i], 'aria-hidden': 'true', onclick: (e) => { e.stopPropagation(); fold(i, !folded.has(i)); } }, folded.has(i) ? '▶' : '▼'),
+    make('span', { class: 'mark ' + n.kind + tone(n) + (s ? '' : ' absent') }), make('span', { class: n.kind === 'event' ? 'what' : 'fn' }, title(n)),
+    n.kind === 'event' ? make('span', { class: 'id' }, n.event_id || '') : undefined, ...chips(n), n.kind === 'call' && n.x_request_id ? make('span', { class: 'id' }, n.x_request_id) : undefined);
+  const fall = make('span', { class: 'fall', role: 'gridcell' });
+  if (s) {
+    const bar = make('span', { class: 'bar ' + n.kind + tone(n) }), all = Math.max(doc.duration_ms, 0.001);
+    bar.style.left = Math.min(99, s.offset_ms / all * 100) + '%';
+    bar.style.width = Math.max(0, Math.min(100 - s.offset_ms / all * 100, s.duration_ms / all * 100)) + '%';
+    fall.append(bar);
+  }
+  const cell = (text, kind) => make('span', { class: 'n ' + (kind || ''), role: 'gridcell' }, text);
+  const node = make('div', {
+    class: 'row' + (isHit.has(i) ? ' hit' : '') + (i === selected ? ' on' : ''), id: 'n' + i, role: 'row', 'aria-level': n.depth + 1, 'aria-rowindex': at + 1, 'aria-selected': String(i === selected),
+    'aria-expanded': children[i] ? String(!folded.has(i)) : undefined, onclick: () => select(i), ondblclick: () => fold(i, !folded.has(i)),
+  }, name, cell(s ? '+' + took(s.offset_ms) : ''), cell(took(n.lag_ms)), cell(s ? took(s.duration_ms) : '', 'big'), cell(bytes(n.size_bytes)), cell(n.kind !== 'call' && n.hops !== undefined ? String(n.hops) : '', 'hops'), fall);
+  node.style.top = at * ROW + 'px';
+  return node;
+}
+function chips(n) {
+  const list = [], chip = (text, kind) => list.push(make('span', { class: 'chip ' + (kind || '') }, text));
+  if (n.gap) chip(gaps[n.gap] ? gaps[n.gap][0] : n.gap, 'gap');
+  if (n.repeat) chip(n.repeat.kind + (n.repeat.count > 1 ? ' ×' + n.repeat.count : ''), 'repeat');
+  if (n.out_of_order_ms !== undefined) chip('out of order', 'repeat');
+  if (n.batch) chip(n.same_as === undefined ? 'batch of ' + n.batch : 'same batch');
+  if (n.cold_start) chip('cold start');
+  if (n.status) chip(String(n.status), n.status >= 400 ? 'error' : '');
+  if (failed(n) && n.kind !== 'call') chip(n.span.error || (n.kind === 'event' ? 'failed' : 'error'), 'error');
+  return list;
+}
+function fold(i, on) {
+  if (!children[i]) return;
+  if (on) folded.add(i); else folded.delete(i);
+  layout();
+}
+function reveal(i) {
+  let changed = false;
+  for (let p = nodes[i].parent; p >= 0; p = nodes[p].parent) changed = folded.delete(p) || changed;
+  if (changed || !place.has(i)) { if (!place.has(i)) $('only').checked = false; layout(); }
+  const tree = $('tree'), top = place.get(i) * ROW;
+  if (top < tree.scrollTop || top > tree.scrollTop + tree.clientHeight - HEAD - ROW) tree.scrollTop = Math.max(0, top - tree.clientHeight / 3);
+}
+function select(i, jump) {
+  selected = i;
+  if (i >= 0 && jump) reveal(i);
+  drawRows();
+  detail();
+  drawTimeline();
+}
+// ---- details of what is selected
+
+function detail() {
+  const n = nodes[selected];
+  if (!n) { $('detail').replaceChildren(make('p', { class: 'empty' }, 'Nothing is selected.')); return; }
+  const s = n.span, list = make('dl');
+  const fact = (name, value, code) => { if (value !== undefined && value !== '') list.append(make('dt', {}, name), make('dd', {}, code ? make('code', {}, String(value)) : String(value))); };
+  const parts = [make('h3', {}, title(n)), make('div', { class: 'soft' }, n.kind === 'event' ? 'event' : n.kind === 'call' ? 'outbound call' : 'handling')];
+  if (n.gap) parts.push(make('p', { class: 'note' }, gaps[n.gap] ? gaps[n.gap][1] : n.gap));
+  if (failed(n)) parts.push(make('p', { class: 'note error' }, s.error || (n.status ? 'HTTP status ' + n.status : 'The span is in error and says no more.')));
+  fact('Type', n.event_type); fact('Event ID', n.event_id, true); fact('Causation ID', n.causation_id, true);
+  if (s) { fact('Function', s.function); fact('Started', s.start.replace('T', ' ').replace('Z', ' UTC')); fact('Since began', '+' + took(s.offset_ms)); fact('Took', took(s.duration_ms)); }
+  fact('Lag', took(n.lag_ms)); fact('Size', bytes(n.size_bytes)); fact('Hops', n.hops); fact('Batch', n.batch && plural(n.batch, 'record')); fact('Cold start', n.cold_start && 'yes');
+  if (n.repeat) { fact('Repeat', n.repeat.kind + (n.repeat.count ? ', no. ' + n.repeat.count : '')); fact('First request', n.repeat.first_request_id, true); fact('First handled', n.repeat.first_time && n.repeat.first_time.replace('T', ' ').replace('Z', ' UTC')); }
+  fact('Replay', n.replay_name); fact('Out of order', n.out_of_order_ms !== undefined ? 'its child came ' + took(n.out_of_order_ms) + ' earlier' : undefined);
+  fact('Status', n.status); fact('X-Request-ID', n.x_request_id, true); fact('Resend', n.resend); fact('Links dropped', n.links_dropped);
+  if (s) { fact('Span', s.name); fact('Request', s.request_id, true); fact('Trace ID', s.trace_id, true); fact('Span ID', s.span_id, true); }
+  parts.push(list);
+  const jump = (i, text) => make('li', {}, make('button', { type: 'button', onclick: () => select(i, true) }, text));
+  const section = (name, items) => { if (items.length) parts.push(make('h4', {}, name), make('ul', {}, ...items)); };
+  const above = [];
+  for (let p = n.parent; p >= 0 && above.length < 8; p = nodes[p].parent) above.push(jump(p, (nodes[p].kind === 'event' ? '● ' : '⇢ ') + title(nodes[p]) + ' ' + (nodes[p].kind === 'event' ? nodes[p].event_id || '' : '')));
+  section('Caused by', above);
+  const below = [];
+  for (let i = selected + 1, more = 0; i < nodes.length && nodes[i].depth > n.depth; i++) if (nodes[i].parent === selected && ++more <= 12) below.push(jump(i, (nodes[i].kind === 'event' ? '● ' : nodes[i].kind === 'call' ? '↗ ' : '⇢ ') + title(nodes[i]) + (nodes[i].kind === 'event' ? ' ' + (nodes[i].event_id || '') : '')));
+  if (children[selected] > below.length) below.push(make('li', { class: 'soft' }, 'and ' + (children[selected] - below.length) + ' more'));
+  section(n.kind === 'event' ? 'Handled by' : 'Made', below);
+  if (s && s.links) section('Links', s.links.slice(0, 40).map((l) => {
+    const at = spanAt.get(l.trace_id + l.span_id), text = l.why + ' → ' + (at === undefined ? l.span_id + (l.sampled ? ', not here' : ', not sampled') : title(nodes[at]) + ' ' + l.span_id.slice(0, 8));
+    return at === undefined ? make('li', { class: 'soft' }, text) : jump(at, text);
+  }));
+  $('detail').replaceChildren(...parts);
+}
+
+// ---- keys
+
+$('tree').addEventListener('keydown', (e) => {
+  const at = place.get(selected) ?? -1, i = selected, page = Math.max(1, Math.floor($('tree').clientHeight / ROW) - 1);
+  const to = (n) => { const next = visible[Math.max(0, Math.min(visible.length - 1, n))]; if (next !== undefined) select(next, true); };
+  switch (e.key) {
+    case 'ArrowDown': to(at + 1); break;
+    case 'ArrowUp': to(at - 1); break;
+    case 'PageDown': to(at + page); break;
+    case 'PageUp': to(at - page); break;
+    case 'Home': to(0); break;
+    case 'End': to(visible.length - 1); break;
+    case 'ArrowRight': if (children[i] && folded.has(i)) fold(i, false); else if (children[i]) to(at + 1); break;
+    case 'ArrowLeft': if (children[i] && !folded.has(i)) fold(i, true); else if (i >= 0 && nodes[i].parent >= 0) select(nodes[i].parent, true); break;
+    case 'Enter': case ' ': fold(i, !folded.has(i)); break;
+    default: return;
+  }
+  e.preventDefault();
+});
+document.addEventListener('keydown', (e) => {
+  if (e.key === '/' && !/^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName)) { e.preventDefault(); $('find').focus(); $('find').select(); }
+  if (e.key === 'Escape' && document.activeElement === $('find')) { $('find').value = ''; search(); $('tree').focus(); }
+});
+$('find').addEventListener('input', () => search());
+$('find').addEventListener('keydown', (e) => { if (e.key === 'Enter') { e.preventDefault(); go(e.shiftKey ? -1 : 1); } });
+$('search').addEventListener('submit', (e) => { e.preventDefault(); go(1); });
+$('previous').addEventListener('click', () => go(-1));
+$('only').addEventListener('change', layout);
+$('expand').addEventListener('click', () => { folded = new Set(); layout(); });
+$('collapse').addEventListener('click', () => { folded = new Set(nodes.keys()); nodes.forEach((n, i) => { if (!n.depth || !children[i]) folded.delete(i); }); layout(); });
+$('theme').addEventListener('click', () => {
+  const root = document.documentElement, dark = root.dataset.theme ? root.dataset.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
+  root.dataset.theme = dark ? 'light' : 'dark';
+});
+$('tree').addEventListener('scroll', drawRows, { passive: true });
+$('which').addEventListener('change', () => show($('which').value));
