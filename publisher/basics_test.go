@@ -2,12 +2,9 @@ package publisher
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"reflect"
 	"slices"
 	"strings"
@@ -29,105 +26,6 @@ import (
 	"github.com/throughline/throughline/tracing"
 )
 
-// wireEntry is an entry as it reached the server.
-type wireEntry struct {
-	Source, DetailType, Detail, EventBusName string
-	Resources                                []string
-	Time                                     *json.Number
-}
-
-func (e wireEntry) size() int {
-	n := len(e.Source) + len(e.DetailType) + len(e.Detail)
-	for _, r := range e.Resources {
-		n += len(r)
-	}
-	if e.Time != nil {
-		n += 14
-	}
-	return n
-}
-
-func (e wireEntry) line(name string) string {
-	for _, r := range e.Resources {
-		if value, ok := strings.CutPrefix(r, name+":"); ok {
-			return value
-		}
-	}
-	return ""
-}
-
-// server stands in for EventBridge.
-type server struct {
-	*httptest.Server
-	mu       sync.Mutex
-	requests [][]wireEntry
-	headers  []http.Header
-	code     func(e wireEntry) string  // of an entry; empty is success
-	fault    func(n int) (code string) // of the n-th request, from 1; empty is none
-}
-
-func newServer(t testing.TB) *server {
-	t.Helper()
-	s := &server{}
-	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var request struct{ Entries []wireEntry }
-		body, _ := io.ReadAll(r.Body)
-		_ = json.Unmarshal(body, &request)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.requests = append(s.requests, request.Entries)
-		s.headers = append(s.headers, r.Header.Clone())
-		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-		if s.fault != nil {
-			if code := s.fault(len(s.requests)); code != "" {
-				w.WriteHeader(http.StatusBadRequest)
-				_ = json.NewEncoder(w).Encode(map[string]string{"__type": code, "message": "on purpose"})
-				return
-			}
-		}
-		answer := struct {
-			FailedEntryCount int
-			Entries          []map[string]string
-		}{}
-		for i, e := range request.Entries {
-			if s.code != nil && s.code(e) != "" {
-				answer.FailedEntryCount++
-				answer.Entries = append(answer.Entries, map[string]string{"ErrorCode": s.code(e), "ErrorMessage": "on purpose"})
-				continue
-			}
-			answer.Entries = append(answer.Entries, map[string]string{"EventId": fmt.Sprintf("id-%d-%s-%d", len(s.requests), e.DetailType, i)})
-		}
-		_ = json.NewEncoder(w).Encode(answer)
-	}))
-	t.Cleanup(s.Close)
-	return s
-}
-
-func (s *server) entries() (all []wireEntry) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, r := range s.requests {
-		all = append(all, r...)
-	}
-	return all
-}
-
-func (s *server) client() *eventbridge.Client {
-	return eventbridge.New(eventbridge.Options{
-		Region: "us-east-1", BaseEndpoint: aws.String(s.URL), RetryMaxAttempts: 1,
-		Credentials: credentials.NewStaticCredentialsProvider("AKIALOCAL", "local", ""),
-	})
-}
-
-func entry(eventType, detail string, resources ...string) types.PutEventsRequestEntry {
-	return types.PutEventsRequestEntry{
-		Source: aws.String("alchemiser.strategy"), DetailType: aws.String(eventType), Detail: aws.String(detail),
-		EventBusName: aws.String("trading"), Resources: resources,
-	}
-}
-
-const spaced = `{"b": 1.50, "event_id": "signal-1",  "correlation_id": "workflow-1", "big": 12345678901234567890, "ü": "\u2713"}`
-
 func TestEntriesAreStampedAndDetailsAreNotTouched(t *testing.T) {
 	s := newServer(t)
 	input := &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{entry("SignalGenerated", spaced, "arn:mine")}}
@@ -148,10 +46,23 @@ func TestEntriesAreStampedAndDetailsAreNotTouched(t *testing.T) {
 	}
 }
 
+// The codes that AWS documents: of entries (API reference, PutEvents, and
+// PutEventsResultEntry), of the operation, and common to all services (API
+// reference, Common Errors).
+var (
+	entryCodes = []string{"InternalFailure", "ThrottlingException", "AccessDeniedException", "InvalidAccountIdException", "InvalidArgument", "MalformedDetail",
+		"RedactionFailure", "NotAuthorizedForSourceException", "NotAuthorizedForDetailTypeException", "InternalException"}
+	requestCodes = map[string]int{
+		"InternalException": 500, "AccessDeniedException": 400, "ExpiredTokenException": 403, "IncompleteSignature": 403, "InternalFailure": 500,
+		"MalformedHttpRequestException": 400, "NotAuthorized": 401, "OptInRequired": 403, "RequestAbortedException": 400, "RequestEntityTooLargeException": 413,
+		"RequestExpired": 400, "RequestTimeoutException": 408, "ServiceUnavailable": 503, "ThrottlingException": 400, "UnknownOperationException": 404,
+		"UnrecognizedClientException": 403, "ValidationError": 400, "ValidationException": 400,
+	}
+)
+
 // TestWhatFitsOneRequestBehavesAsTheClient compares the two for every documented code.
 func TestWhatFitsOneRequestBehavesAsTheClient(t *testing.T) {
-	codesOfEntries := []string{"", "InternalFailure", "ThrottlingException", "AccessDeniedException", "InvalidAccountIdException", "InvalidArgument", "MalformedDetail", "RedactionFailure", "NotAuthorizedForSourceException", "NotAuthorizedForDetailTypeException"}
-	for _, code := range codesOfEntries {
+	for _, code := range append([]string{"", "SomethingNew"}, entryCodes...) {
 		t.Run("Entry"+code, func(t *testing.T) {
 			s := newServer(t)
 			s.code = func(e wireEntry) string {
@@ -163,13 +74,18 @@ func TestWhatFitsOneRequestBehavesAsTheClient(t *testing.T) {
 			same(t, s, &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{entry("A", `{}`), entry("B", `{}`)}})
 		})
 	}
-	for _, code := range []string{"ThrottlingException", "InternalException", "ValidationException", "AccessDeniedException"} {
+	for code, status := range requestCodes {
 		t.Run("Request"+code, func(t *testing.T) {
 			s := newServer(t)
-			s.fault = func(int) string { return code }
-			same(t, s, &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{entry("A", `{}`)}})
+			s.fault, s.status = func(int) string { return code }, status
+			same(t, s, &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{entry("A", `{}`), entry("B", `{}`)}})
 		})
 	}
+	t.Run("NoServer", func(t *testing.T) {
+		s := newServer(t)
+		s.Close()
+		same(t, s, &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{entry("A", `{}`)}})
+	})
 	t.Run("NilInput", func(t *testing.T) { same(t, newServer(t), nil) })
 	t.Run("NoEntries", func(t *testing.T) { same(t, newServer(t), &eventbridge.PutEventsInput{}) })
 }
@@ -188,12 +104,13 @@ func sameBy(t *testing.T, s *server, api API, input *eventbridge.PutEventsInput)
 	t.Helper()
 	want, wantErr := s.client().PutEvents(t.Context(), input)
 	got, err := api.PutEvents(t.Context(), input)
-	if (err == nil) != (wantErr == nil) {
-		t.Fatalf("error %v, the client's %v", err, wantErr)
-	}
-	var a, b smithy.APIError
-	if errors.As(wantErr, &a) && (!errors.As(err, &b) || a.ErrorCode() != b.ErrorCode() || a.ErrorMessage() != b.ErrorMessage()) {
-		t.Errorf("error %v, the client's %v", err, wantErr)
+	for a, b := err, wantErr; ; a, b = errors.Unwrap(a), errors.Unwrap(b) { // the whole chain, so that errors.As finds the same
+		if fmt.Sprintf("%T", a) != fmt.Sprintf("%T", b) || a != nil && a.Error() != b.Error() {
+			t.Fatalf("error %T %v, the client's %T %v", a, a, b, b)
+		}
+		if a == nil || b == nil {
+			break
+		}
 	}
 	if want == nil || got == nil {
 		if want != nil || got != nil {
@@ -246,6 +163,38 @@ func TestMoreThanOneRequestIsSplitInOrder(t *testing.T) {
 	}
 }
 
+// TestAnEntryTooLargeIsSentAlone between its neighbours, and gets EventBridge's
+// own answer while they are published.
+func TestAnEntryTooLargeIsSentAlone(t *testing.T) {
+	s := newServer(t)
+	s.fault = func(int) string {
+		for _, e := range s.requests[len(s.requests)-1] {
+			if e.size() > 1<<20 {
+				return "ValidationException"
+			}
+		}
+		return ""
+	}
+	set := metrics.New(metrics.Config{})
+	input := entries("A", "Huge", "B", "C")
+	input.Entries[1].Detail = aws.String(large(1 << 20))
+	output, err := New(s.client(), WithMetrics(set)).PutEvents(t.Context(), input)
+	if err != nil || output.FailedEntryCount != 1 || aws.ToString(output.Entries[1].ErrorCode) != "ValidationException" || len(s.requests) != 3 {
+		t.Fatalf("output %+v, %v, %d requests", output, err, len(s.requests))
+	}
+	for i, name := range []string{"A", "", "B", "C"} {
+		if id := aws.ToString(output.Entries[i].EventId); id == "" != (name == "") || !strings.Contains(id, name) {
+			t.Errorf("entry %d is %s", i, id)
+		}
+	}
+	if huge := s.requests[1]; len(huge) != 1 || len(huge[0].Resources) != 0 || huge[0].Detail != large(1<<20) {
+		t.Errorf("sent %d entries with the lines %v", len(huge), huge[0].Resources)
+	}
+	if got := sums(t, set, "EventsPublished", "EventsFailed", "StampSkipped", "OversizedEvents"); got != "[3 1 1 1]" {
+		t.Errorf("counted %s", got)
+	}
+}
+
 func TestARequestThatFailsAsAWholeMarksItsEntries(t *testing.T) {
 	s := newServer(t)
 	s.fault = func(n int) string {
@@ -263,7 +212,8 @@ func TestARequestThatFailsAsAWholeMarksItsEntries(t *testing.T) {
 		t.Fatalf("output %+v, %v", output, err)
 	}
 	for i, e := range output.Entries {
-		if failed := i >= 10 && i < 20; (aws.ToString(e.ErrorCode) == "AccessDeniedException") != failed || (e.EventId == nil) != failed {
+		failed := i >= 10 && i < 20
+		if (aws.ToString(e.ErrorCode) == "AccessDeniedException") != failed || strings.Contains(aws.ToString(e.ErrorMessage), "on purpose") != failed || (e.EventId == nil) != failed {
 			t.Errorf("entry %d: %+v", i, e)
 		}
 	}

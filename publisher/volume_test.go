@@ -123,6 +123,9 @@ func check(t *testing.T, input []types.PutEventsRequestEntry, output *eventbridg
 		if !arrived[id] {
 			t.Errorf("%s was reported as %s and did not arrive", id, aws.ToString(result.EventId))
 		}
+		if len(w.details[id]) == 0 {
+			t.Errorf("%s was not on the wire", id)
+		}
 		for _, detail := range w.details[id] {
 			if detail != *input[i].Detail {
 				t.Errorf("the detail of %s changed on the wire", id)
