@@ -119,9 +119,7 @@ func (c *core) request(ctx context.Context, w work, results []Result, send excha
 			results[at] = Result{ErrorCode: code, ErrorMessage: err.Error()}
 		}
 	} else {
-		for i := range min(len(got), len(w.at)) {
-			results[w.at[i]] = got[i]
-		}
+		take(got, w.at, results)
 		c.retry(ctx, attempts, &w, r.Sent, results, send)
 	}
 	told := make([]tracing.Result, len(w.at))
@@ -130,4 +128,15 @@ func (c *core) request(ctx context.Context, w work, results []Result, send excha
 	}
 	r.Finish(told, err, code, c.stamping.Now().Sub(start))
 	return err
+}
+
+// take puts what a bus answered in results, where at says.
+func take(got []Result, at []int, results []Result) {
+	for i, index := range at {
+		if i < len(got) {
+			results[index] = got[i]
+		} else {
+			results[index] = Result{ErrorCode: CodeNoResult, ErrorMessage: "the answer has no result for this entry"}
+		}
+	}
 }

@@ -364,30 +364,6 @@ func FuzzEntry(f *testing.F) {
 	})
 }
 
-// BenchmarkValidate is of a detail of 200 KB, beside json.Valid.
-func BenchmarkValidate(b *testing.B) {
-	var large bytes.Buffer
-	large.WriteString(`{"signals":[`)
-	for large.Len() < 200_000 {
-		fmt.Fprintf(&large, `{"symbol": "AAPL", "weight": "0.5827880109204190", "rsi": %d.25, "n": 12345678901, "note": "rsi(UPRO, 10) > 76 ✓ \"quoted\"", "ok": true},`, large.Len()%100)
-	}
-	large.WriteString(`{}]}`)
-	for name, valid := range map[string]func([]byte) bool{
-		"JSONValid": json.Valid,
-		"Validate":  func(data []byte) bool { return Validate(data) == nil },
-	} {
-		b.Run(name, func(b *testing.B) {
-			b.SetBytes(int64(large.Len()))
-			b.ReportAllocs()
-			for b.Loop() {
-				if !valid(large.Bytes()) {
-					b.Fatal("not valid")
-				}
-			}
-		})
-	}
-}
-
 func ExampleEntry() {
 	e, err := Entry("trading.execution", "TradeExecuted", map[string]any{
 		"price":  decimal.RequireFromString("187.10"),

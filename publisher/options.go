@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"maps"
 	"time"
 
 	"github.com/throughline/throughline/metrics"
@@ -32,9 +33,23 @@ func WithLimit(limit int) Option {
 }
 
 // WithWarning says from which size an event counts as oversized, in bytes; the
-// default is sizemeter.WarnDefault.
-func WithWarning(size int) Option {
-	return optionFunc(func(c *core) { c.stamping.Warn = size })
+// default is sizemeter.WarnDefault. No event types means those without a size
+// of their own. It is published all the same: see WithRefusal and WithClaims.
+func WithWarning(size int, eventTypes ...string) Option {
+	return optionFunc(func(c *core) {
+		if len(eventTypes) == 0 {
+			c.stamping.Warn = size
+			return
+		}
+		types := maps.Clone(c.stamping.WarnTypes)
+		if types == nil {
+			types = map[string]int{}
+		}
+		for _, name := range eventTypes {
+			types[name] = size
+		}
+		c.stamping.WarnTypes = types
+	})
 }
 
 // WithClock tells the time of metrics, and of the deadlines that waits between

@@ -23,6 +23,10 @@ const (
 	CodeLoop     = "LoopSuspected" // WithLoopRefusal
 )
 
+// CodeNoResult is the code of an entry that was sent and of which the answer
+// says nothing: whether it was taken is not known.
+const CodeNoResult = "NoResult"
+
 // sizePolicies say what happens to an event over a size.
 type sizePolicies struct {
 	byType map[string]sizePolicy
@@ -58,8 +62,9 @@ func (s *sizePolicies) of(eventType string) sizePolicy {
 
 // WithRefusal refuses events of more than so many bytes, by EventBridge's count
 // and before they are stamped: such an entry is not sent, and its code is
-// CodeTooLarge. No event types means those without a policy of their own. By
-// default nothing is refused.
+// CodeTooLarge. No event types means those without a policy of their own, and 0
+// refuses none: WithRefusal(0, "Report") exempts a type. By default nothing is
+// refused.
 func WithRefusal(over int, eventTypes ...string) Option {
 	return optionFunc(func(c *core) { c.sizes.set(sizePolicy{over: over}, eventTypes) })
 }
@@ -157,7 +162,7 @@ func (c *core) refused(ctx context.Context, e *tracing.Entry, out *tracing.Outgo
 	record(metrics.PayloadSize, float64(size), "")
 	record(metrics.PayloadLimitUtilization, sizemeter.Utilization(size, c.stamping.Limit), "")
 	record(metrics.EventsFailed, 1, code)
-	if size >= c.stamping.Warn {
+	if c.stamping.Oversized(e.DetailType, size) {
 		record(metrics.OversizedEvents, 1, "")
 	}
 	trace.SpanFromContext(ctx).AddEvent("event not published", trace.WithAttributes(attribute.String("error.type", code),

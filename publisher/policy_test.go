@@ -80,6 +80,45 @@ func TestRefusedEntriesFailAlone(t *testing.T) {
 	}
 }
 
+func TestSizesPerEventType(t *testing.T) {
+	set := metrics.New(metrics.Config{})
+	s := &script{}
+	p := New(s, WithMetrics(set), WithWarning(4_000), WithWarning(1_000, "Small"), WithRefusal(8_000), WithRefusal(0, "Exempt"))
+	input := entries("Small", "Any", "Exempt", "Refused")
+	for i, size := range []int{2_000, 2_000, 9_000, 9_000} {
+		input.Entries[i].Detail = aws.String(large(size))
+	}
+	output, err := p.PutEvents(t.Context(), input)
+	if err != nil || outcome(output) != "1 id-Small id-Any id-Exempt EventTooLarge" {
+		t.Errorf("got %s, %v", outcome(output), err)
+	}
+	if got := sums(t, set, "OversizedEvents", "EventsPublished", "EventsFailed"); got != "[3 3 1]" {
+		t.Errorf("counted %s", got)
+	}
+}
+
+// short answers with one result fewer than there were entries.
+type short struct{ script }
+
+func (s *short) PutEvents(ctx context.Context, input *eventbridge.PutEventsInput, options ...func(*eventbridge.Options)) (*eventbridge.PutEventsOutput, error) {
+	output, err := s.script.PutEvents(ctx, input, options...)
+	output.Entries = output.Entries[:len(output.Entries)-1]
+	return output, err
+}
+
+// TestAnEntryWithoutAResultIsNotReportedPublished, where the results are ours to write.
+func TestAnEntryWithoutAResultIsNotReportedPublished(t *testing.T) {
+	set := metrics.New(metrics.Config{})
+	names := []string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10"}
+	output, err := New(&short{}, WithMetrics(set)).PutEvents(t.Context(), entries(names...))
+	if want := "2 id-0 id-1 id-2 id-3 id-4 id-5 id-6 id-7 id-8 NoResult NoResult"; err != nil || outcome(output) != want {
+		t.Errorf("got %s, %v", outcome(output), err)
+	}
+	if got := sums(t, set, "EventsPublished", "EventsFailed"); got != "[9 2]" {
+		t.Errorf("counted %s", got)
+	}
+}
+
 func withDetail(detail string, names ...string) *eventbridge.PutEventsInput {
 	input := entries(names...)
 	for i := range input.Entries {

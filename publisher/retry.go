@@ -93,9 +93,7 @@ func (c *core) retry(ctx context.Context, attempts *attempts, w *work, sent []tr
 			}
 			return
 		}
-		for i := range min(len(got), len(at)) {
-			results[at[i]] = got[i]
-		}
+		take(got, at, results)
 	}
 }
 

@@ -63,3 +63,10 @@ func ExampleEntry_Size() {
 	fmt.Println(e.Size(), "bytes,", Chunks(e.Size()), "chunk")
 	// Output: 52 bytes, 1 chunk
 }
+
+// A limit is a value: today's, the one before, or a bus's own.
+func ExampleUtilization() {
+	const size = 200_000
+	fmt.Printf("%.1f %% of 1 MiB, %.1f %% of 256 KiB, %d chunks\n", Utilization(size, LimitMiB), Utilization(size, Limit256KiB), Chunks(size))
+	// Output: 19.1 % of 1 MiB, 76.3 % of 256 KiB, 4 chunks
+}

@@ -19,7 +19,9 @@ type Stamping struct {
 	Metrics *metrics.Set // nil records nothing
 	Limit   int          // bytes, for utilisation
 	Warn    int          // bytes, from which an event counts as oversized
-	Now     func() time.Time
+	// WarnTypes are the event types for which Warn is another size.
+	WarnTypes map[string]int
+	Now       func() time.Time
 }
 
 // Request is one PutEvents request on its way. Its methods are for one goroutine.
@@ -37,6 +39,14 @@ type Request struct {
 // Size is what an entry weighs, in bytes as EventBridge counts them.
 func Size(e *tracing.Entry) int {
 	return sizemeter.Entry{Source: e.Source, DetailType: e.DetailType, Detail: e.Detail, Resources: e.Resources, HasTime: e.HasTime}.Size()
+}
+
+// Oversized says whether size, of an event of eventType, is one to warn of.
+func (s *Stamping) Oversized(eventType string, size int) bool {
+	if warn, ok := s.WarnTypes[eventType]; ok {
+		return size >= warn
+	}
+	return size >= s.Warn
 }
 
 // Resolve decides the lineage of each entry. A nil d means the delivery of ctx.
@@ -115,7 +125,7 @@ func (r *Request) measure(now time.Time, i int, code string) {
 	size := r.sizes[i]
 	record(metrics.PayloadSize, float64(size), "")
 	record(metrics.PayloadLimitUtilization, sizemeter.Utilization(size, r.s.Limit), "")
-	if size >= r.s.Warn {
+	if r.s.Oversized(o.EventType, size) {
 		record(metrics.OversizedEvents, 1, "")
 		r.s.Metrics.Log(metrics.Line{At: now, Kind: "oversize", Message: "event is close to the size limit", Fields: map[string]any{
 			"event_id": o.EventID, "event_type": o.EventType, "correlation_id": o.CorrelationID, "size_bytes": size, "limit_bytes": r.s.Limit,

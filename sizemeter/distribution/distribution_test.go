@@ -160,3 +160,27 @@ func ExampleTypes() {
 	fmt.Println(d.Count(), "events,", d.Chunks(), "chunks, largest", d.Max())
 	// Output: 100 events, 106 chunks, largest 240000
 }
+
+// What an environment kept travels as bytes and is merged elsewhere.
+func ExampleDistribution() {
+	var here, there, all Distribution
+	for size := 1; size <= 1_000; size++ {
+		here.Add(size)
+	}
+	here.Add(900_000)
+	data, err := here.MarshalBinary()
+	if err != nil {
+		panic(err)
+	}
+	if err := there.UnmarshalBinary(data); err != nil {
+		panic(err)
+	}
+	if err := all.Merge(&there); err != nil {
+		panic(err)
+	}
+	fmt.Println(all.Count(), "events of", all.Min(), "to", all.Max(), "bytes, the median about", all.Quantile(0.5))
+	fmt.Println(all.Histogram([]int{1 << 10, 64 << 10}))
+	// Output:
+	// 1001 events of 1 to 900000 bytes, the median about 498
+	// [1000 0 1]
+}

@@ -168,6 +168,7 @@ func (p projection) write(out io.Writer) error {
 	if p.Estimated {
 		fmt.Fprintln(out, "\nchunks are estimated from hourly averages: THROUGHLINE_METRICS=full counts them")
 	}
-	_, err := fmt.Fprintf(out, "\nour own metrics: %d custom metrics, at most %.2f; their log lines %.4f\n", p.Metrics.Metrics, p.Metrics.Custom, p.Metrics.Logs)
+	_, err := fmt.Fprintf(out, "\nour own metrics: %d custom metrics, at most %.2f; their log lines %.4f\nin all, at most %.2f a month; a replay of all of it once is %.2f more\n",
+		p.Metrics.Metrics, p.Metrics.Custom, p.Metrics.Logs, p.Monthly, p.Total.Replay)
 	return err
 }

@@ -96,6 +96,7 @@ func TestProjection(t *testing.T) {
 		"bus of all": {p.Total.Bus, (4*events + 100*730) / 1e6}, "small bytes": {p.Types[1].Bytes, 100 * 1024 * 730},
 		// EventsPublished and its four zeros on the service, PayloadSize of two types.
 		"metrics": {float64(p.Metrics.Metrics), 7}, "custom metrics": {p.Metrics.Custom, 7 * 0.30},
+		"all of it": {p.Monthly, p.Total.Bus + p.Total.ArchiveIn + p.Total.ArchiveStorage + 7*0.30 + p.Metrics.Logs},
 	} {
 		if !near(pair[0], pair[1]) {
 			t.Errorf("%s: %v, want %v", name, pair[0], pair[1])
@@ -163,7 +164,7 @@ func TestText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"stands for 1h0m0s; prices of 2026-06 in us-east-1 (USD)", "KEPT 30 d", "Large\n", "all\n", "7 custom metrics, at most 2.10"} {
+	for _, want := range []string{"stands for 1h0m0s; prices of 2026-06 in us-east-1 (USD)", "KEPT 30 d", "Large\n", "all\n", "7 custom metrics, at most 2.10", "in all, at most 2.", "a replay of all of it once is 0."} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
@@ -226,4 +227,45 @@ func TestCloudWatchInMoto(t *testing.T) {
 	if _, err := run(t, "", "--cloudwatch", "--region", "us-east-1", "--endpoint-url", url, "--namespace", "Other"); err == nil || !strings.Contains(err.Error(), "namespace Other tells no sizes") {
 		t.Errorf("another namespace: %v", err)
 	}
+}
+
+// FuzzFromFile: whatever stands in a file, what it costs is a number.
+func FuzzFromFile(f *testing.F) {
+	for _, seed := range []string{
+		`{"EventType":"T","PayloadSize":[5,1e300],"_aws":{"Timestamp":5,"CloudWatchMetrics":[{"Namespace":"N","Dimensions":[["EventType"],[]],"Metrics":[{"Name":"PayloadSize"}]}]}}`,
+		`{"events":[{"message":"{\"EventType\":\"T\",\"PayloadSize\":-1,\"_aws\":{\"Timestamp\":-9223372036854775808}}"}]}`, "{\n}\n[", "",
+	} {
+		f.Add([]byte(seed))
+	}
+	p, err := readPrices(nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		u, err := fromFile(bytes.NewReader(data), "fuzz", time.Hour)
+		if err != nil {
+			return // a broken gzip
+		}
+		out := project(u, p, 30)
+		for _, c := range append(out.Types, out.Total) {
+			if !(c.monthly() >= 0) || math.IsInf(c.monthly(), 0) || c.Events < 0 || c.Bytes < 0 {
+				t.Errorf("%+v", c)
+			}
+		}
+	})
+}
+
+// FuzzPrices: prices that are taken are none below zero, and cost no less for more.
+func FuzzPrices(f *testing.F) {
+	f.Add([]byte(`{"as_of":"2027-01-01","metric_months":[{"up_to":5,"each":1},{"up_to":0,"each":0.5}]}`), 7)
+	f.Add([]byte(`{"metric_months":[]}`), 1<<40)
+	f.Fuzz(func(t *testing.T, data []byte, n int) {
+		p, err := readPrices(bytes.NewReader(data))
+		if err != nil {
+			return
+		}
+		if cost := p.metrics(n); !(cost >= 0) || n < math.MaxInt && p.metrics(n+1) < cost {
+			t.Errorf("%d metrics cost %v by %s", n, cost, data)
+		}
+	})
 }

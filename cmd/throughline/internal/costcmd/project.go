@@ -35,6 +35,8 @@ type projection struct {
 	Types      []typeCost `json:"types"`
 	Total      typeCost   `json:"total"`
 	Metrics    metricCost `json:"metrics"`
+	// Monthly is what is paid every month: bus, archive, metrics and log lines.
+	Monthly float64 `json:"monthly"`
 }
 
 // typeCost is a month of one event type, in the currency of the prices.
@@ -82,6 +84,7 @@ func project(u usage, p prices, retention int) projection {
 		return cmp.Or(cmp.Compare(b.monthly(), a.monthly()), cmp.Compare(a.EventType, b.EventType))
 	})
 	out.Metrics = metricCost{u.metrics, p.metrics(u.metrics), float64(u.logBytes) * scale / gb * p.LogsPerGB}
+	out.Monthly = out.Total.monthly() + out.Metrics.Custom + out.Metrics.Logs
 	return out
 }
 
