@@ -67,6 +67,7 @@ const (
 	keyInvocationID     = attribute.Key(AttrInvocationID)
 	keyColdStart        = attribute.Key("faas.coldstart")
 	keyResourceID       = attribute.Key("cloud.resource_id")
+	keyAccount          = attribute.Key("cloud.account.id")
 	keyInvokedARN       = attribute.Key("aws.lambda.invoked_arn")
 	keyMethod           = attribute.Key("http.request.method")
 	keyTemplate         = attribute.Key("url.template")

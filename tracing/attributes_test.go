@@ -12,7 +12,7 @@ func TestNamesAreOpenTelemetrys(t *testing.T) {
 		keyMessagingSystem: semconv.MessagingSystemKey, keyOperationName: semconv.MessagingOperationNameKey, keyOperationType: semconv.MessagingOperationTypeKey,
 		keyDestination: semconv.MessagingDestinationNameKey, keyMessageID: semconv.MessagingMessageIDKey, keyConversation: semconv.MessagingMessageConversationIDKey,
 		keyBatchCount: semconv.MessagingBatchMessageCountKey, keyErrorType: semconv.ErrorTypeKey, keyTrigger: semconv.FaaSTriggerKey, keyFaasTime: semconv.FaaSTimeKey,
-		keyInvocationID: semconv.FaaSInvocationIDKey, keyColdStart: semconv.FaaSColdstartKey, keyResourceID: semconv.CloudResourceIDKey, keyInvokedARN: semconv.AWSLambdaInvokedARNKey,
+		keyInvocationID: semconv.FaaSInvocationIDKey, keyColdStart: semconv.FaaSColdstartKey, keyResourceID: semconv.CloudResourceIDKey, keyAccount: semconv.CloudAccountIDKey, keyInvokedARN: semconv.AWSLambdaInvokedARNKey,
 		keyMethod: semconv.HTTPRequestMethodKey, keyTemplate: semconv.URLTemplateKey, keyServer: semconv.ServerAddressKey, keyPort: semconv.ServerPortKey, keyScheme: semconv.URLSchemeKey,
 		keyStatus: semconv.HTTPResponseStatusCodeKey, keyResend: semconv.HTTPRequestResendCountKey, keyProtocol: semconv.NetworkProtocolVersionKey,
 		keyExceptionType: semconv.ExceptionTypeKey, keyExceptionMessage: semconv.ExceptionMessageKey,

@@ -147,7 +147,7 @@ func processAttributes(attrs []attribute.KeyValue, d *Delivery, inv *Invocation)
 	attrs = append(attrs, keyTrigger.String(trigger(d.Shape)), keyColdStart.Bool(inv.ColdStart))
 	for _, a := range [...]attribute.KeyValue{
 		keyInvocationID.String(inv.RequestID), keyInvokedARN.String(inv.ARN),
-		keyResourceID.String(withoutAlias(inv.ARN)), keyInitKind.String(inv.InitKind),
+		keyResourceID.String(withoutAlias(inv.ARN)), keyAccount.String(account(inv.ARN)), keyInitKind.String(inv.InitKind),
 	} {
 		if a.Value.AsString() != "" {
 			attrs = append(attrs, a)
@@ -219,6 +219,15 @@ func trigger(shape Shape) string {
 		return "other"
 	}
 	return "pubsub"
+}
+
+// account is the account in a function's ARN.
+func account(arn string) string {
+	for range 4 {
+		_, arn, _ = strings.Cut(arn, ":")
+	}
+	id, _, _ := strings.Cut(arn, ":")
+	return id
 }
 
 // withoutAlias is a function's ARN without the version or alias it was invoked by.

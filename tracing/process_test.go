@@ -46,8 +46,8 @@ func TestProcessOne(t *testing.T) {
 		"messaging.message.id": "6a7e8feb-b491-4cf7-a9f1-bf3703467718", "messaging.message.conversation_id": "workflow-1", "messaging.batch.message_count": nil,
 		"faas.trigger": "pubsub", "faas.invocation_id": "request-1", "faas.coldstart": true, "throughline.init.kind": "on-demand",
 		"cloud.resource_id":      "arn:aws:lambda:us-east-1:111122223333:function:trade-aggregator",
-		"aws.lambda.invoked_arn": "arn:aws:lambda:us-east-1:111122223333:function:trade-aggregator:live",
-		AttrEventID:              "trade-1", AttrEventType: "TradeExecuted", AttrCorrelationID: "workflow-1", AttrCausationID: "plan-1", AttrParentEventID: "signal-1",
+		"aws.lambda.invoked_arn": "arn:aws:lambda:us-east-1:111122223333:function:trade-aggregator:live", "cloud.account.id": "111122223333",
+		AttrEventID: "trade-1", AttrEventType: "TradeExecuted", AttrCorrelationID: "workflow-1", AttrCausationID: "plan-1", AttrParentEventID: "signal-1",
 		AttrHops: int64(3), AttrLag: int64(1500), AttrReplayName: "after-the-outage", AttrLinksDropped: nil, AttrInvokeParent: nil,
 		AttrXRayAnnotations: []string{AttrCorrelationID, AttrEventID, AttrEventType},
 	})

@@ -4,14 +4,11 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -63,9 +60,6 @@ func (q queued) send(r otlp.Resource, span otlp.Span) {
 	}
 }
 
-// patience bounds one request to a backend, whatever the caller's context allows.
-const patience = 10 * time.Second
-
 // Setup reads THROUGHLINE_* and OpenTelemetry's OTEL_* settings from getenv and
 // returns what they ask for. A wrong setting never fails it: the default holds
 // and Warnings names it. The error is always nil today; it is there so that a
@@ -82,7 +76,9 @@ func Setup(_ context.Context, getenv func(string) string) (*Telemetry, error) {
 	endpoints := readEndpoints(getenv("TMPDIR"))
 	t.Extension = endpoints["otlp"] != "" && !s.Disabled
 
-	t.sink, t.Picked = pick(s, getenv, endpoints)
+	var warned []string
+	t.sink, t.Picked, warned = pick(s, getenv, endpoints)
+	t.Warnings = append(t.Warnings, warned...)
 	if t.sink == nil {
 		return t, nil
 	}
@@ -146,66 +142,6 @@ func readEndpoints(tmp string) map[string]string {
 		}
 	}
 	return endpoints
-}
-
-// pick chooses where spans go; nil is nowhere.
-func pick(s settings.Settings, getenv func(string) string, endpoints map[string]string) (sink, string) {
-	switch {
-	case s.Disabled:
-		return nil, "spans go nowhere: THROUGHLINE_DISABLED is set"
-	case strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true"):
-		return nil, "spans go nowhere: OTEL_SDK_DISABLED is set"
-	case s.Traces == "off":
-		return nil, "spans go nowhere: THROUGHLINE_TRACES is off"
-	case endpoints["otlp"] != "":
-		return post(otlp.Config{URL: "http://" + endpoints["otlp"] + "/v1/traces", Client: local()}), "spans go to the extension at " + endpoints["otlp"]
-	case s.Traces == "xray":
-		return pickXRay(getenv)
-	}
-	if target, headers := settings.OTLPTarget(getenv); target != "" {
-		return post(otlp.Config{URL: target, Headers: headers, Client: remote()}), "spans go to " + withoutSecrets(target)
-	}
-	return nil, "spans go nowhere: no extension is attached and OTEL_EXPORTER_OTLP_ENDPOINT is not set"
-}
-
-func post(c otlp.Config) sink { return queued{otlp.NewExporter(c)} }
-
-// pickXRay prefers an OTLP endpoint that was named, then the daemon that Lambda
-// names, which costs no request and no right but xray:PutTraceSegments.
-func pickXRay(getenv func(string) string) (sink, string) {
-	target, headers := settings.OTLPTarget(getenv)
-	region := getenv("AWS_REGION")
-	if address := getenv("AWS_XRAY_DAEMON_ADDRESS"); target == "" && address != "" {
-		if d, err := dial(address); err == nil {
-			return d, "spans go to the X-Ray daemon at " + d.conn.RemoteAddr().String() + "; for X-Ray's OTLP endpoint name it in OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
-		}
-	}
-	switch {
-	case region == "":
-		return nil, "spans go nowhere: X-Ray is asked for and AWS_REGION is not set"
-	case target == "":
-		target = "https://xray." + region + ".amazonaws.com/v1/traces"
-	}
-	sign := otlp.SigV4(region, "xray", credentials(), time.Now)
-	return post(otlp.Config{URL: target, Headers: headers, Client: remote(), Sign: sign}), "spans go to X-Ray at " + withoutSecrets(target)
-}
-
-func withoutSecrets(target string) string {
-	u, err := url.Parse(target)
-	if err != nil {
-		return "the configured endpoint"
-	}
-	u.User, u.RawQuery = nil, ""
-	return u.String()
-}
-
-// local is a client for loopback: no proxy has business there.
-func local() *http.Client {
-	return &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 2}}
-}
-
-func remote() *http.Client {
-	return &http.Client{Timeout: patience, Transport: http.DefaultTransport.(*http.Transport).Clone()}
 }
 
 // credentials are those of the SDK's ordinary chain, looked up when first needed.

@@ -40,6 +40,8 @@ type Config struct {
 	Client *http.Client
 	// Sign is called on each request with the bytes that will be sent. Nil: not.
 	Sign func(req *http.Request, body []byte) error
+	// Plain sends requests as they are; otherwise they are compressed with gzip.
+	Plain bool
 	// QueueBytes bounds what waits; 0 means 8 MiB.
 	QueueBytes int
 	// Now is the wall clock, which goes on while an environment is frozen. Nil: time.Now.
@@ -293,15 +295,21 @@ func (e *busyError) Error() string { return e.text }
 
 var gzips = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
 
-func (e *Exporter) post(ctx context.Context, body []byte, isJSON bool) error {
+func compress(body []byte) []byte {
 	var compressed bytes.Buffer
-	zip := gzips.Get().(*gzip.Writer)
+	zip, _ := gzips.Get().(*gzip.Writer)
 	zip.Reset(&compressed)
 	_, _ = zip.Write(body) // a buffer takes everything
 	_ = zip.Close()
 	gzips.Put(zip)
+	return compressed.Bytes()
+}
 
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.config.URL, bytes.NewReader(compressed.Bytes()))
+func (e *Exporter) post(ctx context.Context, body []byte, isJSON bool) error {
+	if !e.config.Plain {
+		body = compress(body)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.config.URL, bytes.NewReader(body))
 	if err != nil {
 		return &refusedError{fmt.Sprintf("export spans: %v", err)}
 	}
@@ -309,12 +317,14 @@ func (e *Exporter) post(ctx context.Context, body []byte, isJSON bool) error {
 	if isJSON {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	req.Header.Set("Content-Encoding", "gzip")
+	if !e.config.Plain {
+		req.Header.Set("Content-Encoding", "gzip")
+	}
 	for name, value := range e.config.Headers {
 		req.Header.Set(name, value)
 	}
 	if e.config.Sign != nil {
-		if err := e.config.Sign(req, compressed.Bytes()); err != nil {
+		if err := e.config.Sign(req, body); err != nil {
 			return fmt.Errorf("export spans: sign: %w", err)
 		}
 	}

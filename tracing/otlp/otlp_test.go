@@ -411,6 +411,55 @@ func TestExporterCountsWhatTheBackendRejects(t *testing.T) {
 	}
 }
 
+// X-Ray takes 5 MB, uncompressed, and 10 000 spans in a request: what is more is
+// sent in several, and none is lost, whether it came in one piece or in many.
+func TestXRaysLimitsAreKept(t *testing.T) {
+	large := sample()
+	large.Attributes = append(large.Attributes, attribute.String("text", strings.Repeat("x", 100_000)))
+	small := Span{Context: spanContext(1, 2, 1), Name: "s", Start: at, End: at}
+	for name, tt := range map[string]struct {
+		span        Span
+		spans, each int
+	}{
+		"Bytes in one piece":    {large, 120, 120},
+		"Bytes in many pieces":  {large, 120, 1},
+		"Number in one piece":   {small, 25_000, 25_000},
+		"Number in many pieces": {small, 25_000, 100},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var mu sync.Mutex
+			posts, got := 0, 0
+			server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				zip, err := gzip.NewReader(r.Body)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				body, err := io.ReadAll(zip)
+				n, countErr := CountSpans(body)
+				if err != nil || countErr != nil || len(body) > 5_000_000 || n > 10_000 || n == 0 {
+					t.Errorf("a request of %d bytes and %d spans: %v %v", len(body), n, err, countErr)
+				}
+				mu.Lock()
+				posts, got = posts+1, got+n
+				mu.Unlock()
+			}))
+			t.Cleanup(server.Close)
+			e := exporter(t, server.URL, nil)
+			e.config.QueueBytes = 64 << 20
+			for range tt.spans / tt.each {
+				e.Add(Encode(resource, slices.Repeat([]Span{tt.span}, tt.each)...), false)
+			}
+			if err := e.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if l := e.Losses(); got != tt.spans || posts < 3 || posts > 4 || l != (Losses{}) {
+				t.Errorf("%d spans in %d requests, losses %+v", got, posts, l)
+			}
+		})
+	}
+}
+
 func FuzzRequest(f *testing.F) {
 	f.Add(Encode(resource, sample()), 100, 1)
 	f.Add([]byte{0x0a, 0x02, 0x12, 0x00}, 0, 0)
