@@ -22,6 +22,7 @@ import (
 func New() *cobra.Command {
 	var asJSON bool
 	var pointers []string
+	var keys string
 	cmd := &cobra.Command{
 		Use:   "repeats FILE",
 		Short: "Show which events were seen again, of which kind, how far apart",
@@ -38,10 +39,11 @@ not, nor how a handling ended: there a retry, or an event that several consumers
 were handed, is a redelivery.`,
 		Example: `  throughline repeats build/demo/events.jsonl
   throughline repeats function.log --json
+  throughline repeats events.jsonl --dedupe-keys TradeExecuted=/metadata/trade_id
   aws logs tail /aws/lambda/portfolio --format short | throughline repeats -`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			report, err := open(cmd.InOrStdin(), args[0], pointers)
+			report, err := open(cmd.InOrStdin(), args[0], pointers, keys)
 			if err != nil {
 				return fmt.Errorf("repeats: %w", err)
 			}
@@ -55,10 +57,15 @@ were handed, is a redelivery.`,
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().StringSliceVar(&pointers, "event-id", nil, "JSON `POINTERS` to an event's own ID in the detail, comma separated")
+	cmd.Flags().StringVar(&keys, "dedupe-keys", "", "business `KEYS` that stand for it, by event type, as in THROUGHLINE_DEDUPE_KEYS")
 	return cmd
 }
 
-func open(stdin io.Reader, path string, pointers []string) (Report, error) {
+func open(stdin io.Reader, path string, pointers []string, businessKeys string) (Report, error) {
+	keys, err := dedupe.ParseKeys(businessKeys)
+	if err != nil {
+		return Report{}, fmt.Errorf("--dedupe-keys: %w", err)
+	}
 	in := stdin
 	if path != "-" {
 		f, err := os.Open(path)
@@ -71,7 +78,7 @@ func open(stdin io.Reader, path string, pointers []string) (Report, error) {
 		defer f.Close()
 		in = f
 	}
-	report, err := Read(in, pointers)
+	report, err := Read(in, pointers, keys)
 	if err != nil {
 		return Report{}, fmt.Errorf("%s: %w", path, err)
 	}
@@ -92,11 +99,14 @@ func (r Report) WriteText(w io.Writer) error {
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "EVENT\tTYPE\tSEEN BY\tAGAIN AS\tAFTER")
-	total := map[dedupe.Kind]int{}
+	total, suppressed := map[dedupe.Kind]int{}, 0
 	for _, e := range r.Events {
 		var as, after []string
 		for _, again := range e.Repeats {
 			total[again.Kind]++
+			if again.Suppressed {
+				suppressed++
+			}
 			as, after = append(as, string(again.Kind)), append(after, again.after())
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", e.EventID, dash(e.EventType), dash(e.Consumer), strings.Join(as, ", "), strings.Join(after, ", "))
@@ -110,7 +120,11 @@ func (r Report) WriteText(w io.Writer) error {
 			sums = append(sums, fmt.Sprintf("%d × %s", total[kind], kind))
 		}
 	}
-	_, err := fmt.Fprintf(w, "\n%d events came again: %s%s\n", len(r.Events), strings.Join(sums, ", "), r.counted())
+	said := fmt.Sprintf("%d events came again: %s", len(r.Events), strings.Join(sums, ", "))
+	if suppressed > 0 {
+		said += fmt.Sprintf(" (%d suppressed)", suppressed)
+	}
+	_, err := fmt.Fprintf(w, "\n%s%s\n", said, r.counted())
 	return err
 }
 

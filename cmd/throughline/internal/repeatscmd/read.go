@@ -3,6 +3,7 @@ package repeatscmd
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,11 +23,12 @@ type Repeat struct {
 	AfterMS        *int64      `json:"after_ms,omitempty"` // since the event was first seen; nil where that is not told
 	RequestID      string      `json:"request_id,omitempty"`
 	FirstRequestID string      `json:"first_request_id,omitempty"`
+	Suppressed     bool        `json:"suppressed,omitempty"` // not handled again
 }
 
 // Event is an event that was seen more than once, by one consumer.
 type Event struct {
-	EventID       string    `json:"event_id"`
+	EventID       string    `json:"event_id"` // or the business key that stands for it
 	EventType     string    `json:"event_type,omitempty"`
 	Consumer      string    `json:"consumer,omitempty"` // of log lines: the service that wrote them
 	CorrelationID string    `json:"correlation_id,omitempty"`
@@ -59,12 +61,12 @@ const everything = 1 << 20
 
 // Read reads events as they were delivered, or metrics and log lines, one JSON
 // document a line; what is neither is passed over. pointers are where an
-// event's own ID is, nil for the usual spellings. The error says that nothing
-// of the kind was found.
-func Read(in io.Reader, pointers []string) (Report, error) {
+// event's own ID is, nil for the usual spellings, and keys what stands for it.
+// The error says that nothing of the kind was found.
+func Read(in io.Reader, pointers []string, keys dedupe.Keys) (Report, error) {
 	r := reader{
 		index: map[[2]string]int{}, tracing: tracing.NewReader(tracing.Config{EventID: pointers}),
-		checker: dedupe.New(dedupe.Config{Window: everything, Age: 100 * 365 * 24 * time.Hour}),
+		checker: dedupe.New(dedupe.Config{Window: everything, Age: 100 * 365 * 24 * time.Hour, Keys: keys}),
 	}
 	lines := bufio.NewReader(in)
 	for {
@@ -97,6 +99,7 @@ type logLine struct {
 	RequestID      string          `json:"request_id"`
 	FirstRequestID string          `json:"first_request_id"`
 	FirstTime      time.Time       `json:"first_time"`
+	Suppressed     bool            `json:"suppressed"`
 	Timestamp      time.Time       `json:"timestamp"`
 	AWS            json.RawMessage `json:"_aws"`
 }
@@ -138,7 +141,7 @@ func (r *reader) logged(l logLine) {
 	if e.First.IsZero() {
 		e.First = l.FirstTime
 	}
-	e.add(Repeat{Kind: l.Kind, At: l.Timestamp, RequestID: l.RequestID, FirstRequestID: l.FirstRequestID}, l.FirstTime)
+	e.add(Repeat{Kind: l.Kind, At: l.Timestamp, RequestID: l.RequestID, FirstRequestID: l.FirstRequestID, Suppressed: l.Suppressed}, l.FirstTime)
 }
 
 // add keeps a repeat, in the order of time: a log's streams are not in it.
@@ -184,14 +187,15 @@ func (r *reader) delivered(e *tracing.Event) {
 	if envelope == "" {
 		envelope = e.MessageID
 	}
+	key := r.checker.BusinessKey(e.Type, e.At)
 	v := r.checker.Check(dedupe.Delivery{
 		EventType: e.Type, EventID: e.ID, EnvelopeID: envelope, ReplayName: e.ReplayName,
-		ReceiveCount: e.ReceiveCount, At: e.Time,
+		BusinessKey: key, ReceiveCount: e.ReceiveCount, At: e.Time,
 	})
 	if v.Kind == "" {
 		return
 	}
-	again := r.event("", e.ID)
+	again := r.event("", cmp.Or(key, e.ID))
 	again.EventType, again.CorrelationID = e.Type, e.Lineage.CorrelationID
 	if again.First.IsZero() && v.FirstAt.Year() > 1 {
 		again.First = v.FirstAt

@@ -66,7 +66,7 @@ func TestLog(t *testing.T) {
 	set.Record(metrics.Observation{At: at, Name: metrics.DuplicateEvents, Value: 2, EventType: "T", Kind: "replay"})
 	for i, kind := range []dedupe.Kind{dedupe.Replay, dedupe.Republish} {
 		set.Log(metrics.Line{At: at.Add(time.Duration(2-i) * time.Minute), Kind: "repeat", Message: "already processed", Fields: map[string]any{
-			"kind": kind, "event_id": "trade-1", "event_type": "T", "correlation_id": "w-1", "request_id": fmt.Sprint("r-", i+2), "first_request_id": "r-1", "first_time": at,
+			"kind": kind, "event_id": "trade-1", "event_type": "T", "correlation_id": "w-1", "request_id": fmt.Sprint("r-", i+2), "first_request_id": "r-1", "first_time": at, "suppressed": kind == dedupe.Replay,
 		}})
 	}
 	set.Log(metrics.Line{At: at, Kind: "repeat", Fields: map[string]any{"kind": dedupe.Retry, "event_id": "trade-2", "event_type": "T"}})
@@ -78,7 +78,7 @@ func TestLog(t *testing.T) {
 	}
 	// CloudWatch's tail puts a time in front.
 	out, err := run(t, strings.ReplaceAll(log.String(), `{"throughline"`, `2026-11-23T20:47:00 {"throughline"`))
-	for _, want := range []string{"portfolio", "republish, replay", "1m0s, 2m0s", "2 events came again: 1 × retry, 1 × republish, 1 × replay; the file's metrics count DuplicateEvents 2"} {
+	for _, want := range []string{"portfolio", "republish, replay", "1m0s, 2m0s", "2 events came again: 1 × retry, 1 × republish, 1 × replay (1 suppressed); the file's metrics count DuplicateEvents 2"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%v: no %q in\n%s", err, want, out)
 		}
@@ -124,6 +124,14 @@ func TestEventIDElsewhere(t *testing.T) {
 	if out, err := run(t, file); err != nil || !strings.Contains(out, "no event was seen") {
 		t.Errorf("%v %s", err, out)
 	}
+	for _, bad := range []string{"T", "T=trade"} {
+		if _, err := run(t, file, "--dedupe-keys", bad); err == nil || !strings.Contains(err.Error(), "--dedupe-keys: business key") {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+	if out, err := run(t, file, "--dedupe-keys", "T=/trade/no"); err != nil || !strings.Contains(out, "1 × republish") || !strings.Contains(out, "\n7 ") {
+		t.Errorf("%v %s", err, out)
+	}
 	if out, err := run(t, file, "--event-id", "/trade/no"); err != nil || !strings.Contains(out, "1 × republish") {
 		t.Errorf("%v %s", err, out)
 	}
@@ -134,7 +142,7 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte(`{"throughline":"repeat","event_id":"e","timestamp":"x"}`))
 	f.Add([]byte(`{"_aws":{},"DuplicateEvents":[1]}`))
 	f.Fuzz(func(t *testing.T, file []byte) {
-		report, err := Read(bytes.NewReader(file), nil)
+		report, err := Read(bytes.NewReader(file), nil, nil)
 		if err == nil {
 			if err := report.WriteText(&bytes.Buffer{}); err != nil {
 				t.Error(err)
