@@ -228,6 +228,30 @@ func TestLoopWithoutDedupe(t *testing.T) {
 	}
 }
 
+// gone is a store that nobody reaches.
+type gone struct{ dedupe.Store }
+
+func (gone) Claim(context.Context, string, dedupe.Record, time.Time) (dedupe.Record, bool, error) {
+	return dedupe.Record{}, false, errors.New("connection refused")
+}
+
+// TestUnknownIsCounted: of an event that memory does not know and the store does
+// not tell, that is said, and nothing else.
+func TestUnknownIsCounted(t *testing.T) {
+	for name, more := range map[string][]Option{"Beside": nil, "Once": {WithSuppression()}} {
+		b := newBench(func() (string, error) { return "done", nil }, append([]Option{WithDedupe(dedupe.New(dedupe.Config{Store: gone{}, Wait: time.Minute}))}, more...)...)
+		if out, err := b.invoke(t, "r-1", envelope("env-1", "signal-1")); err != nil || string(out) != `"done"` {
+			t.Errorf("%s: %s, %v", name, out, err)
+		}
+		if kind := attributeOf(b.last(), tracing.AttrRepeatKind); kind != "unknown" {
+			t.Errorf("%s: the span says %q", name, kind)
+		}
+		if out := b.out.String(); !strings.Contains(out, `"DuplicateEvents":0`) || !strings.Contains(out, `"DuplicateEvents_unknown":1`) || strings.Contains(out, `"throughline":"repeat"`) {
+			t.Errorf("%s: wrote %s", name, out)
+		}
+	}
+}
+
 func TestABatchKeepsEveryLink(t *testing.T) {
 	b := newBench(func(context.Context, events.SQSEvent) (events.SQSEventResponse, error) {
 		return events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{{ItemIdentifier: "m-3"}}}, nil

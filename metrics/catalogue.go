@@ -233,7 +233,7 @@ var catalogue = []Metric{
 	{BilledChunks, Count, Counter, ByEventType, eventsOut, Full, false, EventsPublished, "chunks of 64 KB that EventBridge bills"},
 
 	{HandlerDuration, Milliseconds, Distribution, ByEventType, eventsIn, Basic, false, "", "handling an event, or a batch of one type"},
-	{DuplicateEvents, Count, Counter, ByEventType, eventsIn, Basic, false, EventsReceived, "events that this consumer had seen before, retries left out; the kinds are a property"},
+	{DuplicateEvents, Count, Counter, ByEventType, eventsIn, Basic, false, EventsReceived, "events that this consumer had seen before, retries left out; the kinds are a property, and so is `DuplicateEvents_unknown`, the checks that a shared table did not answer in time"},
 	{OutOfOrderEvents, Count, Counter, ByEventType, eventsIn, Basic, false, EventsReceived, "events that came after an event they had caused"},
 	{LoopSuspected, Count, Counter, ByEventType, eventsIn, Basic, false, EventsReceived, "events with too many hops, or of a type that comes back under one correlation ID"},
 	{UncorrelatedReceived, Count, Counter, ByEventType, eventsIn, Basic, false, EventsReceived, "events without a correlation ID"},

@@ -13,7 +13,8 @@ import (
 )
 
 // BenchmarkBesideHandler is a handler that takes as long as the table's answer,
-// alone and with the check beside it.
+// alone, with the check beside it, with one that gets no answer, and with one
+// in front of it.
 func BenchmarkBesideHandler(b *testing.B) {
 	for _, latency := range []time.Duration{5 * time.Millisecond, 20 * time.Millisecond} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -52,6 +53,20 @@ func BenchmarkBesideHandler(b *testing.B) {
 				p.Done(b.Context(), false)
 			}
 			b.ReportMetric(100*float64(unknown)/float64(b.N), "%unknown")
+		})
+		b.Run(fmt.Sprint(latency, "/WithTableThatHangs"), func(b *testing.B) {
+			hung := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				<-r.Context().Done()
+			}))
+			defer hung.Close()
+			c := dedupe.New(dedupe.Config{Store: table(b, hung.URL, "seen")})
+			for i := 0; b.Loop(); i++ { // the first waits a little, and the others no more
+				p := c.Start(b.Context(), []dedupe.Delivery{{Consumer: "f", EventID: strconv.Itoa(i), EnvelopeID: strconv.Itoa(i), RequestID: "r", At: at}})
+				handle()
+				p.Verdicts(b.Context())
+				p.Done(b.Context(), false)
+			}
 		})
 		b.Run(fmt.Sprint(latency, "/CheckInFront"), func(b *testing.B) {
 			for i := 0; b.Loop(); i++ {
