@@ -358,17 +358,3 @@ func benchmarkMemory(b *testing.B, all bool) {
 	runtime.KeepAlive(c)
 	runtime.KeepAlive(ids) // counted before, and so after
 }
-
-func ExampleChecker() {
-	c := New(Config{})
-	d := Delivery{Consumer: "portfolio", EventID: "signal-1", EnvelopeID: "env-1", RequestID: "r-1", At: at}
-	fmt.Printf("%q\n", c.Check(d).Kind)
-	d.RequestID = "r-2"
-	fmt.Printf("%q\n", c.Check(d).Kind)
-	d.RequestID, d.EnvelopeID = "r-3", "env-2"
-	fmt.Printf("%q\n", c.Check(d).Kind)
-	// Output:
-	// ""
-	// "redelivery"
-	// "republish"
-}

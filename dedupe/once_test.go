@@ -339,20 +339,3 @@ func (hanging) Settle(ctx context.Context, _ string, _ Outcome) error {
 	<-ctx.Done()
 	return ctx.Err()
 }
-
-func ExampleChecker_Once() {
-	c := New(Config{Store: new(Memory)})
-	place := func(context.Context) ([]byte, error) {
-		fmt.Println("order placed")
-		return []byte("order-7"), nil
-	}
-	for _, request := range []string{"r-1", "r-2"} {
-		d := Delivery{Consumer: "execution", EventID: "rebalance-1", EnvelopeID: "env-1", RequestID: request, At: at}
-		order, err := c.Once(context.Background(), d, at.Add(time.Minute), place)
-		fmt.Println(string(order), err)
-	}
-	// Output:
-	// order placed
-	// order-7 <nil>
-	// order-7 <nil>
-}

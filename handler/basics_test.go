@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -375,15 +374,3 @@ func FuzzPayload(f *testing.F) {
 type discard struct{}
 
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
-
-func ExampleWrap() {
-	set := metrics.New(metrics.Config{Service: "portfolio"})
-	h := lambda.NewHandler(Wrap(func(_ context.Context, e events.EventBridgeEvent) (string, error) { return "planned for " + e.ID, nil },
-		WithMetrics(set, discard{}), WithDedupe(dedupe.New(dedupe.Config{}))))
-	answer, err := h.Invoke(context.Background(), envelope("env-1", "signal-1"))
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	}
-	fmt.Println(string(answer))
-	// Output: "planned for env-1"
-}

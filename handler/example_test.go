@@ -34,6 +34,12 @@ func invoke(wrapped any, request string, payload []byte) {
 
 func plan(context.Context, events.EventBridgeEvent) error { return nil }
 
+func ExampleWrap() {
+	planned := func(_ context.Context, e events.EventBridgeEvent) (string, error) { return "planned for " + e.ID, nil }
+	invoke(handler.Wrap(planned), "request-1", event(1)) // lambda.Start(handler.Wrap(planned)), in a main
+	// Output: answer: "planned for env-1"
+}
+
 func ExampleWithTracing() {
 	spans := tracetest.NewInMemoryExporter()
 	cfg := tracing.Config{TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))} // of export.Setup, in a main
@@ -99,15 +105,22 @@ func ExampleWithFlush() {
 	// answer: "done"
 }
 
-// Without a shared store, which tells what other environments have handled,
-// every event is handled: at least once, never zero times.
+// Two environments of a function share a store: what the one handled the other
+// does not handle again.
 func ExampleWithSuppression() {
-	wrapped := handler.Wrap(func() (string, error) { return "handled", nil }, handler.WithDedupe(dedupe.New(dedupe.Config{})), handler.WithSuppression())
-	invoke(wrapped, "request-1", event(1))
-	invoke(wrapped, "request-2", event(1))
+	store := new(dedupe.Memory) // in Lambda, a dynamo.Table
+	order := func() (string, error) {
+		fmt.Println("order placed")
+		return "order-7", nil
+	}
+	for _, request := range []string{"request-1", "request-2"} {
+		wrapped := handler.Wrap(order, handler.WithDedupe(dedupe.New(dedupe.Config{Store: store})), handler.WithSuppression())
+		invoke(wrapped, request, event(1))
+	}
 	// Output:
-	// answer: "handled"
-	// answer: "handled"
+	// order placed
+	// answer: "order-7"
+	// answer: "order-7"
 }
 
 func ExampleMeasureCalls() {

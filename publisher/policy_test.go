@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
@@ -217,4 +218,26 @@ func TestClaims(t *testing.T) {
 			t.Errorf("when the put fails: %s, %v by %v", outcome(output), err, s.calls)
 		}
 	}
+}
+
+// An error notification that an error notification causes is not published.
+func ExampleWithLoopRefusal() {
+	p := New(&script{}, WithLoopRefusal(LoopRule{ErrorTypes: []string{"WorkflowFailed"}}))
+	payload := `{"id":"env-1","detail-type":"WorkflowFailed","source":"s","detail":{"event_id":"failed-1","correlation_id":"workflow-1"}}`
+	delivery := tracing.NewReader(tracing.Config{}).Read([]byte(payload))
+	ctx, span := tracing.StartProcess(context.Background(), tracing.Config{}, delivery, tracing.Invocation{}) // handler.Wrap does so
+	defer span.End()
+
+	output, err := p.PutEvents(ctx, &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{{
+		Source: aws.String("s"), DetailType: aws.String("WorkflowFailed"), Detail: aws.String(`{"event_id":"failed-2"}`),
+	}}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(output.FailedEntryCount, *output.Entries[0].ErrorCode)
+	fmt.Println(*output.Entries[0].ErrorMessage)
+	// Output:
+	// 1 LoopSuspected
+	// WorkflowFailed would notify of an error while WorkflowFailed notifies of one: it is not published
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -41,4 +42,19 @@ func ExampleNew() {
 	fmt.Println(verdict.Kind, "of", verdict.FirstRequestID, "at", verdict.FirstAt.Format(time.DateTime))
 	// Output:
 	// republish of r-1 at 2026-11-23 20:45:00
+}
+
+func ExampleTemplate() {
+	template, err := dynamo.Template("throughline-seen")
+	if err != nil {
+		fmt.Println(err)
+	}
+	for line := range strings.Lines(template) {
+		if strings.Contains(line, "Type: AWS") || strings.Contains(line, "TableName: ") {
+			fmt.Print(strings.TrimLeft(line, " "))
+		}
+	}
+	// Output:
+	// Type: AWS::DynamoDB::Table
+	// TableName: "throughline-seen"
 }
