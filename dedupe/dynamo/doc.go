@@ -16,10 +16,10 @@
 // THROUGHLINE_DEDUPE=dynamodb:<table> does, one more if it has a parent and one
 // more if it has a business key. A rule of THROUGHLINE_ORDER is one more for an
 // event of its earlier type. One that comes again is two, for a condition that
-// fails is charged like a write, and the repeat is noted. A handling that failed,
-// and one that then succeeded,
-// is one more each. Where events are claimed for one handling, completing each
-// is one more. All are of less than 1 KB, unless results are kept. At the
+// fails is charged like a write, and the repeat is noted; one to the environment
+// that saw it. A handling that failed, and one that then succeeded, is one more
+// each. Where events are claimed for one handling, completing each is one more.
+// All are of less than 1 KB, unless results are kept. At the
 // on-demand price of $0.625 per million writes (us-east-1, 2026) a million
 // events cost
 //
