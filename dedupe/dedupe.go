@@ -10,14 +10,13 @@ import (
 )
 
 // Config of a [Checker]. The zero value is a window of 10 000 events and one
-// hour, 16 hops, and no shared store. An event takes about 115 bytes of memory,
+// hour, and no shared store. An event takes about 115 bytes of memory,
 // its ID as 16 of them; with a parent, a correlation ID and the IDs of the
 // request and the span that handled it about 320: 3 MB for the whole window.
 type Config struct {
-	Window  int           // events remembered; 0 means 10 000
-	Age     time.Duration // how long; 0 means an hour
-	MaxHops int           // 0 means 16
-	Keys    Keys          // business keys, which [Checker.BusinessKey] finds
+	Window int           // events remembered; 0 means 10 000
+	Age    time.Duration // how long; 0 means an hour
+	Keys   Keys          // business keys, which [Checker.BusinessKey] finds
 	// Consumer is who handles the events; empty means the function. Functions that
 	// stand for one another, such as blue and green, have one name.
 	Consumer string
@@ -54,7 +53,6 @@ type Config struct {
 const (
 	defaultWindow   = 10_000
 	defaultAge      = time.Hour
-	defaultMaxHops  = 16
 	defaultKeep     = 7 * 24 * time.Hour
 	defaultWait     = 100 * time.Millisecond
 	defaultPatience = 2 * time.Second
@@ -93,7 +91,6 @@ type Checker struct {
 func New(config Config) *Checker {
 	config.Window = or(config.Window, defaultWindow)
 	config.Age = or(config.Age, defaultAge)
-	config.MaxHops = or(config.MaxHops, defaultMaxHops)
 	config.Keep = or(config.Keep, defaultKeep)
 	config.Wait = or(config.Wait, defaultWait)
 	config.Patience = or(config.Patience, defaultPatience)

@@ -73,8 +73,8 @@ type Verdict struct {
 	OutOfOrder bool
 	Early      time.Duration
 	Awaited    string
-	// Loop says that the event has more hops than the limit, or that its type
-	// was handled under its correlation ID at more than three hop counts.
+	// Loop says that the event's type was handled under its correlation ID at more
+	// than three hop counts, as far as memory knows.
 	Loop bool
 }
 

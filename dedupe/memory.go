@@ -148,9 +148,6 @@ func (c *Checker) rules(d subject) (awaited string) {
 }
 
 func (c *Checker) loop(v *Verdict, d subject) {
-	if d.Hops > c.config.MaxHops {
-		v.Loop = true
-	}
 	if d.CorrelationID == "" || d.EventType == "" {
 		return
 	}

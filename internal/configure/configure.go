@@ -52,7 +52,7 @@ func Dedupe(s settings.Settings, getenv func(string) string, credentials aws.Cre
 	if s.Disabled || s.Dedupe == "off" {
 		return nil, nil
 	}
-	config := dedupe.Config{MaxHops: s.MaxHops, Consumer: s.DedupeConsumer, Warn: warn}
+	config := dedupe.Config{Consumer: s.DedupeConsumer, Warn: warn}
 	var err error
 	if config.Keys, err = dedupe.ParseKeys(s.DedupeKeys); err != nil {
 		warnings = append(warnings, "THROUGHLINE_DEDUPE_KEYS: "+err.Error())

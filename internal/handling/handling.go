@@ -6,6 +6,7 @@ package handling
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"time"
@@ -76,19 +77,15 @@ func (h *Handling) Begin(ctx context.Context, payload []byte, inv tracing.Invoca
 // check asks what of the delivery came before: the memory at once, a shared
 // store beside the handler.
 func (i *Invocation) check() {
-	if i.h.Dedupe == nil { // nothing is remembered, but the hops are there to see
+	switch {
+	case i.h.Dedupe == nil: // nothing is remembered; what an event says of itself holds
 		for n := range i.Delivery.Events {
-			e := &i.Delivery.Events[n]
-			i.flag(e, dedupe.Verdict{Loop: e.Lineage.Hops > i.h.Tracing.HopLimit()})
+			i.flag(&i.Delivery.Events[n], dedupe.Verdict{})
 		}
-		return
-	}
-	if i.once() {
-		return
-	}
-	i.checks = i.h.Dedupe.Start(i.Context, i.deliveries())
-	if i.checks.Ready() {
-		i.flagAll()
+	case !i.once():
+		if i.checks = i.h.Dedupe.Start(i.Context, i.deliveries()); i.checks.Ready() {
+			i.flagAll()
+		}
 	}
 }
 
@@ -100,7 +97,7 @@ func (i *Invocation) deliveries() []dedupe.Delivery {
 		e := &i.Delivery.Events[n]
 		deliveries[n] = dedupe.Delivery{
 			Consumer: i.h.Dedupe.Consumer(i.consumer), Source: e.Source, EventType: e.Type,
-			EventID: e.ID, BusinessKey: i.h.Dedupe.BusinessKey(e.Type, e.At), EnvelopeID: first(e.EnvelopeID, e.MessageID),
+			EventID: e.ID, BusinessKey: i.h.Dedupe.BusinessKey(e.Type, e.At), EnvelopeID: cmp.Or(e.EnvelopeID, e.MessageID),
 			CorrelationID: e.Lineage.CorrelationID, ParentID: e.Lineage.ParentID, RequestID: i.Request, ReplayName: e.ReplayName,
 			ReceiveCount: e.ReceiveCount, Hops: e.Lineage.Hops, At: i.Start, Traceparent: traceparent,
 		}
@@ -117,15 +114,6 @@ func (i *Invocation) flagAll() {
 	for n, verdict := range i.checks.Verdicts(i.Context) {
 		i.flag(&i.Delivery.Events[n], verdict)
 	}
-}
-
-func first(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
 }
 
 // End finishes the span and records how it went. Nothing in it may fail the

@@ -83,7 +83,7 @@ func (i *Invocation) flag(e *tracing.Event, v dedupe.Verdict) {
 			i.line("out-of-order", "arrived after an event that it caused", e, map[string]any{"early_ms": v.Early.Milliseconds()})
 		}
 	}
-	if v.Loop {
+	if v.Loop || e.Lineage.Hops > i.h.Tracing.HopLimit() {
 		i.record(metrics.LoopSuspected, 1, e, "")
 		i.line("loop", "too many hops, or the same type again and again under one correlation ID", e, map[string]any{"hops": e.Lineage.Hops})
 	}
