@@ -63,15 +63,15 @@ func (c *Checker) Start(ctx context.Context, deliveries []Delivery) *Pending {
 		return p
 	}
 	ctx, cancel := c.bounded(ctx)
-	go func() {
+	go func(finished chan struct{}) {
 		defer c.asking.Add(-1)
 		defer cancel()
-		defer close(p.finished)
+		defer close(finished)
 		p.ask(ctx, known)
 		if time.Since(p.started) <= c.config.Wait {
 			c.slow.Store(false)
 		}
-	}()
+	}(p.finished)
 	return p
 }
 
