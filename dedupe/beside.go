@@ -8,6 +8,9 @@ import (
 )
 
 const (
+	// margin is what is left of the invocation's time, whatever is waited for: an
+	// answer that was ready has to leave.
+	margin = 100 * time.Millisecond
 	// maxCalls bounds how many of one batch's events ask the store at once.
 	maxCalls = 16
 	// maxAsking bounds how many invocations do.
@@ -75,6 +78,16 @@ func (c *Checker) Start(ctx context.Context, deliveries []Delivery) *Pending {
 	return p
 }
 
+// spare is how much of what is allowed may be waited before the deadline of ctx
+// is near.
+func spare(ctx context.Context, allowed time.Duration) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return allowed
+	}
+	return min(allowed, time.Until(deadline)-margin)
+}
+
 // bounded is a context for calls to the store: not ended with the handler's
 // own, but no later than the invocation's deadline.
 func (c *Checker) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -137,8 +150,8 @@ func (p *Pending) Ready() bool {
 }
 
 // Verdicts are what is known of the deliveries, in their order. It waits for
-// the store no longer than the configuration allows, and not at all where the
-// store was too slow the last time.
+// the store no longer than the configuration and the deadline of ctx allow, and
+// not at all where the store was too slow the last time.
 func (p *Pending) Verdicts(ctx context.Context) []Verdict {
 	if p == nil {
 		return nil
@@ -161,17 +174,17 @@ func (p *Pending) wait(ctx context.Context) {
 	if p.Ready() {
 		return
 	}
-	slow := &p.checker.slow
-	if slow.Load() {
+	slow, allowed := &p.checker.slow, spare(ctx, p.checker.config.Wait)
+	if slow.Load() || allowed <= 0 {
 		return
 	}
-	patience := time.NewTimer(p.checker.config.Wait)
+	patience := time.NewTimer(allowed)
 	defer patience.Stop()
 	select {
 	case <-p.finished:
 	case <-ctx.Done():
 	case <-patience.C:
-		slow.Store(true)
+		slow.Store(allowed == p.checker.config.Wait)
 	}
 }
 

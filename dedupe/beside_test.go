@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -230,6 +231,51 @@ func TestStoreThatHangs(t *testing.T) {
 	if len(said) != 1 || !strings.Contains(said[0], "no answer within 50ms") {
 		t.Errorf("said %q", said)
 	}
+}
+
+// TestTheDeadlineIsKept: whatever the store does, the handler gets its time and
+// what it returned leaves before the invocation ends. The clock is synctest's.
+func TestTheDeadlineIsKept(t *testing.T) {
+	for name, tt := range map[string]struct {
+		left, want time.Duration // until the deadline; what is waited
+		wait       func(context.Context, *Checker)
+	}{
+		"Verdicts":         {150 * time.Millisecond, 50 * time.Millisecond, verdicts},
+		"VerdictsTooLate":  {90 * time.Millisecond, 0, verdicts},
+		"VerdictsInTime":   {time.Minute, 100 * time.Millisecond, verdicts},
+		"Claim":            {time.Second, 250 * time.Millisecond, claim},
+		"ClaimInTime":      {time.Minute, 2 * time.Second, claim},
+		"Finish":           {time.Second, 900 * time.Millisecond, finish},
+		"FinishAtTheEnd":   {60 * time.Millisecond, 30 * time.Millisecond, finish},
+		"FinishAfterIt":    {-time.Second, 0, finish},
+		"FinishInFullTime": {time.Minute, 2 * time.Second, finish},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), tt.left)
+				defer cancel()
+				start := time.Now()
+				tt.wait(ctx, New(Config{Store: hanging{}}))
+				if took := time.Since(start); took != tt.want {
+					t.Errorf("waited %s of %s, want %s", took, tt.left, tt.want)
+				}
+				time.Sleep(time.Minute) // the store's patience ends too
+			})
+		})
+	}
+}
+
+func verdicts(ctx context.Context, c *Checker) {
+	c.Start(ctx, []Delivery{delivery("signal-1", "env-1", "r-1")}).Verdicts(ctx)
+}
+
+func claim(ctx context.Context, c *Checker) {
+	c.Claim(ctx, delivery("signal-1", "env-1", "r-1"), time.Now().Add(time.Minute))
+}
+
+func finish(ctx context.Context, c *Checker) {
+	k := &Claim{checker: c, delivery: delivery("signal-1", "env-1", "r-1"), lease: time.Now().Add(time.Minute)}
+	k.Finish(ctx, nil, false)
 }
 
 // TestSlowStoreIsWaitedForOnce: after that the store has to be quick again.

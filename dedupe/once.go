@@ -11,8 +11,13 @@ import (
 // has to be delivered again, should that one not complete: return the error.
 var ErrInProgress = errors.New("the event is being handled elsewhere; it has to be delivered again in case that fails")
 
-// maxLease is how long Lambda lets an invocation run.
-const maxLease = 15 * time.Minute
+const (
+	// maxLease is how long Lambda lets an invocation run.
+	maxLease = 15 * time.Minute
+	// claimShare is the part of the invocation's time that a claim may take: the
+	// rest is the handler's.
+	claimShare = 4
+)
 
 // Claim is the right to handle one event, or the reason not to. Its methods are
 // called by one goroutine.
@@ -30,7 +35,8 @@ type Claim struct {
 
 // Claim asks for the right to handle d, which other processes are refused until
 // lease: the invocation's deadline. A zero lease ends after 15 minutes. It waits
-// for the store. It grants the right where the event is new, where whoever had
+// for the store, no longer than its patience or a quarter of the time that is
+// left until the deadline of ctx. It grants the right where the event is new, where whoever had
 // it failed or ran out of lease, and where nothing can be told: without a
 // store, without an ID, when the store does not answer. So no event is lost.
 func (c *Checker) Claim(ctx context.Context, d Delivery, lease time.Time) *Claim {
@@ -44,7 +50,11 @@ func (c *Checker) Claim(ctx context.Context, d Delivery, lease time.Time) *Claim
 		k.Verdict.awaits(known.awaited)
 		return k
 	}
-	ctx, cancel := c.bounded(ctx)
+	allowed := c.config.Patience
+	if deadline, ok := ctx.Deadline(); ok {
+		allowed = min(allowed, time.Until(deadline)/claimShare)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), allowed)
 	defer cancel()
 	r := c.record(&d, Claimed)
 	if r.Lease = lease; lease.IsZero() {
@@ -86,9 +96,9 @@ func (k *Claim) Result() ([]byte, error) {
 
 // Finish tells how the handling that was granted ended. After a success the
 // event is not handled again; after a failure the next delivery is granted. It
-// waits for the store, no longer than its patience. Where the store does not
-// take it, the lease ends the claim, and the event is handled again should it
-// come again.
+// waits for the store, no longer than its patience and the deadline of ctx allow.
+// Where the store does not take it, the lease ends the claim, and the event is
+// handled again should it come again.
 func (k *Claim) Finish(ctx context.Context, result []byte, failed bool) {
 	c := k.checker
 	if c == nil || k.refused {
@@ -102,8 +112,13 @@ func (k *Claim) Finish(ctx context.Context, result []byte, failed bool) {
 	if !failed && len(result) <= c.config.KeepResult {
 		o.Kept, o.Result = true, result
 	}
-	// The deadline may be all but there: the record has to be written all the same.
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.config.Patience)
+	// The handler's own context may have ended, and the deadline be all but there:
+	// then it is tried all the same, and half of what is left is the answer's.
+	allowed := spare(ctx, c.config.Patience)
+	if deadline, ok := ctx.Deadline(); ok {
+		allowed = max(allowed, min(time.Until(deadline), margin)/2)
+	}
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), allowed)
 	defer cancel()
 	c.blame(c.config.Store.Settle(bounded, k.delivery.storeKey(), o))
 }

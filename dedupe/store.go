@@ -103,6 +103,7 @@ type Memory struct {
 	mu      sync.Mutex
 	records map[string]*Record
 	order   []string // of keys, the oldest first
+	most    int      // records; 0 means maxMemory
 }
 
 const maxMemory = 1_000_000
@@ -133,7 +134,7 @@ func (m *Memory) Claim(_ context.Context, key string, r Record, now time.Time) (
 // forget drops the oldest records that expired or are too many.
 func (m *Memory) forget(now time.Time) {
 	for len(m.order) > 0 {
-		if len(m.order) <= maxMemory && !m.records[m.order[0]].Expires.Before(now) {
+		if len(m.order) <= or(m.most, maxMemory) && !m.records[m.order[0]].Expires.Before(now) {
 			return
 		}
 		delete(m.records, m.order[0])

@@ -11,7 +11,8 @@ package handler
 // [dedupe.ErrInProgress], so that it is delivered again.
 //
 // The claim is made before the handler runs, and the record is written before
-// its answer leaves: each adds the store's time. Invocations with one event are
+// its answer leaves: each adds the store's time, no more than its patience (two
+// seconds) and of a short deadline a part. Invocations with one event are
 // handled once; the events of a batch are only flagged, and a handler whose
 // answer is streamed is as well: [dedupe.Checker.Once] is there for them.
 func WithSuppression() Option {
