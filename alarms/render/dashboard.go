@@ -1,6 +1,7 @@
 package render
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -28,7 +29,10 @@ func Panels(s alarms.Set) []Panel {
 			panels[same].Alarms = append(panels[same].Alarms, a)
 			continue
 		}
-		section := a.Meta.Kind + " " + a.Meta.Resource
+		section := a.Meta.Kind
+		if a.Meta.Resource != section {
+			section += " " + a.Meta.Resource
+		}
 		panels = append(panels, Panel{section, strings.TrimPrefix(a.Name, s.Prefix), []alarms.Alarm{a}})
 	}
 	slices.SortStableFunc(panels, func(a, b Panel) int { return strings.Compare(a.Section, b.Section) })
@@ -109,11 +113,13 @@ func Dashboard(s alarms.Set, region, account string) ([]byte, error) {
 			}
 		}
 	}
-	body, err := json.Marshal(map[string]any{"start": "-PT3H", "widgets": widgets})
-	if err != nil {
+	var body bytes.Buffer
+	e := json.NewEncoder(&body)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(map[string]any{"start": "-PT3H", "widgets": widgets}); err != nil {
 		return nil, fmt.Errorf("write the dashboard: %w", err)
 	}
-	return body, nil
+	return bytes.TrimSpace(body.Bytes()), nil
 }
 
 func sources(groups []string) string {

@@ -275,21 +275,27 @@ func TestCfnLint(t *testing.T) {
 	path := peertest.Command(t, "cfn-lint")
 	s := every(t)
 	s.Alarms[2].NoDataActions = nil
-	for name, render := range map[string]func() ([]File, error){
-		"cloudformation": func() ([]File, error) { return CloudFormation(s, nil) },
-		"sam":            func() ([]File, error) { return SAM(s, nil) },
-	} {
-		files, err := render()
+	dashboard, err := DashboardResource(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	extra := QueryDefinitions(s, true)
+	extra["Dashboard"] = dashboard
+	dir := t.TempDir()
+	var args []string
+	for name, render := range map[string]func(alarms.Set, map[string]any) ([]File, error){"cloudformation": CloudFormation, "sam": SAM} {
+		files, err := render(s, extra)
 		if err != nil {
 			t.Fatal(err)
 		}
-		file := filepath.Join(t.TempDir(), name+".yaml")
+		file := filepath.Join(dir, name+".yaml")
 		if err := os.WriteFile(file, files[0].Data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if out, err := exec.CommandContext(t.Context(), path, file).CombinedOutput(); err != nil {
-			t.Errorf("%s: %v\n%s", name, err, out)
-		}
+		args = append(args, file)
+	}
+	if out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 
@@ -306,35 +312,63 @@ func TestTerraformFmt(t *testing.T) {
 	}
 }
 
-// TestInputShapes holds every alarm to the AWS CLI's own model of the call.
+// TestInputShapes: for every alarm and composite, aws cloudwatch put-… with
+// --generate-cli-skeleton output ends with 0, and with another for an input that
+// is wrong. One process runs the CLI for all of them.
 func TestInputShapes(t *testing.T) {
-	python := peertest.Command(t, "python3")
+	python := peertest.Module(t, "awscli")
 	resolved, err := every(t).Resolve(map[string]string{"OrdersFn": "fn-1"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var inputs []any
+	say := func(s string) any { return s }
+	var calls [][2]any
 	for _, a := range resolved.Alarms {
-		inputs = append(inputs, metricAlarm(a, func(s string) any { return s }))
+		calls = append(calls, [2]any{"put-metric-alarm", metricAlarm(a, say)})
 	}
-	text, err := json.Marshal(inputs)
+	for _, c := range resolved.Composites {
+		calls = append(calls, [2]any{"put-composite-alarm", compositeAlarm(c, say)})
+	}
+	wrong := metricAlarm(resolved.Alarms[0], say)
+	wrong["Periods"] = 60
+	calls = append(calls, [2]any{"put-metric-alarm", wrong})
+	text, err := json.Marshal(calls)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), python, "-c", `
-import json, sys, botocore.session
-from botocore.validate import ParamValidator
-shape = botocore.session.get_session().get_service_model("cloudwatch").operation_model("PutMetricAlarm").input_shape
-bad = 0
-for one in json.load(sys.stdin):
-    report = ParamValidator().validate(one, shape)
-    if report.has_errors():
-        bad += 1
-        print(one["AlarmName"], report.generate_report())
-sys.exit(bad > 0)`)
+import contextlib, io, json, sys
+from awscli.clidriver import create_clidriver
+codes, drivers = [], {}
+for verb, document in json.load(sys.stdin):
+    # a driver keeps the shape of the first operation that it was called with
+    if verb not in drivers:
+        drivers[verb] = create_clidriver()
+    driver = drivers[verb]
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        codes.append(driver.main(["cloudwatch", verb, "--region", "eu-west-1", "--cli-input-json", json.dumps(document), "--generate-cli-skeleton", "output"]))
+    if codes[-1]:
+        print(document["AlarmName"], said.getvalue(), file=sys.stderr)
+print(json.dumps(codes))`)
 	cmd.Stdin = bytes.NewReader(text)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, said.String())
+	}
+	var codes []int
+	if err := json.Unmarshal(out, &codes); err != nil || len(codes) != len(calls) {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for i, code := range codes[:len(codes)-1] {
+		if code != 0 {
+			t.Errorf("%v: the CLI ends with %d\n%s", calls[i], code, said.String())
+		}
+	}
+	if codes[len(codes)-1] == 0 {
+		t.Error("the CLI takes a member that there is not")
 	}
 }
 
