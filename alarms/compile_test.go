@@ -294,6 +294,49 @@ func FuzzCompile(f *testing.F) {
 	})
 }
 
+func ExampleReadable() {
+	set, err := Compile([]byte("name: o\nresources: [{kind: lambda, name: f, timeout: 30s}, {kind: events, service: s, detailTypes: [T]}, {kind: queue, name: q}]"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, a := range set.Alarms {
+		switch a.Name {
+		case "o/f-duration", "o/f-errors", "o/s-T-payload", "o/q-age", "o/q-in-flight":
+			fmt.Println(a.Name, a.Comparison.Symbol(), Readable(a, a.Threshold))
+		}
+	}
+	// Output:
+	// o/f-duration > 27s
+	// o/f-errors > 1%
+	// o/q-age > 172800s
+	// o/q-in-flight > 96000
+	// o/s-T-payload > 819.2KiB
+}
+
+func ExampleLint() {
+	set, err := Compile([]byte("name: o\nalarms:\n- {name: lost, namespace: AWS/Events, metric: FailedInvocations, dimensions: {RuleName: \"orders|created\"}, threshold: \"> 0\", for: 1 of 1, missing: notBreaching}"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, finding := range Lint(set) {
+		fmt.Println(finding)
+	}
+	// Output: line 3: o/lost: RuleName "orders|created" is what Ref gives of a rule on a custom bus: the metric has EventBusName=orders and RuleName=created
+}
+
+func ExampleCost() {
+	set, err := Compile([]byte("name: o\nresources: [{kind: lambda, name: f}]"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	bill := Cost(set, DefaultPrices())
+	fmt.Printf("%d alarms evaluate %d metrics: $%.2f a month\n", bill.Alarms, bill.Metrics, bill.Dollars)
+	// Output: 7 alarms evaluate 9 metrics: $0.90 a month
+}
+
 func ExampleCompile() {
 	set, err := Compile([]byte("name: orders\nresources: [{kind: dlq, name: orders-dlq}]"))
 	if err != nil {

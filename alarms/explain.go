@@ -2,6 +2,8 @@ package alarms
 
 import (
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 )
 
@@ -63,4 +65,22 @@ func unitOf(a Alarm) string {
 		}
 	}
 	return ""
+}
+
+// Readable is a value of what the alarm holds against its threshold, in the unit
+// that the spec writes it in: 30s, 1%, 819KiB. It is for people, and rounds.
+func Readable(a Alarm, value float64) string {
+	round := func(f float64) string { return strconv.FormatFloat(f, 'g', 4, 64) }
+	switch u := unitOf(a); {
+	case u == "B" && math.Abs(value) >= 1<<20:
+		return round(value/(1<<20)) + "MiB"
+	case u == "B" && math.Abs(value) >= 1<<10:
+		return round(value/(1<<10)) + "KiB"
+	case u == "ms" && math.Abs(value) >= 1000:
+		return round(value/1000) + "s"
+	case math.Abs(value) >= 10_000 && math.Abs(value) < 1e15:
+		return strconv.FormatFloat(value, 'f', 0, 64) + u
+	default:
+		return round(value) + u
+	}
 }

@@ -121,7 +121,7 @@ func TestPicture(t *testing.T) {
 	}
 	for _, want := range []string{
 		"<title>Alarms of orders</title>", "2026-11-24 08:00:00 to 2026-11-24 09:00:00 UTC", `<li class="alarm-warning">orders-duration<small>1 page, 10m0s in alarm</small></li>`,
-		`<li class="unknown">orders-errors<small>nothing recorded</small></li>`, `<rect class="band"`, `<line class="warning"`, "&gt; 27000", "<polyline", `<div class="none">nothing recorded</div>`, "prefers-color-scheme: dark",
+		`<li class="unknown">orders-errors<small>nothing recorded</small></li>`, `<rect class="band"`, `<line class="warning"`, "&gt; 27s", "<polyline", `<div class="none">nothing recorded</div>`, "prefers-color-scheme: dark",
 	} {
 		if !bytes.Contains(page.Bytes(), []byte(want)) {
 			t.Errorf("no %s in\n%s", want, page.Bytes())

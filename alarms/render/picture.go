@@ -27,6 +27,14 @@ var pictureTemplate = template.Must(template.New("picture").Parse(pictureText))
 // computed here.
 func Picture(w io.Writer, s alarms.Set, data eval.Data, from, to time.Time) error {
 	page := picturePage{Name: s.Name, From: from.UTC().Format(time.DateTime), To: to.UTC().Format(time.DateTime), Limits: eval.Limits}
+	middle := from.Add(to.Sub(from) / 2)
+	for _, at := range []time.Time{from, middle, to} {
+		layout := "15:04"
+		if to.Sub(from) > 36*time.Hour {
+			layout = "Jan 2 15:04"
+		}
+		page.Ticks = append(page.Ticks, at.UTC().Format(layout))
+	}
 	for _, p := range Panels(s) {
 		panel, err := draw(p, s.Prefix, data, from, to)
 		if err != nil {
@@ -48,6 +56,7 @@ func Picture(w io.Writer, s alarms.Set, data eval.Data, from, to time.Time) erro
 
 type picturePage struct {
 	Name, From, To, Limits string
+	Ticks                  []string // the times at the beginning, the middle and the end of each graph
 	States                 []pictureState
 	Sections               []pictureSection
 }
@@ -110,14 +119,14 @@ func draw(p Panel, prefix string, data eval.Data, from, to time.Time) (picturePa
 	x := func(at int64) float64 { return pictureWidth * float64(at-from.Unix()) / stretch }
 	y := func(f float64) float64 { return pictureHeight * (1 - (f-least)/(most-least)) }
 	out.plot(points, int64(p.Alarms[0].Period()), from, to, x, y)
-	out.Most, out.Least = number(most), number(least)
+	out.Most, out.Least = alarms.Readable(p.Alarms[0], most), alarms.Readable(p.Alarms[0], least)
 	for _, a := range p.Alarms {
 		report, err := eval.Backtest(a, data, from, to, 0)
 		if err != nil {
 			return out, fmt.Errorf("draw %s: %w", p.Title, err)
 		}
 		if a.Threshold <= most && a.Threshold >= least {
-			out.Thresholds = append(out.Thresholds, pictureThreshold{coordinate(y(a.Threshold)), string(a.Meta.Severity), a.Comparison.Symbol() + " " + number(a.Threshold)})
+			out.Thresholds = append(out.Thresholds, pictureThreshold{coordinate(y(a.Threshold)), string(a.Meta.Severity), a.Comparison.Symbol() + " " + alarms.Readable(a, a.Threshold)})
 		}
 		out.bands(report, x, to)
 		out.States = append(out.States, state(strings.TrimPrefix(a.Name, prefix), a, report))
@@ -157,7 +166,7 @@ func (p *picturePanel) bands(r eval.Report, x func(int64) float64, to time.Time)
 	inAlarm := len(r.Transitions) > 0 && r.Transitions[0].From == eval.InAlarm || len(r.Transitions) == 0 && r.Pages > 0
 	add := func(end time.Time) {
 		if inAlarm {
-			p.Bands = append(p.Bands, pictureBand{coordinate(x(begin.Unix())), coordinate(max(1, x(end.Unix())-x(begin.Unix())))})
+			p.Bands = append(p.Bands, pictureBand{coordinate(x(begin.Unix())), coordinate(max(2, x(end.Unix())-x(begin.Unix())))})
 		}
 	}
 	for _, t := range r.Transitions {
@@ -206,5 +215,3 @@ func sortedTimes(points eval.Series) []int64 {
 }
 
 func coordinate(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) }
-
-func number(f float64) string { return strconv.FormatFloat(f, 'g', 6, 64) }
