@@ -1,9 +1,10 @@
 // Package s3 keeps claimed details in Amazon S3, encrypted and tagged.
 //
 // Publishers need s3:PutObject and s3:PutObjectTagging on the bucket, and with a
-// KMS key kms:GenerateDataKey; consumers s3:GetObject, and kms:Decrypt. Give the
-// bucket a lifecycle rule on the tag throughline=claim, longer than queues,
-// archives and dead-letter queues keep events.
+// KMS key kms:GenerateDataKey; consumers s3:GetObject, and kms:Decrypt. With
+// s3:ListBucket as well a consumer is told that an object is gone, where S3 says
+// AccessDenied without it. Give the bucket a lifecycle rule on the tag
+// throughline=claim, longer than queues, archives and dead-letter queues keep events.
 package s3
 
 import (
@@ -18,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
 
 	"github.com/throughline/throughline/claimcheck"
 )
@@ -112,6 +114,10 @@ func (s *Store) Get(ctx context.Context, c claimcheck.Claim) ([]byte, error) {
 	var missing *types.NoSuchKey
 	if errors.As(err, &missing) {
 		return nil, claimcheck.ErrMissing
+	}
+	var api smithy.APIError
+	if errors.As(err, &api) && api.ErrorCode() == "AccessDenied" {
+		return nil, fmt.Errorf("S3: %w: the role lacks s3:GetObject or the key, or the object is gone and the role lacks s3:ListBucket", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("S3: %w", err)

@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -149,5 +150,19 @@ func TestErrors(t *testing.T) {
 	var api smithy.APIError
 	if sent, err := c.Put(t.Context(), detail, claimcheck.Names{}); !errors.As(err, &api) || api.ErrorCode() != "NoSuchBucket" || sent != "" || !strings.Contains(err.Error(), "S3 bucket not-there") {
 		t.Errorf("%q, %v", sent, err)
+	}
+}
+
+// denied is an S3 as a role sees it that may not list the bucket.
+type denied struct{ memory }
+
+func (denied) GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error) {
+	return nil, &smithy.GenericAPIError{Code: "AccessDenied", Message: "on purpose"}
+}
+
+func TestADeniedObjectMayBeGone(t *testing.T) {
+	s := store(t, denied{memory{}}, Config{Bucket: "claims"})
+	if _, err := s.Get(t.Context(), claimcheck.Claim{Bucket: "claims", Key: "k"}); err == nil || !strings.Contains(err.Error(), "the object is gone and the role lacks s3:ListBucket") {
+		t.Errorf("error %v", err)
 	}
 }
