@@ -11,7 +11,7 @@ import (
 
 var at = time.Date(2026, 11, 23, 20, 45, 0, 0, time.UTC)
 
-func ExampleChecker() {
+func ExampleNew() {
 	c := dedupe.New(dedupe.Config{})
 	d := dedupe.Delivery{Consumer: "portfolio", EventID: "signal-1", EnvelopeID: "env-1", RequestID: "r-1", At: at}
 	fmt.Printf("%q\n", c.Check(d).Kind)
@@ -26,7 +26,7 @@ func ExampleChecker() {
 }
 
 // Two environments of a function share a store; the check runs beside the handler.
-func ExampleChecker_Start() {
+func ExamplePending() {
 	store := new(dedupe.Memory) // in Lambda, a dynamo.Table
 	for _, request := range []string{"r-1", "r-2"} {
 		checker := dedupe.New(dedupe.Config{Store: store, Wait: time.Second})
@@ -61,7 +61,7 @@ func ExampleChecker_Once() {
 }
 
 // Each event of a batch is claimed for itself, where a handler takes them one by one.
-func ExampleChecker_Claim() {
+func ExampleClaim() {
 	c := dedupe.New(dedupe.Config{Store: new(dedupe.Memory)})
 	deadline := at.Add(time.Minute)
 	claim := func(request string) *dedupe.Claim {
@@ -108,4 +108,23 @@ func ExampleParseOrder() {
 	v := c.Check(dedupe.Delivery{Consumer: "aggregator", EventType: "TradeExecuted", EventID: "trade-1", CorrelationID: "workflow-1", At: at})
 	fmt.Println(v.OutOfOrder, v.Awaited)
 	// Output: true RebalancePlanned
+}
+
+func ExampleMemory() {
+	var store dedupe.Memory
+	claim := func(request string) bool {
+		r := dedupe.Record{State: dedupe.Seen, At: at, First: dedupe.Handling{RequestID: request}, Expires: at.Add(time.Hour)}
+		_, won, err := store.Claim(context.Background(), "portfolio#signal-1", r, at)
+		return won && err == nil
+	}
+	fmt.Println(claim("r-1"), claim("r-2"))
+	// Output: true false
+}
+
+// What a store that one writes oneself asks before it writes a record.
+func ExampleRecord_Holds() {
+	claimed := dedupe.Record{State: dedupe.Claimed, Expires: at.Add(time.Hour), Lease: at.Add(time.Minute)}
+	next := dedupe.Record{State: dedupe.Claimed, First: dedupe.Handling{RequestID: "r-2"}}
+	fmt.Println(claimed.Holds(&next, at), claimed.Holds(&next, at.Add(2*time.Minute)))
+	// Output: true false
 }

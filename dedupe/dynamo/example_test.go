@@ -2,6 +2,7 @@ package dynamo_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -57,4 +58,41 @@ func ExampleTemplate() {
 	// Output:
 	// Type: AWS::DynamoDB::Table
 	// TableName: "throughline-seen"
+}
+
+func ExampleCheckName() {
+	fmt.Println(dynamo.CheckName("throughline-seen"))
+	fmt.Println(dynamo.CheckName("seen events"))
+	// Output:
+	// <nil>
+	// "seen events" is no table name: it takes 3 to 255 of a-z, A-Z, 0-9, and _.-
+}
+
+// A table that is not there says what to do, and is not taken for a repeat.
+func ExampleError() {
+	table := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprint(w, `{"__type":"com.amazonaws.dynamodb.v20120810#ResourceNotFoundException"}`)
+	}))
+	defer table.Close()
+	store, err := dynamo.New(dynamo.Config{
+		Table: "throughline-seen", Region: "us-east-1", Endpoint: table.URL,
+		Credentials: credentials.NewStaticCredentialsProvider("AKIAEXAMPLE", "secret", ""),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, won, err := store.Claim(context.Background(), "portfolio#signal-1", dedupe.Record{State: dedupe.Seen}, time.Now())
+	var refusal *dynamo.Error
+	fmt.Println(won, errors.As(err, &refusal), dynamo.Throttled(err))
+	fmt.Println(err)
+	// Output:
+	// false true false
+	// there is no dedupe table throughline-seen in us-east-1: make it with `throughline dedupe create-table --table throughline-seen`, or correct THROUGHLINE_DEDUPE
+}
+
+func ExampleThrottled() {
+	fmt.Println(dynamo.Throttled(&dynamo.Error{Code: "ProvisionedThroughputExceededException"}), dynamo.Throttled(context.DeadlineExceeded))
+	// Output: true false
 }
