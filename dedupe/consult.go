@@ -180,7 +180,7 @@ func (c *Checker) blame(err error) {
 	switch {
 	case err == nil, errors.Is(err, ErrLost), errors.Is(err, context.Canceled):
 	case errors.Is(err, context.DeadlineExceeded):
-		c.say("the shared store of repeats gave no answer within %s: such checks are unknown; see whether the function can reach it", c.config.Patience.Round(time.Millisecond))
+		c.say("the shared store of repeats gave no answer within %s, or the part of it that an invocation could spare: such checks are unknown; see whether the function can reach it", c.config.Patience.Round(time.Millisecond))
 	default:
 		c.say("%s", err.Error())
 	}

@@ -113,7 +113,7 @@ func TestProcessesThatDieHandleOnce(t *testing.T) {
 			t.Error(line.Text)
 		}
 	}, func(f *lambdalocal.Function) {
-		f.Timeout, f.MaxEnvironments = 3*time.Second, 4
+		f.Timeout, f.MaxEnvironments = 6*time.Second, 4 // a quarter of it is the claim's
 		f.Env["TEST_MOTO"], f.Env["TEST_TABLE"], f.Env["TEST_EFFECT"] = url, table, effect.URL
 	})
 	seconds := []string{nowhere, afterHandling}
