@@ -148,6 +148,26 @@ var breaks = map[string]struct {
 			delete(d.reported.spans[i].Attributes, "throughline.repeat.kind")
 		}
 	}, "repeats flagged on spans"},
+	"AWrongAttribute": {func(d *day) {
+		for i := range d.reported.spans {
+			if s := &d.reported.spans[i]; s.Kind == "CONSUMER" && s.Text("throughline.hops") == "1" {
+				s.Attributes["throughline.hops"] = int64(2)
+				return
+			}
+		}
+	}, "its throughline.hops is"},
+	"AWrongQueue": {func(d *day) {
+		for i := range d.reported.spans {
+			if s := &d.reported.spans[i]; s.Text("messaging.destination.name") == "plans" {
+				s.Attributes["messaging.destination.name"] = "redriven"
+			}
+		}
+	}, "came by redriven"},
+	"AnUntoldReplay": {func(d *day) {
+		for i := range d.reported.spans {
+			delete(d.reported.spans[i].Attributes, "throughline.replay.name")
+		}
+	}, "process spans of replayed events"},
 	"AnOrderWithoutItsSpan": {func(d *day) {
 		d.truth.orders[1].Traceparent = "00-00000000000000000000000000000001-0000000000000001-01"
 	}, "order 1"},

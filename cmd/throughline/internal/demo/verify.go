@@ -30,6 +30,7 @@ func verify(t truth, r reported, details map[string]string) []string {
 	v.published()
 	v.handlings()
 	v.origins()
+	v.attributes()
 	v.counts()
 	v.sizes()
 	v.functions()
