@@ -13,7 +13,7 @@ TEST_TIMEOUT ?= 15m
 BUILD := CGO_ENABLED=0 go build -trimpath
 LINT := bin/tools/golangci-lint
 
-.PHONY: node precommit build demo test soak bench ci fmt vet lint tidy layer jaeger fuzz docs clean help
+.PHONY: node precommit build demo test soak bench ci fmt vet lint tidy layer jaeger fuzz docs recording clean help
 
 precommit: fmt vet lint test ## format, vet, lint and test
 
@@ -67,6 +67,9 @@ layer: ## the Lambda layer for both architectures, in build/layer
 
 docs: ## rewrite what is generated: docs/metrics.md and the README's settings
 	THROUGHLINE_UPDATE=1 go test -count=1 ./metrics ./cmd/throughline
+
+recording: demo ## draw the README's recording of the demo, docs/demo.svg, anew
+	go run ./cmd/internal/record -o docs/demo.svg -typed 'make demo' -- bin/throughline demo --dir build/demo --extension bin/throughline-extension --function build/demo/tradingday
 
 tidy: ## module files as the code needs them
 	go mod tidy

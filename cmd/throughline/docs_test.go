@@ -113,8 +113,13 @@ aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; } # older ones read
 const account = `
 for group in portfolio execution; do aws logs create-log-group --log-group-name /aws/lambda/$group; done
 aws sqs create-queue --queue-name plans-failed
+for n in 1 2 3; do aws sqs send-message --queue-url "$DLQ" --message-body "$(head -1 "$RESULTS/events.jsonl")"; done
 aws sns create-topic --name alerts
 aws events create-event-bus --name trading
+aws iam create-role --role-name functions --assume-role-policy-document '{}'
+make layer
+aws lambda create-function --function-name execution --runtime python3.12 --handler execution.handle \
+  --role arn:aws:iam::123456789012:role/functions --zip-file fileb://build/layer/throughline-arm64.zip
 `
 
 // TestEveryCommandOfTheDocumentsRuns types what the README and docs say into a
@@ -137,7 +142,7 @@ func TestEveryCommandOfTheDocumentsRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	environ := append(os.Environ(), "THROUGHLINE_TEST_MAIN=1", "GORACE=atexit_sleep_ms=0", "REPOSITORY="+root, "PATH="+tools+":"+os.Getenv("PATH"),
+	environ := append(os.Environ(), "THROUGHLINE_TEST_MAIN=1", "GORACE=atexit_sleep_ms=0", "REPOSITORY="+root, "RESULTS="+results, "PATH="+tools+":"+os.Getenv("PATH"),
 		"GOCACHE="+goEnv(t, "GOCACHE"), "GOPATH="+goEnv(t, "GOPATH"), "AWS_ENDPOINT_URL="+moto, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test",
 		"AWS_REGION=eu-west-1", "AWS_DEFAULT_REGION=eu-west-1", "AWS_EC2_METADATA_DISABLED=true", "AWS_PAGER=",
 		"DLQ="+moto+"/123456789012/plans-failed", "TOPIC=arn:aws:sns:eu-west-1:123456789012:alerts")
