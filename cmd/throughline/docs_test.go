@@ -213,6 +213,16 @@ func setUpReader(t *testing.T, dir, results, root string) {
 	if err := os.CopyFS(filepath.Join(dir, "examples", "sam"), os.DirFS(filepath.Join(root, "examples", "sam"))); err != nil {
 		t.Fatal(err)
 	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(self, filepath.Join(dir, "bin", "throughline")); err != nil {
+		t.Fatal(err)
+	}
 	template, err := os.ReadFile(filepath.Join(root, "examples", "sam", "template.yaml"))
 	if err != nil {
 		t.Fatal(err)

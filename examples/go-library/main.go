@@ -38,8 +38,9 @@ func main() {
 		log.Fatal(err)
 	}
 	set := metrics.New(telemetry.Metrics)
+	bus := publisher.New(eventbridge.NewFromConfig(cfg), publisher.WithTracing(telemetry.Tracing), publisher.WithMetrics(set))
 	p := &portfolio{
-		bus:     publisher.New(eventbridge.NewFromConfig(cfg), publisher.WithTracing(telemetry.Tracing), publisher.WithMetrics(set)),
+		bus:     bus,
 		tracing: telemetry.Tracing,
 		calls:   handler.MeasureCalls(set),
 		alpaca:  cmp.Or(os.Getenv("ALPACA_URL"), "https://paper-api.alpaca.markets"),
