@@ -65,8 +65,9 @@ build/node/node_modules/aws-lambda-ric/rapid-client.node: Makefile
 layer: ## the Lambda layer for both architectures, in build/layer
 	go run ./layer/pack --out build/layer
 
-docs: ## rewrite what is generated: docs/metrics.md and the README's settings
-	THROUGHLINE_UPDATE=1 go test -count=1 ./metrics ./cmd/throughline
+docs: ## rewrite what is generated: docs/metrics.md, the README's settings and help
+	THROUGHLINE_UPDATE=1 go test -count=1 ./metrics
+	THROUGHLINE_UPDATE=1 go test -count=1 -run Readme ./cmd/throughline
 
 recording: demo ## draw the README's recording of the demo, docs/demo.svg, anew
 	go run ./cmd/internal/record -o docs/demo.svg -typed 'make demo' -- bin/throughline demo --dir build/demo --extension bin/throughline-extension --function build/demo/tradingday
