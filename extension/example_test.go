@@ -13,6 +13,7 @@ import (
 // Outside Lambda the endpoints answer until the context ends.
 func ExampleSidecar() {
 	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
 	dir, err := os.MkdirTemp("", "sidecar")
 	if err != nil {
 		fmt.Println(err)
