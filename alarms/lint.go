@@ -69,6 +69,9 @@ func Lint(s Set) []Finding {
 	if n := len(s.Alarms) + len(s.Composites); n > 5000 {
 		l.warnf("%d alarms: an account has 5000 a Region unless AWS raised that", n)
 	}
+	if n := len(s.LogGroups); n > 50 {
+		l.warnf("%d log groups: a query of Logs Insights reads 50", n)
+	}
 	return l.findings
 }
 

@@ -109,6 +109,9 @@ func TestLimits(t *testing.T) {
 	if len(found) != 1 || !strings.Contains(found[0].Message, "5001 alarms: an account has 5000") || Errors(found) {
 		t.Errorf("%v", found)
 	}
+	if found := Lint(Set{LogGroups: make([]string, 51)}); len(found) != 1 || !strings.Contains(found[0].Message, "51 log groups") {
+		t.Errorf("%v", found)
+	}
 	t.Logf("5001 alarms linted in %s", time.Since(begin))
 	broken := s.Alarms[0].Normalize()
 	broken.Threshold, broken.Missing, broken.Comparison, broken.EvaluationPeriods, broken.DatapointsToAlarm = math.NaN(), "perhaps", "Near", 2, 3
