@@ -13,6 +13,7 @@ import (
 
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
 	"github.com/throughline/throughline/internal/lambdalocal"
+	"github.com/throughline/throughline/internal/peertest"
 )
 
 var binaries string
@@ -75,6 +76,7 @@ func TestTradingDay(t *testing.T) {
 		}
 	}
 	t.Run("Files", func(t *testing.T) { checkFiles(t, d, o.Dir) })
+	t.Run("Page", func(t *testing.T) { checkPage(t, d, o.Dir) })
 	t.Run("Report", func(t *testing.T) { checkReport(t, d) })
 	t.Run("JSON", func(t *testing.T) { checkJSON(t, d) })
 	for name, br := range breaks {
@@ -352,4 +354,23 @@ func mustRead(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return string(data)
+}
+
+// checkPage opens the day's page in a browser.
+func checkPage(t *testing.T, d day, dir string) {
+	if err := d.write(dir); err != nil {
+		t.Fatal(err)
+	}
+	b := peertest.Chromium(t)
+	b.View(1280, 900, false)
+	b.Open("file://"+filepath.Join(dir, "report.html"), "document.documentElement.dataset.ready")
+	var workflows, events int
+	b.Eval("documents.length", &workflows)
+	b.Eval("documents.reduce((n, d) => n + d.nodes.filter((x) => x.kind === 'event' && x.span).length, 0)", &events)
+	if workflows != len(workflow.Correlations(d.reported.spans)) || events != len(d.truth.ledger.Published) {
+		t.Errorf("the page holds %d workflows and %d events, %d were published", workflows, events, len(d.truth.ledger.Published))
+	}
+	if said := b.Said(); len(said) > 0 {
+		t.Errorf("its console says %v", said)
+	}
 }

@@ -34,7 +34,7 @@ func (f File) Workflows(ctx context.Context, _ bool) ([]workflow.Summary, error)
 func (f File) CorrelationOf(ctx context.Context, eventID string) (string, error) {
 	found := ""
 	err := f.each(ctx, func(s *workflow.Span) error {
-		if s.Text(tracing.AttrEventID) != eventID || s.Correlation() == "" {
+		if s.EventID() != eventID || s.Correlation() == "" {
 			return nil
 		}
 		found = s.Correlation()

@@ -62,7 +62,7 @@ func (j Jaeger) Spans(ctx context.Context, correlationID string) ([]workflow.Spa
 func (j Jaeger) CorrelationOf(ctx context.Context, eventID string) (string, error) {
 	spans, err := j.find(ctx, map[string]string{tracing.AttrEventID: eventID})
 	for i := range spans {
-		if spans[i].Text(tracing.AttrEventID) == eventID && spans[i].Correlation() != "" {
+		if spans[i].EventID() == eventID && spans[i].Correlation() != "" {
 			return spans[i].Correlation(), nil
 		}
 	}

@@ -58,6 +58,6 @@ func reason(s *workflow.Span, n int, target *workflow.Span, caused bool) string 
 }
 
 func causes(publication, handling *workflow.Span) bool {
-	id := publication.Text(tracing.AttrEventID)
+	id := publication.EventID()
 	return id != "" && (id == handling.Text(tracing.AttrEventID) || handling.Text(tracing.AttrEventID) == "")
 }

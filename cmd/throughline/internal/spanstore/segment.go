@@ -159,7 +159,7 @@ func (s *segment) span() workflow.Span {
 func (s *segment) kind(span *workflow.Span) string {
 	switch span.Text("messaging.operation.type") {
 	case "create", "send":
-		if span.Text(tracing.AttrEventID) != "" {
+		if span.Text(tracing.AttrEventID) != "" || span.Text(tracing.AttrEventType) != "" {
 			return "PRODUCER"
 		}
 		return "CLIENT"

@@ -107,7 +107,7 @@ func (t TransactionSearch) CorrelationOf(ctx context.Context, eventID string) (s
 	found := collected{seen: map[workflow.ID]bool{}}
 	err := t.spans(ctx, t.Window, fmt.Sprintf(`filter attributes.%s = "%s"`, tracing.AttrEventID, eventID), &found)
 	for i := range found.spans {
-		if s := &found.spans[i]; s.Text(tracing.AttrEventID) == eventID && s.Correlation() != "" {
+		if s := &found.spans[i]; s.EventID() == eventID && s.Correlation() != "" {
 			return s.Correlation(), nil
 		}
 	}

@@ -42,7 +42,7 @@ func (x XRay) CorrelationOf(ctx context.Context, eventID string) (string, error)
 	}
 	spans, err := x.traces(ctx, traces[:min(len(traces), batchTraces)])
 	for i := range spans {
-		if spans[i].Text(tracing.AttrEventID) == eventID && spans[i].Correlation() != "" {
+		if spans[i].EventID() == eventID && spans[i].Correlation() != "" {
 			return spans[i].Correlation(), nil
 		}
 	}

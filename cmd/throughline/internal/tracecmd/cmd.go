@@ -214,7 +214,7 @@ func (o *options) unknown(ctx context.Context, store spanstore.Store, where, wan
 			if i == 0 {
 				text += "; the most recent are:"
 			}
-			text += "\n  " + s.CorrelationID
+			text += "\n  " + workflow.Clean(s.CorrelationID)
 		}
 	}
 	return errors.New(text)
@@ -227,7 +227,7 @@ func (o *options) print(cmd *cobra.Command, w *workflow.Workflow) error {
 		if err := writeFile(o.html, func(out io.Writer) error { return workflow.WriteHTML(out, []*workflow.Workflow{w}) }); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintf(out, "%s: %d events; open it in a browser\n", o.html, w.Counts.Events)
+		_, err := fmt.Fprintf(out, "%s: %s; open it in a browser\n", o.html, events(w.Counts.Events))
 		return err
 	case o.json:
 		return workflow.WriteJSON(out, w)
@@ -239,6 +239,13 @@ func (o *options) print(cmd *cobra.Command, w *workflow.Workflow) error {
 	default:
 		return workflow.WriteText(out, w)
 	}
+}
+
+func events(n int) string {
+	if n == 1 {
+		return "1 event"
+	}
+	return fmt.Sprint(n, " events")
 }
 
 // writeFile writes a file whole or not at all.

@@ -76,5 +76,5 @@ func handler(h *Node) string {
 
 // mermaidText writes what would be markup, to Mermaid or to HTML, as Mermaid's entities.
 func mermaidText(s string) string {
-	return strings.NewReplacer(`"`, "#quot;", "<", "#lt;", ">", "#gt;", "&", "#amp;", "#", "#35;", "`", "#96;", "|", "#124;").Replace(clean(s))
+	return strings.NewReplacer(`"`, "#quot;", "<", "#lt;", ">", "#gt;", "&", "#amp;", "#", "#35;", "`", "#96;", "|", "#124;").Replace(Clean(s))
 }

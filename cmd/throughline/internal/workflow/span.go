@@ -46,6 +46,15 @@ type Span struct {
 // Correlation is the workflow that the span says it belongs to, "" for none.
 func (s *Span) Correlation() string { return s.Text(tracing.AttrCorrelationID) }
 
+// EventID is the ID of the span's event: its own, or of a publication whose
+// event has none the one that EventBridge gave it, by which consumers know it.
+func (s *Span) EventID() string {
+	if id := s.Text(tracing.AttrEventID); id != "" || !isPublication(s) {
+		return id
+	}
+	return s.Text("messaging.message.id")
+}
+
 // Duration is how long the span took, zero where its clock went backwards.
 func (s *Span) Duration() time.Duration { return max(0, s.End.Sub(s.Start)) }
 

@@ -60,7 +60,7 @@ func (p *printer) header() {
 	if !p.w.Start.IsZero() {
 		began = ", from " + p.w.Start.UTC().Format("2006-01-02T15:04:05.000Z")
 	}
-	fmt.Fprintf(p.out, "%s  %s in %s%s\n", clean(p.w.CorrelationID), strings.Join(facts, ", "), took(p.w.Duration()), began)
+	fmt.Fprintf(p.out, "%s  %s in %s%s\n", Clean(p.w.CorrelationID), strings.Join(facts, ", "), took(p.w.Duration()), began)
 }
 
 // shown is how many levels are drawn; deeper ones say their number instead.
@@ -120,7 +120,7 @@ func (p *printer) facts(n *Node) []string {
 func (p *printer) since(s *Span) string { return "+" + took(s.Start.Sub(p.w.Start)) }
 
 func (p *printer) event(n *Node) []string {
-	facts := []string{clean(n.Type), clean(n.EventID)}
+	facts := []string{Clean(n.Type), Clean(n.EventID)}
 	if n.Type == "" && n.EventID == "" {
 		facts[0] = "event"
 	}
@@ -128,19 +128,19 @@ func (p *printer) event(n *Node) []string {
 	if s == nil {
 		return facts
 	}
-	facts = append(facts, "from "+clean(s.Service), p.since(s))
+	facts = append(facts, "from "+Clean(s.Service), p.since(s))
 	if size, ok := s.Number(tracing.AttrEntrySize); ok {
 		facts = append(facts, bytesText(size))
 	}
 	if s.Error {
-		facts = append(facts, strings.TrimSpace("FAILED "+clean(s.Message)))
+		facts = append(facts, strings.TrimSpace("FAILED "+Clean(s.Message)))
 	}
 	return append(facts, ids(s))
 }
 
 func (p *printer) handling(n *Node) []string {
 	s := n.Span
-	facts := []string{"⇢ " + clean(s.Service), p.since(s), "took " + took(s.Duration())}
+	facts := []string{"⇢ " + Clean(s.Service), p.since(s), "took " + took(s.Duration())}
 	if lag, ok := s.Number(tracing.AttrLag); ok {
 		facts = append(facts, "lag "+took(milliseconds(lag)))
 	}
@@ -148,7 +148,7 @@ func (p *printer) handling(n *Node) []string {
 		facts = append(facts, "cold start")
 	}
 	if hops := s.Text(tracing.AttrHops); hops != "" {
-		facts = append(facts, "hop "+clean(hops))
+		facts = append(facts, "hop "+Clean(hops))
 	}
 	if size, ok := s.Number("messaging.batch.message_count"); ok {
 		facts = append(facts, fmt.Sprintf("batch of %.0f", size))
@@ -158,10 +158,10 @@ func (p *printer) handling(n *Node) []string {
 		facts = append(facts, fmt.Sprintf("OUT OF ORDER, its child came %s earlier", took(milliseconds(early))))
 	}
 	if dropped := s.Text(tracing.AttrLinksDropped); dropped != "" {
-		facts = append(facts, clean(dropped)+" links dropped")
+		facts = append(facts, Clean(dropped)+" links dropped")
 	}
 	if s.Error {
-		facts = append(facts, strings.TrimSpace("ERROR "+clean(s.Message)))
+		facts = append(facts, strings.TrimSpace("ERROR "+Clean(s.Message)))
 	}
 	if n.Again > 0 {
 		facts = append(facts, "the same batch as above")
@@ -175,26 +175,26 @@ func repeat(s *Span) string {
 	if kind == "" {
 		return ""
 	}
-	text := strings.ToUpper(clean(kind))
+	text := strings.ToUpper(Clean(kind))
 	if count, ok := s.Number(tracing.AttrRepeatCount); ok && count > 1 {
 		text += fmt.Sprintf(" no. %.0f", count)
 	}
 	if id := s.Text(tracing.AttrRepeatFirstRequest); id != "" {
-		text += " of request " + clean(short(id))
+		text += " of request " + Clean(short(id))
 	}
 	return text
 }
 
 func (p *printer) call(s *Span) []string {
-	facts := []string{clean(s.Name), clean(s.Text("http.response.status_code")), p.since(s), "took " + took(s.Duration())}
+	facts := []string{Clean(s.Name), Clean(s.Text("http.response.status_code")), p.since(s), "took " + took(s.Duration())}
 	if s.Error && s.Text("http.response.status_code") == "" {
-		facts = append(facts, "ERROR "+clean(s.Text("error.type")))
+		facts = append(facts, "ERROR "+Clean(s.Text("error.type")))
 	}
 	if resend := s.Text("http.request.resend_count"); resend != "" {
-		facts = append(facts, "resend "+clean(resend))
+		facts = append(facts, "resend "+Clean(resend))
 	}
 	if id := s.header("x-request-id"); id != "" {
-		facts = append(facts, "X-Request-ID "+clean(id))
+		facts = append(facts, "X-Request-ID "+Clean(id))
 	}
 	return append(facts, ids(s))
 }
@@ -209,7 +209,7 @@ func ids(s *Span) string {
 		}
 		parts = append(parts, l.Why+"→"+short(l.To.Span))
 	}
-	return clean("[" + strings.Join(parts, " ") + "]")
+	return Clean("[" + strings.Join(parts, " ") + "]")
 }
 
 func short(id string) string {
@@ -219,9 +219,9 @@ func short(id string) string {
 	return id
 }
 
-// clean makes a string from outside harmless to a terminal, and a line of it:
+// Clean makes a string from outside harmless to a terminal, and a line of it:
 // control characters and those that turn the direction of text become a dot.
-func clean(s string) string {
+func Clean(s string) string {
 	const most = 300
 	cut := false
 	if len(s) > most {

@@ -159,7 +159,10 @@ func newBuilder(spans []Span, correlationID string) *builder {
 	return b
 }
 
-func isPublication(s *Span) bool { return s.Kind == "PRODUCER" && s.Text(tracing.AttrEventID) != "" }
+// isPublication tells the span that published one event, which may have no ID of its own.
+func isPublication(s *Span) bool {
+	return s.Kind == "PRODUCER" && (s.Text(tracing.AttrEventID) != "" || s.Text(tracing.AttrEventType) != "")
+}
 
 func linksTo(s *Span, correlationID string) bool {
 	return slices.ContainsFunc(s.Links, func(l Link) bool { return l.Attributes[tracing.AttrCorrelationID] == correlationID })
@@ -172,7 +175,7 @@ func byStart(spans []*Span) {
 // attach finds the events and hangs handlings and events below events.
 func (b *builder) attach() {
 	for _, p := range b.publications {
-		b.add(&event{key: p.ID, id: p.Text(tracing.AttrEventID), kind: p.Text(tracing.AttrEventType), span: p})
+		b.add(&event{key: p.ID, id: p.EventID(), kind: p.Text(tracing.AttrEventType), span: p})
 	}
 	for _, h := range b.handlings {
 		b.attachHandling(h)
@@ -224,6 +227,12 @@ func (b *builder) attachHandling(h *Span) {
 	e := &event{key: ID{"", h.ID.Trace + h.ID.Span}, gap: PublisherNotSeen}
 	if ours { // its consumers agree on its ID at least
 		e.id, e.kind, e.gap = h.Text(tracing.AttrEventID), h.Text(tracing.AttrEventType), PublisherNotTraced
+		if h.Text("faas.trigger") == "timer" { // a schedule: nobody's span published it
+			e.gap = ""
+			if e.kind == "" {
+				e.kind = "schedule"
+			}
+		}
 		if e.id != "" {
 			e.key = ID{"", e.id}
 		}

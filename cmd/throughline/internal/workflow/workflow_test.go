@@ -166,6 +166,8 @@ func TestBuildPlacesWhatItCannotSee(t *testing.T) {
 	unseen.Attributes["throughline.causation.id"] = "a"
 	later := publication("ee", "e1", "gone", "hedge", "D", "d", 50*time.Millisecond)
 	later.Attributes["throughline.hops"] = int64(3)
+	schedule := process("ff", "f1", "strategy", "", "s", time.Minute)
+	schedule.Attributes["faas.trigger"] = "timer"
 	for name, tt := range map[string]struct {
 		spans []Span
 		shape string
@@ -174,6 +176,7 @@ func TestBuildPlacesWhatItCannotSee(t *testing.T) {
 		"AHandling":        {[]Span{child}, "a(?(c))", []Gap{HandlingNotSeen, NotHandled}},
 		"APublisher":       {[]Span{unseen}, "a(b(reports))", []Gap{PublisherNotSeen}},
 		"TheCause":         {[]Span{later}, "a d", []Gap{NotHandled, CauseNotSeen}},
+		"ASchedule":        {[]Span{schedule}, "a s(strategy)", []Gap{NotHandled}},
 		"NoLinksAreKept":   {[]Span{process("bb", "b1", "portfolio", "A", "a", time.Second)}, "a(portfolio)", nil},
 		"DeliveredTwice":   {[]Span{publication("aa", "a1", "", "strategy", "A", "a", 0)}, "a", []Gap{NotHandled}},
 		"AFailedPublisher": {[]Span{{ID: ID{"ff", "f1"}, Kind: "PRODUCER", Error: true, Start: t0, Attributes: child.Attributes}}, "a c", []Gap{NotHandled}},
@@ -202,6 +205,17 @@ func TestBuildEndsOnACycle(t *testing.T) {
 	}, correlation)
 	if w.Counts.Events != 2 {
 		t.Errorf("cycles give %d events:\n%s", w.Counts.Events, text(t, w))
+	}
+}
+
+// TestAnEventWithoutAnIDOfItsOwn is known by the one that EventBridge gave it.
+func TestAnEventWithoutAnIDOfItsOwn(t *testing.T) {
+	p := publication("aa", "a1", "", "strategy", "A", "", 0)
+	delete(p.Attributes, "throughline.event.id")
+	p.Attributes["messaging.message.id"] = "bus-1"
+	w := Build([]Span{p, process("bb", "b1", "portfolio", "A", "bus-1", time.Second)}, correlation)
+	if want := "bus-1(portfolio)"; shape(w) != want || w.Counts.Gaps != 0 {
+		t.Errorf("got %s, want %s:\n%s", shape(w), want, text(t, w))
 	}
 }
 
