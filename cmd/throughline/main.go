@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/throughline/throughline/cmd/throughline/internal/alarmscmd"
+	"github.com/throughline/throughline/cmd/throughline/internal/checkcmd"
 	"github.com/throughline/throughline/cmd/throughline/internal/costcmd"
 	"github.com/throughline/throughline/cmd/throughline/internal/dedupecmd"
 	"github.com/throughline/throughline/cmd/throughline/internal/repeatscmd"
@@ -93,7 +94,7 @@ func newRoot(env environment) *cobra.Command {
 	}
 	add(groupSee, newDemo(env), tracecmd.New(config.LoadDefaultConfig, time.Now), repeatscmd.New(), sizescmd.New())
 	add(groupOperate, alarmscmd.New(config.LoadDefaultConfig, time.Now), alarmscmd.NewQueries(config.LoadDefaultConfig, time.Now),
-		costcmd.New(config.LoadDefaultConfig, time.Now))
+		checkcmd.New(config.LoadDefaultConfig, time.Now), costcmd.New(config.LoadDefaultConfig, time.Now))
 	add(groupRun, newSidecar(env), dedupecmd.New(config.LoadDefaultConfig), newCompletion(root), newVersion())
 	root.SetHelpCommand(newHelp(root))
 	nameNextSteps(root)

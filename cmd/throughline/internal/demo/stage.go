@@ -42,6 +42,7 @@ type stage struct {
 	bus       *buslocal.Bus
 	lambda    *lambdalocal.Service
 	deployed  map[string]*lambdalocal.Deployment
+	rules     []buslocal.Rule
 
 	dead    buslocal.DeadLetters
 	redrive *buslocal.Queue
@@ -138,6 +139,7 @@ func (s *stage) addRules() error {
 		if err := s.bus.AddRule(rule); err != nil {
 			return err
 		}
+		s.rules = append(s.rules, rule)
 	}
 	return nil
 }
@@ -333,6 +335,12 @@ func (s *stage) results() (day, error) {
 	d.truth = truth{ledger: s.bus.Ledger(), invocations: map[string][]lambdalocal.Invocation{}, orders: s.alpaca.seen(), handled: s.handled}
 	for name, deployment := range s.deployed {
 		d.truth.invocations[name] = deployment.Invocations()
+	}
+	if d.files["system.json"], err = s.describe(); err != nil {
+		return day{}, fmt.Errorf("describe the stage: %w", err)
+	}
+	if d.files["dead.jsonl"], err = s.letters(); err != nil {
+		return day{}, fmt.Errorf("write dead letters: %w", err)
 	}
 	consumers := map[string]string{"plans": "execution", s.redrive.QueueName: "notifications"}
 	for _, r := range d.truth.ledger.Receipts {

@@ -1,0 +1,120 @@
+package system
+
+import (
+	"time"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
+)
+
+// Observed is what was seen of a system's traffic. The zero value is no traffic.
+type Observed struct {
+	Over      time.Duration // that was looked at; 0 for a whole file
+	Functions map[string]*Traffic
+	Lines     []Line          // rare lines: repeats, loops, oversize events
+	Delivered []Delivered     // events as they were handed over
+	Broken    []string        // what was handed over and is not an event, with its line
+	Letters   []Letter        // what lies in dead-letter queues
+	Spans     []workflow.Span // nil: not read
+	Errors    []LogError      // lines of functions that could not serialise
+	Dead      DeadLettering
+	// EMFRejected counts metric lines that CloudWatch could not take, by log group.
+	EMFRejected map[string]float64
+	Matched     map[string]float64 // events that matched a rule, by bus
+	// Trials are what --write found out.
+	Replay *ReplayTrial
+	DLQ    []DLQTrial
+}
+
+// Of returns the traffic of a service, made where it is new.
+func (o *Observed) Of(service string) *Traffic {
+	if o.Functions == nil {
+		o.Functions = map[string]*Traffic{}
+	}
+	t := o.Functions[service]
+	if t == nil {
+		t = &Traffic{Sum: map[string]float64{}, Codes: map[string]float64{}, Hosts: map[string]float64{}, Correlations: map[string]bool{}, Metrics: map[string]bool{}, Sizes: map[string]Size{}}
+		o.Functions[service] = t
+	}
+	return t
+}
+
+// Traffic is what one service's metrics say.
+type Traffic struct {
+	Sum          map[string]float64 // counters
+	Codes        map[string]float64 // kinds of counters: EventsFailed_MalformedDetail
+	Duration     time.Duration      // the longest
+	SlowestID    string             // its request
+	Hosts        map[string]float64 // longest outbound request of a host, in ms
+	Hops         float64
+	Sizes        map[string]Size // by event type
+	Correlations map[string]bool
+	Metrics      map[string]bool // names that were seen
+	Invocations  float64
+	Last         time.Time
+}
+
+// Size is the largest event of a type.
+type Size struct {
+	Max     float64
+	Count   float64
+	EventID string
+}
+
+// Line is a rare line of design §9.
+type Line struct {
+	Kind          string // repeat, loop, out-of-order, oversize
+	Repeat        string // of a repeat: retry, redelivery, republish, replay
+	Service       string
+	EventID       string
+	EventType     string
+	CorrelationID string
+	Hops          float64
+	Bytes         float64
+	At            time.Time
+}
+
+// Delivered is one event as a consumer was handed it.
+type Delivered struct {
+	ID, Type, CorrelationID string
+}
+
+// Letter is a message of a dead-letter queue.
+type Letter struct {
+	EventID, EventType, Rule, Target, Code, Message string
+}
+
+// LogError is a line of a function that failed to serialise an event.
+type LogError struct {
+	Function, Message string
+	At                time.Time
+}
+
+// DeadLettering are EventBridge's counts, by rule.
+type DeadLettering struct {
+	Sent, Lost map[string]float64
+}
+
+// ReplayTrial is a replay that check started.
+type ReplayTrial struct {
+	Name, Archive string
+	From, To      time.Time
+	State         string
+	Reason        string
+	Replayed      []Line // deliveries that were flagged as replays
+	Again         []Line // events that came out again because of it
+	Published     map[string]float64
+	Dry           bool // it would be done with --write
+	Rules         []string
+	Reaches       []string // the targets
+}
+
+// DLQTrial is a failing event that check sent to one dead-letter queue.
+type DLQTrial struct {
+	Queue, Rule, EventID string
+	Dry                  bool
+	Why                  string // why it was not tried, or what went wrong
+	Letter               *Letter
+	After                time.Duration
+	Waited               time.Duration
+	Left                 []string // what could not be cleaned up
+}

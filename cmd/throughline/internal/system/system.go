@@ -1,0 +1,160 @@
+// Package system describes a deployed system, and what was observed of it, as
+// plain values: what `throughline check` judges, wherever it was read. `throughline
+// demo` writes the same description of its own stage.
+package system
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// System is what is known of a system. The zero value is nothing known.
+type System struct {
+	// Source says where it was read: a folder, or a Region and its account.
+	Source    string     `json:"source"`
+	Local     bool       `json:"local,omitempty"` // a demo: no AWS stands behind it
+	Buses     []Bus      `json:"buses"`
+	Functions []Function `json:"functions"`
+	Queues    []Queue    `json:"queues,omitempty"`
+	Topics    []Topic    `json:"topics,omitempty"`
+	// Missing are the functions that rules send to and that do not exist.
+	Missing []string `json:"missing,omitempty"`
+	Notes   []string `json:"notes,omitempty"` // what was left out
+	Alarms  []Alarm  `json:"alarms,omitempty"`
+
+	// PublishedMetrics are the names that CloudWatch knows, by namespace.
+	PublishedMetrics map[string][]string `json:"published_metrics,omitempty"`
+	Observed         Observed            `json:"-"`
+	// Unread says why a part could not be read, by part.
+	Unread map[Part]string `json:"-"`
+}
+
+// Part is a part of the description that is read by calls of its own.
+type Part string
+
+// The parts.
+const (
+	Buses     Part = "buses"
+	Rules     Part = "rules"
+	Functions Part = "functions"
+	Policies  Part = "policies"
+	Queues    Part = "queues"
+	Logs      Part = "logs"
+	Groups    Part = "log groups"
+	Metrics   Part = "metrics"
+	Alarms    Part = "alarms"
+	Archives  Part = "archives"
+)
+
+// Bus is an event bus. One that does not exist has only its name and those that
+// are nearest to it.
+type Bus struct {
+	Name     string    `json:"name"`
+	ARN      string    `json:"arn,omitempty"`
+	Exists   bool      `json:"exists"`
+	Others   []string  `json:"others,omitempty"`
+	Rules    []Rule    `json:"rules"`
+	Archives []Archive `json:"archives,omitempty"`
+}
+
+// Rule is one rule of a bus.
+type Rule struct {
+	Name     string   `json:"name"`
+	ARN      string   `json:"arn,omitempty"`
+	Pattern  string   `json:"pattern,omitempty"`
+	Disabled bool     `json:"disabled,omitempty"`
+	Targets  []Target `json:"targets"`
+}
+
+// Target is what a rule sends to. DeadLetter is the ARN of its queue, empty for
+// none.
+type Target struct {
+	ID         string `json:"id"`
+	ARN        string `json:"arn"`
+	Role       string `json:"role,omitempty"`
+	DeadLetter string `json:"dead_letter,omitempty"`
+}
+
+// Archive is an archive of a bus.
+type Archive struct {
+	Name    string `json:"name"`
+	ARN     string `json:"arn,omitempty"`
+	Enabled bool   `json:"enabled"`
+	Events  int64  `json:"events"`
+}
+
+// Queue is a queue that stands as a target or for dead letters.
+type Queue struct {
+	ARN      string `json:"arn"`
+	URL      string `json:"url,omitempty"`
+	Exists   bool   `json:"exists"`
+	Policy   string `json:"policy,omitempty"`
+	Messages int    `json:"messages"`
+}
+
+// Topic is an SNS topic that stands as a target.
+type Topic struct {
+	ARN    string `json:"arn"`
+	Exists bool   `json:"exists"`
+	Policy string `json:"policy,omitempty"`
+}
+
+// Function is a Lambda function.
+type Function struct {
+	Name      string        `json:"name"`
+	ARN       string        `json:"arn,omitempty"`
+	Service   string        `json:"service"`   // the Service dimension of its metrics
+	Namespace string        `json:"namespace"` // of its metrics
+	Timeout   time.Duration `json:"timeout"`
+	// Environment holds the settings of Throughline's and what names a bus.
+	Environment map[string]string `json:"environment,omitempty"`
+	LogFormat   string            `json:"log_format,omitempty"` // Text or JSON
+	LogLevel    string            `json:"log_level,omitempty"`  // ApplicationLogLevel
+	LogGroup    string            `json:"log_group,omitempty"`
+	LogClass    string            `json:"log_class,omitempty"` // empty where the group is not there
+	Policy      string            `json:"policy,omitempty"`
+}
+
+// Alarm is an alarm's metric.
+type Alarm struct {
+	Name      string `json:"name"`
+	Namespace string `json:"namespace"`
+	Metric    string `json:"metric"`
+}
+
+// Bus returns the bus called name, nil where there is none.
+func (s *System) Bus(name string) *Bus {
+	for i := range s.Buses {
+		if s.Buses[i].Name == name {
+			return &s.Buses[i]
+		}
+	}
+	return nil
+}
+
+// Queue returns the queue with the ARN, nil where it was not read.
+func (s *System) Queue(arn string) *Queue {
+	for i := range s.Queues {
+		if s.Queues[i].ARN == arn {
+			return &s.Queues[i]
+		}
+	}
+	return nil
+}
+
+// Cannot notes why a part could not be read; the first reason stays.
+func (s *System) Cannot(p Part, why string) {
+	if s.Unread == nil {
+		s.Unread = map[Part]string{}
+	}
+	if s.Unread[p] == "" {
+		s.Unread[p] = why
+	}
+}
+
+// Read reads a description that was written as JSON.
+func Read(data []byte) (System, error) {
+	var s System
+	err := json.Unmarshal(data, &s)
+	return s, err
+}
