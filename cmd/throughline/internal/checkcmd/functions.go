@@ -117,7 +117,7 @@ func arriving(s *system.System, _ limits) Result {
 			f.warn("%s gave up %.0f observations (TelemetryDropped)", service, n)
 		}
 	}
-	return f.or(pass("%d of %s have them: %d names", seen, plural(len(s.Functions), "function"), len(distinct)),
+	return f.or(pass("those of %d of %s, %d names", seen, plural(len(s.Functions), "function"), len(distinct)),
 		"see that the layer is attached (docs/layer.md), and the items logs and names")
 }
 

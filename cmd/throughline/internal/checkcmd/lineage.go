@@ -115,7 +115,7 @@ func recurring(spans []workflow.Span) []string {
 	return found
 }
 
-const replayNext = "make the handler find the event ID among those it has handled before it does anything: `throughline dedupe --help`, or handler.Options.Suppress in Go"
+const replayNext = "make the handler find the event ID among those it has handled before it does anything: `throughline dedupe --help`, or handler.WithSuppression in Go"
 
 // replay: what was replayed was flagged, and nothing came of it a second time.
 func replay(s *system.System, _ limits) Result {

@@ -105,7 +105,7 @@ func resources(s *system.System, _ limits) Result {
 	}
 	good := pass("%s, none looks at resources", plural(rules, "rule"))
 	if looking > 0 {
-		good.Evidence = fmt.Sprintf("%s; %d of them look at resources, and match what they matched before", plural(rules, "rule"), looking)
+		good.Evidence = fmt.Sprintf("%s, %d of them on resources: none matches otherwise once lines are added", plural(rules, "rule"), looking)
 	}
 	r := f.or(good, "let the rule look at detail-type or source, or set THROUGHLINE_STAMP=detail where its events are published")
 	if stamped, off := stamping(s); r.Status == Fail && len(off) > 0 && len(stamped) == 0 {
@@ -231,7 +231,7 @@ func policies(s *system.System, _ limits) Result {
 	if judged == 0 && len(f.doubtful) == 0 {
 		return skip("name the bus with --bus", "no target with a resource policy is known")
 	}
-	return f.or(pass("%s let their rules send", plural(judged, "policy")), "add a statement for events.amazonaws.com with the rule's ARN as aws:SourceArn (`aws lambda add-permission`, `aws sqs set-queue-attributes`)")
+	return f.or(pass("%s, each lets its rule send", plural(judged, "policy")), "add a statement for events.amazonaws.com with the rule's ARN as aws:SourceArn (`aws lambda add-permission`, `aws sqs set-queue-attributes`)")
 }
 
 // guarding is the policy that guards an ARN, where its kind has one.

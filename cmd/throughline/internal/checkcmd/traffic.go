@@ -123,7 +123,7 @@ func size(s *system.System, l limits) Result {
 		}
 	}
 	return f.or(pass("largest of %.0f is %s, %.0f %% of %d", count, list[0], 100*list[0].Max/float64(l.size), l.size),
-		"keep what is large in S3 and publish a reference: claimcheck, or publisher.WithClaimCheck in Go")
+		"keep what is large in S3 and publish a reference: package claimcheck, or publisher.WithClaims in Go")
 }
 
 func durations(s *system.System, l limits) Result {

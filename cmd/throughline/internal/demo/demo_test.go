@@ -79,6 +79,7 @@ func TestTradingDay(t *testing.T) {
 	t.Run("Page", func(t *testing.T) { checkPage(t, d, o.Dir) })
 	t.Run("Report", func(t *testing.T) { checkReport(t, d) })
 	t.Run("JSON", func(t *testing.T) { checkJSON(t, d) })
+	t.Run("Checklist", func(t *testing.T) { checkChecklist(t, o.Dir) })
 	for name, br := range breaks {
 		t.Run("Sees"+name, func(t *testing.T) {
 			broken := copyOf(d)
