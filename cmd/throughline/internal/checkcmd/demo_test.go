@@ -76,8 +76,8 @@ func folder(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// emf is what our own metrics write of one invocation.
-func emf(t *testing.T, service string, at time.Time, observe func(record func(name metrics.Name, value float64, eventType string))) string {
+// emf are the lines that our own metrics write of one invocation.
+func emf(t *testing.T, service string, at time.Time, observe func(record func(name metrics.Name, value float64, eventType string))) []string {
 	t.Helper()
 	set := metrics.New(metrics.Config{Service: service})
 	observe(func(name metrics.Name, value float64, eventType string) {
@@ -87,17 +87,17 @@ func emf(t *testing.T, service string, at time.Time, observe func(record func(na
 	if err := set.Flush(&out, at); err != nil {
 		t.Fatal(err)
 	}
-	return out.String()
+	return strings.Split(strings.TrimSpace(out.String()), "\n")
 }
 
 func quiet(t *testing.T) string {
-	return emf(t, "strategy", noon, func(record func(metrics.Name, float64, string)) {
+	return strings.Join(emf(t, "strategy", noon, func(record func(metrics.Name, float64, string)) {
 		record(metrics.EventsPublished, 1, "A")
 		record(metrics.PayloadSize, 1_000, "A")
 		record(metrics.PayloadSize, 3_000, "A")
 		record(metrics.Duration, 250, "")
 		record(metrics.EventsReceived, 1, "A")
-	})
+	}), "\n")
 }
 
 const envelope = `{"id":"x-1","detail-type":"A","source":"a","resources":["correlation:workflow-1"],"detail":{"event_id":"e-1"}}`

@@ -112,6 +112,24 @@ func TestFaults(t *testing.T) {
 		"NothingPublished": {"serialise", Skip, "nothing was published in the last 1h", func(s *system.System) {
 			s.Observed.Functions = nil
 		}},
+		"SomebodysFailed": {"serialise", Warn, "3 of 9 entries of the whole account failed", func(s *system.System) {
+			s.Observed.Functions, s.Observed.Account = nil, system.AccountWide{Entries: 9, Failed: 3}
+		}},
+		"NobodysFailed": {"serialise", Pass, "none of the 9 entries of the whole account failed", func(s *system.System) {
+			s.Observed.Functions, s.Observed.Account = nil, system.AccountWide{Entries: 9}
+		}},
+		"LargeRequest": {"size", Warn, "largest request is 300000 bytes", func(s *system.System) {
+			clear(traffic(s).Sizes)
+			s.Observed.Account.LargestRequest = 300_000
+		}},
+		"SmallRequests": {"size", Pass, "so no event is larger; 10 % of 200000", func(s *system.System) {
+			clear(traffic(s).Sizes)
+			s.Observed.Account.LargestRequest = 20_000
+		}},
+		"LogsUnread": {"correlation", Skip, "the logs could not be read: denied", func(s *system.System) {
+			s.Observed.Functions = nil
+			s.Cannot(system.Logs, "denied")
+		}},
 		"TooLarge": {"size", Fail, "SignalGenerated from portfolio: 200000 bytes (big-1), the limit is 200000", func(s *system.System) {
 			traffic(s).Sizes["SignalGenerated"] = system.Size{Max: 200_000, Count: 1, EventID: "big-1"}
 		}},

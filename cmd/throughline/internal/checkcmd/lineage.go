@@ -39,6 +39,9 @@ func correlation(s *system.System, _ limits) Result {
 	}
 	id, through := widest(s)
 	if id == "" && len(f.bad)+len(f.doubtful) == 0 {
+		if r, no := unread(s, system.Logs); no {
+			return r
+		}
 		return skip(runFirst, "no correlation ID was seen in %s", window(s))
 	}
 	return f.or(pass("%s runs through %s: %s", id, plural(len(through), "function"), some(through)),

@@ -29,6 +29,9 @@ func (r *reader) traffic(ctx context.Context) error {
 			return err
 		}
 	}
+	if why := r.system.Unread[system.Logs]; why != "" {
+		r.note("the logs could not be read, which name events and requests: %s", why)
+	}
 	r.bar.Show("reading metrics")
 	if err := r.ownMetrics(ctx); err != nil {
 		return r.partly(system.Metrics, "read metrics", err)
@@ -180,7 +183,7 @@ func (r *reader) awsMetrics(ctx context.Context) error {
 		}
 		return m
 	}
-	var list []types.Metric
+	list := []types.Metric{metric("AWS/Events", "PutEventsEntriesCount"), metric("AWS/Events", "PutEventsFailedEntriesCount"), metric("AWS/Events", "PutEventsRequestSize")}
 	for _, f := range r.system.Functions {
 		list = append(list, metric("AWS/Lambda", "Duration", "FunctionName", f.Name), metric("AWS/Lambda", "Invocations", "FunctionName", f.Name),
 			metric("AWS/Logs", "EMFValidationErrors", "LogGroupName", f.LogGroup), metric("AWS/Logs", "EMFParsingErrors", "LogGroupName", f.LogGroup))
@@ -214,6 +217,12 @@ func (r *reader) awsMetrics(ctx context.Context) error {
 			invocations[r.service(name)] += hour[0]
 		case "EMFValidationErrors", "EMFParsingErrors":
 			o.EMFRejected[account.Dimension(m, "LogGroupName")] += hour[0]
+		case "PutEventsEntriesCount":
+			o.Account.Entries += hour[0]
+		case "PutEventsFailedEntriesCount":
+			o.Account.Failed += hour[0]
+		case "PutEventsRequestSize":
+			o.Account.LargestRequest = max(o.Account.LargestRequest, hour[1])
 		case "MatchedEvents":
 			o.Matched[bus] += hour[0]
 		case "InvocationsSentToDlq":

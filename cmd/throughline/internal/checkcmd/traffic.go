@@ -70,6 +70,12 @@ func serialise(s *system.System, _ limits) Result {
 		f.fail("%s", b)
 	}
 	if published+failed == 0 && len(s.Observed.Delivered) == 0 && len(f.bad) == 0 {
+		if a := s.Observed.Account; a.Failed > 0 {
+			f.warn("%.0f of %.0f entries of the whole account failed: EventBridge does not tell whose", a.Failed, a.Entries)
+			return f.or(Result{}, "attach the layer or the library, which tell whose and why")
+		} else if a.Entries > 0 {
+			return pass("none of the %.0f entries of the whole account failed", a.Entries)
+		}
 		return skip(runFirst, "nothing was published in %s", window(s))
 	}
 	good := pass("%.0f events published, none refused", published)
@@ -112,6 +118,12 @@ func size(s *system.System, l limits) Result {
 	}
 	list := sizes(s)
 	if len(list) == 0 {
+		switch largest := s.Observed.Account.LargestRequest; {
+		case largest >= float64(l.size):
+			return Result{Status: Warn, Evidence: fmt.Sprintf("the account's largest request is %.0f bytes, of one to ten events", largest), Next: "attach the layer or the library, which tell the sizes of events"}
+		case largest > 0:
+			return pass("the account's largest request is %.0f bytes, so no event is larger; %.0f %% of %d", largest, 100*largest/float64(l.size), l.size)
+		}
 		return skip(runFirst+"; sizes come from the layer, the library or the sidecar", "no sizes of events in %s", window(s))
 	}
 	var f findings

@@ -39,6 +39,8 @@ func (t *trials) replay(ctx context.Context) error {
 				trial.Reaches = add(trial.Reaches, last(target.ARN))
 			}
 		}
+		slices.Sort(trial.Rules)
+		slices.Sort(trial.Reaches)
 		t.system.Observed.Replay = trial
 		switch {
 		case len(rules) == 0:

@@ -20,9 +20,15 @@ type Observed struct {
 	// EMFRejected counts metric lines that CloudWatch could not take, by log group.
 	EMFRejected map[string]float64
 	Matched     map[string]float64 // events that matched a rule, by bus
+	Account     AccountWide
 	// Trials are what --write found out.
 	Replay *ReplayTrial
 	DLQ    []DLQTrial
+}
+
+// AccountWide is what EventBridge counts of PutEvents without saying whose it is.
+type AccountWide struct {
+	Entries, Failed, LargestRequest float64
 }
 
 // Of returns the traffic of a service, made where it is new.
