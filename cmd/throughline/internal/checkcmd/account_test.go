@@ -290,7 +290,7 @@ func TestWrite(t *testing.T) {
 		}
 	}
 	rules := f.rules()
-	code, d, by := f.check("--bus", "trading", "--write", "--wait", "6s", "--only", "dlq,replay")
+	code, d, by := f.check("--bus", "trading", "--write", "--wait", "15s", "--only", "dlq,replay")
 	calls := f.called()
 	if r := by["dlq"]; code != 0 || r.Status != Pass || !strings.Contains(r.Evidence, "reached dead after") || !strings.Contains(r.Evidence, "NO_RESOURCE") {
 		t.Errorf("exit %d, %+v", code, r)
@@ -319,7 +319,7 @@ func TestWrite(t *testing.T) {
 
 	t.Run("RepeatedEffect", func(t *testing.T) {
 		publishes = emf(t, "execution", time.Now(), func(record func(metrics.Name, float64, string)) { record(metrics.EventsPublished, 3, "TradeExecuted") })
-		code, _, by := f.check("--bus", "trading", "--write", "--wait", "6s", "--only", "replay")
+		code, _, by := f.check("--bus", "trading", "--write", "--wait", "15s", "--only", "replay")
 		if r := by["replay"]; code != 1 || r.Status != Fail || !strings.Contains(r.Evidence, "execution published 3 events while it handled replayed events") || r.Next == "" {
 			t.Errorf("exit %d, %+v", code, r)
 		}
@@ -338,7 +338,7 @@ func TestWrite(t *testing.T) {
 	t.Run("ByTheRule", func(t *testing.T) { // the queue's policy admits one rule by name
 		url := f.queue("strict", policyFor("sqs:SendMessage", f.arn("sqs", "strict"), f.arn("events", "rule/trading/strict")))
 		f.rule("strict", pattern, f.arn("sqs", "work"), f.arn("sqs", "strict"))
-		_, _, by := f.check("--bus", "trading", "--only", "dlq", "--write", "--wait", "4s")
+		_, _, by := f.check("--bus", "trading", "--only", "dlq", "--write", "--wait", "15s")
 		if r := by["dlq"]; !strings.Contains(r.Evidence, "reached dead") {
 			t.Errorf("%+v", r)
 		}
@@ -350,7 +350,7 @@ func TestWrite(t *testing.T) {
 		if err := os.WriteFile(event, []byte(`{"Source":"alchemiser.strategy","DetailType":"SignalGenerated","Detail":"{\"event_id\":\"s-1\"}"}`), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, _, by = f.check("--bus", "trading", "--only", "dlq", "--write", "--wait", "4s", "--rule", "strict", "--event", event)
+		_, _, by = f.check("--bus", "trading", "--only", "dlq", "--write", "--wait", "15s", "--rule", "strict", "--event", event)
 		if r := by["dlq"]; r.Status != Pass || !strings.Contains(r.Evidence, "reached strict") {
 			t.Errorf("%+v", r)
 		}

@@ -36,8 +36,7 @@ type limits struct {
 	hops     int
 }
 
-// item is one line of the checklist and how it is judged. seed is the item of
-// the testing checklist that it stands for, empty for those that the facts add.
+// item is one line of the checklist and how it is judged.
 type item struct {
 	id, title string
 	judge     func(*system.System, limits) Result

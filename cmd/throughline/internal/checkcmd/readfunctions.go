@@ -35,6 +35,9 @@ func (r *reader) function(ctx context.Context, name string, named bool) error {
 		Name: aws.ToString(answer.FunctionName), ARN: aws.ToString(answer.FunctionArn), Timeout: time.Duration(aws.ToInt32(answer.Timeout)) * time.Second,
 		Environment: map[string]string{}, LogFormat: string(types.LogFormatText),
 	}
+	if e := answer.Environment; e != nil && e.Error != nil {
+		r.note("the environment of %s could not be read: %s", f.Name, aws.ToString(e.Error.Message))
+	}
 	if answer.Environment != nil {
 		for variable, value := range answer.Environment.Variables {
 			// No other variable is kept: it may be a secret.

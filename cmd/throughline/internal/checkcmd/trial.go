@@ -246,7 +246,10 @@ func (t *trials) publish(ctx context.Context, f failing) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("publish: %w", err)
 	}
-	if answer.FailedEntryCount > 0 || len(answer.Entries) != 1 {
+	if len(answer.Entries) != 1 {
+		return "", fmt.Errorf("publish: %d answers to one entry", len(answer.Entries))
+	}
+	if answer.FailedEntryCount > 0 {
 		return "", fmt.Errorf("publish: %s: %s", aws.ToString(answer.Entries[0].ErrorCode), aws.ToString(answer.Entries[0].ErrorMessage))
 	}
 	id := aws.ToString(answer.Entries[0].EventId)
