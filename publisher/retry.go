@@ -31,7 +31,8 @@ type Retries struct {
 // ThrottlingException, and InternalException as it was once called. The waits
 // have full jitter and never reach the context's deadline. What was sent again
 // may arrive twice. A request that fails as a whole is the business of the SDK's
-// own retryer. Each attempt is an event on the span that sends.
+// own retryer, with this option and without. Each attempt is an event on the
+// span that sends, and so is each of the SDK's that fails ("request failed").
 func WithRetries(r Retries) Option {
 	const attempts, base, most = 3, 50 * time.Millisecond, 5 * time.Second
 	if r.Attempts <= 0 {
