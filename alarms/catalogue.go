@@ -130,9 +130,10 @@ var aws = sync.OnceValue(func() []Metric {
 	ruleOrAll := [][]string{{}, {"EventBusName"}, {"EventBusName", "RuleName"}, {"RuleName"}}
 	const events = "AWS/Events"
 	add(events, rule, Counted, true, "TriggeredRules", "FailedInvocations DeadLetterInvocations InvocationsSentToDlq InvocationsFailedToBeSentToDlq")
-	add(events, ruleOrAll, Counted, true, "", "Invocations")
+	add(events, [][]string{{}, {"EventBusName", "RuleName"}, {"RuleName"}}, Counted, true, "", "Invocations")
+	add(events, [][]string{{"EventBusName"}, {"EventBusName", "RuleName"}, {"EventSourceName"}, {"RuleName"}}, Counted, false, "", "MatchedEvents")
 	add(events, ruleOrAll, Counted, true, "TriggeredRules", "RetryInvocationAttempts ThrottledRules")
-	add(events, ruleOrAll, Counted, false, "", "MatchedEvents TriggeredRules InvocationAttempts SuccessfulInvocationAttempts")
+	add(events, ruleOrAll, Counted, false, "", "TriggeredRules InvocationAttempts SuccessfulInvocationAttempts")
 	add(events, ruleOrAll, Sampled, false, "", "IngestionToInvocationStartLatency IngestionToInvocationCompleteLatency IngestionToInvocationSuccessLatency")
 	add(events, [][]string{{"EventBusName"}}, Counted, false, "", "EventBusEncryptionStarted EventBusEncryptionCompleted EventBusEncryptionFailed")
 	add(events, [][]string{{"EventSourceName"}}, Counted, false, "", "Events")

@@ -153,6 +153,19 @@ func TestOverrideOfOneAlarm(t *testing.T) {
 	}
 }
 
+// TestSeedPack: the three alarms of the first user's list, by their names and with
+// their thresholds and periods; without rules, throttling is the account's.
+func TestSeedPack(t *testing.T) {
+	s := compile(t, "name: a\nprefix: alchemiser-\nresources: [{kind: seed, function: f, queue: q}]")
+	want := `alchemiser-EventBridgeDLQDepth | Maximum ApproximateNumberOfMessagesVisible of QueueName=q | >= 1 | 1 of 1 @300 | notBreaching | critical
+alchemiser-EventBridgeThrottled | Sum ThrottledRules of the account | > 10 | 1 of 1 @300 | notBreaching | warning
+alchemiser-LambdaErrors | Sum Errors of FunctionName=f | > 5 | 1 of 1 @300 | notBreaching | critical
+`
+	if got := table(s); got != want || len(Lint(s)) > 0 {
+		t.Errorf("%s%v", got, Lint(s))
+	}
+}
+
 // TestNothingLeaks: compiling one spec changes nothing of another's defaults.
 func TestNothingLeaks(t *testing.T) {
 	plain := "name: a\nresources: [{kind: lambda, name: f, timeout: 30s}, {kind: dlq, name: q}]"

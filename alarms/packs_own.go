@@ -112,21 +112,19 @@ func extensionRows(r resource, c context) ([]row, []string) {
 func seedRows(r resource, _ context) ([]row, []string) {
 	var rows []row
 	var notes []string
+	throttled := query("AWS/Events", "ThrottledRules", "Sum", 300) // of every rule of the account and Region, as the list has it
 	if len(r.rules) > 0 {
-		// ThrottledRules is known by rule: a sum over the rules that are named.
-		var queries []Query
+		throttled = nil
 		var terms []string
 		for i, rule := range r.rules {
 			id := fmt.Sprintf("m%d", i+1)
-			queries = append(queries, Query{ID: id, Stat: stat("AWS/Events", "ThrottledRules", "Sum", 300, r.ruleDimensions(rule)...)})
+			throttled = append(throttled, Query{ID: id, Stat: stat("AWS/Events", "ThrottledRules", "Sum", 300, r.ruleDimensions(rule)...)})
 			terms = append(terms, "FILL("+id+",0)")
 		}
-		queries = append(queries, Query{ID: "total", Expression: strings.Join(terms, " + "), Return: true})
-		rows = append(rows, row{key: "throttled", name: "EventBridgeThrottled", queries: queries, period: 300, scale: scale{unit: count}, comparison: Greater, threshold: 10, m: 1, n: 1, missing: NotBreaching, severity: Warning,
-			help: "deliveries are delayed by throttling"})
-	} else {
-		notes = append(notes, "no EventBridgeThrottled: list the rules")
+		throttled = append(throttled, Query{ID: "total", Expression: strings.Join(terms, " + "), Return: true})
 	}
+	rows = append(rows, row{key: "throttled", name: "EventBridgeThrottled", queries: throttled, period: 300, scale: scale{unit: count}, comparison: Greater, threshold: 10, m: 1, n: 1, missing: NotBreaching, severity: Warning,
+		help: "deliveries are delayed by throttling"})
 	if r.function != "" {
 		rows = append(rows, row{key: "errors", name: "LambdaErrors", queries: query("AWS/Lambda", "Errors", "Sum", 300, "FunctionName", r.function), period: 300, scale: scale{unit: count}, comparison: Greater, threshold: 5, m: 1, n: 1, missing: NotBreaching,
 			severity: Critical, help: "more than five invocations in five minutes ended in an error"})

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"github.com/throughline/throughline/internal/peertest"
 )
 
 // pseudo is a terminal: a pair of ends: what a person sees, and what a process is given.
@@ -19,7 +21,7 @@ func pseudo(t *testing.T) (seen, given *os.File) {
 	t.Helper()
 	seen, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
-		t.Skipf("no pseudo-terminal here: %v", err)
+		peertest.Missing(t, "a pseudo-terminal")
 	}
 	var number, unlock int32
 	for request, argument := range map[uintptr]*int32{syscall.TIOCGPTN: &number, syscall.TIOCSPTLCK: &unlock} {
@@ -29,7 +31,7 @@ func pseudo(t *testing.T) (seen, given *os.File) {
 	}
 	given, err = os.OpenFile(fmt.Sprint("/dev/pts/", number), os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
-		t.Skipf("no pseudo-terminal here: %v", err)
+		peertest.Missing(t, "a pseudo-terminal")
 	}
 	return seen, given
 }
