@@ -138,17 +138,17 @@ func TestOverrideOfOneAlarm(t *testing.T) {
 	}
 	overrides := "overrides:\n"
 	for _, a := range s.Alarms {
-		if strings.Contains(a.Name, "A-payload") || a.Name == "o/fn-duration" || a.Name == "o/fn-errors" {
-			overrides += OverrideText(a, 3) + "\n"
+		if strings.Contains(a.Name, "A-payload") || a.Name == "o/s-loop" || a.Name == "o/fn-duration" || a.Name == "o/fn-errors" {
+			overrides += OverrideText(a, 1_234_567.125) + "\n"
 		}
 	}
 	var changed []string
 	for _, a := range compile(t, spec+overrides).Alarms {
-		if a.Threshold == 3 {
+		if a.Threshold == 1_234_567.125 {
 			changed = append(changed, a.Name)
 		}
 	}
-	if fmt.Sprint(changed) != "[o/${F}-duration o/${F}-errors o/s-A-payload o/s-A-payload-critical]" {
+	if fmt.Sprint(changed) != "[o/${F}-duration o/${F}-errors o/s-A-payload o/s-A-payload-critical o/s-loop]" {
 		t.Errorf("%v by\n%s", changed, overrides)
 	}
 }

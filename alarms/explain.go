@@ -13,8 +13,8 @@ func Explain(a Alarm, p Prices) string {
 	a = a.Normalize()
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n  %s\n", a.Name, a.Description)
-	fmt.Fprintf(&b, "  %s: over %d datapoints of %d s, %d that breach make it ALARM; missing data are %s\n",
-		a.Comparison.Symbol()+" "+number(a.Threshold), a.EvaluationPeriods, a.Period(), a.DatapointsToAlarm, a.Missing)
+	fmt.Fprintf(&b, "  %s in %d of %d datapoints of %d s makes it ALARM; missing data are %s\n",
+		a.Comparison.Symbol()+" "+Readable(a, a.Threshold), a.DatapointsToAlarm, a.EvaluationPeriods, a.Period(), a.Missing)
 	for _, q := range a.Queries {
 		if q.Stat != nil {
 			fmt.Fprintf(&b, "  %-5s %s %s %s of %s\n", q.ID, q.Stat.Statistic, q.Stat.Namespace, q.Stat.Metric, dimensionText(q.Stat.Dimensions))

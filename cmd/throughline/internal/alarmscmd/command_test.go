@@ -226,7 +226,7 @@ func TestLint(t *testing.T) {
 func TestSeedPack(t *testing.T) {
 	spec := file(t, "alarms.yaml", "name: alchemiser\nprefix: alchemiser-\nresources:\n- {kind: seed, function: the-alchemiser-v2-lambda-dev, queue: alchemiser-trading-events-dlq-dev, rules: [trades], bus: alchemiser}\n")
 	run(t, "alarms", "lint", "-f", spec).want(t, 0, "3 alarms")
-	run(t, "alarms", "explain", "-f", spec).want(t, 0, "alchemiser-EventBridgeThrottled", "> 10: over 1 datapoints of 300 s", "alchemiser-LambdaErrors", "> 5: over 1", "alchemiser-EventBridgeDLQDepth", ">= 1: over 1",
+	run(t, "alarms", "explain", "-f", spec).want(t, 0, "alchemiser-EventBridgeThrottled", "> 10 in 1 of 1 datapoints of 300 s", "alchemiser-LambdaErrors", "> 5 in 1 of 1", "alchemiser-EventBridgeDLQDepth", ">= 1 in 1 of 1",
 		"Maximum AWS/SQS ApproximateNumberOfMessagesVisible of QueueName=alchemiser-trading-events-dlq-dev")
 }
 

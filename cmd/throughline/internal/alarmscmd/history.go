@@ -88,7 +88,7 @@ week. --sweep shows the pages under other thresholds.`,
 			defer bar.End()
 			for i, alarm := range s.Alarms {
 				bar.Show("replaying %d of %d alarms", i+1, len(s.Alarms))
-				r := tested{PagesAWeek: 0}
+				r := tested{alarm: alarm}
 				if r.Report, err = eval.Backtest(alarm, data, from, to, p.reach); err != nil {
 					return err
 				}
@@ -115,7 +115,11 @@ type tested struct {
 	eval.Report
 	PagesAWeek float64     `json:"pages_a_week"`
 	Sweep      []eval.Step `json:"sweep,omitempty"`
+
+	alarm alarms.Alarm
 }
+
+func (t tested) readable(f float64) string { return alarms.Readable(t.alarm, f) }
 
 // lookBack says over how many periods CloudWatch is taken to look for datapoints.
 func lookBack(reach int) string {
@@ -153,7 +157,7 @@ func printBacktest(cmd *cobra.Command, results []tested, from, to time.Time, rea
 			share := 100 * float64(r.NoData) / float64(max(1, to.Sub(from)))
 			fmt.Fprintf(out, "%-*s %s %8.1f %10s %10s %7.0f%%\n", width, r.Alarm, pages, r.PagesAWeek, r.InAlarm, r.Longest, min(100, share))
 			for _, step := range r.Sweep {
-				fmt.Fprintf(out, "%s\n", p.Dim(fmt.Sprintf("    threshold %-14g %5d pages, %6.1f a week, in alarm %3.0f%%", step.Threshold, step.Pages, step.PerWeek, 100*step.InAlarm)))
+				fmt.Fprintf(out, "%s\n", p.Dim(fmt.Sprintf("    threshold %-14s %5d pages, %6.1f a week, in alarm %3.0f%%", r.readable(step.Threshold), step.Pages, step.PerWeek, 100*step.InAlarm)))
 			}
 		}
 		if unknown > 0 {
@@ -211,6 +215,8 @@ type suggestion struct {
 	Threshold float64 `json:"threshold"`
 	PerWeek   float64 `json:"pages_a_week"`
 	Override  string  `json:"override"`
+
+	was string
 }
 
 func printSuggestions(cmd *cobra.Command, s alarms.Set, data eval.Data, from, to time.Time, reach int, pages float64, asJSON bool) error {
@@ -226,7 +232,7 @@ func printSuggestions(cmd *cobra.Command, s alarms.Set, data eval.Data, from, to
 		if !ok || step.Threshold == alarm.Threshold {
 			continue
 		}
-		found = append(found, suggestion{alarm.Name, alarm.Threshold, step.Threshold, step.PerWeek, alarms.OverrideText(alarm, step.Threshold)})
+		found = append(found, suggestion{alarm.Name, alarm.Threshold, step.Threshold, step.PerWeek, alarms.OverrideText(alarm, step.Threshold), alarms.Readable(alarm, alarm.Threshold)})
 	}
 	bar.End()
 	out := cmd.OutOrStdout()
@@ -237,9 +243,9 @@ func printSuggestions(cmd *cobra.Command, s alarms.Set, data eval.Data, from, to
 		_, err := fmt.Fprintln(out, "# nothing to suggest: the thresholds are as near as they can be, or nothing was recorded")
 		return err
 	}
-	fmt.Fprintf(out, "# from %s to %s, at most %g pages a week\noverrides:\n", from.Format(time.DateTime), to.Format(time.DateTime), pages)
+	fmt.Fprintf(out, "# from %s to %s, pages a week at most: %g\noverrides:\n", from.Format(time.DateTime), to.Format(time.DateTime), pages)
 	for _, f := range found {
-		fmt.Fprintf(out, "  %s  # %s: was %g, %.1f pages a week\n", f.Override, f.Alarm, f.Now, f.PerWeek)
+		fmt.Fprintf(out, "  %s  # %s: was %s, %.1f pages a week\n", f.Override, f.Alarm, f.was, f.PerWeek)
 	}
 	return nil
 }
