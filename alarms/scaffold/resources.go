@@ -90,9 +90,17 @@ func (t *reading) rule(id string, p, name *node.Node, targets []*node.Node) {
 	dlq := ""
 	for _, target := range targets {
 		for _, key := range []string{"DeadLetterConfig", "DeadLetterQueue"} {
-			if queue := references(target.Get(key)); len(queue) > 0 {
+			config := target.Get(key)
+			if queue := references(config); len(queue) > 0 {
 				dlq = t.queueName(queue[0])
-			} else if target.Get(key) != nil {
+			} else if config.Get("Type").Value() == "SQS" && config.Get("Arn") == nil { // which SAM makes
+				made := config.Get("QueueLogicalId").Value()
+				if made == "" {
+					made = id + "Queue"
+				}
+				dlq = t.queueName(made)
+				t.add(3, "dlq", "name", dlq)
+			} else if config != nil {
 				dlq = `"a dead-letter queue"`
 			}
 		}

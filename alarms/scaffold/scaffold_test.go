@@ -21,6 +21,8 @@ Resources:
       ReservedConcurrentExecutions: 10
       Events:
         Traded: {Type: EventBridgeRule, Properties: {EventBusName: !Ref Bus, Pattern: {}, DeadLetterConfig: {Arn: !GetAtt Dead.Arn}}}
+        Made: {Type: EventBridgeRule, Properties: {Pattern: {}, DeadLetterConfig: {Type: SQS}}}
+        Named: {Type: EventBridgeRule, Properties: {Pattern: {}, DeadLetterConfig: {Type: SQS, QueueLogicalId: NamedFailed}}}
         Daily: {Type: Schedule, Properties: {Schedule: rate(1 day), Name: daily}}
         Later: {Type: ScheduleV2, Properties: {ScheduleExpression: rate(1 minute)}}
   Reports: {Type: AWS::Lambda::Function, Properties: {FunctionName: reports, Timeout: 900}}
@@ -39,6 +41,10 @@ func TestSpec(t *testing.T) {
 		`{kind: lambda, name: "orders-${Stage}", timeout: 60s, reserved: 10}`,
 		`{kind: lambda, name: "reports", timeout: 900s}`,
 		`{kind: event-rule, bus: "trading-${Stage}", name: "${OrdersTraded}", dlq: "work-dlq"}`,
+		`{kind: event-rule, name: "${OrdersMade}", dlq: "${OrdersMadeQueue}"}`,
+		`{kind: dlq, name: "${OrdersMadeQueue}"}`,
+		`{kind: event-rule, name: "${OrdersNamed}", dlq: "${NamedFailed}"}`,
+		`{kind: dlq, name: "${NamedFailed}"}`,
 		`{kind: event-rule, name: "daily", every: 24h}`,
 		`{kind: scheduler, name: "default"}`,
 		`{kind: queue, name: "${Work}", retention: 86400s}`,
