@@ -187,6 +187,20 @@ func TestHelp(t *testing.T) {
 	}
 }
 
+// TestCompletion: verbs that take alarms offer those of the spec.
+func TestCompletion(t *testing.T) {
+	spec := file(t, "alarms.yaml", orders)
+	for _, verb := range []string{"explain", "backtest", "suggest", "test", "history"} {
+		r := run(t, "__complete", "alarms", verb, "-f", spec, "")
+		if !strings.HasPrefix(r.out, "orders-async-age\t") || !strings.Contains(r.out, "\nbroken\t") {
+			t.Errorf("%s: %s", verb, r.out)
+		}
+	}
+	if r := run(t, "__complete", "alarms", "explain", "-f", "/none.yaml", ""); !strings.HasPrefix(r.out, ":4") {
+		t.Errorf("%s", r.out)
+	}
+}
+
 const orders = `name: orders
 prefix: alch-
 notify: {critical: ["arn:aws:sns:eu-west-1:123456789012:alerts"], ok: ["arn:aws:sns:eu-west-1:123456789012:alerts"]}

@@ -104,6 +104,7 @@ week. --sweep shows the pages under other thresholds.`,
 			return printBacktest(cmd, results, from, to, p.reach, spec.json, most)
 		},
 	}
+	cmd.ValidArgsFunction = spec.complete
 	spec.bind(cmd.Flags())
 	p.bind(cmd)
 	cmd.Flags().Float64Var(&most, "max-pages", -1, "end with 2 where an alarm would page more often a week; below 0 for no limit")
@@ -203,6 +204,7 @@ spec, which it never edits.`,
 			return printSuggestions(cmd, s, data, from, to, p.reach, pages, spec.json)
 		},
 	}
+	cmd.ValidArgsFunction = spec.complete
 	spec.bind(cmd.Flags())
 	p.bind(cmd)
 	cmd.Flags().Float64Var(&pages, "pages", 1, "how often an alarm may page a week")

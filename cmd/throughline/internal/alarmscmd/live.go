@@ -131,6 +131,7 @@ refused, for it might roll back a deployment, unless --force is given.`,
 			return nil
 		},
 	}
+	cmd.ValidArgsFunction = spec.complete
 	spec.bind(cmd.Flags())
 	on.Bind(cmd.Flags())
 	cmd.Flags().BoolVar(&force, "force", false, "test alarms whose actions are not SNS topics too")
@@ -193,6 +194,7 @@ func (a app) history() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.ValidArgsFunction = spec.complete
 	spec.bind(cmd.Flags())
 	on.Bind(cmd.Flags())
 	cmd.Flags().DurationVar(&since, "since", 7*24*time.Hour, "how far back")

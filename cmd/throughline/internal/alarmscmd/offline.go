@@ -136,6 +136,7 @@ which pack, set each of its fields. An ALARM is a name or a part of one.`,
 			return err
 		},
 	}
+	cmd.ValidArgsFunction = spec.complete
 	spec.bind(cmd.Flags())
 	return cmd
 }
@@ -166,6 +167,26 @@ func choose(s alarms.Set, words []string) (alarms.Set, error) {
 		hint = "did you mean " + near + "?"
 	}
 	return s, fmt.Errorf("no alarm's name holds %q: %s", words[0], hint)
+}
+
+// complete offers the names of the spec's alarms, without its prefix; a spec that
+// cannot be read has none.
+func (o *specOptions) complete(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if o.file == "-" {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	s, err := o.compile(cmd)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, a := range s.Alarms {
+		names = append(names, strings.TrimPrefix(a.Name, s.Prefix)+"\t"+a.Description)
+	}
+	for _, c := range s.Composites {
+		names = append(names, strings.TrimPrefix(c.Name, s.Prefix)+"\t"+c.Description)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // chooseNames are the names of what [choose] finds.
