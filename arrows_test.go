@@ -29,6 +29,7 @@ var arrows = map[string][]string{
 	"dedupe":                 {"metrics"},
 	"dedupe/dynamo":          {"dedupe"},
 	"metrics":                {},
+	"metrics/logs":           {},
 	"extension":              {"tracing", "tracing/otlp", "sizemeter", "dedupe", "dedupe/dynamo", "metrics", "internal/settings", "internal/stamping", "internal/handling"},
 	"alarms":                 {"metrics", "alarms/internal/node"},
 	"alarms/internal/node":   {},
@@ -41,7 +42,7 @@ var arrows = map[string][]string{
 	"layer/pack":             {},
 	"internal/stamping":      {"tracing", "sizemeter", "metrics"},
 	"internal/handling":      {"tracing", "dedupe", "metrics"},
-	"internal/configure":     {"internal/settings", "tracing", "metrics", "dedupe", "dedupe/dynamo"},
+	"internal/configure":     {"internal/settings", "tracing", "metrics", "metrics/logs", "dedupe", "dedupe/dynamo"},
 	"internal/settings":      {},
 	"internal/lambdalocal":   {},
 	"examples":               {}, // only tests, of the examples below it

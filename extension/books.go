@@ -2,6 +2,7 @@ package extension
 
 import (
 	"context"
+	"math"
 	"strings"
 	"sync"
 	"time"
@@ -21,8 +22,11 @@ type books struct {
 
 	mu        sync.Mutex
 	name      string
-	listening bool // to telemetry
-	watching  bool // the runtime endpoint is used
+	listening bool          // to telemetry
+	watching  bool          // the runtime endpoint is used
+	wrapped   bool          // the library's handler wrapper is
+	deaf      bool          // telemetry did not tell of an end when it should have
+	unsettled []*invocation // over, and not counted yet
 	init      initPhase
 	began     bool // the first invocation has begun
 	current   *invocation
@@ -50,6 +54,9 @@ type invocation struct {
 	told            bool          // over is closed
 	done            bool          // Duration and its like are counted
 	oom             bool
+	ended           time.Time // by our clock
+	took            time.Duration
+	untold          bool // counted although telemetry has told nothing of it
 	status          string
 	errorType       string
 	process         otlp.Found // the span of the library's handler wrapper
@@ -68,6 +75,9 @@ const (
 	// proactive is how long after its init an environment's first invocation
 	// begins when it was not initialised for it.
 	proactive = 10 * time.Second
+	// overdue is how long after an end telemetry may still tell of it, before
+	// what was seen here is counted in its place.
+	overdue = 5 * time.Second
 )
 
 func newBooks(config Config, set *metrics.Set, export func([]byte)) *books {
@@ -84,12 +94,31 @@ func (b *books) function(name string) {
 
 func (b *books) subscribed() { b.mu.Lock(); b.listening = true; b.mu.Unlock() }
 
-// hears reports whether the end of an invocation will be told.
-func (b *books) hears() bool {
+// hearing says whether and when the end of an invocation will be told.
+type hearing int
+
+const (
+	never hearing = iota
+	late          // by telemetry, after its buffer's 25 ms
+	soon          // by the runtime endpoint, or by the library's spans
+)
+
+func (b *books) hears() hearing {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.listening || b.watching
+	switch {
+	case b.watching || b.wrapped:
+		return soon
+	case b.listening && !b.deaf:
+		return late
+	default:
+		return never
+	}
 }
+
+// missed says that an end was waited for in vain. It is not waited for again
+// until telemetry has told of one.
+func (b *books) missed() { b.mu.Lock(); b.deaf, b.wrapped = true, false; b.mu.Unlock() }
 
 // watches says that the runtime endpoint is used, which tells of every end.
 func (b *books) watches() { b.mu.Lock(); b.watching = true; b.mu.Unlock() }
@@ -104,6 +133,11 @@ func (b *books) functionName() string {
 func (b *books) begin(e event, now time.Time) <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if last := b.current; last != nil && !last.done && last.ended.IsZero() {
+		last.ended = now // at the latest: Lambda waits for everybody
+		b.unsettled = append(b.unsettled, last)
+	}
+	b.sweep(now, overdue)
 	i := b.open[e.RequestID]
 	if i == nil || i.announced() {
 		i = b.add(e.RequestID, now)
@@ -111,6 +145,37 @@ func (b *books) begin(e event, now time.Time) <-chan struct{} {
 	i.arn, i.deadline = e.InvokedFunctionARN, e.deadline()
 	b.current = i
 	return i.over
+}
+
+// sweep counts the invocations that have been over for a while and that
+// telemetry has not told of: from what the runtime endpoint saw, else as lost.
+func (b *books) sweep(now time.Time, after time.Duration) {
+	for len(b.unsettled) > 0 {
+		i := b.unsettled[0]
+		if !i.done && now.Sub(i.ended) < after && len(b.unsettled) <= maxOpen {
+			return
+		}
+		b.unsettled[0], b.unsettled = nil, b.unsettled[1:]
+		i.untold = !i.done && i.start.IsZero()
+		switch {
+		case i.done:
+		case i.took > 0:
+			b.settled(i)
+		default:
+			i.done = true
+			if i.cold {
+				b.record(i.ended, metrics.ColdStart, 1, i.requestID, b.coldKind(i))
+			}
+			b.metrics.Dropped(1)
+		}
+	}
+}
+
+// settled counts an invocation as the runtime endpoint saw it.
+func (b *books) settled(i *invocation) {
+	i.done, i.start, i.end = true, i.ended.Add(-i.took), i.ended
+	b.count(i, i.ended, float64(i.took)/float64(time.Millisecond))
+	b.writeInvoke(i)
 }
 
 // announced reports whether the Extensions API has told of this attempt, so that
@@ -171,6 +236,10 @@ func (b *books) apply(r record, now time.Time) {
 		}
 	case "platform.start":
 		i := b.open[r.Record.RequestID]
+		if i != nil && i.untold { // its own, after all
+			i.untold = false
+			return
+		}
 		if i == nil || i.done { // telemetry may be first to tell, and on Managed Instances alone tells
 			i = b.add(r.Record.RequestID, now)
 		}
@@ -180,6 +249,7 @@ func (b *books) apply(r record, now time.Time) {
 		if i == nil { // told before the Extensions API tells of the invocation itself
 			i = b.add(r.Record.RequestID, now)
 		}
+		b.deaf = false
 		b.finish(i, r)
 	case "platform.report":
 		b.report(r)
@@ -287,23 +357,31 @@ func (b *books) tell(i *invocation) {
 }
 
 // spans looks for process spans in a request of spans: each is the child of its
-// invocation's span, which is written here.
-func (b *books) spans(request []byte) {
+// invocation's span, which is written here. inLibrary says that the function's
+// own handler wrapper sent them, and not our runtime endpoint.
+func (b *books) spans(request []byte, inLibrary bool) {
 	for _, found := range otlp.Find(request, "faas.invocation_id", tracing.AttrInvokeParent) {
-		b.mu.Lock()
-		if i := b.open[found.Texts[0]]; i != nil && !i.found {
-			i.process, i.found = found, true
-			// The library exports when the handler is done, so that finding the
-			// span tells the end before telemetry does.
-			b.tell(i)
-			b.writeInvoke(i)
-		}
-		b.mu.Unlock()
+		b.process(found, inLibrary)
 	}
 }
 
-// handled takes the end of an invocation from the runtime endpoint. Where
-// telemetry is not heard it is counted here.
+func (b *books) process(found otlp.Found, inLibrary bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i := b.open[found.Texts[0]]
+	if i == nil || i.found {
+		return
+	}
+	i.process, i.found = found, true
+	// The library exports when the handler is done, so that finding the span
+	// tells the end before telemetry does.
+	b.wrapped = b.wrapped || inLibrary
+	b.tell(i)
+	b.writeInvoke(i)
+}
+
+// handled takes the end of an invocation from the runtime endpoint. It is
+// counted where telemetry is not heard, or does not tell of it in time.
 func (b *books) handled(request string, at time.Time, took time.Duration, kind string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -311,12 +389,21 @@ func (b *books) handled(request string, at time.Time, took time.Duration, kind s
 	if i == nil {
 		return
 	}
-	if !b.listening && !i.done {
-		i.done, i.start, i.end, i.status = true, at.Add(-took), at, "success"
-		if kind != "" {
+	if !i.done {
+		i.ended, i.took = at, max(took, time.Nanosecond) // 0 is unknown
+		switch i.status = "success"; kind {
+		case "":
+		case "timeout", "failure":
+			i.status = kind
+		default:
 			i.status, i.errorType = "error", kind
 		}
-		b.count(i, at, float64(took)/float64(time.Millisecond))
+		if b.listening {
+			b.unsettled = append(b.unsettled, i)
+			b.sweep(at, overdue)
+		} else {
+			b.settled(i)
+		}
 	}
 	b.tell(i)
 	b.writeInvoke(i)
@@ -326,14 +413,16 @@ func (b *books) handled(request string, at time.Time, took time.Duration, kind s
 // counts what SHUTDOWN alone tells of it.
 func (b *books) settle(ctx context.Context, reason string, now time.Time) {
 	b.mu.Lock()
-	i := b.current
+	i, listening := b.current, b.listening
 	b.mu.Unlock()
+	defer func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.sweep(now, math.MinInt64)
+	}()
 	if i == nil {
 		return
 	}
-	b.mu.Lock()
-	listening := b.listening
-	b.mu.Unlock()
 	if listening {
 		ctx, cancel := context.WithTimeout(ctx, lastRecords)
 		b.waitDone(ctx, i)

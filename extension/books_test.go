@@ -76,6 +76,37 @@ func TestTelemetryMayTellBeforeTheExtensionsAPI(t *testing.T) {
 	}
 }
 
+// What telemetry loses altogether is counted from what the runtime endpoint saw,
+// once, and not counted again should it come after all.
+func TestTelemetryThatNeverComes(t *testing.T) {
+	set := metrics.New(metrics.Config{Service: "f", Profile: metrics.Full})
+	b := newBooks(Config{}, set, func([]byte) {})
+	b.subscribed()
+	now := time.Date(2026, 11, 23, 20, 45, 0, 0, time.UTC)
+	for n, kind := range []string{"", "ValueError", "timeout"} {
+		id := "r-" + string(rune('1'+n))
+		b.begin(invoke(id, now.Add(time.Minute)), now)
+		b.handled(id, now.Add(100*time.Millisecond), 100*time.Millisecond, kind)
+		now = now.Add(time.Second)
+	}
+	b.begin(invoke("r-4", now.Add(time.Minute)), now)
+	b.handled("r-4", now.Add(100*time.Millisecond), 100*time.Millisecond, "")
+	b.telemetry([]byte(records("r-4")), now) // heard of in time: 140 ms by Lambda's own measure
+	now = now.Add(time.Minute)
+	b.begin(invoke("r-5", now.Add(time.Minute)), now)
+	b.telemetry([]byte(records("r-1")), now) // an hour late
+	b.settle(t.Context(), "spindown", now)
+	var out strings.Builder
+	if err := set.Flush(&out, now); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"Duration":[140,100,100,100]`, `"Errors":2`, `"Errors_ValueError":1`, `"Timeouts":1`, `"ColdStart":1`} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %s in %s", want, out.String())
+		}
+	}
+}
+
 func TestBooksAreBounded(t *testing.T) {
 	b := newBooks(Config{}, nil, func([]byte) {})
 	now := time.Now()
@@ -98,7 +129,7 @@ func FuzzTelemetry(f *testing.F) {
 		now := time.Now()
 		b.begin(invoke("r-1", now.Add(time.Minute)), now)
 		b.telemetry(batch, now)
-		b.spans(batch)
+		b.spans(batch, true)
 		b.telemetry([]byte(records("r-1")), now) // whatever came before, the books still work
 		var out strings.Builder
 		if err := set.Flush(&out, now); err != nil || !strings.Contains(out.String(), `"Duration"`) {

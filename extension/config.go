@@ -47,12 +47,33 @@ type Config struct {
 	Dedupe *dedupe.Checker
 	// Upstream is where spans go; an empty URL is nowhere.
 	Upstream otlp.Config
-	Flush    Flush
-	Metrics  metrics.Config
+	// Signals is where the function's SDKs send metrics and logs, the base URL
+	// without /v1/…; empty is nowhere.
+	Signals Signals
+	Flush   Flush
+	Metrics metrics.Config
 
-	Out io.Writer // the function's log, for metric lines; nil drops them
+	Out io.Writer // where metric lines go: the function's log; nil drops them
 	Log io.Writer // for what a person should know; nil for nothing
-	Now func() time.Time
+	// LogLevel is how much of it.
+	LogLevel LogLevel
+	Now      func() time.Time
+}
+
+// LogLevel is how much the extension tells. The zero value is LogWarn.
+type LogLevel int
+
+// The levels, each with what those before it tell.
+const (
+	LogWarn  LogLevel = iota // what somebody should mend, once
+	LogInfo                  // what answers where, and where spans go
+	LogDebug                 // each invocation and each export
+)
+
+// Signals is the OTLP/HTTP backend of what is not a span.
+type Signals struct {
+	URL     string
+	Headers map[string]string // added where a request does not carry them
 }
 
 // Flush says when spans are exported. The zero value is FlushAuto.
@@ -76,8 +97,12 @@ const ManagedInstances = "lambda-managed-instances"
 // The bounds of every wait.
 const (
 	exportBudget   = 500 * time.Millisecond // an export at the end of an invocation
+	besideBudget   = 5 * time.Second        // one beside invocations, which nobody waits for
+	warmBudget     = 2 * time.Second        // connections that are opened ahead
 	deadlineMargin = 100 * time.Millisecond // kept of an invocation's own deadline
 	shutdownMargin = 300 * time.Millisecond // kept of SHUTDOWN's two seconds, to say what was lost
 	apiPatience    = 5 * time.Second        // calls to the Extensions API that do not wait by design
 	lastRecords    = 300 * time.Millisecond // for telemetry still on its way at SHUTDOWN
+	// longestInvocation is Lambda's; a clock that was set back gives no longer wait.
+	longestInvocation = 15 * time.Minute
 )

@@ -689,26 +689,104 @@ func TestAlpacaStreams(t *testing.T) {
 func TestOtherSignalsPass(t *testing.T) {
 	backend := answering(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	d := newDesk(t, func(c *Config) {
-		c.Upstream = otlp.Config{URL: backend.URL + "/base/v1/traces", Headers: map[string]string{"Api-Key": "k"}}
+		c.Upstream = otlp.Config{URL: "http://127.0.0.1:1/somewhere/else"}
+		c.Signals = Signals{URL: backend.URL + "/base", Headers: map[string]string{"Api-Key": "k", "Team": "t"}}
 	})
 	url := d.serve("otlp")
-	if resp := post(t, url+"/v1/metrics", "bytes", "Content-Type", "application/x-protobuf"); resp.StatusCode != http.StatusOK {
+	if resp := post(t, url+"/v1/metrics", "bytes", "Content-Type", "application/x-protobuf", "Api-Key", "of metrics alone"); resp.StatusCode != http.StatusOK {
 		t.Error(resp.Status)
 	}
-	if r := backend.requests[0]; r.URL.Path != "/base/v1/metrics" || backend.bodies[0] != "bytes" || r.Header.Get("Api-Key") != "k" {
+	if r := backend.requests[0]; r.URL.Path != "/base/v1/metrics" || backend.bodies[0] != "bytes" || r.Header.Get("Api-Key") != "of metrics alone" || r.Header.Get("Team") != "t" {
 		t.Errorf("%s %s %v", r.URL, backend.bodies[0], r.Header)
 	}
+	// With nowhere to send them to they are taken, in their own encoding, and counted.
 	nowhere := newDesk(t, func(c *Config) { c.Upstream = otlp.Config{} })
-	if resp := post(t, nowhere.serve("otlp")+"/v1/logs", "bytes"); resp.StatusCode != http.StatusOK || nowhere.sums()["TelemetryDropped"] != 1 {
-		t.Errorf("%s %v", resp.Status, nowhere.sums())
+	url = nowhere.serve("otlp")
+	for kind, want := range map[string]string{"application/json": "{}", "application/x-protobuf": ""} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/v1/logs", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", kind)
+		resp, err := plainClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusOK || string(body) != want || resp.Header.Get("Content-Type") != kind {
+			t.Errorf("%s: %s %q %v", kind, resp.Status, body, resp.Header)
+		}
+	}
+	if dropped := nowhere.sums()["TelemetryDropped"]; dropped != 2 {
+		t.Errorf("%v dropped", dropped)
+	}
+	// A backend that is gone is an error that an SDK tries again, as without us.
+	gone := newDesk(t, func(c *Config) { c.Signals = Signals{URL: "http://127.0.0.1:1"} })
+	if resp := post(t, gone.serve("otlp")+"/v1/metrics", "bytes"); resp.StatusCode != http.StatusBadGateway {
+		t.Error(resp.Status)
+	}
+}
+
+// Whoever reaches an endpoint calls with the function's role.
+func TestEndpointsAreOnLoopbackAlone(t *testing.T) {
+	for _, address := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:0", "example.com:0", "nonsense", ""} {
+		for _, name := range endpointNames {
+			d := newDesk(t, nil)
+			d.open(map[string]string{name: address})
+			if d.servers[name] != nil {
+				t.Errorf("%s listens on %s", name, address)
+			}
+			if address != "" && !strings.Contains(d.said.String(), "THROUGHLINE_"+strings.ToUpper(name)+"_ADDR") {
+				t.Errorf("%s: said %q", address, d.said.String())
+			}
+		}
+	}
+	for _, address := range []string{"127.0.0.1:0", "localhost:0", "127.1.2.3:0"} {
+		d := newDesk(t, nil)
+		if d.open(map[string]string{"otlp": address}); d.servers["otlp"] == nil {
+			t.Errorf("%s: %s", address, d.said.String())
+		}
+	}
+}
+
+// Outside Lambda the runtime endpoint stands before an emulator.
+func TestSidecarBeforeAnEmulator(t *testing.T) {
+	l := newLambdaAPI(t)
+	ctx, stop := context.WithCancel(t.Context())
+	var out bytes.Buffer
+	addresses, done := make(chan map[string]string, 1), make(chan error, 1)
+	go func() {
+		done <- Sidecar(ctx, Config{RuntimeAddr: "127.0.0.1:0", RuntimeAPI: strings.TrimPrefix(l.URL, "http://"), TempDir: t.TempDir(), Metrics: metrics.Config{Service: "s"}, Out: &out},
+			func(a map[string]string) { addresses <- a })
+	}()
+	url := "http://" + (<-addresses)["runtime"]
+	l.payloads <- []byte(stampedEvent(1))
+	if _, body := get(t, url+runtimePath+"next"); body != stampedEvent(1) {
+		t.Errorf("next: %s", body)
+	}
+	post(t, url+runtimePath+"r-1/response", `{}`)
+	stop()
+	if err := <-done; err != nil || !strings.Contains(out.String(), `"EventType":"SignalGenerated"`) {
+		t.Errorf("%v, wrote %s", err, out.String())
+	}
+	if err := Sidecar(t.Context(), Config{RuntimeAddr: "127.0.0.1:0"}, nil); err == nil || !strings.Contains(err.Error(), "AWS_LAMBDA_RUNTIME_API") {
+		t.Errorf("without an emulator: %v", err)
 	}
 }
 
 // What could be read in two ways is refused or closed, never passed on twice.
 func TestRequestSmuggling(t *testing.T) {
 	a := answering(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, published) })
-	d := newDesk(t, func(c *Config) { c.EventsUpstream = a.URL })
-	address := strings.TrimPrefix(d.serve("events"), "http://")
+	d := newDesk(t, func(c *Config) {
+		c.EventsUpstream, c.AlpacaUpstream, c.RuntimeAPI, c.Signals.URL = a.URL, a.URL, strings.TrimPrefix(a.URL, "http://"), a.URL
+	})
+	for _, endpoint := range endpointNames {
+		t.Run(endpoint, func(t *testing.T) { smuggle(t, a, strings.TrimPrefix(d.serve(endpoint), "http://")) })
+	}
+}
+
+func smuggle(t *testing.T, a *answers, address string) {
 	for name, raw := range map[string]string{
 		"both lengths":     "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n",
 		"two lengths":      "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhelloGET /smuggled HTTP/1.1\r\n\r\n",

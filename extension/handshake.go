@@ -33,13 +33,44 @@ func (x *extension) open(addresses map[string]string) {
 			x.say("the %s endpoint is off: %v", name, err)
 			continue
 		}
-		listener, err := net.Listen("tcp", addresses[name])
+		listener, err := listenLocally(addresses[name])
 		if err != nil {
 			x.say("the %s endpoint is off: %v; set THROUGHLINE_%s_ADDR to a free address", name, err, strings.ToUpper(name))
 			continue
 		}
-		x.servers[name] = serve(listener, handler)
+		x.servers[name] = serve(listener, x.guarded(handler))
 	}
+}
+
+// guarded breaks a connection off where a fault of ours breaks its handler.
+func (x *extension) guarded(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			switch reason := recover(); reason {
+			case nil:
+			case http.ErrAbortHandler: //nolint:errorlint // the very value, as net/http compares it
+				panic(reason)
+			default:
+				x.metrics.Dropped(1)
+				x.say("a fault of ours: %v", reason)
+				panic(http.ErrAbortHandler)
+			}
+		}()
+		handler.ServeHTTP(w, r)
+	})
+}
+
+// listenLocally listens on loopback and nowhere else: whoever reaches an
+// endpoint calls with the function's role.
+func listenLocally(address string) (net.Listener, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return nil, fmt.Errorf("%s is not a loopback address, such as 127.0.0.1", address)
+	}
+	return net.Listen("tcp", address)
 }
 
 func (x *extension) endpoint(name string) (http.Handler, error) {
@@ -65,7 +96,9 @@ func (x *extension) announce() {
 			text += fmt.Sprintf("%s=%s\n", name, server.address)
 		}
 	}
-	if err := writeByRename(filepath.Join(x.config.TempDir, "throughline"), "endpoints", text); err != nil {
+	dir := filepath.Join(x.config.TempDir, "throughline")
+	if err := writeByRename(dir, "endpoints", text); err != nil {
+		_ = os.Remove(filepath.Join(dir, "endpoints")) // /tmp outlives a crash: an old one would send the runtime to nobody
 		x.say("the endpoints are not announced: %v", err)
 	}
 }
@@ -100,6 +133,6 @@ func (x *extension) received(body []byte, isJSON bool) {
 		x.exporter.Add(body, isJSON)
 	}
 	if !isJSON {
-		x.books.spans(body)
+		x.books.spans(body, true)
 	}
 }

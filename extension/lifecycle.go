@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/throughline/throughline/internal/handling"
@@ -31,6 +33,12 @@ type extension struct {
 	current  *current
 	records  *listener
 	servers  map[string]*receiver // by endpoint: those that answer
+	warming  []func(context.Context)
+	outside  bool // of Lambda: a sidecar
+
+	background sync.WaitGroup // what goes on beside invocations
+	stop       context.CancelFunc
+	exporting  atomic.Bool
 
 	said sync.Map // warnings said once
 }
@@ -55,7 +63,22 @@ func Run(ctx context.Context, config Config) error {
 	}
 	x.books.function(name.FunctionName)
 	x.subscribe(ctx)
+	x.inform(LogInfo, "registered for %s; %s", strings.Join(x.events(), " and "), x.described())
 	return x.loop(ctx)
+}
+
+// described says in a line what goes where.
+func (x *extension) described() string {
+	text := "spans go nowhere"
+	if x.exporter != nil {
+		text = "spans go to " + otlp.WithoutSecrets(x.config.Upstream.URL)
+	}
+	for _, name := range endpointNames {
+		if server := x.servers[name]; server != nil {
+			text += ", " + name + " answers at " + server.address
+		}
+	}
+	return text
 }
 
 func newExtension(config Config) *extension {
@@ -89,16 +112,23 @@ func newExtension(config Config) *extension {
 		Reader: tracing.NewReader(x.tracing), Tracing: x.tracing, Metrics: x.metrics, Dedupe: config.Dedupe, Now: config.Now,
 	}
 	x.current, x.servers = newCurrent(config.TempDir), map[string]*receiver{}
+	if config.Dedupe != nil {
+		x.warming = append(x.warming, config.Dedupe.Warm)
+	}
+	if x.exporter != nil {
+		x.warming = append(x.warming, x.exporter.Warm)
+	}
 	return x
 }
 
 // record takes a span that was recorded here.
 func (x *extension) record(request []byte) {
 	x.export(request)
-	x.books.spans(request)
+	x.books.spans(request, false)
 }
 
 func (x *extension) close() {
+	x.rest()
 	for _, server := range x.servers {
 		server.close()
 	}
@@ -137,44 +167,105 @@ func (x *extension) subscribe(ctx context.Context) {
 // loop asks for the next event until SHUTDOWN. What was recorded is written
 // before each, whatever becomes of spans.
 func (x *extension) loop(ctx context.Context) error {
-	for {
-		x.writeMetrics()
-		e, err := x.api.next(ctx)
+	beside, stop := context.WithCancel(ctx)
+	x.stop = stop
+	if x.config.InitType == ManagedInstances { // never frozen, and told of nothing but its end
+		x.background.Go(func() { x.tend(beside) })
+	}
+	first := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) {
+		x.background.Go(func() { x.warm(beside) })
+	}})
+	for asking := first; ; asking = ctx {
+		x.guard(x.writeMetrics)
+		e, err := x.api.next(asking)
 		if err != nil {
 			return fmt.Errorf("next event: %w", err)
 		}
 		switch e.EventType {
 		case "INVOKE":
-			x.invoke(ctx, e)
+			x.guard(func() { x.invoke(beside, e) })
 		case "SHUTDOWN":
-			x.shutdown(ctx, e)
+			x.guard(func() { x.shutdown(ctx, e) })
 			return nil
 		}
 	}
+}
+
+// guard runs a piece of the lifecycle. A fault of ours is counted, and the
+// environment lives on.
+func (x *extension) guard(piece func()) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			x.metrics.Dropped(1)
+			x.say("a fault of ours: %v", reason)
+		}
+	}()
+	piece()
+}
+
+// warm opens what the first call would else wait for, once the environment
+// does not wait for us. Nothing comes of a failure.
+func (x *extension) warm(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, warmBudget)
+	defer cancel()
+	if x.config.Credentials != nil && (x.servers["events"] != nil || x.config.Upstream.Sign != nil) {
+		_, _ = x.config.Credentials(ctx)
+	}
+	for _, open := range x.warming {
+		x.guard(func() { open(ctx) })
+	}
+}
+
+// rest ends what goes on beside invocations.
+func (x *extension) rest() {
+	if x.stop != nil {
+		x.stop()
+	}
+	x.background.Wait()
 }
 
 // invoke accompanies one invocation, for as long as its way of flushing asks for.
 func (x *extension) invoke(ctx context.Context, e event) {
 	now := x.config.Now()
 	over := x.books.begin(e, now)
+	hears := x.books.hears()
 	oldest, _, waiting := x.oldest()
 	if !x.pace.atEnd(now, oldest, waiting) {
-		x.flush(ctx, e.deadline()) // beside the invocation
+		exported := x.flushBeside(ctx, e.deadline())
+		if hears != soon {
+			// Telemetry would tell 25 ms late of an end that nothing waits for.
+			select {
+			case <-exported:
+			case <-over:
+			case <-time.After(exportBudget):
+			}
+			return
+		}
+		x.await(ctx, over, e, now) // and what it recorded is written before the freeze
 		return
 	}
-	// Nothing tells of the end: neither telemetry nor spans.
-	if !x.books.hears() {
+	if hears == never {
 		x.flush(ctx, e.deadline())
 		return
 	}
-	timer := time.NewTimer(e.deadline().Sub(now) - deadlineMargin)
+	if x.await(ctx, over, e, now) {
+		x.flush(ctx, e.deadline())
+	}
+}
+
+// await waits for the end of an invocation, until shortly before its deadline.
+func (x *extension) await(ctx context.Context, over <-chan struct{}, e event, now time.Time) bool {
+	timer := time.NewTimer(min(e.deadline().Sub(now), longestInvocation) - deadlineMargin)
 	defer timer.Stop()
 	select {
 	case <-over:
-		x.flush(ctx, e.deadline())
+		x.inform(LogDebug, "%s is over after %v", e.RequestID, x.config.Now().Sub(now).Round(time.Microsecond))
+		return true
 	case <-timer.C:
+		x.books.missed()
 	case <-ctx.Done():
 	}
+	return false
 }
 
 func (x *extension) oldest() (time.Time, int, bool) {
@@ -186,18 +277,41 @@ func (x *extension) oldest() (time.Time, int, bool) {
 
 // flush exports within the budget and the deadline.
 func (x *extension) flush(ctx context.Context, deadline time.Time) {
-	if x.exporter == nil {
+	x.flushWithin(ctx, min(exportBudget, time.Until(deadline)-deadlineMargin))
+}
+
+// flushBeside exports while the invocation goes on, and beyond it if need be:
+// nobody waits. The channel is closed when there is nothing left to wait for.
+func (x *extension) flushBeside(ctx context.Context, deadline time.Time) <-chan struct{} {
+	done := make(chan struct{})
+	if x.exporter == nil || !x.exporting.CompareAndSwap(false, true) {
+		close(done)
+		return done
+	}
+	x.background.Go(func() {
+		defer close(done)
+		defer x.exporting.Store(false)
+		x.guard(func() { x.flushWithin(ctx, min(besideBudget, time.Until(deadline)-deadlineMargin)) })
+	})
+	return done
+}
+
+func (x *extension) flushWithin(ctx context.Context, budget time.Duration) {
+	if x.exporter == nil || budget <= 0 {
 		return
 	}
-	budget := min(exportBudget, time.Until(deadline)-deadlineMargin)
-	if budget <= 0 {
+	_, spans, waiting := x.exporter.Oldest()
+	if !waiting {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
-	if err := x.exporter.Flush(ctx); err != nil && !errors.Is(err, otlp.ErrPaused) {
+	begun := time.Now()
+	err := x.exporter.Flush(ctx)
+	if err != nil && !errors.Is(err, otlp.ErrPaused) && !errors.Is(err, context.Canceled) {
 		x.say("%v", err)
 	}
+	x.inform(LogDebug, "exported %d spans in %v: %v", spans, time.Since(begun).Round(time.Microsecond), err)
 }
 
 // shutdown writes what there is within Lambda's two seconds.
@@ -212,6 +326,8 @@ func (x *extension) shutdown(ctx context.Context, e event) {
 		x.ended(f, false, &runtimeError{either(strings.ToLower(e.ShutdownReason), "shutdown"), "the invocation was cut off"})
 	}
 	x.books.settle(ctx, e.ShutdownReason, x.config.Now())
+	x.rest() // an export on a connection that a freeze has broken would hold up the last one
+	x.writeMetrics()
 	if x.exporter != nil {
 		if err := x.exporter.Flush(ctx); err != nil {
 			x.say("%v", err)
@@ -252,5 +368,12 @@ func (x *extension) say(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	if _, before := x.said.LoadOrStore(text, true); !before {
 		fmt.Fprintf(x.config.Log, "throughline: %s\n", strings.TrimSpace(text))
+	}
+}
+
+// inform tells what goes on, to who has asked for it.
+func (x *extension) inform(level LogLevel, format string, args ...any) {
+	if x.config.Log != nil && level <= x.config.LogLevel {
+		fmt.Fprintf(x.config.Log, "throughline: "+format+"\n", args...)
 	}
 }

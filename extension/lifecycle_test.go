@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -276,6 +277,7 @@ func TestNoHarm(t *testing.T) {
 		"NonsenseAddress": func(_ *testing.T, c *Config) { c.OTLPAddr = "nonsense" },
 		"UnwritableTemp":  func(_ *testing.T, c *Config) { c.TempDir = "/proc/nowhere" },
 		"LogIsGone":       func(_ *testing.T, c *Config) { c.Out = broken{} },
+		"LogPanics":       func(_ *testing.T, c *Config) { c.Out = panicking{} },
 		"ClockJumps": func(t *testing.T, c *Config) {
 			var jumps atomic.Int64
 			c.Now = func() time.Time { return time.Now().Add(time.Duration(jumps.Add(1)-30) * time.Minute) }
@@ -314,6 +316,11 @@ type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, os.ErrClosed }
 
+// panicking stands for a fault of ours.
+type panicking struct{}
+
+func (panicking) Write([]byte) (int, error) { panic("a fault") }
+
 func TestTheEndThatNeverComesIsNotWaitedForBeyondTheDeadline(t *testing.T) {
 	l := newLambda(t)
 	r := l.run(nil)
@@ -336,5 +343,115 @@ func TestWhatCannotBeReadIsCountedAndTheRestIsKept(t *testing.T) {
 	r.ended()
 	if sums := r.sums(); sums["Duration"] != 140 || sums["TelemetryDropped"] != 2 {
 		t.Errorf("sums %v", sums)
+	}
+}
+
+// What was waited for in vain once is not waited for again until it comes.
+func TestALostEndIsWaitedForOnce(t *testing.T) {
+	l := newLambda(t)
+	r := l.run(nil)
+	until(t, "the subscription", func() bool { _, target := l.state(); return target != "" })
+	l.events <- invoke("r-1", time.Now().Add(200*time.Millisecond)) // and runtimeDone never comes
+	until(t, "the next next", func() bool { n, _ := l.state(); return n == 2 })
+	for n, id := range []string{"r-2", "r-3"} {
+		l.events <- invoke(id, time.Now().Add(time.Hour)) // a wait would be the test's end
+		until(t, "the next next", func() bool { nexts, _ := l.state(); return nexts == n+3 })
+	}
+	l.tell(records("r-3")) // late, but it does come
+	l.events <- invoke("r-4", time.Now().Add(time.Hour))
+	time.Sleep(50 * time.Millisecond)
+	if n, _ := l.state(); n != 4 {
+		t.Errorf("next was asked for %d times: the end of r-4 is not waited for", n)
+	}
+	l.tell(records("r-4"))
+	until(t, "the next next", func() bool { nexts, _ := l.state(); return nexts == 5 })
+	l.events <- shutdown("spindown")
+	r.ended()
+	if sums := r.sums(); sums["Duration"] != 280 || sums["TelemetryDropped"] != 2 || sums["ColdStart"] != 1 {
+		t.Errorf("sums %v", sums)
+	}
+}
+
+// Beside invocations nobody waits for an export, and what it was about to take
+// is exported at the end.
+func TestAnExportBesideInvocationsHoldsNobodyUp(t *testing.T) {
+	l := newLambda(t)
+	var hang atomic.Bool
+	hang.Store(true)
+	var taken atomic.Int64
+	server, _ := backend(t, func(_ http.ResponseWriter, r *http.Request) {
+		body, err := readBody(r)
+		if hang.Load() {
+			<-r.Context().Done()
+			return
+		}
+		if n, counted := otlp.CountSpans(body); err == nil && counted == nil {
+			taken.Add(int64(n))
+		}
+	})
+	r := l.run(func(c *Config) { c.Upstream, c.Flush = to(t, server.URL), FlushPeriodic })
+	until(t, "the subscription", func() bool { _, target := l.state(); return target != "" })
+	const n = 5
+	for i := range n {
+		id := "r-" + string(rune('a'+i))
+		l.events <- invoke(id, time.Now().Add(time.Hour))
+		until(t, "the invocation", func() bool { return len(l.events) == 0 })
+		if i > 0 { // the first has told that the library is used: its end is known from its span
+			time.Sleep(20 * time.Millisecond)
+		}
+		l.post(t, process(id, trace.FlagsSampled), "application/x-protobuf")
+		begun := time.Now()
+		until(t, "the next next", func() bool { nexts, _ := l.state(); return nexts == i+2 })
+		if took := time.Since(begun); took > besideBudget/2 {
+			t.Errorf("next came after %v", took)
+		}
+		l.tell(records(id))
+	}
+	hang.Store(false)
+	l.events <- shutdown("spindown")
+	r.ended()
+	if got := taken.Load(); got < n {
+		t.Errorf("%d spans arrived, want %d process spans", got, n)
+	}
+}
+
+// An environment that is never frozen, and hears of nothing but its end, exports meanwhile.
+func TestManagedInstancesExportMeanwhile(t *testing.T) {
+	l := newLambda(t)
+	server, spans := backend(t, nil)
+	r := l.run(func(c *Config) { c.InitType, c.Upstream = ManagedInstances, to(t, server.URL) })
+	until(t, "the subscription", func() bool { _, target := l.state(); return target != "" })
+	l.post(t, process("r-1", trace.FlagsSampled), "application/x-protobuf")
+	until(t, "an export before the end", func() bool { return spans() == 1 })
+	l.events <- shutdown("spindown")
+	r.ended()
+}
+
+// /tmp outlives a crash: addresses of the process before would send the runtime to nobody.
+func TestAnOldAnnouncementIsTakenBack(t *testing.T) {
+	l := newLambda(t)
+	dir := filepath.Join(l.tmp, "throughline")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	full(t, dir)
+	r := l.run(nil)
+	until(t, "the first next", func() bool { n, _ := l.state(); return n == 1 })
+	if l.announced != "" || !strings.Contains(r.log.String(), "not announced") {
+		t.Errorf("announced %q, said %q", l.announced, r.log.String())
+	}
+	l.events <- shutdown("spindown")
+	r.ended()
+}
+
+// full makes dir a disk on which an old announcement has taken the last room.
+func full(t *testing.T, dir string) {
+	t.Helper()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=4k,nr_inodes=8"); err != nil {
+		t.Skipf("a full disk cannot be mounted here: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	if err := os.WriteFile(filepath.Join(dir, "endpoints"), append([]byte("runtime=127.0.0.1:1\n"), make([]byte, 4000)...), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -18,6 +18,7 @@ const (
 
 // atEnd is asked once an invocation, when it begins.
 func (p *pace) atEnd(now, oldest time.Time, waiting bool) bool {
+	now, oldest = now.Round(0), oldest.Round(0) // by the wall clock, which goes on while an environment is frozen
 	gap := now.Sub(p.last)
 	first := p.last.IsZero()
 	p.last = now

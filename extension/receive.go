@@ -11,7 +11,6 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/throughline/throughline/tracing/otlp"
 )
@@ -46,27 +45,27 @@ func newOTLPReceiver(x *extension) http.Handler {
 
 // passOn sends a signal other than spans where the runtime would have sent it.
 func passOn(x *extension) http.Handler {
-	target, err := url.Parse(x.config.Upstream.URL)
-	base, ours := strings.CutSuffix(x.config.Upstream.URL, "/v1/traces")
-	if x.config.Upstream.URL == "" || err != nil || !ours || x.config.Upstream.Sign != nil {
+	target, err := url.Parse(x.config.Signals.URL)
+	if err != nil || target.Host == "" {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, maxSpans))
 			x.metrics.Dropped(1) // there is nowhere to send it
-			w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
+			taken(w, isJSON(r))
 		})
 	}
-	target.Path = strings.TrimPrefix(base, target.Scheme+"://"+target.Host)
 	return &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = target.Scheme, target.Host, target.Host
-			r.Out.URL.Path = target.Path + r.In.URL.Path
-			for name, value := range x.config.Upstream.Headers {
-				r.Out.Header.Set(name, value)
+			r.Out.URL.Path, r.Out.URL.RawPath = strings.TrimSuffix(target.Path, "/")+r.In.URL.Path, ""
+			for name, value := range x.config.Signals.Headers {
+				if r.Out.Header.Get(name) == "" { // a setting for the signal alone wins, as in the SDK
+					r.Out.Header.Set(name, value)
+				}
 			}
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
 		ErrorLog:     log.New(io.Discard, "", 0),
-		Transport:    &http.Transport{Proxy: http.ProxyFromEnvironment, ResponseHeaderTimeout: apiPatience, TLSHandshakeTimeout: apiPatience},
+		Transport:    &http.Transport{Proxy: http.ProxyFromEnvironment, ResponseHeaderTimeout: apiPatience, TLSHandshakeTimeout: apiPatience, DialContext: (&net.Dialer{Timeout: apiPatience}).DialContext},
 	}
 }
 
@@ -74,7 +73,7 @@ func serve(listener net.Listener, handler http.Handler) *receiver {
 	r := &receiver{
 		address: listener.Addr().String(), done: make(chan struct{}),
 		// Idle connections are kept: a freeze may be hours long.
-		server: &http.Server{Handler: handler, ReadHeaderTimeout: apiPatience, MaxHeaderBytes: 64 << 10},
+		server: &http.Server{Handler: handler, ReadHeaderTimeout: apiPatience, MaxHeaderBytes: 64 << 10, ErrorLog: log.New(io.Discard, "", 0)},
 	}
 	go func() {
 		defer close(r.done)
@@ -90,20 +89,29 @@ func (r *receiver) close() {
 
 // receive answers as OTLP/HTTP says, and at once: exporting is not the caller's wait.
 func receive(w http.ResponseWriter, r *http.Request, take func([]byte, bool)) {
-	isJSON := strings.HasPrefix(r.Header.Get("Content-Type"), "application/json")
+	asJSON := isJSON(r)
 	body, err := readBody(r)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	if !isJSON {
+	if !asJSON {
 		if _, err := otlp.CountSpans(body); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
 	}
-	take(body, isJSON)
-	if isJSON {
+	take(body, asJSON)
+	taken(w, asJSON)
+}
+
+func isJSON(r *http.Request) bool {
+	return strings.HasPrefix(r.Header.Get("Content-Type"), "application/json")
+}
+
+// taken answers that all was taken, in the request's own encoding.
+func taken(w http.ResponseWriter, asJSON bool) {
+	if asJSON {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, "{}")
 		return
@@ -161,7 +169,7 @@ func listenTelemetry(b *books) (*listener, error) {
 			w.WriteHeader(http.StatusBadRequest) // Lambda sends it again
 			return
 		}
-		b.telemetry(body, time.Now())
+		b.telemetry(body, b.config.Now())
 	})
 	return &listener{receiver: serve(l, handler), port: port}, nil
 }

@@ -158,7 +158,7 @@ func (p *runtimeProxy) next(resp *http.Response) {
 	}
 	f := &inFlight{request: inv.RequestID, header: inv.TraceHeader}
 	f.trace, _ = tracing.ParseTraceHeader(inv.TraceHeader)
-	f.Invocation = p.handling.Begin(context.Background(), payload, inv, true)
+	f.Invocation = p.handling.Begin(context.Background(), payload, inv, !p.x.outside)
 	if f.Invocation == nil {
 		return
 	}

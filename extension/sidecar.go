@@ -17,29 +17,32 @@ const (
 	sidecarEnd     = 5 * time.Second // for calls under way, then for what is queued
 )
 
-// Sidecar answers the otlp, events and alpaca endpoints outside Lambda until
-// ctx ends, and then lets calls under way finish. ready is called with the
-// addresses once they answer. The error names the endpoint that could not be
-// opened; the runtime endpoint belongs to Lambda, and config's Lambda fields
-// are not used.
+// Sidecar answers the endpoints outside Lambda until ctx ends, and then lets
+// calls under way finish. ready is called with the addresses once they answer.
+// The error names the endpoint that could not be opened. The runtime endpoint
+// stands before the Runtime API at config.RuntimeAPI: an emulator's. Nothing
+// registers as an extension, so the function as a whole is not measured.
 func Sidecar(ctx context.Context, config Config, ready func(addresses map[string]string)) error {
-	config.RuntimeAddr = ""
+	if config.RuntimeAddr != "" && config.RuntimeAPI == "" {
+		return errors.New("the runtime endpoint has nothing to stand before: set AWS_LAMBDA_RUNTIME_API to the emulator's host:port")
+	}
 	x := newExtension(config)
 	defer x.close()
-	wanted := map[string]string{"otlp": config.OTLPAddr, "events": config.EventsAddr, "alpaca": config.AlpacaAddr}
+	x.outside = true
+	wanted := map[string]string{"otlp": config.OTLPAddr, "events": config.EventsAddr, "alpaca": config.AlpacaAddr, "runtime": config.RuntimeAddr}
 	x.open(wanted)
 	addresses := map[string]string{}
 	for name, address := range wanted {
 		server := x.servers[name]
 		if server == nil && address != "" {
-			return fmt.Errorf("the %s endpoint does not answer: is %s taken?", name, address)
+			return fmt.Errorf("the %s endpoint does not answer at %s", name, address)
 		}
 		if server != nil {
 			addresses[name] = server.address
 		}
 	}
 	if len(addresses) == 0 {
-		return errors.New("no endpoint is on: THROUGHLINE_ENDPOINTS takes otlp, events and alpaca")
+		return errors.New("no endpoint is on: THROUGHLINE_ENDPOINTS takes otlp, events, alpaca and runtime")
 	}
 	if ready != nil {
 		ready(addresses)

@@ -140,9 +140,28 @@ func TestWrapperExceptsLoopbackFromAProxy(t *testing.T) {
 }
 
 func TestWrapperReplacesSettingsForTraces(t *testing.T) {
-	env, _ := wrapped(t, bothEndpoints, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=https://collector.example/v1/traces", "OTEL_EXPORTER_OTLP_PROTOCOL=grpc")
+	env, said := wrapped(t, bothEndpoints, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=https://collector.example/v1/traces", "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf")
 	expect(t, env, map[string]string{
-		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:4318/v1/traces", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:4318/v1/traces", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318",
+	})
+	if said != "" {
+		t.Errorf("said %q", said)
+	}
+}
+
+// An SDK that speaks gRPC goes on speaking it, to whom it would.
+func TestWrapperLeavesGRPCAlone(t *testing.T) {
+	for _, setting := range []string{"OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=grpc"} {
+		env, said := wrapped(t, bothEndpoints, "OTEL_EXPORTER_OTLP_ENDPOINT=http://collector.example:4317", setting)
+		expect(t, env, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.example:4317", strings.Split(setting, "=")[0]: "grpc"})
+		if strings.Count(said, "gRPC") != 1 {
+			t.Errorf("said %q", said)
+		}
+	}
+	// Metrics alone do: spans are received, and metrics are not.
+	env, _ := wrapped(t, bothEndpoints, "OTEL_EXPORTER_OTLP_ENDPOINT=http://collector.example:4317", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL=grpc")
+	expect(t, env, map[string]string{
+		"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://collector.example:4317", "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "(unset)",
 	})
 }
 

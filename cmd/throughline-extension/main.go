@@ -57,7 +57,7 @@ func answer(flag string, stdout, stderr io.Writer) int {
 func configured(getenv func(string) string, name string) extension.Config {
 	client := &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
 	say := func(message string) { fmt.Fprintln(os.Stderr, "throughline:", message) }
-	c := assemble.Extension(getenv, otlp.Credentials(getenv, client), client, say, assemble.InLambda(getenv))
-	c.Name, c.Out, c.Log = name, os.Stdout, os.Stderr
+	c := assemble.Extension(getenv, otlp.Credentials(getenv, client), client, os.Stdout, say, assemble.InLambda(getenv))
+	c.Name, c.Log = name, os.Stderr
 	return c
 }

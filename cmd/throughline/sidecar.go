@@ -15,11 +15,9 @@ import (
 	"github.com/throughline/throughline/internal/settings"
 )
 
-// inLambda are the settings that mean nothing outside Lambda.
-var inLambda = map[string]bool{
-	"DISABLED": true, "RUNTIME_ADDR": true, "FLUSH": true, "NEXT_WRAPPER": true,
-	"TRACE_MODE": true, "DEDUPE": true, "DEDUPE_KEYS": true, "DEDUPE_CONSUMER": true, "ORDER": true, "MAX_HOPS": true,
-}
+// inLambda are the settings that mean nothing outside Lambda: the wrapper's, and
+// when to export beside invocations.
+var inLambda = map[string]bool{"FLUSH": true, "NEXT_WRAPPER": true, "PYTHONPATH": true}
 
 func newSidecar(env environment) *cobra.Command {
 	flags := map[string]*string{}
@@ -33,10 +31,16 @@ EventBridge's API and Alpaca's. Point an application at it:
   OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318
   an Alpaca client's base URL: http://127.0.0.1:4320/paper
 
+With --endpoints runtime and AWS_LAMBDA_RUNTIME_API it also stands between a
+function and a Lambda emulator: start the function with its own
+AWS_LAMBDA_RUNTIME_API=127.0.0.1:4321.
+
 The settings are the layer's, from the environment or as flags, which win.
 Spans go where OTEL_EXPORTER_OTLP_ENDPOINT points unless that is the sidecar
-itself, metrics to the standard output. Credentials come from the AWS SDK's ordinary
-chain. GET /healthz on any endpoint answers 200. SIGTERM lets calls finish.`,
+itself, metrics to the standard output. It listens on loopback alone: whoever
+reaches it calls with its credentials, which come from the AWS SDK's ordinary
+chain. GET /healthz on any endpoint answers 200. SIGTERM lets calls finish, for
+up to five seconds, and exports what is left.`,
 		Example: `  throughline sidecar
   throughline sidecar --endpoints events --events-addr 127.0.0.1:4319 --events-upstream http://127.0.0.1:5000
   throughline sidecar --alpaca-faults delay=2s,error=503:10%`,
@@ -52,9 +56,15 @@ chain. GET /healthz on any endpoint answers 200. SIGTERM lets calls finish.`,
 		},
 	}
 	for _, s := range settings.Table() {
-		if !inLambda[s.Name] {
-			flags[s.Variable()] = cmd.Flags().String(s.Flag(), "", s.Help+shownDefault(s))
+		if inLambda[s.Name] {
+			continue
 		}
+		flags[s.Variable()] = cmd.Flags().String(s.Flag(), "", s.Says()+shownDefault(s))
+		complete := cobra.NoFileCompletions
+		if values := s.Values(); len(values) > 0 {
+			complete = cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)
+		}
+		_ = cmd.RegisterFlagCompletionFunc(s.Flag(), complete) // of a flag that was made just now
 	}
 	return cmd
 }
@@ -69,13 +79,13 @@ func shownDefault(s settings.Setting) string {
 func runSidecar(cmd *cobra.Command, getenv func(string) string) error {
 	say := func(message string) { fmt.Fprintln(cmd.ErrOrStderr(), "throughline:", message) }
 	client := &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
-	c := assemble.Extension(getenv, chain(), client, say, []string{"otlp", "events", "alpaca"})
-	c.Out, c.Log = cmd.OutOrStdout(), cmd.ErrOrStderr()
+	c := assemble.Extension(getenv, chain(), client, cmd.OutOrStdout(), say, []string{"otlp", "events", "alpaca"})
+	c.Log = cmd.ErrOrStderr()
 	if c.Metrics.Service == "" {
 		c.Metrics.Service = "sidecar"
 	}
 	err := extension.Sidecar(cmd.Context(), c, func(addresses map[string]string) {
-		for _, name := range []string{"otlp", "events", "alpaca"} {
+		for _, name := range []string{"otlp", "events", "alpaca", "runtime"} {
 			if addresses[name] != "" {
 				say(name + " answers at http://" + addresses[name])
 			}

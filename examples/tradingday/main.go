@@ -55,7 +55,7 @@ func run(ctx context.Context, getenv func(string) string) error {
 	}
 	lambda.Start(handler.Wrap(handle,
 		handler.WithTracing(telemetry.Tracing),
-		handler.WithMetrics(set, os.Stdout),
+		handler.WithMetrics(set, telemetry.MetricsOut),
 		handler.WithDedupe(telemetry.Dedupe),
 		handler.WithFlush(telemetry.Flush),
 		handler.WithExtension(telemetry.Extension),

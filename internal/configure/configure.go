@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/throughline/throughline/dedupe/dynamo"
 	"github.com/throughline/throughline/internal/settings"
 	"github.com/throughline/throughline/metrics"
+	"github.com/throughline/throughline/metrics/logs"
 	"github.com/throughline/throughline/tracing"
 )
 
@@ -113,3 +115,29 @@ type CredentialsFunc func(context.Context) (aws.Credentials, error)
 
 // Retrieve implements aws.CredentialsProvider.
 func (f CredentialsFunc) Retrieve(ctx context.Context) (aws.Credentials, error) { return f(ctx) }
+
+// MetricsOut is where metric lines go: stdout, or CloudWatch Logs itself. The
+// warning says why it is stdout although CloudWatch Logs was asked for; warn is
+// told of what shows later.
+func MetricsOut(s settings.Settings, getenv func(string) string, credentials aws.CredentialsProvider, stdout io.Writer, warn func(string)) (out io.Writer, warning string) {
+	sink, group, _ := strings.Cut(s.MetricsSink, ":")
+	if sink != "logs" {
+		return stdout, ""
+	}
+	// Lambda hides the group's name from extensions: this is its default.
+	if group == "" {
+		group = getenv("AWS_LAMBDA_LOG_GROUP_NAME")
+	}
+	if name := getenv("AWS_LAMBDA_FUNCTION_NAME"); group == "" && name != "" {
+		group = "/aws/lambda/" + name
+	}
+	endpoint := getenv("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS")
+	if endpoint == "" {
+		endpoint = getenv("AWS_ENDPOINT_URL")
+	}
+	w, err := logs.New(logs.Config{Group: group, Region: getenv("AWS_REGION"), Credentials: credentials, Endpoint: endpoint, Warn: warn})
+	if err != nil {
+		return stdout, err.Error() + "; they go to the standard output"
+	}
+	return w, ""
+}

@@ -24,6 +24,26 @@ func OTLPTarget(getenv func(string) string) (target string, headers map[string]s
 	return target, headers
 }
 
+// OTLPBase is where OpenTelemetry's own settings send the signals that are not
+// spans, without /v1/…, and with which headers; empty where they are not set.
+func OTLPBase(getenv func(string) string) (base string, headers map[string]string) {
+	base = getenv("OTEL_EXPORTER_OTLP_ENDPOINT")
+	if base == "" {
+		return "", nil
+	}
+	return strings.TrimSuffix(base, "/"), Pairs(getenv("OTEL_EXPORTER_OTLP_HEADERS"))
+}
+
+// SpeaksGRPC says that OpenTelemetry's own settings ask for spans over gRPC,
+// which Throughline does not speak.
+func SpeaksGRPC(getenv func(string) string) bool {
+	protocol := getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
+	if protocol == "" {
+		protocol = getenv("OTEL_EXPORTER_OTLP_PROTOCOL")
+	}
+	return strings.EqualFold(strings.TrimSpace(protocol), "grpc")
+}
+
 // Pairs reads key=value,key=value with percent-encoded values, as OTEL_* lists
 // are written. What is not a pair is left out.
 func Pairs(list string) map[string]string {

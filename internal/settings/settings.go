@@ -52,6 +52,7 @@ var table = []Setting{
 	{"HTTP_HOSTS", "*.alpaca.markets", nil, "hosts whose requests carry lineage headers, comma separated"},
 	{"FLUSH", "auto", []string{"auto", "end", "periodic"}, "when the extension exports spans: adapted to the traffic, at the end of each invocation, beside the next"},
 	{"METRICS", "basic", []string{"basic", "full", "off"}, "which metrics are emitted; see docs/metrics.md for what each costs"},
+	{"METRICS_SINK", "stdout", nil, "how metric lines reach CloudWatch Logs: stdout, the function's log; or logs, by PutLogEvents where its log is filtered (logs:GROUP names the group)"},
 	{"EMF_LEVEL", "", nil, "the level to write into metric lines where ApplicationLogLevel is above INFO"},
 	{"NAMESPACE", "Throughline", nil, "the metrics' CloudWatch namespace"},
 	{"SERVICE", "", nil, "the metrics' Service dimension; unset means the function's name"},
@@ -64,6 +65,8 @@ var table = []Setting{
 	{"ORDER", "", nil, "event types that may not come before another of the same correlation ID: B:A says that B follows A"},
 	{"MAX_HOPS", "16", nil, "the number of hops above which a loop is suspected"},
 	{"NEXT_WRAPPER", "", nil, "a wrapper script to run after Throughline's"},
+	{"PYTHONPATH", "", nil, "set by the wrapper for its Python shim, never by you: PYTHONPATH as it was found"},
+	{"LOG", "warn", []string{"warn", "info", "debug"}, "what the extension tells in the function's log: what to mend, what answers where, each export"},
 }
 
 // Settings are the parsed values. The zero value is not the defaults: use [Parse].
@@ -80,13 +83,14 @@ type Settings struct {
 	TraceMode, Traces                   string
 	HTTPHosts                           []string
 	Flush                               string
-	Metrics, EMFLevel                   string
+	Metrics, MetricsSink, EMFLevel      string
 	Namespace, Service                  string
 	EventTypesMax                       int
 	SizeLimit, SizeWarn                 int
 	Dedupe, DedupeKeys, DedupeConsumer  string
 	Order                               string
 	MaxHops                             int
+	Log                                 string
 }
 
 // Parse reads the settings from getenv. A value that is not allowed leaves the
@@ -95,7 +99,7 @@ func Parse(getenv func(string) string) (Settings, []string) {
 	r := reader{getenv: getenv}
 	s := Settings{
 		Disabled:         r.flag("DISABLED"),
-		Endpoints:        r.list("ENDPOINTS"),
+		Endpoints:        r.endpoints("ENDPOINTS"),
 		OTLPAddr:         r.text("OTLP_ADDR"),
 		EventsAddr:       r.text("EVENTS_ADDR"),
 		AlpacaAddr:       r.text("ALPACA_ADDR"),
@@ -114,6 +118,7 @@ func Parse(getenv func(string) string) (Settings, []string) {
 		HTTPHosts:        r.list("HTTP_HOSTS"),
 		Flush:            r.text("FLUSH"),
 		Metrics:          r.text("METRICS"),
+		MetricsSink:      r.sink("METRICS_SINK"),
 		EMFLevel:         r.text("EMF_LEVEL"),
 		Namespace:        r.text("NAMESPACE"),
 		Service:          r.text("SERVICE"),
@@ -125,6 +130,7 @@ func Parse(getenv func(string) string) (Settings, []string) {
 		DedupeConsumer:   r.text("DEDUPE_CONSUMER"),
 		Order:            r.text("ORDER"),
 		MaxHops:          r.number("MAX_HOPS"),
+		Log:              r.text("LOG"),
 	}
 	if s.Service == "" {
 		s.Service = getenv("AWS_LAMBDA_FUNCTION_NAME")
@@ -161,7 +167,7 @@ func (r *reader) text(name string) string {
 	if lower := strings.ToLower(value); slices.Contains(s.Allowed, lower) {
 		return lower
 	}
-	r.warn(s, value, strings.Join(slices.DeleteFunc(slices.Clone(s.Allowed), func(v string) bool { return v == "" }), ", "))
+	r.warn(s, value, strings.Join(s.Values(), ", "))
 	return s.Default
 }
 
@@ -203,6 +209,32 @@ func (r *reader) dedupe(name string) string {
 	return s.Default
 }
 
+// endpoints is a list of names that mean something; of any other is warned.
+func (r *reader) endpoints(name string) []string {
+	items := r.list(name)
+	for _, item := range items {
+		if !slices.Contains([]string{"otlp", "events", "alpaca", "runtime", "none"}, item) {
+			r.warn(r.setting(name), item, "otlp, events, alpaca, runtime, or none")
+		}
+	}
+	return items
+}
+
+// sink is stdout, logs, or logs: and a log group.
+func (r *reader) sink(name string) string {
+	s := r.setting(name)
+	value := r.text(name)
+	group, named := strings.CutPrefix(value, "logs:")
+	switch {
+	case strings.EqualFold(value, "stdout"), strings.EqualFold(value, "logs"):
+		return strings.ToLower(value)
+	case named && group != "":
+		return value
+	}
+	r.warn(s, value, "stdout, logs, logs:GROUP")
+	return s.Default
+}
+
 func (r *reader) pointers(name string) []string {
 	items := r.list(name)
 	for _, p := range items {
@@ -218,7 +250,7 @@ func (r *reader) pointers(name string) []string {
 func WriteText(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, s := range table {
-		fmt.Fprintf(t, "  %s\t%s\t%s\n", s.Variable(), shown(s), s.Help)
+		fmt.Fprintf(t, "  %s\t%s\t%s\n", s.Variable(), shown(s), s.Says())
 	}
 	return t.Flush()
 }
@@ -232,22 +264,24 @@ func WriteMarkdown(w io.Writer) error {
 		if s.Default != "" {
 			value = "`" + s.Default + "`"
 		}
-		help := s.Help
-		if values := named(s); values != "" {
-			help += " (" + values + ")"
-		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", s.Variable(), value, help)
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", s.Variable(), value, s.Says())
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-func named(s Setting) string {
-	values := slices.DeleteFunc(slices.Clone(s.Allowed), func(v string) bool { return v == "" || v == "0" || v == "1" })
-	for i := range values {
-		values[i] = "`" + values[i] + "`"
+// Says is the help, and the values to choose from where there are some.
+func (s Setting) Says() string {
+	values := s.Values()
+	if len(values) == 0 || slices.Equal(values, []string{"0", "1"}) {
+		return s.Help
 	}
-	return strings.Join(values, ", ")
+	return s.Help + " (" + strings.Join(values, ", ") + ")"
+}
+
+// Values are those that the setting takes; none where it takes any text.
+func (s Setting) Values() []string {
+	return slices.DeleteFunc(slices.Clone(s.Allowed), func(v string) bool { return v == "" })
 }
 
 func shown(s Setting) string {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -42,7 +41,7 @@ func pick(s settings.Settings, getenv func(string) string, endpoints map[string]
 	case s.Traces == "xray":
 		to, picked = pickXRay(getenv, config)
 	case config.URL != "":
-		to, picked = queued{otlp.NewExporter(config)}, "spans go to "+withoutSecrets(config.URL)
+		to, picked = queued{otlp.NewExporter(config)}, "spans go to "+otlp.WithoutSecrets(config.URL)
 	default:
 		picked = "spans go nowhere: no extension is attached and OTEL_EXPORTER_OTLP_ENDPOINT is not set"
 	}
@@ -65,7 +64,7 @@ func pickXRay(getenv func(string) string, config otlp.Config) (sink, string) {
 		config.URL = "https://xray." + region + ".amazonaws.com/v1/traces"
 	}
 	config.Sign = otlp.SigV4(region, "xray", credentials(), time.Now)
-	return queued{otlp.NewExporter(config)}, "spans go to X-Ray at " + withoutSecrets(config.URL)
+	return queued{otlp.NewExporter(config)}, "spans go to X-Ray at " + otlp.WithoutSecrets(config.URL)
 }
 
 // exporter is what OTEL_EXPORTER_OTLP_* say of an exporter of traces
@@ -130,13 +129,4 @@ func trust(file string) (*x509.CertPool, error) {
 		return nil, errors.New("read certificates: there is none in PEM")
 	}
 	return pool, nil
-}
-
-func withoutSecrets(target string) string {
-	u, err := url.Parse(target)
-	if err != nil {
-		return "the configured endpoint"
-	}
-	u.User, u.RawQuery = nil, ""
-	return u.String()
 }

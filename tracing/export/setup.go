@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,6 +29,9 @@ type Telemetry struct {
 	Tracing tracing.Config
 	// Metrics configures a metrics.Set.
 	Metrics metrics.Config
+	// MetricsOut is where its lines go, for handler.WithMetrics: the standard
+	// output, or CloudWatch Logs itself where THROUGHLINE_METRICS_SINK asks for it.
+	MetricsOut io.Writer
 	// SizeLimit and SizeWarn are for publisher.WithLimit and WithWarning, in bytes.
 	SizeLimit, SizeWarn int
 	// Dedupe tells repeats apart: handler.WithDedupe. Nil where that is off.
@@ -69,10 +73,13 @@ func (q queued) send(r otlp.Resource, span otlp.Span) {
 func Setup(_ context.Context, getenv func(string) string) (*Telemetry, error) {
 	s, warnings := settings.Parse(getenv)
 	t := &Telemetry{Tracing: configure.Tracing(s), Metrics: configure.Metrics(s), Warnings: warnings, SizeLimit: s.SizeLimit, SizeWarn: s.SizeWarn}
-	checker, warnings := configure.Dedupe(s, getenv, configure.CredentialsFunc(credentials()), func(message string) {
-		fmt.Fprintln(os.Stderr, "throughline:", message)
-	})
+	warn := func(message string) { fmt.Fprintln(os.Stderr, "throughline:", message) }
+	checker, warnings := configure.Dedupe(s, getenv, configure.CredentialsFunc(credentials()), warn)
 	t.Dedupe, t.Warnings = checker, append(t.Warnings, warnings...)
+	out, warning := configure.MetricsOut(s, getenv, configure.CredentialsFunc(credentials()), os.Stdout, warn)
+	if t.MetricsOut = out; warning != "" {
+		t.Warnings = append(t.Warnings, warning)
+	}
 	endpoints := readEndpoints(getenv("TMPDIR"))
 	t.Extension = endpoints["otlp"] != "" && !s.Disabled
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -109,7 +110,7 @@ func (e *Exporter) Add(body []byte, isJSON bool) {
 		}
 		spans = n
 	}
-	now := e.config.Now()
+	now := e.now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.bytes+len(body) > e.config.QueueBytes {
@@ -166,8 +167,12 @@ func (e *Exporter) Flush(ctx context.Context) error {
 	}
 }
 
+// now is the time of the wall clock alone: the monotonic one may stand still
+// while an environment is frozen.
+func (e *Exporter) now() time.Time { return e.config.Now().Round(0) }
+
 func (e *Exporter) paused() bool {
-	now := e.config.Now()
+	now := e.now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return now.Before(e.pausedTil)
@@ -225,6 +230,9 @@ func (e *Exporter) deliver(ctx context.Context, batch queued) error {
 		for _, rest := range pieces[i:] {
 			e.putBack(queued{rest, batch.json, spansIn(rest, batch), batch.at})
 		}
+		if errors.Is(err, context.Canceled) { // by us, and no fault of the backend's
+			return err
+		}
 		e.lose(0, 1)
 		e.succeedOrFail(err)
 		return err
@@ -261,7 +269,7 @@ func (e *Exporter) lose(spans, failures int) {
 // succeedOrFail is the circuit breaker: after failures in a row the backend is
 // left alone, for twice as long after each further one.
 func (e *Exporter) succeedOrFail(err error) {
-	now := e.config.Now()
+	now := e.now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err == nil {
@@ -311,7 +319,7 @@ func (e *Exporter) post(ctx context.Context, body []byte, isJSON bool) error {
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.config.URL, bytes.NewReader(body))
 	if err != nil {
-		return &refusedError{fmt.Sprintf("export spans: %v", err)}
+		return &refusedError{fmt.Sprintf("export spans to %s: %v", WithoutSecrets(e.config.URL), bare(err))}
 	}
 	req.Header.Set("Content-Type", "application/x-protobuf")
 	if isJSON {
@@ -334,7 +342,7 @@ func (e *Exporter) post(ctx context.Context, body []byte, isJSON bool) error {
 	req.Header["Idempotency-Key"] = nil
 	resp, err := e.config.Client.Do(req)
 	if err != nil {
-		return fmt.Errorf("export spans: %w", err)
+		return fmt.Errorf("export spans to %s: %w", WithoutSecrets(e.config.URL), bare(err))
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -342,6 +350,37 @@ func (e *Exporter) post(ctx context.Context, body []byte, isJSON bool) error {
 		return nil // taken; what it had to say is lost
 	}
 	return e.judge(resp, answer, isJSON)
+}
+
+// Warm opens a connection, which the first export would else wait for. Nothing
+// comes of a failure: the first export says what is wrong.
+func (e *Exporter) Warm(ctx context.Context) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, e.config.URL, nil)
+	if err != nil {
+		return
+	}
+	if resp, err := e.config.Client.Do(req); err == nil { // whatever it answers
+		_ = resp.Body.Close()
+	}
+}
+
+// WithoutSecrets is a URL without what may be a key: its user and its query.
+func WithoutSecrets(target string) string {
+	u, err := url.Parse(target)
+	if err != nil {
+		return "the configured endpoint"
+	}
+	u.User, u.RawQuery = nil, ""
+	return u.String()
+}
+
+// bare is err without the URL that net/http and net/url put before it.
+func bare(err error) error {
+	var told *url.Error
+	if errors.As(err, &told) {
+		return told.Err
+	}
+	return err
 }
 
 func (e *Exporter) judge(resp *http.Response, answer []byte, isJSON bool) error {

@@ -3,7 +3,10 @@
 package assemble
 
 import (
+	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"time"
@@ -27,14 +30,23 @@ func InLambda(getenv func(string) string) []string {
 }
 
 // Extension reads the settings. Whatever is wrong with them is told to say, and
-// a default holds. on are the endpoints where THROUGHLINE_ENDPOINTS is unset.
-func Extension(getenv func(string) string, credentials extension.Credentials, client *http.Client, say func(string), on []string) extension.Config {
+// a default holds. on are the endpoints where THROUGHLINE_ENDPOINTS is unset;
+// stdout is the function's log.
+func Extension(getenv func(string) string, credentials extension.Credentials, client *http.Client, stdout io.Writer, say func(string), on []string) extension.Config {
 	s, warnings := settings.Parse(getenv)
 	sample, warning := configure.Sample(getenv)
 	if warning != "" {
 		warnings = append(warnings, warning)
 	}
 	checker, wrong := configure.Dedupe(s, getenv, configure.CredentialsFunc(credentials), say)
+	out, unsunk := configure.MetricsOut(s, getenv, configure.CredentialsFunc(credentials), stdout, say)
+	if unsunk != "" {
+		wrong = append(wrong, unsunk)
+	}
+	to, lost := upstream(s, getenv, client, credentials)
+	if lost != "" {
+		wrong = append(wrong, lost)
+	}
 	for _, w := range append(warnings, wrong...) {
 		say(w)
 	}
@@ -46,10 +58,10 @@ func Extension(getenv func(string) string, credentials extension.Credentials, cl
 	c := extension.Config{
 		RuntimeAPI: getenv("AWS_LAMBDA_RUNTIME_API"), InitType: getenv("AWS_LAMBDA_INITIALIZATION_TYPE"),
 		FunctionName: getenv("AWS_LAMBDA_FUNCTION_NAME"), MemoryMB: memory, Region: getenv("AWS_REGION"), TempDir: tmp,
-		Disabled: s.Disabled, Upstream: upstream(s, getenv, client, credentials), Flush: extension.Flush(s.Flush),
+		Disabled: s.Disabled, Upstream: to, Signals: signals(s, getenv), Flush: extension.Flush(s.Flush),
 		EventsUpstream: s.EventsUpstream, AlpacaUpstream: s.AlpacaUpstream, AlpacaFaults: s.AlpacaFaults, Credentials: credentials,
 		Tracing: configure.Tracing(s), Sample: sample, SizeLimit: s.SizeLimit, SizeWarn: s.SizeWarn, Dedupe: checker,
-		Metrics: configure.Metrics(s), Now: time.Now,
+		Metrics: configure.Metrics(s), Out: out, LogLevel: levels[s.Log], Now: time.Now,
 	}
 	if s.Endpoints != nil {
 		on = s.Endpoints
@@ -68,28 +80,55 @@ func Extension(getenv func(string) string, credentials extension.Credentials, cl
 	return c
 }
 
-// upstream is where spans go. An address that the extension listens on itself
-// counts as unset: the setting was meant for the function.
-func upstream(s settings.Settings, getenv func(string) string, client *http.Client, credentials extension.Credentials) otlp.Config {
-	switch s.Traces {
-	case "off":
-		return otlp.Config{}
-	case "xray":
+var levels = map[string]extension.LogLevel{"warn": extension.LogWarn, "info": extension.LogInfo, "debug": extension.LogDebug}
+
+// upstream is where spans go; the warning says what keeps them from going there.
+func upstream(s settings.Settings, getenv func(string) string, client *http.Client, credentials extension.Credentials) (to otlp.Config, warning string) {
+	target, headers := settings.OTLPTarget(getenv)
+	if itself(target, s.OTLPAddr) {
+		target = ""
+	}
+	switch {
+	case s.Traces == "off":
+		return otlp.Config{}, ""
+	case s.Traces == "xray":
 		region := getenv("AWS_REGION")
 		if region == "" {
-			return otlp.Config{}
+			return otlp.Config{}, "THROUGHLINE_TRACES=xray: spans go nowhere, because AWS_REGION is not set"
 		}
-		target, headers := settings.OTLPTarget(getenv)
-		if target == "" || target == "http://"+s.OTLPAddr+"/v1/traces" {
+		if target == "" {
 			target = "https://xray." + region + ".amazonaws.com/v1/traces"
 		}
 		return otlp.Config{
-			URL: target, Headers: headers, Sign: otlp.SigV4(region, "xray", credentials, time.Now),
-		}
+			URL: target, Headers: headers, Client: client, Sign: otlp.SigV4(region, "xray", credentials, time.Now),
+		}, ""
+	case target != "" && settings.SpeaksGRPC(getenv):
+		return otlp.Config{}, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc: the extension exports over HTTP alone, so its own spans go nowhere; name an OTLP/HTTP address and http/protobuf"
 	}
-	target, headers := settings.OTLPTarget(getenv)
-	if target == "http://"+s.OTLPAddr+"/v1/traces" {
-		target = ""
+	return otlp.Config{URL: target, Headers: headers, Client: client}, ""
+}
+
+// signals is where metrics and logs go that SDKs send to the receiver.
+func signals(s settings.Settings, getenv func(string) string) extension.Signals {
+	base, headers := settings.OTLPBase(getenv)
+	if itself(base, s.OTLPAddr) {
+		return extension.Signals{}
 	}
-	return otlp.Config{URL: target, Headers: headers, Client: client}
+	return extension.Signals{URL: base, Headers: headers}
+}
+
+// itself says that a URL is the address that the receiver listens on, by
+// whatever name of loopback: it was meant for the function.
+func itself(target, address string) bool {
+	u, err := url.Parse(target)
+	if err != nil || u.Host == "" {
+		return false
+	}
+	host, port, err := net.SplitHostPort(address)
+	return err == nil && u.Port() == port && (u.Hostname() == host || loopback(u.Hostname()) && loopback(host))
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && (ip.IsLoopback() || ip.IsUnspecified())
 }

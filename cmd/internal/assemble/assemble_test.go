@@ -1,6 +1,7 @@
 package assemble
 
 import (
+	"io"
 	"strings"
 	"testing"
 
@@ -26,14 +27,37 @@ func TestUpstream(t *testing.T) {
 		"Unset":             {env(), ""},
 		"Off":               {env("THROUGHLINE_TRACES", "off", "OTEL_EXPORTER_OTLP_ENDPOINT", "http://backend"), ""},
 		"ItsOwnAddress":     {env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318"), ""},
+		"ItsOwnName":        {env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318/"), ""},
+		"AnotherPort":       {env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4319"), "http://localhost:4319/v1/traces"},
+		"GRPC":              {env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://backend:4317", "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ""},
 		"XRay":              {env("THROUGHLINE_TRACES", "xray", "AWS_REGION", "eu-west-1"), "https://xray.eu-west-1.amazonaws.com/v1/traces"},
 		"XRayWithoutRegion": {env("THROUGHLINE_TRACES", "xray"), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, _ := settings.Parse(tt.env)
-			u := upstream(s, tt.env, nil, nil)
+			u, _ := upstream(s, tt.env, nil, nil)
 			if u.URL != tt.want || (u.Sign != nil) != strings.Contains(tt.want, "xray") {
 				t.Errorf("upstream %q, signed %v", u.URL, u.Sign != nil)
+			}
+		})
+	}
+}
+
+// Metrics and logs go where the SDK would have sent them, wherever spans go.
+func TestSignals(t *testing.T) {
+	for name, tt := range map[string]struct {
+		env  func(string) string
+		want string
+	}{
+		"Unset":         {env(), ""},
+		"ItsOwnName":    {env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318"), ""},
+		"TracesApart":   {env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://metrics/base/", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://traces/v1/traces"), "http://metrics/base"},
+		"TracesToXRay":  {env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://metrics", "THROUGHLINE_TRACES", "xray", "AWS_REGION", "eu-west-1"), "http://metrics"},
+		"TracesNowhere": {env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://metrics", "THROUGHLINE_TRACES", "off"), "http://metrics"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c := Extension(tt.env, nil, nil, io.Discard, func(string) {}, nil); c.Signals.URL != tt.want {
+				t.Errorf("metrics and logs go to %q", c.Signals.URL)
 			}
 		})
 	}
