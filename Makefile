@@ -13,7 +13,7 @@ TEST_TIMEOUT ?= 15m
 BUILD := CGO_ENABLED=0 go build -trimpath
 LINT := bin/tools/golangci-lint
 
-.PHONY: node precommit build demo test soak bench ci fmt vet lint tidy layer jaeger fuzz docs recording clean help
+.PHONY: node precommit build demo test soak bench benchmarks ci fmt vet lint tidy layer jaeger fuzz docs recording clean help
 
 precommit: fmt vet lint test ## format, vet, lint and test
 
@@ -35,7 +35,10 @@ test: ## every test, volume tests at a twentieth of their size
 soak: ## the volume tests at their stated sizes
 	THROUGHLINE_SOAK=1 go test -timeout 90m ./...
 
-bench: ## today's figures beside their baselines
+bench: ## today's figures beside their baselines and budgets, as one table (about five minutes)
+	go run ./internal/budgets
+
+benchmarks: ## every benchmark there is
 	go test -run '^$$' -bench . -benchmem ./...
 
 fmt: ## format

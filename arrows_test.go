@@ -48,6 +48,7 @@ var arrows = map[string][]string{
 	"examples":               {}, // only tests, of the examples below it
 	"internal/buslocal":      {},
 	"internal/peertest":      {},
+	"internal/budgets":       {},
 }
 
 // linkedNever are the modules and packages that the layer's binary must not

@@ -2,8 +2,10 @@ package layer
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -21,8 +23,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/throughline/throughline/internal/lambdalocal"
+	"github.com/throughline/throughline/tracing"
+	"github.com/throughline/throughline/tracing/otlp"
 )
 
 // platform is as much of Lambda as an extension's start and a runtime's loop need.
@@ -160,60 +165,78 @@ func BenchmarkStart(b *testing.B) {
 	b.ReportMetric(median(memory["all"])/size, "all-memory-x")
 }
 
-// BenchmarkMemory is the resident memory after many invocations through the
-// runtime endpoint, beside an extension that only registers.
+// resident is the memory of an extension that only registers, and of ours after
+// so many invocations through the runtime endpoint: the median of the last
+// hundred samples, in kilobytes.
+func resident(tb testing.TB, size, first, last int) (bare, after, finally float64) {
+	tb.Helper()
+	p := newPlatform(tb)
+	minimal := p.start(tb, minimalExtension(tb))
+	defer minimal.stop()
+	bare = minimal.status(tb, "VmRSS")
+	s := p.start(tb, extensionBinary(tb), allEndpoints...)
+	defer s.stop()
+	api := "http://" + endpointOf(tb, s.tmp, "runtime") + "/2018-06-01/runtime/invocation/"
+	payload := fmt.Appendf(nil, `{"version":"0","id":"e","detail-type":"T","source":"s","resources":[],"detail":{"event_id":"e","text":%q}}`, strings.Repeat("x", size-100))
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	run := func(n int) float64 {
+		var samples []float64
+		for i := range n {
+			id := fmt.Sprint("r-", p.n.Add(1))
+			p.invoke <- id
+			go func() { p.events <- payload }()
+			resp, err := client.Get(api + "next")
+			if err != nil {
+				tb.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+			resp, err = client.Post(api+id+"/response", "application/json", strings.NewReader("{}"))
+			if err != nil {
+				tb.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			if n-i <= 100 {
+				samples = append(samples, s.status(tb, "VmRSS"))
+			}
+		}
+		return median(samples)
+	}
+	after = run(first)
+	return bare, after, run(last - first)
+}
+
+// BenchmarkMemory is the resident memory after many invocations, beside an
+// extension that only registers.
 func BenchmarkMemory(b *testing.B) {
 	for _, c := range []struct {
-		name                   string
-		size, first, last, max int
-	}{{"10 KB events", 10 << 10, 1_000, 10_000, 100_000}, {"6 MB events", 6 << 20, 10, 50, 50}} {
+		name              string
+		size, first, last int
+	}{{"10 KB events", 10 << 10, 1_000, 10_000}, {"6 MB events", 6 << 20, 10, 50}} {
 		b.Run(c.name, func(b *testing.B) {
-			p := newPlatform(b)
-			bare := p.start(b, minimalExtension(b))
-			defer bare.stop()
-			size := bare.status(b, "VmRSS")
-			s := p.start(b, extensionBinary(b), allEndpoints...)
-			defer s.stop()
-			api := endpointOf(b, s.tmp, "runtime")
-			payload := fmt.Appendf(nil, `{"version":"0","id":"e","detail-type":"T","source":"s","resources":[],"detail":{"event_id":"e","text":%q}}`, strings.Repeat("x", c.size-100))
-			last := c.last
-			if os.Getenv("THROUGHLINE_SOAK") != "" {
-				last = c.max
-			}
-			client := &http.Client{}
-			run := func(n int) float64 {
-				var samples []float64
-				for i := range n {
-					p.n.Add(1)
-					p.invoke <- fmt.Sprint("r-", p.n.Load())
-					go func() { p.events <- payload }()
-					resp, err := client.Get("http://" + api + "/2018-06-01/runtime/invocation/next")
-					if err != nil {
-						b.Fatal(err)
-					}
-					_, _ = io.Copy(io.Discard, resp.Body)
-					_ = resp.Body.Close()
-					resp, err = client.Post("http://"+api+"/2018-06-01/runtime/invocation/"+fmt.Sprint("r-", p.n.Load())+"/response", "application/json", strings.NewReader("{}"))
-					if err != nil {
-						b.Fatal(err)
-					}
-					_ = resp.Body.Close()
-					if n-i <= 100 {
-						samples = append(samples, s.status(b, "VmRSS"))
-					}
-				}
-				return median(samples)
-			}
-			var first, after float64
 			for b.Loop() {
-				first = run(c.first)
-				after = run(last - c.first)
+				bare, after, finally := resident(b, c.size, c.first, c.last)
+				b.ReportMetric(0, "ns/op")
+				b.ReportMetric(finally/1024, "MB")
+				b.ReportMetric(finally/bare, "minimal-x")
+				b.ReportMetric(finally/after, "first-x")
+				b.ReportMetric(float64(c.last), "invocations")
 			}
-			b.ReportMetric(0, "ns/op")
-			b.ReportMetric(after/1024, "MB")
-			b.ReportMetric(after/size, "minimal-x")
-			b.ReportMetric(after/first, "first-x")
 		})
+	}
+}
+
+// What is kept does not grow with the invocations that were seen.
+func TestMemoryStaysFlat(t *testing.T) {
+	last := 5_000
+	if os.Getenv("THROUGHLINE_SOAK") != "" {
+		last = 100_000
+	}
+	bare, after, finally := resident(t, 10<<10, 1_000, last)
+	t.Logf("after 1 000 invocations %.1f MB, after %d %.1f MB: %.2f ×; an extension that only registers has %.1f MB", after/1024, last, finally/1024, finally/after, bare/1024)
+	if finally > 1.1*after {
+		t.Errorf("after %d invocations it has %.2f × the memory that it had after 1 000", last, finally/after)
 	}
 }
 
@@ -233,8 +256,7 @@ func endpointOf(tb testing.TB, tmp, name string) string {
 }
 
 // BenchmarkAfterResponse is how long an environment stays busy after the
-// runtime is done, warm, beside an extension that only registers; and, with a
-// backend that hangs, how long an invocation of 30 ms takes.
+// runtime is done, warm, beside an extension that only registers.
 func BenchmarkAfterResponse(b *testing.B) {
 	for name, c := range map[string]struct {
 		ours    bool
@@ -268,9 +290,7 @@ func BenchmarkAfterResponse(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				if os.Getenv("PROBE") != "nowrap" {
-					f.Wrapper = wrapper
-				}
+				f.Wrapper = wrapper
 				for _, pair := range allEndpoints {
 					k, v, _ := strings.Cut(pair, "=")
 					f.Env[k] = v
@@ -310,6 +330,86 @@ func BenchmarkAfterResponse(b *testing.B) {
 			b.ReportMetric(float64(median(after).Microseconds()), "after-p50-µs")
 		})
 	}
+}
+
+// BenchmarkDeadBackend is a handler of 30 ms that posts spans, to an extension
+// whose backend takes connections and never answers, beside the same handler
+// with no extension, in turn: from the event to a free environment.
+func BenchmarkDeadBackend(b *testing.B) {
+	spans := otlp.Encode(otlp.Resource{}, otlp.Span{
+		Context: tracing.Mint(trace.SpanContext{}).WithTraceFlags(trace.FlagsSampled), Name: "work", Start: time.Now(), End: time.Now(),
+	})
+	payload, err := json.Marshal(map[string]any{"take_ms": 30, "Spans": spans})
+	if err != nil {
+		b.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0") // and nobody accepts
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	wrapper, err := filepath.Abs("throughline/wrapper")
+	if err != nil {
+		b.Fatal(err)
+	}
+	svc := lambdalocal.New(lambdalocal.Options{Dir: b.TempDir()})
+	defer func() { _ = svc.Close() }()
+	var mu sync.Mutex
+	took := map[string][]time.Duration{}
+	deploy := func(name string, attach func(*lambdalocal.Function)) *lambdalocal.Deployment {
+		begun := map[string]time.Time{}
+		f := lambdalocal.Function{
+			Name: name, Runtime: []string{binary(b, "quick", "./testdata/quick")}, Memory: 512, Timeout: 20 * time.Second, MaxEnvironments: 1,
+			Env: map[string]string{"PATH": os.Getenv("PATH")},
+			Hook: func(e lambdalocal.Event) {
+				mu.Lock()
+				defer mu.Unlock()
+				switch e.Point {
+				case lambdalocal.InvokeSent:
+					begun[e.RequestID] = time.Now()
+				case lambdalocal.InvokeDone:
+					took[name] = append(took[name], time.Since(begun[e.RequestID]))
+				}
+			},
+		}
+		attach(&f)
+		d, err := svc.Create(f)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return d
+	}
+	none := deploy("none", func(*lambdalocal.Function) {})
+	ours := deploy("ours", func(f *lambdalocal.Function) {
+		f.Extensions, f.Wrapper = []string{extensionBinary(b)}, wrapper
+		f.Env["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://" + l.Addr().String()
+		for _, pair := range allEndpoints {
+			k, v, _ := strings.Cut(pair, "=")
+			f.Env[k] = v
+		}
+	})
+	var longest time.Duration
+	call := func(d *lambdalocal.Deployment) {
+		result, err := d.Invoke(b.Context(), payload, lambdalocal.InvokeOptions{Wait: true})
+		var answer struct {
+			Waited int64 `json:"waited_us"`
+		}
+		if err != nil || result.FunctionError != "" || json.Unmarshal(result.Payload, &answer) != nil {
+			b.Fatalf("%v %s", err, result.Payload)
+		}
+		longest = max(longest, time.Duration(answer.Waited)*time.Microsecond)
+	}
+	for b.Loop() { // the first invocations, and the waits of a breaker that has not opened, are in the median
+		call(none)
+		call(ours)
+	}
+	_ = svc.Wait(b.Context())
+	mu.Lock()
+	defer mu.Unlock()
+	millis := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	b.ReportMetric(millis(median(took["none"])), "none-p50-ms")
+	b.ReportMetric(millis(median(took["ours"])), "ours-p50-ms")
+	b.ReportMetric(millis(longest), "post-max-ms")
 }
 
 // BenchmarkEventsEndpoint is a PutEvents call through the sidecar, which runs

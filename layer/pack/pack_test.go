@@ -70,6 +70,19 @@ func TestTheLayerHoldsWhatLambdaLooksFor(t *testing.T) {
 	}
 }
 
+// BenchmarkPack is what the zips weigh.
+func BenchmarkPack(b *testing.B) {
+	for b.Loop() {
+		for _, arch := range []string{"amd64", "arm64"} {
+			data, _, err := pack(b.Context(), "../..", arch)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(len(data))/(1<<20), arch+"-MB")
+		}
+	}
+}
+
 func checkBinary(t *testing.T, f *zip.File, machine elf.Machine) {
 	t.Helper()
 	in, err := f.Open()

@@ -1,0 +1,176 @@
+// Command budgets runs the benchmarks that the design's budgets are about and
+// prints today's figures beside their baselines, as one table.
+//
+//	go run ./internal/budgets                   what `make bench` does
+//	go run ./internal/budgets --read < run.txt  the table of an earlier run's output
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// runs are the benchmarks, by package; each is a process of its own, so that
+// none measures another's garbage.
+var runs = []struct{ pkg, pattern, time string }{
+	{"./layer/pack", "^BenchmarkPack$", "1x"},
+	{"./layer", "^BenchmarkStart$", "1x"},
+	{"./layer", "^BenchmarkMemory$", "1x"},
+	{"./layer", "^BenchmarkAfterResponse$", "300x"},
+	{"./layer", "^BenchmarkDeadBackend$", "100x"},
+	{"./layer", "^BenchmarkEventsEndpoint$", "2000x"},
+	{"./extension", "^BenchmarkReceive$", "1s"},
+	{"./publisher", "^BenchmarkPublish(OverLoopback)?$", "1s"},
+	{"./sizemeter", "^BenchmarkSize$", "1s"},
+}
+
+// figures are what was measured: by benchmark, then by unit.
+type figures map[string]map[string]float64
+
+func main() {
+	read := flag.Bool("read", false, "read the output of an earlier run from the standard input")
+	flag.Parse()
+	if err := run(*read, os.Stdin, os.Stdout, os.Stderr); err != nil {
+		log.Fatalf("budgets: %v", err)
+	}
+}
+
+func run(read bool, stdin io.Reader, stdout, progress io.Writer) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	all := figures{}
+	if read {
+		all.parse(stdin)
+	} else if err := all.measure(ctx, progress); err != nil {
+		return err
+	}
+	return write(stdout, all)
+}
+
+// measure runs the benchmarks one after another and shows what they print.
+func (f figures) measure(ctx context.Context, progress io.Writer) error {
+	for n, r := range runs {
+		fmt.Fprintf(progress, "%d of %d: %s in %s\n", n+1, len(runs), r.pattern, r.pkg)
+		cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", r.pattern, "-benchtime", r.time, "-timeout", "30m", r.pkg)
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = io.MultiWriter(&out, progress), progress
+		begun := time.Now()
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("%s: %w", r.pkg, err)
+		}
+		fmt.Fprintf(progress, "took %v\n", time.Since(begun).Round(time.Second))
+		f.parse(&out)
+	}
+	return nil
+}
+
+// parse reads lines such as "BenchmarkX/y-2  10  3.5 ns/op  7 MB".
+func (f figures) parse(in io.Reader) {
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 4 || !strings.HasPrefix(fields[0], "Benchmark") {
+			continue
+		}
+		name := strings.TrimPrefix(fields[0], "Benchmark")
+		if i := strings.LastIndexByte(name, '-'); i > 0 {
+			if _, err := strconv.Atoi(name[i+1:]); err == nil {
+				name = name[:i]
+			}
+		}
+		units := map[string]float64{}
+		for i := 2; i+1 < len(fields); i += 2 {
+			if value, err := strconv.ParseFloat(fields[i], 64); err == nil {
+				units[fields[i+1]] = value
+			}
+		}
+		f[name] = units
+	}
+}
+
+// row is one line of the table. value is compared with limit.
+type row struct {
+	what, baseline, ours string
+	value, limit         float64
+	atLeast              bool // value may not be below limit, instead of above
+	unit                 string
+}
+
+// rows are the design's budgets, with what was measured.
+func (f figures) rows() []row {
+	of := func(benchmark, unit string) float64 { return f[benchmark][unit] }
+	start, ten, six := f["Start"], f["Memory/10_KB_events"], f["Memory/6_MB_events"]
+	bare, through := of("AfterResponse/minimal", "after-p50-µs"), of("AfterResponse/ours", "after-p50-µs")
+	events, dead := f["EventsEndpoint"], f["DeadBackend"]
+	pdata, receiver := of("Receive/pdata", "spans/CPU-s"), of("Receive/ours", "spans/CPU-s")
+	client := of("PublishOverLoopback/Bare", "ns/entry")
+	none, decorated, batched := f["Publish/Bare"], f["Publish/Decorated"], f["Publish/DecoratedWithBatcher"]
+	added := func(way map[string]float64, unit string, scale float64) float64 {
+		return (way[unit] - none[unit]) / scale
+	}
+	sdk := fmt.Sprintf("the SDK's client: %.0f µs", client/1000)
+	ratio := func(a, b float64) float64 {
+		if b == 0 {
+			return 0
+		}
+		return a / b
+	}
+	return []row{
+		{"exec to first next, all endpoints", ms(start["minimal-ms"]), ms(start["minimal-ms"] * start["all-start-x"]), start["all-start-x"], 1.3, false, "×"},
+		{"resident memory when ready", mb(start["minimal-MB"]), mb(start["minimal-MB"] * start["all-memory-x"]), start["all-memory-x"], 1.4, false, "×"},
+		{fmt.Sprintf("after %.0f invocations of 10 KB events", ten["invocations"]), mb(ratio(ten["MB"], ten["minimal-x"])), mb(ten["MB"]), ten["minimal-x"], 2, false, "×"},
+		{"the same against itself after 1 000", mb(ratio(ten["MB"], ten["first-x"])), mb(ten["MB"]), ten["first-x"], 1.1, false, "×"},
+		{fmt.Sprintf("after %.0f invocations of 6 MB events", six["invocations"]), mb(ratio(six["MB"], six["minimal-x"])), mb(six["MB"]), six["MB"], 30, false, "MB"},
+		{"layer zip, amd64", "", mb(of("Pack", "amd64-MB")), of("Pack", "amd64-MB"), 5, false, "MB"},
+		{"layer zip, arm64", "", mb(of("Pack", "arm64-MB")), of("Pack", "arm64-MB"), 5, false, "MB"},
+		{"added after the response, auto, warm, p50", ms(bare / 1000), ms(through / 1000), (through - bare) / 1000, 1, false, "ms"},
+		{"30 ms handler, dead backend, p50", ms(dead["none-p50-ms"]), ms(dead["ours-p50-ms"]), ratio(dead["ours-p50-ms"], dead["none-p50-ms"]), 1.05, false, "×"},
+		{"posting spans, dead backend, longest", "", ms(dead["post-max-ms"]), dead["post-max-ms"], 50, false, "ms"},
+		{"PutEvents through the events endpoint, p50", us(events["straight-p50-µs"]), us(events["straight-p50-µs"] + events["added-p50-µs"]), events["added-p50-µs"] / 1000, 0.12, false, "ms"},
+		{"PutEvents a second of one core", "", fmt.Sprintf("%.0f/s", events["requests/CPU-s"]), events["requests/CPU-s"], 5000, true, "/s"},
+		{"decorator, an entry, no provider", sdk, us(added(decorated, "ns/entry", 1000)), added(decorated, "ns/entry", 1000), 4, false, "µs"},
+		{"  its allocations", "", fmt.Sprintf("%.1f", added(decorated, "allocs/op", 10)), added(decorated, "allocs/op", 10), 25, false, ""},
+		{"decorator, an entry, the SDK's batcher", sdk, us(added(batched, "ns/entry", 1000)), added(batched, "ns/entry", 1000), 8, false, "µs"},
+		{"  its allocations", "", fmt.Sprintf("%.1f", added(batched, "allocs/op", 10)), added(batched, "allocs/op", 10), 45, false, ""},
+		{"entry size", "", fmt.Sprintf("%.1f ns, %.0f allocations", of("Size", "ns/op"), of("Size", "allocs/op")), of("Size", "ns/op"), 50, false, "ns"},
+		{"spans a CPU second through the receiver", fmt.Sprintf("pdata: %.2f M", pdata/1e6), fmt.Sprintf("%.2f M", receiver/1e6), ratio(receiver, pdata), 3, true, "×"},
+	}
+}
+
+func ms(v float64) string { return fmt.Sprintf("%.2f ms", v) }
+func us(v float64) string { return fmt.Sprintf("%.2f µs", v) }
+func mb(v float64) string { return fmt.Sprintf("%.1f MB", v) }
+
+// verdict is the figure beside its budget.
+func (r row) verdict() string {
+	sign, ok := "≤", r.value <= r.limit
+	if r.atLeast {
+		sign, ok = "≥", r.value >= r.limit
+	}
+	text := "met"
+	if !ok {
+		text = "OVER"
+	}
+	return fmt.Sprintf("%.4g %s\t%s %g %s\t%s", r.value, r.unit, sign, r.limit, r.unit, text)
+}
+
+func write(w io.Writer, all figures) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "what\tbaseline\tours\tfigure\tbudget\t")
+	for _, r := range all.rows() {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", r.what, r.baseline, r.ours, r.verdict())
+	}
+	return t.Flush()
+}
