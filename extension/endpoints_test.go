@@ -499,6 +499,17 @@ func TestRuntimeIsTransparent(t *testing.T) {
 			t.Errorf("answer %q, trailers %v", l.answers[runtimePath+"r-2/response"], l.trailers)
 		}
 	})
+	t.Run("Empty answer", func(t *testing.T) {
+		l.payloads <- []byte(stampedEvent(7))
+		resp, _ := get(t, url+runtimePath+"next")
+		before := d.sums()["HandlerDuration"]
+		if resp := post(t, url+runtimePath+resp.Header.Get("Lambda-Runtime-Aws-Request-Id")+"/response", ""); resp.StatusCode != http.StatusAccepted {
+			t.Error(resp.Status)
+		}
+		if sums := d.sums(); sums["HandlerDuration"] <= before || sums["TelemetryDropped"] != 0 {
+			t.Errorf("sums %v", sums)
+		}
+	})
 	t.Run("Init error", func(t *testing.T) {
 		if resp := post(t, url+"/2018-06-01/runtime/init/error?a=%zz", `{}`); resp.StatusCode != http.StatusAccepted || l.answers["/2018-06-01/runtime/init/error"] != `{}` {
 			t.Errorf("%s %v", resp.Status, l.answers)

@@ -48,7 +48,7 @@ func (x *extension) guarded(handler http.Handler) http.Handler {
 		defer func() {
 			switch reason := recover(); reason {
 			case nil:
-			case http.ErrAbortHandler: //nolint:errorlint // the very value, as net/http compares it
+			case http.ErrAbortHandler:
 				panic(reason)
 			default:
 				x.metrics.Dropped(1)

@@ -97,10 +97,13 @@ func (p *runtimeProxy) rewrite(r *httputil.ProxyRequest) {
 	r.Out.URL.RawQuery = r.In.URL.RawQuery // as it came, even where it cannot be parsed
 	r.Out.Trailer = r.In.Trailer           // one map: it is filled when the body has been read
 	call, _ := r.In.Context().Value(runtimeCallKey{}).(*runtimeCall)
-	if call == nil || call.request == "" || r.Out.Body == nil {
+	if call == nil || call.request == "" {
 		return
 	}
 	call.in = r.In
+	if r.Out.Body == nil { // an empty answer
+		return
+	}
 	call.kept.ReadCloser = r.Out.Body
 	r.Out.Body = &call.kept
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/throughline/throughline/metrics"
-	"github.com/throughline/throughline/tracing/otlp"
 )
 
 // The pace of a sidecar, which nobody freezes.
@@ -79,20 +78,9 @@ func (x *extension) tend(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-lines.C:
-			x.writeMetrics()
+			x.guard(x.writeMetrics)
 		case <-spans.C:
-			x.flushSidecar(ctx)
+			x.guard(func() { x.flushWithin(ctx, sidecarEnd) })
 		}
-	}
-}
-
-func (x *extension) flushSidecar(ctx context.Context) {
-	if x.exporter == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, sidecarEnd)
-	defer cancel()
-	if err := x.exporter.Flush(ctx); err != nil && !errors.Is(err, otlp.ErrPaused) && !errors.Is(err, context.Canceled) {
-		x.say("%v", err)
 	}
 }

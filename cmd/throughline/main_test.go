@@ -24,6 +24,12 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	// The ordinary chain of credentials reads the process's own environment.
+	for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_EC2_METADATA_DISABLED": "true"} {
+		if err := os.Setenv(name, value); err != nil { //nolint:usetesting // for every test
+			panic(err)
+		}
+	}
 	os.Exit(m.Run())
 }
 
