@@ -90,7 +90,7 @@ function tell(body) {
   if (Date.now() < quietUntil) return;
   const post = request({
     host: runtimeHost, port: runtimePort, method: 'POST', path: '/throughline/v1/outbound', agent,
-    headers: { 'content-length': Buffer.byteLength(body) }, timeout: 50,
+    headers: { 'content-length': Buffer.byteLength(body) }, timeout: 1000, // nobody waits for it
   }, (response) => response.resume());
   const quiet = () => { quietUntil = Date.now() + PAUSE; post.destroy(); };
   post.on('error', quiet);
