@@ -11,6 +11,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -100,7 +101,11 @@ func (t *Table) send(ctx context.Context, operation string, body []byte) (*answe
 	}
 	resp, err := t.config.Client.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("dedupe table: %w", err)
+		var told *url.Error // it names the URL, in which a key may stand
+		if errors.As(err, &told) {
+			err = told.Err
+		}
+		return nil, fmt.Errorf("dedupe table %s: %w", t.config.Table, err)
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
