@@ -1,16 +1,11 @@
 package layer
 
 import (
-	"bufio"
 	"context"
-	"net"
-	"net/http"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,77 +19,30 @@ import (
 	"github.com/throughline/throughline/internal/peertest"
 )
 
-// gateway is a proxy that writes down whom it is asked to connect to, and
-// refuses: nothing leaves this machine.
-type gateway struct {
-	address string
-	mu      sync.Mutex
-	asked   []string
-}
-
-var outside = startGateway()
-
-// startGateway runs before any test, because Go reads HTTPS_PROXY once.
-func startGateway() *gateway {
-	if os.Getenv("TEST_ROLE") != "" {
-		return nil // this is a function under test
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
-	}
-	g := &gateway{address: "http://" + l.Addr().String()}
-	_ = os.Setenv("HTTPS_PROXY", g.address)
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go g.refuse(conn)
-		}
-	}()
-	return g
-}
-
-func (g *gateway) refuse(conn net.Conn) {
-	defer conn.Close()
-	req, err := http.ReadRequest(bufio.NewReader(conn))
-	if err != nil {
-		return
-	}
-	g.mu.Lock()
-	g.asked = append(g.asked, req.Host)
-	g.mu.Unlock()
-	_, _ = conn.Write([]byte("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
-}
-
-// since returns whom was asked for from n on, each once.
-func (g *gateway) since(n int) (hosts []string, now int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	hosts = slices.Clone(g.asked[n:])
-	slices.Sort(hosts)
-	return slices.Compact(hosts), len(g.asked)
-}
-
 const (
 	callInPython = `
 import os, boto3, botocore.config
 kw = {"config": botocore.config.Config(retries={"total_max_attempts": 1}, connect_timeout=5)}
 if os.environ.get("OTHER_REGION"): kw["region_name"] = os.environ["OTHER_REGION"]
 if os.environ.get("OTHER_KEY"): kw.update(aws_access_key_id=os.environ["OTHER_KEY"], aws_secret_access_key="x", aws_session_token="y")
-try:
-    boto3.client("events", **kw).put_events(Entries=[{"Source": "s", "DetailType": "T", "Detail": "{}"}])
-except Exception as e:
-    pass
+print(boto3.client("events", **kw).put_events(Entries=[{"Source": "s", "DetailType": "T", "Detail": '{"n": 12345678901234567890, "t": "< ünï"}'}])["Entries"][0]["EventId"])
 `
 	callInNode = `
 import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
 const c = { maxAttempts: 1 };
 if (process.env.OTHER_REGION) c.region = process.env.OTHER_REGION;
 if (process.env.OTHER_KEY) c.credentials = { accessKeyId: process.env.OTHER_KEY, secretAccessKey: 'x', sessionToken: 'y' };
-try { await new EventBridgeClient(c).send(new PutEventsCommand({ Entries: [{ Source: 's', DetailType: 'T', Detail: '{}' }] })); } catch {}
+const out = await new EventBridgeClient(c).send(new PutEventsCommand({ Entries: [{ Source: 's', DetailType: 'T', Detail: '{"n": 12345678901234567890, "t": "< ünï"}' }] }));
+console.log(out.Entries[0].EventId);
+`
+	// Node's SDK reads no proxy variable: its TLS connections are led to the gateway.
+	ledInNode = `
+const https = require('node:https');
+const connect = https.Agent.prototype.createConnection;
+https.Agent.prototype.createConnection = function (options, ...rest) {
+  const [host, port] = process.env.GATEWAY.split(':');
+  return connect.call(this, { ...options, host, port, servername: options.servername || options.host }, ...rest);
+};
 `
 )
 
@@ -105,7 +53,7 @@ func callInGo() {
 	if err != nil {
 		return
 	}
-	_, _ = eventbridge.NewFromConfig(c, func(o *eventbridge.Options) {
+	out, err := eventbridge.NewFromConfig(c, func(o *eventbridge.Options) {
 		o.RetryMaxAttempts = 1
 		if region := os.Getenv("OTHER_REGION"); region != "" {
 			o.Region = region
@@ -113,12 +61,18 @@ func callInGo() {
 		if key := os.Getenv("OTHER_KEY"); key != "" {
 			o.Credentials = credentials.NewStaticCredentialsProvider(key, "x", "y")
 		}
-	}).PutEvents(ctx, &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{{Source: aws.String("s"), DetailType: aws.String("T"), Detail: aws.String("{}")}}})
+	}).PutEvents(ctx, &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{{Source: aws.String("s"), DetailType: aws.String("T"), Detail: aws.String(`{"n": 12345678901234567890, "t": "< ünï"}`)}}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(aws.ToString(out.Entries[0].EventId))
 }
 
-// A function's SDK reaches through us whom it would reach without us, however
-// it is configured.
-func TestSDKsReachWhomTheyWould(t *testing.T) {
+// A function's SDK publishes through us what it would publish without us, to
+// whom it would, as whom it would, with a signature that holds, however it is
+// configured.
+func TestSDKsPublishAsTheyWould(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -166,21 +120,28 @@ func TestSDKsReachWhomTheyWould(t *testing.T) {
 			if err := os.WriteFile(script, []byte(callInNode), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			return []string{filepath.Join(modules, ".bin", "node"), script}
+			led := filepath.Join(filepath.Dir(script), "led.cjs")
+			if err := os.WriteFile(led, []byte(ledInNode), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			return []string{filepath.Join(modules, ".bin", "node"), "--require", led, script}
 		},
 		"Go": func(*testing.T) []string { return []string{self} },
 	} {
 		t.Run(sdk, func(t *testing.T) {
 			arguments := command(t)
-			for name, env := range map[string][]string{
-				"as it comes":         nil,
-				"FIPS":                {"AWS_USE_FIPS_ENDPOINT=true"},
-				"dual-stack":          {"AWS_USE_DUALSTACK_ENDPOINT=true"},
-				"another region":      {"OTHER_REGION=eu-central-1"},
-				"a second access key": {"OTHER_KEY=AKIDOTHER"},
-				"an assumed role":     {"OTHER_KEY=ASIAROLE", "OTHER_REGION=ap-southeast-2"},
+			for name, tt := range map[string]struct {
+				env     []string
+				stamped bool
+			}{
+				"as it comes":         {nil, true},
+				"FIPS":                {[]string{"AWS_USE_FIPS_ENDPOINT=true"}, false},
+				"dual-stack":          {[]string{"AWS_USE_DUALSTACK_ENDPOINT=true"}, false},
+				"another region":      {[]string{"OTHER_REGION=eu-central-1"}, true},
+				"a second access key": {[]string{"OTHER_KEY=AKIDOTHER"}, false},
+				"an assumed role":     {[]string{"OTHER_KEY=ASIAROLE", "OTHER_REGION=ap-southeast-2"}, false},
 			} {
-				call := func(wrapped bool) []string {
+				run := func(wrapped bool) (calls []call, printed string) {
 					_, from := outside.since(0)
 					run := arguments
 					if wrapped {
@@ -192,30 +153,26 @@ func TestSDKsReachWhomTheyWould(t *testing.T) {
 					cmd.Env = append([]string{
 						"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TMPDIR=" + tmp, "TEST_ROLE=call", "GORACE=atexit_sleep_ms=0", "AWS_EC2_METADATA_DISABLED=true",
 						"AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1", "AWS_ACCESS_KEY_ID=AKIDOURS", "AWS_SECRET_ACCESS_KEY=secret", "AWS_SESSION_TOKEN=session",
-						"HTTPS_PROXY=" + outside.address, "https_proxy=" + outside.address,
-					}, env...)
-					if out, err := cmd.CombinedOutput(); err != nil {
-						t.Fatalf("%v\n%s", err, out)
+						"HTTPS_PROXY=" + outside.proxy, "https_proxy=" + outside.proxy, "GATEWAY=" + outside.direct,
+						"SSL_CERT_FILE=" + outside.ca, "AWS_CA_BUNDLE=" + outside.ca, "NODE_EXTRA_CA_CERTS=" + outside.ca,
+					}, tt.env...)
+					out, err := cmd.Output()
+					if err != nil {
+						t.Fatalf("%s: %v\n%s", name, err, out)
 					}
-					hosts, _ := outside.since(from)
-					return hosts
+					calls, _ = outside.since(from)
+					return calls, string(out)
 				}
-				bare, through := call(false), call(true)
-				// Node's SDK reads no proxy variable: it fails before it asks anybody.
-				if sdk == "Node" && len(bare) == 0 {
-					bare = map[string][]string{"another region": {"events.eu-central-1.amazonaws.com:443"}, "an assumed role": {"events.ap-southeast-2.amazonaws.com:443"}}[name]
-					if bare == nil {
-						bare = []string{"events.us-east-1.amazonaws.com:443"}
-					}
-					if strings.Contains(name, "FIPS") || strings.Contains(name, "dual") {
-						bare = nil
-					}
+				bare, printed := run(false)
+				through, seen := run(true)
+				if len(bare) != 1 || !bare[0].Signed || bare[0].Stamped || len(through) != 1 {
+					t.Fatalf("%s: without us %+v, with us %+v\n%s", name, bare, through, seen)
 				}
-				if !slices.Equal(bare, through) {
-					t.Errorf("%s: it asks for %q, without us for %q", name, through, bare)
+				if through[0].Stamped != tt.stamped {
+					t.Errorf("%s: stamped %t", name, through[0].Stamped)
 				}
-				if sdk != "Node" && len(bare) == 0 {
-					t.Errorf("%s: it asked for nobody", name)
+				if through[0].Stamped = false; through[0] != bare[0] || seen != printed {
+					t.Errorf("%s: %+v %s\nwithout us %+v %s", name, through[0], seen, bare[0], printed)
 				}
 			}
 		})
