@@ -103,9 +103,9 @@ func upstream(s settings.Settings, getenv func(string) string, client *http.Clie
 			URL: target, Headers: headers, Client: client, Sign: otlp.SigV4(region, "xray", credentials, time.Now),
 		}, ""
 	case target != "" && settings.SpeaksGRPC(getenv):
-		return otlp.Config{}, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc: the extension exports over HTTP alone, so its own spans go nowhere; name an OTLP/HTTP address and http/protobuf"
+		warning = "OTEL_EXPORTER_OTLP_PROTOCOL=grpc: the extension exports its own spans over HTTP all the same; name a port that takes it, usually 4318"
 	}
-	return otlp.Config{URL: target, Headers: headers, Client: client}, ""
+	return otlp.Config{URL: target, Headers: headers, Client: client}, warning
 }
 
 // signals is where metrics and logs go that SDKs send to the receiver.

@@ -29,7 +29,7 @@ func TestUpstream(t *testing.T) {
 		"ItsOwnAddress":     {env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318"), ""},
 		"ItsOwnName":        {env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318/"), ""},
 		"AnotherPort":       {env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4319"), "http://localhost:4319/v1/traces"},
-		"GRPC":              {env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://backend:4317", "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ""},
+		"GRPC":              {env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://backend:4317", "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), "http://backend:4317/v1/traces"},
 		"XRay":              {env("THROUGHLINE_TRACES", "xray", "AWS_REGION", "eu-west-1"), "https://xray.eu-west-1.amazonaws.com/v1/traces"},
 		"XRayWithoutRegion": {env("THROUGHLINE_TRACES", "xray"), ""},
 	} {
