@@ -41,9 +41,9 @@ func hash(source string) string {
 // WriteHTML writes one page that needs no network and no server: the trees, a
 // timeline over functions with the links drawn, sizes and durations, a search.
 func WriteHTML(out io.Writer, workflows []*Workflow) error {
-	documents := make([]Document, len(workflows))
+	documents := make([]pageDocument, len(workflows))
 	for i, w := range workflows {
-		documents[i] = w.Document()
+		documents[i] = newPageDocument(w.Document())
 	}
 	page := bufio.NewWriter(out)
 	page.WriteString(pageHead)
@@ -56,4 +56,49 @@ func WriteHTML(out io.Writer, workflows []*Workflow) error {
 		return fmt.Errorf("write page: %w", err)
 	}
 	return nil
+}
+
+// pageDocument is a [Document] as the page reads it: a link is [why, node], or
+// [why, span ID, sampled] where what it points at is not here, and the start of
+// a span is left to its offset. It makes the page half as long.
+type pageDocument struct {
+	Document
+	Nodes []pageNode `json:"nodes"`
+}
+
+type pageNode struct {
+	NodeDoc
+	Span *pageSpan `json:"span,omitempty"`
+}
+
+type pageSpan struct {
+	*SpanDoc
+	Start *struct{} `json:"start,omitempty"`
+	Links []any     `json:"links,omitempty"`
+}
+
+func newPageDocument(d Document) pageDocument {
+	at := make(map[ID]int, len(d.Nodes))
+	for i := len(d.Nodes) - 1; i >= 0; i-- {
+		if s := d.Nodes[i].Span; s != nil {
+			at[ID{s.Trace, s.ID}] = i
+		}
+	}
+	page := pageDocument{d, make([]pageNode, len(d.Nodes))}
+	for i, n := range d.Nodes {
+		page.Nodes[i].NodeDoc = n
+		if n.Span == nil {
+			continue
+		}
+		span := &pageSpan{SpanDoc: n.Span}
+		for _, l := range n.Span.Links {
+			if node, here := at[ID{l.Trace, l.ID}]; here {
+				span.Links = append(span.Links, []any{l.Why, node})
+			} else {
+				span.Links = append(span.Links, []any{l.Why, l.ID, l.Sampled})
+			}
+		}
+		page.Nodes[i].Span = span
+	}
+	return page
 }

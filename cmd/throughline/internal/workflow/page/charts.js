@@ -7,6 +7,7 @@ function svg(name, attributes, text) {
   if (text !== undefined) node.textContent = text;
   return node;
 }
+const tenth = (n) => Math.round(n * 10) / 10; // toFixed is slow, and is called for every bar
 const short = (text, most) => text.length > most ? text.slice(0, most - 1) + '…' : text;
 let view, bars, lanes, area;
 
@@ -82,15 +83,15 @@ function drawTimelineNow() {
     const cause = byNode.get(nodes[b.i].parent); // a handling's event
     if (nodes[b.i].kind !== 'handling' || !cause || cause.from > view[1] && b.from > view[1] || b.from < view[0]) continue;
     const x1 = x(cause.to), y1 = pin(cause), x2 = x(b.from), y2 = barTop(b) + 3, bend = Math.min(90, Math.max(14, (x2 - x1) / 2));
-    const curve = `M${x1.toFixed(1)} ${y1}C${(x1 + bend).toFixed(1)} ${y1} ${(x2 - bend).toFixed(1)} ${y2} ${x2.toFixed(1)} ${y2}`;
+    const curve = `M${tenth(x1)} ${y1}C${tenth(x1 + bend)} ${y1} ${tenth(x2 - bend)} ${y2} ${tenth(x2)} ${y2}`;
     if (b.i === selected || cause.i === selected) near += curve; else links += curve;
   }
   for (const b of bars) {
     if (b.to < view[0] && x(b.to) < left - 4 || b.from > view[1]) continue;
     const x1 = x(b.from), w = Math.max(3, x(b.to) - x1), point = b.kind === 'publish';
-    if (point) d.publish += `M${x1.toFixed(1)} ${pin(b)}h0`;
-    else { const y = b.kind === 'call' || nodes[b.i].kind === 'call' ? callTop(b, byNode) : barTop(b), h = nodes[b.i].kind === 'call' ? 2 : 7; d[b.kind] += `M${x1.toFixed(1)} ${y}h${w.toFixed(1)}v${h}h${(-w).toFixed(1)}z`; }
-    const frame = point ? `M${(x1 - 5).toFixed(1)} ${pin(b) - 5}h10v10h-10z` : `M${(x1 - 2).toFixed(1)} ${barTop(b) - 2}h${(w + 4).toFixed(1)}v11h${(-w - 4).toFixed(1)}z`;
+    if (point) d.publish += `M${tenth(x1)} ${pin(b)}h0`;
+    else { const y = b.kind === 'call' || nodes[b.i].kind === 'call' ? callTop(b, byNode) : barTop(b), h = nodes[b.i].kind === 'call' ? 2 : 7; d[b.kind] += `M${tenth(x1)} ${y}h${tenth(w)}v${h}h${tenth(-w)}z`; }
+    const frame = point ? `M${tenth(x1 - 5)} ${pin(b) - 5}h10v10h-10z` : `M${tenth(x1 - 2)} ${barTop(b) - 2}h${tenth(w + 4)}v11h${tenth(-w - 4)}z`;
     if (b.i === selected) on += frame; else if (searching && isHit.has(b.i)) marked += frame;
   }
   const faint = Math.max(0.07, Math.min(0.5, 60 / Math.sqrt(bars.length * bars.length / 10 + 1)));
@@ -234,7 +235,7 @@ function strip(id, rows, format, marks, kind) {
     let d = '';
     values.forEach(([v, i], at) => {
       const jitter = values.length > 8 ? ((at * 7) % 15) - 7 : 0;
-      d += `M${x(v).toFixed(1)} ${y + jitter}h0`;
+      d += `M${tenth(x(v))} ${y + jitter}h0`;
       dots.push([x(v), y + jitter, i]);
     });
     text.append(svg('title', {}, name));

@@ -3,7 +3,7 @@ const began = performance.now();
 const $ = (id) => document.getElementById(id);
 const documents = JSON.parse($('data').textContent);
 const ROW = 26, STEP = 14, HEAD = 27;
-let doc, nodes, hay, children, spanAt, folded, visible, place, selected, hits, isHit, hit;
+let doc, nodes, hay, children, folded, visible, place, selected, hits, isHit, hit;
 
 // make builds an element. Whatever spans say goes in as text, never as markup.
 function make(name, attributes, ...inner) {
@@ -43,10 +43,7 @@ function show(index) {
   folded = new Set();
   children = nodes.map(() => 0);
   for (const n of nodes) if (n.parent >= 0) children[n.parent]++;
-  spanAt = new Map();
-  nodes.forEach((n, i) => { if (n.span && n.same_as === undefined) spanAt.set(n.span.trace_id + n.span.span_id, i); });
-  hay = nodes.map((n) => [n.event_type, n.event_id, gaps[n.gap] && gaps[n.gap][0], n.repeat && n.repeat.kind, n.repeat && n.repeat.first_request_id, n.replay_name, n.status, n.x_request_id, n.causation_id,
-    n.span && [n.span.name, n.span.function, n.span.trace_id, n.span.span_id, n.span.error, n.span.request_id].join(' ')].join(' ').toLowerCase());
+  hay = undefined;
   summary();
   search();
   charts();
@@ -70,9 +67,12 @@ const is = {
   repeat: (n) => n.repeat, error: failed, gap: (n) => n.gap, cold: (n) => n.cold_start, call: (n) => n.kind === 'call', event: (n) => n.kind === 'event',
   handling: (n) => n.kind === 'handling', late: (n) => n.out_of_order_ms !== undefined, batch: (n) => n.batch,
 };
+// What is searched is put together at the first search.
+const haystack = () => hay = hay || nodes.map((n) => [n.event_type, n.event_id, gaps[n.gap] && gaps[n.gap][0], n.repeat && n.repeat.kind, n.repeat && n.repeat.first_request_id, n.replay_name, n.status, n.x_request_id, n.causation_id,
+  n.span && [n.span.name, n.span.function, n.span.trace_id, n.span.span_id, n.span.error, n.span.request_id].join(' ')].join(' ').toLowerCase());
 function search(jump) {
   const words = $('find').value.toLowerCase().split(/\s+/).filter(Boolean);
-  const tests = words.map((w) => w.startsWith('is:') && is[w.slice(3)] ? (i) => is[w.slice(3)](nodes[i]) : (i) => hay[i].includes(w));
+  const tests = words.map((w) => w.startsWith('is:') && is[w.slice(3)] ? (i) => is[w.slice(3)](nodes[i]) : (i) => haystack()[i].includes(w));
   hits = [];
   if (words.length) for (let i = 0; i < nodes.length; i++) if (tests.every((t) => t(i))) hits.push(i);
   isHit = new Set(hits);
@@ -186,7 +186,7 @@ function detail() {
   if (n.gap) parts.push(make('p', { class: 'note' }, gaps[n.gap] ? gaps[n.gap][1] : n.gap));
   if (failed(n)) parts.push(make('p', { class: 'note error' }, s.error || (n.status ? 'HTTP status ' + n.status : 'The span is in error and says no more.')));
   fact('Type', n.event_type); fact('Event ID', n.event_id, true); fact('Causation ID', n.causation_id, true);
-  if (s) { fact('Function', s.function); fact('Started', s.start.replace('T', ' ').replace('Z', ' UTC')); fact('Since began', '+' + took(s.offset_ms)); fact('Took', took(s.duration_ms)); }
+  if (s) { fact('Function', s.function); fact('Started', new Date(Date.parse(doc.start) + s.offset_ms).toISOString().replace('T', ' ').replace('Z', ' UTC')); fact('Since began', '+' + took(s.offset_ms)); fact('Took', took(s.duration_ms)); }
   fact('Lag', took(n.lag_ms)); fact('Size', bytes(n.size_bytes)); fact('Hops', n.hops); fact('Batch', n.batch && plural(n.batch, 'record')); fact('Cold start', n.cold_start && 'yes');
   if (n.repeat) { fact('Repeat', n.repeat.kind + (n.repeat.count ? ', no. ' + n.repeat.count : '')); fact('First request', n.repeat.first_request_id, true); fact('First handled', n.repeat.first_time && n.repeat.first_time.replace('T', ' ').replace('Z', ' UTC')); }
   fact('Replay', n.replay_name); fact('Out of order', n.out_of_order_ms !== undefined ? 'its child came ' + took(n.out_of_order_ms) + ' earlier' : undefined);
@@ -202,10 +202,9 @@ function detail() {
   for (let i = selected + 1, more = 0; i < nodes.length && nodes[i].depth > n.depth; i++) if (nodes[i].parent === selected && ++more <= 12) below.push(jump(i, (nodes[i].kind === 'event' ? '● ' : nodes[i].kind === 'call' ? '↗ ' : '⇢ ') + title(nodes[i]) + (nodes[i].kind === 'event' ? ' ' + (nodes[i].event_id || '') : '')));
   if (children[selected] > below.length) below.push(make('li', { class: 'soft' }, 'and ' + (children[selected] - below.length) + ' more'));
   section(n.kind === 'event' ? 'Handled by' : 'Made', below);
-  if (s && s.links) section('Links', s.links.slice(0, 40).map((l) => {
-    const at = spanAt.get(l.trace_id + l.span_id), text = l.why + ' → ' + (at === undefined ? l.span_id + (l.sampled ? ', not here' : ', not sampled') : title(nodes[at]) + ' ' + l.span_id.slice(0, 8));
-    return at === undefined ? make('li', { class: 'soft' }, text) : jump(at, text);
-  }));
+  if (s && s.links) section('Links', s.links.slice(0, 40).map(([why, to, sampled]) => typeof to === 'number'
+    ? jump(to, why + ' → ' + title(nodes[to]) + ' ' + nodes[to].span.span_id.slice(0, 8))
+    : make('li', { class: 'soft' }, why + ' → ' + to + (sampled ? ', not here' : ', not sampled'))));
   $('detail').replaceChildren(...parts);
 }
 

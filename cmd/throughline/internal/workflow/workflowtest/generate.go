@@ -112,20 +112,13 @@ func Workflow(n int, start time.Time) ([]workflow.Span, Truth) {
 		if i >= firstOfNoHandler && i%29 == firstOfNoHandler {
 			g.truth.Gaps[id] = workflow.NotHandled
 		} else {
-			e.handlers = g.handle(id, eventType, e.depth, publication, origin, sampled, p(events, parent, func(m made) string { return m.id }))
+			e.handlers = g.handle(id, eventType, e.depth, publication, origin, sampled, g.truth.Parent[id])
 		}
 		events = append(events, e)
 	}
 	g.random.Shuffle(len(g.spans), func(i, j int) { g.spans[i], g.spans[j] = g.spans[j], g.spans[i] })
 	g.truth.Spans = len(g.spans)
 	return g.spans, g.truth
-}
-
-func p[T any](list []T, i int, f func(T) string) string {
-	if i < 0 {
-		return ""
-	}
-	return f(list[i])
 }
 
 var (
