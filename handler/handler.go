@@ -66,8 +66,9 @@ func WithInitKind(kind string) Option {
 // invocations fail in its words. Options of lambda.StartWithOptions that are
 // about JSON belong to h: wrap lambda.NewHandlerWithOptions(h, …).
 //
-// An answer that is an io.Reader is streamed as without us, and the invocation
-// ends for us when it is closed. What Wrap returns is safe for concurrent use if
+// An answer whose type is an io.Reader is streamed as without us, and the
+// invocation ends for us when it is closed; a reader inside an answer of type
+// any is read whole before it is sent. What Wrap returns is safe for concurrent use if
 // h is: all of its state is in the invocation but the flag of the first one.
 func Wrap(h any, options ...Option) any {
 	w := &wrapped{handling: handling.Handling{Now: time.Now}, inner: sync.Pool{New: func() any { return lambda.NewHandler(h) }}}

@@ -38,7 +38,7 @@ var secrets = map[string]string{
 
 // keeping is a function that trades with keys, well and badly, and publishes.
 func keeping(set *metrics.Set) any {
-	telemetry, err := export.Setup(context.Background(), os.Getenv) //nolint:usetesting // it is a function
+	telemetry, err := export.Setup(context.Background(), os.Getenv)
 	if err != nil {
 		fmt.Println(err)
 	}

@@ -103,8 +103,7 @@ func exporter(getenv func(string) string) (config otlp.Config, warnings []string
 			warn(name, value, "it takes milliseconds; 10000 is used")
 		}
 	}
-	transport, _ := http.DefaultTransport.(*http.Transport)
-	transport = transport.Clone()
+	transport := otlp.NewTransport()
 	client.Transport = transport
 	if name, value := setting("CERTIFICATE"); value != "" {
 		pool, err := trust(value)

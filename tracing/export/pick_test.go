@@ -3,6 +3,7 @@ package export
 import (
 	"encoding/pem"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -38,10 +39,23 @@ func TestOpenTelemetrysExporterSettings(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tel := setup(t, append(tt.env, "TMPDIR", "/nowhere", "OTEL_EXPORTER_OTLP_ENDPOINT", "http://b")...)
-			if !strings.Contains(tel.Picked, tt.picked) || strings.Contains(strings.Join(tel.Warnings, ""), tt.warning) != true || tt.warning == "" && len(tel.Warnings) > 0 {
+			if !strings.Contains(tel.Picked, tt.picked) || !strings.Contains(strings.Join(tel.Warnings, ""), tt.warning) || tt.warning == "" && len(tel.Warnings) > 0 {
 				t.Errorf("picked %q, warned %q", tel.Picked, tel.Warnings)
 			}
 		})
+	}
+}
+
+// roundTripper is a transport that somebody else has put in the default's place.
+type roundTripper struct{ http.RoundTripper }
+
+func TestAnotherDefaultTransportDoesNoHarm(t *testing.T) {
+	before := http.DefaultTransport
+	http.DefaultTransport = roundTripper{before}
+	defer func() { http.DefaultTransport = before }()
+	r := newReceiver(t)
+	if err := one(t, setup(t, "TMPDIR", "/nowhere", "OTEL_EXPORTER_OTLP_ENDPOINT", r.URL)); err != nil || len(r.spans) != 1 {
+		t.Errorf("%v, %d spans", err, len(r.spans))
 	}
 }
 
@@ -72,9 +86,10 @@ func TestTheTimeLimitIsHeeded(t *testing.T) {
 }
 
 func TestACertificateOfOnesOwnIsTrusted(t *testing.T) {
-	backend := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	backend := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	backend.Config.ErrorLog = log.New(io.Discard, "", 0) // of the refused handshake
+	backend.StartTLS()
 	defer backend.Close()
-	backend.Config.ErrorLog = nil
 	file := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: backend.Certificate().Raw}), 0o600); err != nil {
 		t.Fatal(err)

@@ -121,3 +121,9 @@ func ExampleSigV4() {
 	// <nil>
 	// AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20251124/eu-west-1/xray/aws4_request
 }
+
+func ExampleNewTransport() {
+	a, b := otlp.NewTransport(), otlp.NewTransport()
+	fmt.Println(a != b, a != http.DefaultTransport)
+	// Output: true true
+}

@@ -89,10 +89,19 @@ func NewExporter(config Config) *Exporter {
 		config.Now = time.Now
 	}
 	if config.Client == nil {
-		config.Client = &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
+		config.Client = &http.Client{Transport: NewTransport()}
 	}
-	e := &Exporter{config: config, flushing: make(chan struct{}, 1)}
-	return e
+	return &Exporter{config: config, flushing: make(chan struct{}, 1)}
+}
+
+// NewTransport returns a copy of http.DefaultTransport, with connections of its
+// own; where somebody has put another kind of transport there, one with the
+// environment's proxies.
+func NewTransport() *http.Transport {
+	if transport, ok := http.DefaultTransport.(*http.Transport); ok {
+		return transport.Clone()
+	}
+	return &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
 }
 
 // Add queues a request, which is kept as it is and must not be changed. A
