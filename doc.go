@@ -8,6 +8,8 @@
 //   - [github.com/throughline/throughline/metrics] is the catalogue of metrics and writes them as EMF.
 //   - [github.com/throughline/throughline/dedupe] tells repeats apart.
 //   - [github.com/throughline/throughline/sizemeter] weighs events.
+//   - [github.com/throughline/throughline/claimcheck] keeps large details in a store.
+//   - [github.com/throughline/throughline/alarms] makes CloudWatch alarms of a spec.
 //   - [github.com/throughline/throughline/extension] is the Lambda extension in the layer.
 //
 // The arrows between these packages are held by a test over go list.

@@ -142,7 +142,8 @@ func TestEveryCommandOfTheDocumentsRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	environ := append(os.Environ(), "THROUGHLINE_TEST_MAIN=1", "GORACE=atexit_sleep_ms=0", "REPOSITORY="+root, "RESULTS="+results, "PATH="+tools+":"+os.Getenv("PATH"),
+	// Nothing of the tester's own AWS, nor of what other tests set.
+	environ := append(slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "AWS_") }), "THROUGHLINE_TEST_MAIN=1", "GORACE=atexit_sleep_ms=0", "REPOSITORY="+root, "RESULTS="+results, "PATH="+tools+":"+os.Getenv("PATH"),
 		"GOCACHE="+goEnv(t, "GOCACHE"), "GOPATH="+goEnv(t, "GOPATH"), "AWS_ENDPOINT_URL="+moto, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test",
 		"AWS_REGION=eu-west-1", "AWS_DEFAULT_REGION=eu-west-1", "AWS_EC2_METADATA_DISABLED=true", "AWS_PAGER=",
 		"DLQ="+moto+"/123456789012/plans-failed", "TOPIC=arn:aws:sns:eu-west-1:123456789012:alerts")
@@ -232,13 +233,21 @@ func setUpReader(t *testing.T, dir, results, root string) {
 	}
 }
 
-// TestEveryCommandThatIsNamedParses holds each `throughline …` in prose, and
-// each example of --help, to the commands and flags that there are.
+// TestEveryCommandThatIsNamedParses holds each `throughline …` in prose and in
+// blocks that show forms, and each example of --help, to the commands and flags
+// that there are.
 func TestEveryCommandThatIsNamedParses(t *testing.T) {
 	named := map[string][]string{}
 	inline := regexp.MustCompile("`((?:bin/)?throughline(?: [^`]*)?)`")
 	for page, text := range pages(t) {
-		_, prose := blocks(text)
+		found, prose := blocks(text)
+		for _, b := range found { // a block of no language shows forms, with names to fill in
+			for _, line := range strings.Split(b.text, "\n") {
+				if b.language == "" && strings.HasPrefix(line, "throughline ") {
+					named[page] = append(named[page], line)
+				}
+			}
+		}
 		for _, m := range inline.FindAllStringSubmatch(strings.Join(prose, "\n"), -1) {
 			named[page] = append(named[page], strings.ReplaceAll(m[1], "\n", " "))
 		}
