@@ -39,6 +39,7 @@ var withoutJSON = map[string]string{
 	"throughline help":          "text for people",
 	"throughline sidecar":       "it serves, and its output is the metrics",
 	"throughline alarms init":   "a spec",
+	"throughline check policy":  "a policy, JSON already",
 	"throughline alarms policy": "a policy, JSON already",
 }
 

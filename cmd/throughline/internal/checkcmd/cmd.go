@@ -59,7 +59,7 @@ func New(configure account.Configure, now func() time.Time) *cobra.Command {
 	o := options{configure: configure, now: now}
 	cmd := &cobra.Command{
 		Use:   "check (--bus NAME | --stack NAME | --template FILE | --function NAME | --demo FOLDER)",
-		Short: "Go through the checklist of a system that is to go live, with evidence",
+		Short: "Go through the checklist of a system that is to go live",
 		Long: `check goes through a checklist, one line an item, each with what was seen:
 
   serialise    nothing that was published was refused, no function failed to write an event
