@@ -21,8 +21,6 @@ Resources:
       ReservedConcurrentExecutions: 10
       Events:
         Traded: {Type: EventBridgeRule, Properties: {EventBusName: !Ref Bus, Pattern: {}, DeadLetterConfig: {Arn: !GetAtt Dead.Arn}}}
-        Made: {Type: EventBridgeRule, Properties: {Pattern: {}, DeadLetterConfig: {Type: SQS}}}
-        Named: {Type: EventBridgeRule, Properties: {Pattern: {}, DeadLetterConfig: {Type: SQS, QueueLogicalId: NamedFailed}}}
         Daily: {Type: Schedule, Properties: {Schedule: rate(1 day), Name: daily}}
         Later: {Type: ScheduleV2, Properties: {ScheduleExpression: rate(1 minute)}}
   Reports: {Type: AWS::Lambda::Function, Properties: {FunctionName: reports, Timeout: 900}}
@@ -41,10 +39,6 @@ func TestSpec(t *testing.T) {
 		`{kind: lambda, name: "orders-${Stage}", timeout: 60s, reserved: 10}`,
 		`{kind: lambda, name: "reports", timeout: 900s}`,
 		`{kind: event-rule, bus: "trading-${Stage}", name: "${OrdersTraded}", dlq: "work-dlq"}`,
-		`{kind: event-rule, name: "${OrdersMade}", dlq: "${OrdersMadeQueue}"}`,
-		`{kind: dlq, name: "${OrdersMadeQueue}"}`,
-		`{kind: event-rule, name: "${OrdersNamed}", dlq: "${NamedFailed}"}`,
-		`{kind: dlq, name: "${NamedFailed}"}`,
 		`{kind: event-rule, name: "daily", every: 24h}`,
 		`{kind: scheduler, name: "default"}`,
 		`{kind: queue, name: "${Work}", retention: 86400s}`,
@@ -91,6 +85,33 @@ Resources:
 	if s := clean(t, text); !strings.HasSuffix(s.Alarms[0].Description, "docs/operations.md#account-concurrency") {
 		t.Error(s.Alarms[0].Description)
 	}
+}
+
+// TestQueuesThatSAMMakes: a rule's dead-letter queue that stands nowhere in the
+// template, for SAM adds it, is watched as well.
+func TestQueuesThatSAMMakes(t *testing.T) {
+	text, err := Spec([]byte(`
+Resources:
+  Orders:
+    Type: AWS::Serverless::Function
+    Properties:
+      FunctionName: orders
+      Events:
+        Made: {Type: EventBridgeRule, Properties: {Pattern: {}, DeadLetterConfig: {Type: SQS}}}
+        Named: {Type: EventBridgeRule, Properties: {Pattern: {}, DeadLetterConfig: {Type: SQS, QueueLogicalId: NamedFailed}}}
+`), "orders")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`{kind: event-rule, name: "${OrdersMade}", dlq: "${OrdersMadeQueue}"}`, `{kind: dlq, name: "${OrdersMadeQueue}"}`,
+		`{kind: event-rule, name: "${OrdersNamed}", dlq: "${NamedFailed}"}`, `{kind: dlq, name: "${NamedFailed}"}`,
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+	clean(t, text)
 }
 
 // clean compiles a spec and holds it to lint.
