@@ -48,7 +48,7 @@ func main() {
 	}
 	lambda.Start(handler.Wrap(p.handle,
 		handler.WithTracing(telemetry.Tracing),
-		handler.WithMetrics(set, os.Stdout),
+		handler.WithMetrics(set, telemetry.MetricsOut),
 		handler.WithDedupe(telemetry.Dedupe),
 		handler.WithFlush(telemetry.Flush),
 		handler.WithExtension(telemetry.Extension),
