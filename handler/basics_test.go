@@ -370,7 +370,3 @@ func FuzzPayload(f *testing.F) {
 		}
 	})
 }
-
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }

@@ -254,7 +254,7 @@ func writeFile(path string, write func(io.Writer) error) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	defer os.Remove(f.Name())
+	defer func() { _ = os.Remove(f.Name()) }() // gone where it was renamed
 	if err := write(f); err != nil {
 		_ = f.Close()
 		return err

@@ -273,10 +273,10 @@ func (b *builder) attachPublication(e *event) {
 		e.below = true
 		return
 	}
-	for _, l := range e.span.causes() {
-		cause := b.events[l.To]
+	if causes := e.span.causes(); len(causes) > 0 {
+		cause := b.events[causes[0].To]
 		if cause == nil {
-			cause = b.add(b.linked(l, e.span, false))
+			cause = b.add(b.linked(causes[0], e.span, false))
 		}
 		b.hang(e, cause)
 		return
