@@ -97,6 +97,7 @@ func (b block) script() string {
 // checks what it can. Everything else, throughline and aws among it, is real.
 const stubs = `
 set -e -o pipefail
+trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 make() { while [[ $1 == *=* ]]; do shift; done; grep -qE "^$1:" "$REPOSITORY/Makefile" || { echo "no make target $1" >&2; return 1; }
   if [ "$1" = layer ]; then mkdir -p build/layer; for a in amd64 arm64; do
     printf 'PK\005\006%018d' 0 | tr 0 '\000' > build/layer/throughline-$a.zip
@@ -153,6 +154,7 @@ func TestEveryCommandOfTheDocumentsRuns(t *testing.T) {
 		defer cancel()
 		cmd := exec.CommandContext(ctx, bash, "-c", stubs+script)
 		cmd.Dir, cmd.Env = dir, append(environ, "HOME="+dir)
+		cmd.WaitDelay = 10 * time.Second // what a page starts in the background holds the pipe
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%v\n%s\n%s", err, script, out)
 		}
@@ -244,7 +246,7 @@ func TestEveryCommandThatIsNamedParses(t *testing.T) {
 		for _, b := range found { // a block of no language shows forms, with names to fill in
 			for _, line := range strings.Split(b.text, "\n") {
 				if b.language == "" && strings.HasPrefix(line, "throughline ") {
-					named[page] = append(named[page], line)
+					named[page] = append(named[page], strings.TrimSuffix(line, " &"))
 				}
 			}
 		}
