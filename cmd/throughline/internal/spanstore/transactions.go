@@ -207,6 +207,7 @@ func (t TransactionSearch) query(ctx context.Context, w Window, text string) ([]
 		wait = min(2*wait, 2*time.Second)
 		out, err := t.Client.GetQueryResults(ctx, &cloudwatchlogs.GetQueryResultsInput{QueryId: started.QueryId})
 		if err != nil {
+			t.stop(ctx, started.QueryId)
 			return nil, fmt.Errorf("read a query of %s: %w", t.LogGroup, err)
 		}
 		switch out.Status {

@@ -38,10 +38,12 @@ type logsServer struct {
 	queries []object
 	asked   map[string]int
 	fail    string
+	failed  func() // called where fail was answered
 }
 
 func newLogsServer(tb testing.TB, spans []workflow.Span) (*logsServer, *cloudwatchlogs.Client) {
 	s := &logsServer{tb: tb, asked: map[string]int{}}
+	spans = slices.SortedStableFunc(slices.Values(spans), func(a, b workflow.Span) int { return b.Start.Compare(a.Start) }) // the latest first
 	for _, span := range spans {
 		s.records = append(s.records, struct {
 			text string
@@ -76,6 +78,9 @@ func (s *logsServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprintf(w, `{"queryId":"%d"}`, len(s.queries))
 	case operation == "GetQueryResults" && s.fail != "":
 		_, _ = w.Write(encode(s.tb, object{"status": s.fail, "results": []any{}}))
+		if s.failed != nil {
+			s.failed()
+		}
 	case operation == "GetQueryResults":
 		s.asked[in.QueryID]++
 		n, _ := strconv.Atoi(in.QueryID)
@@ -113,20 +118,13 @@ func (s *logsServer) results(query string, from, to int64) [][]object {
 		s.tb.Errorf("a query that the stand-in does not know: %s", query)
 	}
 	var index workflow.Index
-	records := slices.Clone(s.records)
-	slices.SortStableFunc(records, func(a, b struct {
-		text string
-		span workflow.Span
-	}) int {
-		return b.span.Start.Compare(a.span.Start)
-	})
-	for i := range records {
-		span := &records[i].span
-		if span.Start.Unix() < from || span.Start.Unix() > to || !passes(records[i].text, span) {
+	for i := range s.records {
+		span := &s.records[i].span
+		if span.Start.Unix() < from || span.Start.Unix() > to || !passes(s.records[i].text, span) {
 			continue
 		}
 		index.Add(span)
-		rows = append(rows, row{{"field": "@message", "value": records[i].text}, {"field": "@ptr", "value": "x"}})
+		rows = append(rows, row{{"field": "@message", "value": s.records[i].text}, {"field": "@ptr", "value": "x"}})
 	}
 	if strings.Contains(query, "| stats ") {
 		rows = nil
@@ -148,9 +146,8 @@ func TestTransactionSearch(t *testing.T) {
 	if _, err := store.Spans(t.Context(), truth.CorrelationID); err == nil || !strings.Contains(err.Error(), "--since") {
 		t.Errorf("a query that timed out gives %v", err)
 	}
-	server.fail = "Running"
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
+	ctx, cancel := context.WithCancel(t.Context())
+	server.fail, server.failed = "Running", cancel
 	if _, err := store.Spans(ctx, truth.CorrelationID); err == nil || server.asked["StopQuery"] != 1 {
 		t.Errorf("an ended context gives %v and stops %d queries", err, server.asked["StopQuery"])
 	}

@@ -109,6 +109,7 @@ func (s *xrayServer) summaries(w http.ResponseWriter, filter, token string, from
 		return
 	}
 	list := []object{}
+	comparisons := comparison.FindAllStringSubmatch(filter, -1)
 	for _, id := range s.ids {
 		annotations := map[string][]object{}
 		matches, began, ended := filter == "", 0.0, 0.0
@@ -119,7 +120,7 @@ func (s *xrayServer) summaries(w http.ResponseWriter, filter, token string, from
 					annotations[key] = append(annotations[key], object{"AnnotationValue": object{"StringValue": text}})
 				}
 			}
-			for _, c := range comparison.FindAllStringSubmatch(filter, -1) {
+			for _, c := range comparisons {
 				matches = matches || known[c[1]+c[2]] == c[3]
 			}
 			if start := d["start_time"].(float64); began == 0 || start < began {
