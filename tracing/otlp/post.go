@@ -1,0 +1,171 @@
+package otlp
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// refusedError is an answer that will not change: the spans are lost.
+type refusedError struct{ text string }
+
+func (e *refusedError) Error() string { return e.text }
+
+// busyError is an answer that may change, after a while that the backend may name.
+type busyError struct {
+	text  string
+	after time.Duration
+}
+
+func (e *busyError) Error() string { return e.text }
+
+var gzips = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+
+func compress(body []byte) []byte {
+	var compressed bytes.Buffer
+	zip, _ := gzips.Get().(*gzip.Writer)
+	zip.Reset(&compressed)
+	_, _ = zip.Write(body) // a buffer takes everything
+	_ = zip.Close()
+	gzips.Put(zip)
+	return compressed.Bytes()
+}
+
+func (e *Exporter) post(ctx context.Context, body []byte, isJSON bool) error {
+	if !e.config.Plain {
+		body = compress(body)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.config.URL, bytes.NewReader(body))
+	if err != nil {
+		return &refusedError{fmt.Sprintf("export spans to %s: %v", WithoutSecrets(e.config.URL), bare(err))}
+	}
+	req.Header.Set("Content-Type", "application/x-protobuf")
+	if isJSON {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if !e.config.Plain {
+		req.Header.Set("Content-Encoding", "gzip")
+	}
+	for name, value := range e.config.Headers {
+		req.Header.Set(name, value)
+	}
+	if e.config.Sign != nil {
+		if err := e.config.Sign(req, body); err != nil {
+			return fmt.Errorf("export spans: sign: %w", err)
+		}
+	}
+	// A connection that went stale while the environment was frozen is replaced
+	// without an error: spans have IDs, so a second delivery does no harm. The
+	// header itself is not sent, so it must not be signed either.
+	req.Header["Idempotency-Key"] = nil
+	resp, err := e.config.Client.Do(req)
+	if err != nil {
+		return fmt.Errorf("export spans to %s: %w", WithoutSecrets(e.config.URL), bare(err))
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil && resp.StatusCode == http.StatusOK {
+		return nil // taken; what it had to say is lost
+	}
+	return e.judge(resp, answer, isJSON)
+}
+
+// Warm opens a connection, which the first export would else wait for. Nothing
+// comes of a failure: the first export says what is wrong.
+func (e *Exporter) Warm(ctx context.Context) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, e.config.URL, nil)
+	if err != nil {
+		return
+	}
+	if resp, err := e.config.Client.Do(req); err == nil { // whatever it answers
+		_ = resp.Body.Close()
+	}
+}
+
+// WithoutSecrets is a URL without what may be a key: its user and its query.
+func WithoutSecrets(target string) string {
+	u, err := url.Parse(target)
+	if err != nil {
+		return "the configured endpoint"
+	}
+	u.User, u.RawQuery = nil, ""
+	return u.String()
+}
+
+// bare is err without the URL that net/http and net/url put before it.
+func bare(err error) error {
+	var told *url.Error
+	if errors.As(err, &told) {
+		return told.Err
+	}
+	return err
+}
+
+func (e *Exporter) judge(resp *http.Response, answer []byte, isJSON bool) error {
+	switch code := resp.StatusCode; {
+	case code >= 200 && code < 300:
+		if rejected := rejectedSpans(answer); rejected > 0 && !isJSON {
+			e.lose(rejected, 0)
+		}
+		return nil
+	case code == http.StatusTooManyRequests, code >= 500:
+		return &busyError{"export spans: the backend answered " + resp.Status, retryAfter(resp.Header.Get("Retry-After"), e.config.Now())}
+	case bytes.Contains(answer, []byte("Trace Segment Destination")):
+		return &refusedError{"export spans: X-Ray takes OTLP only with Transaction Search on: run `aws xray update-trace-segment-destination --destination CloudWatchLogs`"}
+	default:
+		text := "export spans: the backend answered " + resp.Status
+		if said := excerpt(answer); said != "" {
+			text += ": " + said
+		}
+		if code == http.StatusForbidden && e.config.Sign != nil {
+			text += "; to X-Ray the function's role needs xray:PutSpans and xray:PutSpansForIndexing"
+		}
+		return &refusedError{text}
+	}
+}
+
+func excerpt(answer []byte) string {
+	const longest = 200
+	text := strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return ' '
+		}
+		return r
+	}, string(answer[:min(len(answer), longest)]))
+	return strings.TrimSpace(text)
+}
+
+func retryAfter(header string, now time.Time) time.Duration {
+	if seconds, err := strconv.Atoi(header); err == nil && seconds > 0 {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(header); err == nil {
+		return max(0, at.Sub(now))
+	}
+	return 0
+}
+
+// rejectedSpans reads ExportTraceServiceResponse.partial_success.rejected_spans.
+func rejectedSpans(answer []byte) int {
+	rejected := 0
+	_ = each(answer, 1, func(partial []byte) error { // garbage says nothing
+		return fields(partial, func(field protowire.Number, kind protowire.Type, _ []byte, number uint64) error {
+			if field == 1 && kind == protowire.VarintType {
+				rejected = int(min(number, MaxRequestSpans))
+			}
+			return nil
+		})
+	})
+	return rejected
+}
