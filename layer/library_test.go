@@ -28,7 +28,7 @@ import (
 
 // inLibrary serves one of the chain's functions as the library's user writes it.
 func inLibrary(name string) {
-	ctx := context.Background() //nolint:usetesting // a function's main, in a process of its own
+	ctx := context.Background() // a function's main, in a process of its own
 	telemetry, err := export.Setup(ctx, os.Getenv)
 	if err != nil {
 		log.Fatal(err)
