@@ -33,7 +33,13 @@ var runs = []struct{ pkg, pattern, time string }{
 	{"./layer", "^BenchmarkEventsEndpoint$", "2000x"},
 	{"./extension", "^BenchmarkReceive$", "1s"},
 	{"./publisher", "^BenchmarkPublish(OverLoopback)?$", "1s"},
+	{"./publisher", "^BenchmarkValidate$", "1s"},
 	{"./sizemeter", "^BenchmarkSize$", "1s"},
+	{"./handler", "^BenchmarkHandler$", "1s"},
+	{"./tracing", "^BenchmarkTransport$", "1s"},
+	{"./dedupe", "^BenchmarkCheck$", "1s"},
+	{"./dedupe/dynamo", "^BenchmarkBesideHandler$", "100x"},
+	{"./cmd/throughline/internal/workflow", "^BenchmarkPageInABrowser$", "5x"},
 }
 
 // figures are what was measured: by benchmark, then by unit.
@@ -115,6 +121,10 @@ func (f figures) rows() []row {
 	bare, through := of("AfterResponse/minimal", "after-p50-µs"), of("AfterResponse/ours", "after-p50-µs")
 	events, dead := f["EventsEndpoint"], f["DeadBackend"]
 	pdata, receiver := of("Receive/pdata", "spans/CPU-s"), of("Receive/ours", "spans/CPU-s")
+	wrapper, transport, overLoopback := f["Handler/wrapped"], f["Transport/at_once/ours"], f["Transport/loopback/ours"]
+	check, alone, beside := f["Check/New"], of("BesideHandler/20ms/HandlerAlone", "ns/op"), of("BesideHandler/20ms/WithCheck", "ns/op")
+	valid, validate := of("Validate/Mixed/JSONValid", "ns/op"), of("Validate/Mixed/Validate", "ns/op")
+	empty, page := of("PageInABrowser/None", "ns/op"), of("PageInABrowser/Events2000", "ns/op")
 	client := of("PublishOverLoopback/Bare", "ns/entry")
 	none, decorated, batched := f["Publish/Bare"], f["Publish/Decorated"], f["Publish/DecoratedWithBatcher"]
 	added := func(way map[string]float64, unit string, scale float64) float64 {
@@ -145,6 +155,13 @@ func (f figures) rows() []row {
 		{"decorator, an entry, the SDK's batcher", sdk, us(added(batched, "ns/entry", 1000)), added(batched, "ns/entry", 1000), 8, false, "µs"},
 		{"  its allocations", "", fmt.Sprintf("%.1f", added(batched, "allocs/op", 10)), added(batched, "allocs/op", 10), 45, false, ""},
 		{"entry size", "", fmt.Sprintf("%.1f ns, %.0f allocations", of("Size", "ns/op"), of("Size", "allocs/op")), of("Size", "ns/op"), 50, false, "ns"},
+		{"validation of a 200 KB detail", "json.Valid: " + ms(valid/1e6), ms(validate / 1e6), ratio(validate, valid), 1.2, false, "×"},
+		{"handler wrapper, an invocation", us(of("Handler/bare", "ns/op") / 1000), us(of("Handler/wrapped", "ns/op") / 1000), wrapper["added-µs"], 20, false, "µs"},
+		{"HTTP transport, a call answered at once", us(of("Transport/at_once/bare", "ns/op") / 1000), us(of("Transport/at_once/ours", "ns/op") / 1000), transport["added-µs"], 10, false, "µs"},
+		{"  over loopback, with its noise", us(of("Transport/loopback/bare", "ns/op") / 1000), us(of("Transport/loopback/ours", "ns/op") / 1000), overLoopback["added-µs"], 10, false, "µs"},
+		{"memory's check of an event", fmt.Sprintf("a map under a lock: %.0f ns", of("Check/MapUnderALock", "ns/op")), fmt.Sprintf("%.0f ns, %.0f allocations, %.0f B an event", check["ns/op"], check["allocs/op"], of("Check/MemoryPerEvent", "B/event")), check["ns/op"], 300, false, "ns"},
+		{"table's check beside a handler as long as its answer", ms(alone / 1e6), ms(beside / 1e6), ratio(beside, alone), 1.01, false, "×"},
+		{"page of 2 000 events, until it is drawn", "an empty page: " + ms(empty/1e6), ms(page / 1e6), page / 1e9, 1, false, "s"},
 		{"spans a CPU second through the receiver", fmt.Sprintf("pdata: %.2f M", pdata/1e6), fmt.Sprintf("%.2f M", receiver/1e6), ratio(receiver, pdata), 3, true, "×"},
 	}
 }
@@ -160,7 +177,9 @@ func (r row) verdict() string {
 		sign, ok = "≥", r.value >= r.limit
 	}
 	text := "met"
-	if !ok {
+	if r.value == 0 {
+		text = "not measured"
+	} else if !ok {
 		text = "OVER"
 	}
 	return fmt.Sprintf("%.4g %s\t%s %g %s\t%s", r.value, r.unit, sign, r.limit, r.unit, text)
