@@ -24,7 +24,8 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
-// Patience bounds one Write: the caller is an invocation that is over.
+// Patience bounds one Write where Config does not: the caller is an invocation
+// that is over.
 const Patience = 250 * time.Millisecond
 
 // Bounds of one request ("PutLogEvents", CloudWatch Logs API reference), and
@@ -48,10 +49,11 @@ type Config struct {
 	Client      *http.Client            // nil: one of its own
 	Now         func() time.Time        // the wall clock; nil: time.Now
 	Warn        func(string)            // told once of what keeps lines from being written; may be nil
+	Patience    time.Duration           // of one Write; zero: Patience
 }
 
 // Writer is an io.Writer of whole lines. Each Write is sent at once, within
-// [Patience]; what was not sent is an error, and is not kept. A service that
+// its patience; what was not sent is an error, and is not kept. A service that
 // failed three times in a row is left alone for a second, then two, up to a
 // minute. It is safe for concurrent use. Use [New].
 type Writer struct {
@@ -89,6 +91,9 @@ func New(config Config) (*Writer, error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
+	if config.Patience == 0 {
+		config.Patience = Patience
+	}
 	if config.Client == nil {
 		config.Client = &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
 	}
@@ -105,7 +110,7 @@ func (w *Writer) Write(lines []byte) (int, error) {
 	if now.Before(w.until) {
 		return 0, errPaused
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), w.config.Patience)
 	defer cancel()
 	err := w.send(ctx, lines, now)
 	if err == nil {

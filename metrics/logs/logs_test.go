@@ -66,7 +66,7 @@ func newService(t *testing.T) *service {
 
 func writer(t *testing.T, s *service, change func(*logs.Config)) *logs.Writer {
 	t.Helper()
-	c := logs.Config{Group: "/aws/lambda/f", Region: "eu-west-1", Credentials: keys, Endpoint: s.URL}
+	c := logs.Config{Patience: time.Minute, Group: "/aws/lambda/f", Region: "eu-west-1", Credentials: keys, Endpoint: s.URL}
 	if change != nil {
 		change(&c)
 	}
@@ -167,7 +167,7 @@ func TestItHangsNoLongerThanItsPatience(t *testing.T) {
 	block := make(chan struct{})
 	s.answer = func(string) (int, string) { <-block; return 200, "" }
 	defer close(block)
-	w := writer(t, s, nil)
+	w := writer(t, s, func(c *logs.Config) { c.Patience = 0 })
 	start := time.Now()
 	if _, err := w.Write([]byte("{}\n")); err == nil {
 		t.Error("it was taken")
