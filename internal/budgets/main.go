@@ -9,6 +9,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -59,14 +60,16 @@ func run(read bool, stdin io.Reader, stdout, progress io.Writer) error {
 	all := figures{}
 	if read {
 		all.parse(stdin)
-	} else if err := all.measure(ctx, progress); err != nil {
-		return err
+		return write(stdout, all)
 	}
-	return write(stdout, all)
+	failed := all.measure(ctx, progress)
+	return errors.Join(write(stdout, all), failed) // what one run lacks is no reason to hide the rest
 }
 
-// measure runs the benchmarks one after another and shows what they print.
+// measure runs the benchmarks one after another and shows what they print. It
+// goes on after one that fails.
 func (f figures) measure(ctx context.Context, progress io.Writer) error {
+	var failed error
 	for n, r := range runs {
 		fmt.Fprintf(progress, "%d of %d: %s in %s\n", n+1, len(runs), r.pattern, r.pkg)
 		cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", r.pattern, "-benchtime", r.time, "-timeout", "30m", r.pkg)
@@ -74,12 +77,15 @@ func (f figures) measure(ctx context.Context, progress io.Writer) error {
 		cmd.Stdout, cmd.Stderr = io.MultiWriter(&out, progress), progress
 		begun := time.Now()
 		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("%s: %w", r.pkg, err)
+			failed = errors.Join(failed, fmt.Errorf("%s %s: %w", r.pkg, r.pattern, err))
+			if ctx.Err() != nil {
+				return failed
+			}
 		}
 		fmt.Fprintf(progress, "took %v\n", time.Since(begun).Round(time.Second))
 		f.parse(&out)
 	}
-	return nil
+	return failed
 }
 
 // parse reads lines such as "BenchmarkX/y-2  10  3.5 ns/op  7 MB".
