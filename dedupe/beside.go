@@ -104,7 +104,7 @@ func (p *Pending) ask(ctx context.Context, known []memory) {
 	for _, hits := range []bool{false, true} {
 		each(len(known), func(i int) {
 			if known[i].hit == hits && p.deliveries[i].id() != "" {
-				p.consult(ctx, i, known[i])
+				p.checker.guard(func() { p.consult(ctx, i, known[i]) })
 			}
 		})
 	}
@@ -219,7 +219,7 @@ func (p *Pending) Done(ctx context.Context, failed bool) {
 		defer cancel()
 		defer close(finished)
 		each(len(keys), func(i int) {
-			p.checker.blame(p.checker.config.Store.Settle(bounded, keys[i], outcomes[i]))
+			p.checker.guard(func() { p.checker.blame(p.checker.config.Store.Settle(bounded, keys[i], outcomes[i])) })
 		})
 	}(p.finished)
 	p.wait(ctx)

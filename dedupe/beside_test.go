@@ -327,3 +327,33 @@ func BenchmarkStart(b *testing.B) {
 		})
 	}
 }
+
+// A store that panics leaves checks unknown, and the process alive.
+func TestAStoreThatPanics(t *testing.T) {
+	var mu sync.Mutex
+	said := 0
+	c := New(Config{
+		Store: struct{ Store }{}, ShareOrder: true, Order: []Rule{{First: "SignalGenerated", Then: "TradeExecuted"}},
+		Warn: func(string) { mu.Lock(); said++; mu.Unlock() },
+	})
+	var batch []Delivery
+	for _, id := range []string{"e-1", "e-2", "e-3"} {
+		d := delivery(id, "env-"+id, "r-1")
+		d.ParentID, d.CorrelationID, d.EventType, d.BusinessKey = "parent-of-"+id, "workflow-1", "TradeExecuted", "trade-"+id
+		batch = append(batch, d)
+	}
+	for _, deliveries := range [][]Delivery{batch, batch[:1]} {
+		p := c.Start(t.Context(), deliveries)
+		for i, v := range p.Verdicts(t.Context()) {
+			if !v.Unknown && v.Kind == "" {
+				t.Errorf("%d: %+v", i, v)
+			}
+		}
+		p.Done(t.Context(), true)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if said == 0 {
+		t.Error("nothing was said of it")
+	}
+}

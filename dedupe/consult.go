@@ -3,6 +3,7 @@ package dedupe
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -128,17 +129,19 @@ type order struct {
 func (c *Checker) shareOrder(ctx context.Context, d *Delivery, known memory) *order {
 	o := new(order)
 	if c.config.ShareOrder && d.ParentID != "" && d.ParentID != d.EventID {
-		o.Go(func() { c.expect(ctx, d, d.eventKey(d.ParentID)) })
+		o.Go(func() { c.guard(func() { c.expect(ctx, d, d.eventKey(d.ParentID)) }) })
 	}
 	if c.config.ShareOrder && d.BusinessKey != "" && d.EventID != "" {
 		o.Go(func() {
-			if before := c.arrived(ctx, d, d.eventKey(d.EventID)); before.State == Expected {
-				o.since = before.At
-			}
+			c.guard(func() {
+				if before := c.arrived(ctx, d, d.eventKey(d.EventID)); before.State == Expected {
+					o.since = before.At
+				}
+			})
 		})
 	}
 	if d.CorrelationID != "" && !known.hit {
-		o.Go(func() { o.awaited = c.shareRules(ctx, d, known.awaited) })
+		o.Go(func() { c.guard(func() { o.awaited = c.shareRules(ctx, d, known.awaited) }) })
 	}
 	return o
 }
@@ -173,6 +176,17 @@ func (c *Checker) shareRules(ctx context.Context, d *Delivery, missing string) (
 		}
 	}
 	return awaited
+}
+
+// guard runs what goes on beside the handler. A fault of the store's or of ours
+// leaves the check unknown, and the function's process alive.
+func (c *Checker) guard(ask func()) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			c.say("%s", fmt.Sprint("a fault in the check of repeats: ", reason))
+		}
+	}()
+	ask()
 }
 
 // blame says what is wrong with the store, if anything.

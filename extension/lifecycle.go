@@ -173,7 +173,7 @@ func (x *extension) loop(ctx context.Context) error {
 		x.background.Go(func() { x.tend(beside) })
 	}
 	first := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) {
-		x.background.Go(func() { x.warm(beside) })
+		x.background.Go(func() { x.guard(func() { x.warm(beside) }) })
 	}})
 	for asking := first; ; asking = ctx {
 		x.guard(x.writeMetrics)

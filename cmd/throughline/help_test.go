@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+
+	"github.com/throughline/throughline/internal/peertest"
 )
 
 func TestRootHelpFitsAScreen(t *testing.T) {
@@ -122,10 +124,7 @@ func TestCompletion(t *testing.T) {
 
 // TestBashCompletes has a real bash ask for words, as it does on Tab.
 func TestBashCompletes(t *testing.T) {
-	bash, err := exec.LookPath("bash")
-	if err != nil {
-		t.Skip("bash not found: test skipped")
-	}
+	bash := peertest.Command(t, "bash")
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
