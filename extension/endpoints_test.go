@@ -455,6 +455,17 @@ func TestRuntimeEndpoint(t *testing.T) {
 	}
 }
 
+// slow has ten more parts to read, a little apart.
+type slow struct{ read int }
+
+func (s *slow) Read(p []byte) (int, error) {
+	if s.read++; s.read > 10 {
+		return 0, io.EOF
+	}
+	time.Sleep(time.Millisecond)
+	return copy(p, "part"), nil
+}
+
 func TestRuntimeIsTransparent(t *testing.T) {
 	l := newLambdaAPI(t)
 	d := newDesk(t, func(c *Config) { c.RuntimeAPI = strings.TrimPrefix(l.URL, "http://") })
@@ -497,6 +508,30 @@ func TestRuntimeIsTransparent(t *testing.T) {
 		_ = resp.Body.Close()
 		if l.answers[runtimePath+"r-2/response"] != "half of it" || l.trailers.Get("Lambda-Runtime-Function-Error-Type") != "Runtime.Broken" {
 			t.Errorf("answer %q, trailers %v", l.answers[runtimePath+"r-2/response"], l.trailers)
+		}
+	})
+	t.Run("Answered before the end", func(t *testing.T) {
+		hasty := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_ = http.NewResponseController(w).EnableFullDuplex() // or it would read the body first
+			w.WriteHeader(http.StatusAccepted)
+			_ = http.NewResponseController(w).Flush()
+		}))
+		defer hasty.Close()
+		url := newDesk(t, func(c *Config) { c.RuntimeAPI = strings.TrimPrefix(hasty.URL, "http://") }).serve("runtime")
+		for range 20 {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+runtimePath+"r-1/response", io.MultiReader(strings.NewReader("half"), &slow{}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Trailer = http.Header{"Lambda-Runtime-Function-Error-Type": {"Runtime.Broken"}}
+			resp, err := plainClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			if resp.StatusCode != http.StatusAccepted {
+				t.Error(resp.Status)
+			}
 		}
 	})
 	t.Run("Empty answer", func(t *testing.T) {

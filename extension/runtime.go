@@ -108,21 +108,37 @@ func (p *runtimeProxy) rewrite(r *httputil.ProxyRequest) {
 	r.Out.Body = &call.kept
 }
 
-// keptBody keeps the beginning of a body that passes.
+// keptBody keeps the beginning of a body that passes. Its lock is there because
+// an upstream may answer before the transport has read the body's end.
 type keptBody struct {
 	io.ReadCloser
+	mu       sync.Mutex
 	kept     []byte
 	overlong bool
+	ended    bool // and so are its trailers, which are filled by then
 }
 
 func (b *keptBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if room := maxAnswer - len(b.kept); n > room {
 		b.overlong = true
 	} else {
 		b.kept = append(b.kept, p[:n]...)
 	}
+	b.ended = b.ended || errors.Is(err, io.EOF)
 	return n, err
+}
+
+// read returns what has passed; nothing where that is more than was kept.
+func (b *keptBody) read() (kept []byte, ended bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.overlong {
+		return nil, b.ended
+	}
+	return b.kept, b.ended
 }
 
 // answered looks at what Lambda answered before the runtime gets it. Whatever
@@ -218,17 +234,18 @@ func (e *runtimeError) ErrorCode() string { return e.kind }
 
 // done ends an invocation whose answer Lambda has taken.
 func (p *runtimeProxy) done(call *runtimeCall) {
+	kept, ended := call.kept.read()
 	var err error
 	soft := false
 	switch {
 	case call.kind == "error":
 		var body struct{ ErrorType, ErrorMessage string }
-		_ = json.Unmarshal(call.kept.kept, &body) // what cannot be read is left empty
+		_ = json.Unmarshal(kept, &body) // what cannot be read is left empty
 		err = &runtimeError{either(call.in.Header.Get("Lambda-Runtime-Function-Error-Type"), either(body.ErrorType, "Runtime.Unknown")), body.ErrorMessage}
-	case call.in.Trailer.Get("Lambda-Runtime-Function-Error-Type") != "":
+	case ended && call.in.Trailer.Get("Lambda-Runtime-Function-Error-Type") != "":
 		err = &runtimeError{call.in.Trailer.Get("Lambda-Runtime-Function-Error-Type"), "the answer broke off"}
-	case !call.kept.overlong:
-		soft = handling.SoftError(call.kept.kept)
+	default:
+		soft = handling.SoftError(kept)
 	}
 	p.x.ended(p.x.current.end(call.request), soft, err)
 }

@@ -156,7 +156,7 @@ var harms = map[string]harmed{
 	"switched off":           {env: map[string]string{"THROUGHLINE_DISABLED": "1"}},
 	"the function fails":     {payloads: []string{`{"do":"fail","id":"a"}`, `{"id":"b"}`, `{"do":"fail","id":"c"}`}},
 	"the function exits":     {payloads: []string{`{"id":"a"}`, `{"do":"exit","id":"b"}`, `{"id":"c"}`}},
-	"the function times out": {payloads: []string{`{"id":"a"}`, `{"do":"sleep","id":"b"}`, `{"id":"c"}`}, timeout: 2 * time.Second},
+	"the function times out": {payloads: []string{`{"id":"a"}`, `{"do":"sleep","id":"b"}`, `{"id":"c"}`}, timeout: 10 * time.Second}, // which holds an environment's start, on a busy machine too
 	"a lot of logs":          {payloads: []string{`{"do":"log","id":"a"}`, `{"id":"b"}`}},
 	"events of 6 MB":         {payloads: []string{large("a"), large("b")}},
 	"credentials are gone":   {keys: lambdalocal.Credentials{AccessKeyID: "EXPIRED", SecretAccessKey: "x", SessionToken: "y"}},

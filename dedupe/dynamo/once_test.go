@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"sync"
 	"testing"
 	"time"
@@ -12,11 +16,30 @@ import (
 	"github.com/throughline/throughline/internal/peertest"
 )
 
+// oneByOne stands before moto, which looks at a condition and writes in two
+// steps; DynamoDB does both at once.
+func oneByOne(t *testing.T, moto string) string {
+	t.Helper()
+	upstream, err := url.Parse(moto)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(upstream)
+	var mu sync.Mutex
+	gate := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(gate.Close)
+	return gate.URL
+}
+
 // TestOnceOverMoto lets environments race for events; some fail, some die with
 // their claim, and each event comes until it is answered.
 func TestOnceOverMoto(t *testing.T) {
-	url := peertest.Moto(t)
-	store := table(t, url, peertest.MotoTable(t, url, "once", "pk"))
+	moto := peertest.Moto(t)
+	store := table(t, oneByOne(t, moto), peertest.MotoTable(t, moto, "once", "pk"))
 	var mu sync.Mutex
 	completed := map[string]int{}
 	const events, environments = 12, 3
