@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -48,18 +49,19 @@ func (s *Stamper) StartPublishing(ctx context.Context, entries []Entry, out []Ou
 		return &Publishing{ctx: ctx, send: trace.SpanFromContext(ctx), ended: true}
 	}
 	p := &Publishing{spans: make([]trace.Span, len(out)), sizes: make([]int, len(out)), entries: entries, out: out}
+	operation := operationCreate
 	if len(out) == 1 {
-		p.send = s.startEntry(ctx, forBus(operationSend, entries[0].Bus), parent, operationSend, &entries[0], &out[0])
+		operation = operationSend
+	}
+	next := entryStart{operation: operation, ctx: ctx, parent: parent, at: trace.WithTimestamp(time.Now())}
+	if len(out) == 1 {
+		p.send = s.startEntry(&next, &entries[0], &out[0])
 		p.ctx, p.spans[0] = trace.ContextWithSpan(ctx, p.send), p.send
 		return p
 	}
 	links := make([]trace.Link, len(out))
-	attributes := forBus(operationCreate, entries[0].Bus)
 	for i := range out {
-		if i > 0 && entries[i].Bus != entries[i-1].Bus {
-			attributes = forBus(operationCreate, entries[i].Bus)
-		}
-		p.spans[i] = s.startEntry(ctx, attributes, parent, operationCreate, &entries[i], &out[i])
+		p.spans[i] = s.startEntry(&next, &entries[i], &out[i])
 		links[i] = trace.Link{SpanContext: p.spans[i].SpanContext()}
 	}
 	var w wish
@@ -75,21 +77,57 @@ func (s *Stamper) StartPublishing(ctx context.Context, entries []Entry, out []Ou
 	return p
 }
 
-// forBus are the attributes that a sampler may want: the same for every entry
-// to a bus. The rest is set when the span ends, in one step, because the SDK
-// copies all attributes whenever there are more.
-func forBus(operation, bus string) trace.SpanStartEventOption {
-	return trace.WithAttributes(keyMessagingSystem.String(messagingSystem), keyOperationName.String(operation),
-		keyOperationType.String(operation), keyDestination.String(busName(bus)))
+// entryStart is what the spans of a request's entries are started with: made
+// once for entries that have it in common.
+type entryStart struct {
+	operation string
+	ctx       context.Context
+	parent    trace.SpanContext
+	at        trace.SpanStartEventOption // the time: that of all of them
+
+	bus, eventType, name string
+	options              []trace.SpanStartOption
+	wish                 wish
+	under                context.Context // ctx with wish
+}
+
+// forBus are the options of a span for an entry to bus. The attributes are those
+// that a sampler may want; the rest is set when the span ends, in one step,
+// because the SDK copies all attributes whenever there are more.
+func (n *entryStart) forBus(bus string) []trace.SpanStartOption {
+	if n.options == nil || bus != n.bus {
+		n.bus = bus
+		n.options = append(make([]trace.SpanStartOption, 0, 4), asProducer, n.at,
+			trace.WithAttributes(keyMessagingSystem.String(messagingSystem), keyOperationName.String(n.operation),
+				keyOperationType.String(n.operation), keyDestination.String(busName(bus))))
+	}
+	return n.options
+}
+
+func (n *entryStart) nameFor(eventType string) string {
+	if n.name == "" || eventType != n.eventType {
+		n.eventType, n.name = eventType, spanName(n.operation, eventType)
+	}
+	return n.name
+}
+
+func (n *entryStart) contextFor(w wish) context.Context {
+	if n.under == nil || w.SamplingWish != n.wish.SamplingWish || (w.sample == nil) != (n.wish.sample == nil) {
+		n.wish, n.under = w, contextWithWish(n.ctx, w)
+	}
+	return n.under
 }
 
 // startEntry starts the span that publishes one entry.
-func (s *Stamper) startEntry(ctx context.Context, attributes trace.SpanStartOption, parent trace.SpanContext, operation string, entry *Entry, out *Outgoing) trace.Span {
-	_, span := s.tracer.Start(contextWithWish(ctx, s.publishingWish(out, parent)), spanName(operation, entry.DetailType),
-		asProducer, attributes, trace.WithLinks(out.Links...))
+func (s *Stamper) startEntry(n *entryStart, entry *Entry, out *Outgoing) trace.Span {
+	options := n.forBus(entry.Bus)
+	if len(out.Links) > 0 {
+		options = append(options, trace.WithLinks(out.Links...))
+	}
+	_, span := s.tracer.Start(n.contextFor(s.publishingWish(out, n.parent)), n.nameFor(entry.DetailType), options...)
 	out.Lineage.Publisher = span.SpanContext()
 	if !out.Lineage.Publisher.IsValid() { // a provider that makes no contexts: the stamp needs one
-		out.Lineage.Publisher = Mint(parent)
+		out.Lineage.Publisher = Mint(n.parent)
 	}
 	return span
 }

@@ -106,10 +106,10 @@ const (
 )
 
 // skipString returns the index after the string whose opening quote is at i.
-// Eight bytes are tried at a time: most of a detail is inside strings.
+// Many bytes are tried at a time: most of a detail is inside strings.
 func skipString(b []byte, i int) int {
 	for i++; i < len(b); {
-		if len(b)-i >= 8 {
+		if i = skipPlain(b, i); len(b)-i >= 8 {
 			special := specials(binary.LittleEndian.Uint64(b[i:]))
 			if special == 0 {
 				i += 8
@@ -131,6 +131,18 @@ func skipString(b []byte, i int) int {
 		}
 	}
 	return -1
+}
+
+// skipPlain skips 32 bytes at a time that have nothing special among them.
+func skipPlain(b []byte, i int) int {
+	for ; len(b)-i >= 32; i += 32 {
+		x := b[i : i+32]
+		if specials(binary.LittleEndian.Uint64(x))|specials(binary.LittleEndian.Uint64(x[8:]))|
+			specials(binary.LittleEndian.Uint64(x[16:]))|specials(binary.LittleEndian.Uint64(x[24:])) != 0 {
+			break
+		}
+	}
+	return i
 }
 
 // specials marks, by its high bit, the first of eight bytes that ends a string,
