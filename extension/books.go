@@ -23,7 +23,7 @@ type books struct {
 	mu        sync.Mutex
 	name      string
 	listening bool          // to telemetry
-	watching  bool          // the runtime endpoint is used
+	watching  bool          // the runtime endpoint is used, which tells of every end
 	wrapped   bool          // the library's handler wrapper is
 	deaf      bool          // telemetry did not tell of an end when it should have
 	unsettled []*invocation // over, and not counted yet
@@ -120,9 +120,6 @@ func (b *books) hears() hearing {
 // until telemetry has told of one.
 func (b *books) missed() { b.mu.Lock(); b.deaf, b.wrapped = true, false; b.mu.Unlock() }
 
-// watches says that the runtime endpoint is used, which tells of every end.
-func (b *books) watches() { b.mu.Lock(); b.watching = true; b.mu.Unlock() }
-
 func (b *books) functionName() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -145,6 +142,17 @@ func (b *books) begin(e event, now time.Time) <-chan struct{} {
 	i.arn, i.deadline = e.InvokedFunctionARN, e.deadline()
 	b.current = i
 	return i.over
+}
+
+// arrives opens an invocation whose event is about to be handed to the runtime,
+// which may have answered before the Extensions API has told of it.
+func (b *books) arrives(request string, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.watching = true
+	if i := b.open[request]; i == nil || i.told {
+		b.add(request, now)
+	}
 }
 
 // sweep counts the invocations that have been over for a while and that
@@ -223,6 +231,9 @@ func (b *books) process(found otlp.Found, inLibrary bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	i := b.open[found.Texts[0]]
+	if i == nil && inLibrary { // before the Extensions API tells of the invocation
+		i = b.add(found.Texts[0], b.config.Now())
+	}
 	if i == nil || i.found {
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/throughline/throughline/metrics"
+	"github.com/throughline/throughline/tracing/otlp"
 )
 
 func TestPace(t *testing.T) {
@@ -73,6 +74,46 @@ func TestTelemetryMayTellBeforeTheExtensionsAPI(t *testing.T) {
 	}
 	if strings.Count(out.String(), `"Duration":140`) != 1 || !strings.Contains(out.String(), `"ColdStart":1`) {
 		t.Errorf("wrote %s", out.String())
+	}
+}
+
+// A handler of a few microseconds answers before the Extensions API has told of
+// its invocation: nobody waits for that end again.
+func TestEndBeforeTheExtensionsAPI(t *testing.T) {
+	now := time.Date(2026, 11, 23, 20, 45, 0, 0, time.UTC)
+	for name, ends := range map[string]func(*books){
+		"the runtime endpoint": func(b *books) {
+			b.arrives("r-1", now)
+			b.handled("r-1", now.Add(time.Millisecond), time.Millisecond, "")
+		},
+		"the library": func(b *books) {
+			b.process(otlp.Found{Texts: []string{"r-1"}}, true)
+			b.handled("r-1", now.Add(time.Millisecond), time.Millisecond, "")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			set := metrics.New(metrics.Config{Service: "f"})
+			b := newBooks(Config{Now: func() time.Time { return now }}, set, func([]byte) {})
+			for range 2 { // the second time as a retry
+				ends(b)
+				select {
+				case <-b.begin(invoke("r-1", now.Add(time.Minute)), now):
+				default:
+					t.Fatal("the end is known and waited for")
+				}
+				if name == "the library" {
+					break // of a retry telemetry tells
+				}
+			}
+			var out strings.Builder
+			if err := set.Flush(&out, now); err != nil {
+				t.Fatal(err)
+			}
+			want := map[string]string{"the runtime endpoint": `"Duration":[1,1]`, "the library": `"Duration":1`}[name]
+			if !strings.Contains(out.String(), want) || strings.Count(out.String(), `"ColdStart":1`) != 1 {
+				t.Errorf("no %s in %s", want, out.String())
+			}
+		})
 	}
 }
 

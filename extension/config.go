@@ -58,6 +58,8 @@ type Config struct {
 	// LogLevel is how much of it.
 	LogLevel LogLevel
 	Now      func() time.Time
+	// Invoked is called once, when the first invocation has begun; nil does nothing.
+	Invoked func()
 }
 
 // LogLevel is how much the extension tells. The zero value is LogWarn.

@@ -1,7 +1,9 @@
 package extension
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -47,15 +49,18 @@ type current struct {
 	mu   sync.Mutex
 	open []*inFlight
 	last *inFlight
-	// file is kept as new as the answers, for Node, which cannot wait for one
-	// where it sets headers. It is written only where the wrapper has made it.
-	file   string
-	asked  bool
-	wanted bool
+	// path is of a file that is kept as new as the answers, for Node, which cannot
+	// wait for one where it sets headers. It is written only where the wrapper has
+	// made it.
+	path    string
+	asked   bool
+	file    *os.File // nil: not written
+	written []byte
+	writes  int
 }
 
 func newCurrent(tempDir string) *current {
-	return &current{file: filepath.Join(tempDir, "throughline", "current")}
+	return &current{path: filepath.Join(tempDir, "throughline", "current")}
 }
 
 func (c *current) begin(f *inFlight) {
@@ -124,10 +129,10 @@ func decoded(header string) string {
 // write brings the file up to date. The mutex is held.
 func (c *current) write() {
 	if !c.asked {
-		_, err := os.Stat(c.file)
-		c.asked, c.wanted = true, err == nil
+		c.asked = true
+		c.file, _ = os.OpenFile(c.path, os.O_WRONLY, 0) // nil where it is not there
 	}
-	if !c.wanted {
+	if c.file == nil {
 		return
 	}
 	list := c.open
@@ -140,9 +145,33 @@ func (c *current) write() {
 		views[i].Trace = f.header
 	}
 	text, err := json.Marshal(views)
-	if err != nil || writeByRename(filepath.Dir(c.file), filepath.Base(c.file), string(text)) != nil {
-		c.wanted = false // an old answer is worse than none
-		_ = os.Remove(c.file)
+	if err == nil && bytes.Equal(text, c.written) {
+		return // an end changes nothing: the last event stays current
+	}
+	// In place, because the runtime waits for this and a rename takes forty times
+	// as long. A number before and after tells a reader that it has read one
+	// writing, and where that ends.
+	c.written = text
+	c.writes++
+	if err == nil {
+		_, err = c.file.WriteAt(fmt.Appendf(nil, "%d\n%s\n%d\n", c.writes, text, c.writes), 0)
+	}
+	if err != nil {
+		c.release()
+		_ = os.Remove(c.path) // an old answer is worse than none
+	}
+}
+
+func (c *current) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.release()
+}
+
+func (c *current) release() {
+	if c.file != nil {
+		_ = c.file.Close()
+		c.file = nil
 	}
 }
 

@@ -135,6 +135,7 @@ func (x *extension) close() {
 	if x.records != nil {
 		x.records.close()
 	}
+	x.current.close()
 	x.api.client.CloseIdleConnections()
 }
 
@@ -175,6 +176,11 @@ func (x *extension) loop(ctx context.Context) error {
 	first := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) {
 		x.background.Go(func() { x.guard(func() { x.warm(beside) }) })
 	}})
+	invoked := sync.OnceFunc(func() {
+		if x.config.Invoked != nil {
+			x.config.Invoked()
+		}
+	})
 	for asking := first; ; asking = ctx {
 		x.guard(x.writeMetrics)
 		e, err := x.api.next(asking)
@@ -183,6 +189,7 @@ func (x *extension) loop(ctx context.Context) error {
 		}
 		switch e.EventType {
 		case "INVOKE":
+			x.guard(invoked)
 			x.guard(func() { x.invoke(beside, e) })
 		case "SHUTDOWN":
 			x.guard(func() { x.shutdown(ctx, e) })
@@ -230,7 +237,11 @@ func (x *extension) invoke(ctx context.Context, e event) {
 	over := x.books.begin(e, now)
 	hears := x.books.hears()
 	oldest, _, waiting := x.oldest()
-	if !x.pace.atEnd(now, oldest, waiting) {
+	atEnd := x.pace.atEnd(now, oldest, waiting)
+	if x.exporter != nil && x.exporter.Paused() {
+		atEnd = false // nothing would be sent then, and the environment would be held up for it
+	}
+	if !atEnd {
 		exported := x.flushBeside(ctx, e.deadline())
 		if hears != soon {
 			// Telemetry would tell 25 ms late of an end that nothing waits for.

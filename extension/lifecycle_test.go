@@ -2,6 +2,7 @@ package extension
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -413,6 +414,32 @@ func TestAnExportBesideInvocationsHoldsNobodyUp(t *testing.T) {
 	if got := taken.Load(); got < n {
 		t.Errorf("%d spans arrived, want %d process spans", got, n)
 	}
+}
+
+// While the backend is left alone nothing would be sent at an invocation's end,
+// and the environment is not held up for telemetry to tell of it.
+func TestAPausedBackendHoldsNobodyUp(t *testing.T) {
+	l := newLambda(t)
+	server, _ := backend(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
+	r := l.run(func(c *Config) { c.Upstream, c.Flush = to(t, server.URL), FlushEnd })
+	until(t, "the subscription", func() bool { _, target := l.state(); return target != "" })
+	l.post(t, otlp.Encode(otlp.Resource{}, otlp.Span{Name: "work"}), "application/x-protobuf")
+	n := 0
+	invoked := func(deadline time.Duration, tell bool) {
+		n++
+		id := fmt.Sprint("r-", n)
+		l.events <- invoke(id, time.Now().Add(deadline))
+		if tell {
+			l.tell(records(id))
+		}
+		until(t, "the next next", func() bool { nexts, _ := l.state(); return nexts == n+1 })
+	}
+	for range 3 { // failures, and the backend is left alone
+		invoked(time.Minute, true)
+	}
+	invoked(time.Hour, false) // a wait would be the test's end
+	l.events <- shutdown("spindown")
+	r.ended()
 }
 
 // An environment that is never frozen, and hears of nothing but its end, exports meanwhile.

@@ -41,7 +41,7 @@ type runtimeProxy struct {
 func newRuntimeProxy(x *extension) *runtimeProxy {
 	p := &runtimeProxy{x: x, upstream: x.config.RuntimeAPI, handling: x.handling, buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }}}
 	p.proxy = &httputil.ReverseProxy{
-		Rewrite: p.rewrite, ModifyResponse: p.answered, ErrorHandler: brokenOff, FlushInterval: -1,
+		Rewrite: p.rewrite, ModifyResponse: p.answered, ErrorHandler: brokenOff,
 		ErrorLog: log.New(io.Discard, "", 0),
 		// No time limit: next blocks for as long as there is nothing to do.
 		Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64},
@@ -169,9 +169,10 @@ func (p *runtimeProxy) next(resp *http.Response) {
 	}
 	millis, _ := strconv.ParseInt(resp.Header.Get("Lambda-Runtime-Deadline-Ms"), 10, 64)
 	cold := !p.begun.Swap(true)
-	p.x.books.watches()
+	request := resp.Header.Get("Lambda-Runtime-Aws-Request-Id")
+	p.x.books.arrives(request, p.x.config.Now())
 	inv := tracing.Invocation{
-		FunctionName: p.x.books.functionName(), RequestID: resp.Header.Get("Lambda-Runtime-Aws-Request-Id"),
+		FunctionName: p.x.books.functionName(), RequestID: request,
 		ARN: resp.Header.Get("Lambda-Runtime-Invoked-Function-Arn"), TraceHeader: resp.Header.Get("Lambda-Runtime-Trace-Id"),
 		ColdStart: cold, InitKind: p.x.config.InitType, Deadline: time.UnixMilli(millis),
 	}

@@ -323,7 +323,7 @@ const call = (make) => new Promise((resolve, reject) => { const r = make(resolve
 	if err := os.Mkdir(filepath.Join(tmp, "throughline"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(tmp, "throughline", "current"), []byte("["+currentAnswer+"]"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(tmp, "throughline", "current"), []byte("1\n["+currentAnswer+"]\n1\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	command(t, env, node, "-e", script)

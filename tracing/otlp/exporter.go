@@ -155,7 +155,7 @@ func (e *Exporter) Flush(ctx context.Context) error {
 		return ctx.Err()
 	}
 	for {
-		if e.paused() {
+		if e.Paused() {
 			return ErrPaused
 		}
 		batch := e.take()
@@ -172,7 +172,9 @@ func (e *Exporter) Flush(ctx context.Context) error {
 // while an environment is frozen.
 func (e *Exporter) now() time.Time { return e.config.Now().Round(0) }
 
-func (e *Exporter) paused() bool {
+// Paused says that a backend which failed repeatedly is left alone: Flush would
+// return ErrPaused.
+func (e *Exporter) Paused() bool {
 	now := e.now()
 	e.mu.Lock()
 	defer e.mu.Unlock()

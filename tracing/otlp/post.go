@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,13 +31,23 @@ type busyError struct {
 
 func (e *busyError) Error() string { return e.text }
 
-var gzips = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+// gzips are of the level that takes the least of the function's processor and memory.
+var gzips = sync.Pool{New: func() any {
+	zip, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is one
+	return zip
+}}
 
 func compress(body []byte) []byte {
+	const piece = 64 << 10
 	var compressed bytes.Buffer
 	zip, _ := gzips.Get().(*gzip.Writer)
 	zip.Reset(&compressed)
-	_, _ = zip.Write(body) // a buffer takes everything
+	for len(body) > 0 { // a buffer takes everything
+		n := min(piece, len(body))
+		_, _ = zip.Write(body[:n])
+		body = body[n:]
+		runtime.Gosched() // on one core the function's calls would wait
+	}
 	_ = zip.Close()
 	gzips.Put(zip)
 	return compressed.Bytes()
