@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"net/http"
 	"net/url"
 	"os"
@@ -56,7 +57,6 @@ type current struct {
 	asked   bool
 	file    *os.File // nil: not written
 	written []byte
-	writes  int
 }
 
 func newCurrent(tempDir string) *current {
@@ -149,12 +149,13 @@ func (c *current) write() {
 		return // an end changes nothing: the last event stays current
 	}
 	// In place, because the runtime waits for this and a rename takes forty times
-	// as long. A number before and after tells a reader that it has read one
-	// writing, and where that ends.
+	// as long. The sum tells a reader whether it has read one writing, and the
+	// line's end where that ends.
 	c.written = text
-	c.writes++
 	if err == nil {
-		_, err = c.file.WriteAt(fmt.Appendf(nil, "%d\n%s\n%d\n", c.writes, text, c.writes), 0)
+		sum := fnv.New32a()
+		_, _ = sum.Write(text)
+		_, err = c.file.WriteAt(fmt.Appendf(nil, "%08x\n%s\n", sum.Sum32(), text), 0)
 	}
 	if err != nil {
 		c.release()

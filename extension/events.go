@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -309,10 +310,9 @@ func domain(region string) string {
 // answer hands EventBridge's answer on, byte for byte, and reads a copy.
 func (p *eventsProxy) answer(w http.ResponseWriter, call *eventsCall, resp *http.Response, start time.Time) {
 	for name, values := range resp.Header {
-		w.Header()[name] = values
-	}
-	for _, name := range hopByHop {
-		w.Header().Del(name)
+		if !slices.Contains(hopByHop, name) {
+			w.Header()[name] = values
+		}
 	}
 	if call.stamped == nil {
 		w.WriteHeader(resp.StatusCode)

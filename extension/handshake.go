@@ -56,6 +56,11 @@ func (x *extension) guarded(handler http.Handler) http.Handler {
 				panic(http.ErrAbortHandler)
 			}
 		}()
+		if len(r.TransferEncoding) > 0 {
+			// It may have come with a Content-Length too, which net/http takes off.
+			// What one of the two would make another request is never read as one.
+			w.Header().Set("Connection", "close")
+		}
 		handler.ServeHTTP(w, r)
 	})
 }

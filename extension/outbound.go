@@ -42,6 +42,7 @@ const maxReport = 64 << 10
 func (x *extension) outbound(w http.ResponseWriter, r *http.Request) {
 	var told report
 	if r.Method != http.MethodPost || json.NewDecoder(io.LimitReader(r.Body, maxReport)).Decode(&told) != nil || told.Host == "" {
+		_, _ = io.CopyN(io.Discard, r.Body, 2*maxReport) // or who still sends sees a broken connection
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}

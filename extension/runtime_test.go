@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -249,16 +250,23 @@ func TestCurrentUnderConcurrency(t *testing.T) {
 func readCurrent(t *testing.T, file string) (listed []view) {
 	t.Helper()
 	for range 1000 {
-		text, err := os.ReadFile(file)
+		read, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if parts := strings.SplitN(string(text), "\n", 4); len(parts) == 4 && parts[0] == parts[2] {
-			if err := json.Unmarshal([]byte(parts[1]), &listed); err != nil {
-				t.Fatalf("%s: %v", text, err)
-			}
-			return listed
+		parts := strings.SplitN(string(read), "\n", 3)
+		if len(parts) < 3 {
+			t.Fatalf("read %q", read)
 		}
+		sum := fnv.New32a()
+		_, _ = io.WriteString(sum, parts[1])
+		if parts[0] != fmt.Sprintf("%08x", sum.Sum32()) {
+			continue
+		}
+		if err := json.Unmarshal([]byte(parts[1]), &listed); err != nil {
+			t.Fatalf("%s: %v", read, err)
+		}
+		return listed
 	}
 	t.Fatal("it is never whole")
 	return nil

@@ -40,11 +40,18 @@ func smuggle(t *testing.T, a *answers, address string) {
 			defer conn.Close()
 			_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
 			_, _ = io.WriteString(conn, raw)
-			_, _ = http.ReadResponse(bufio.NewReader(conn), nil)
+			answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err == nil && !answer.Close {
+				t.Error("the connection goes on")
+			}
+			_, _ = io.Copy(io.Discard, conn) // until it is closed, and all that was passed on has been
 			a.mu.Lock()
 			defer a.mu.Unlock()
+			if len(a.requests) > 1 || len(a.requests) == 1 && name != "both lengths" {
+				t.Errorf("%d requests passed on", len(a.requests))
+			}
 			for _, r := range a.requests {
-				if len(r.TransferEncoding) > 0 && r.ContentLength > 0 || name != "both lengths" || r.URL.Path == "/smuggled" && len(a.requests) == 1 {
+				if len(r.TransferEncoding) > 0 && r.ContentLength > 0 || r.URL.Path == "/smuggled" {
 					t.Errorf("passed on: %s %s", r.Method, r.URL)
 				}
 			}

@@ -2,6 +2,8 @@ package layer
 
 import (
 	"encoding/json"
+	"fmt"
+	"hash/fnv"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -323,7 +325,10 @@ const call = (make) => new Promise((resolve, reject) => { const r = make(resolve
 	if err := os.Mkdir(filepath.Join(tmp, "throughline"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(tmp, "throughline", "current"), []byte("1\n["+currentAnswer+"]\n1\n"), 0o644); err != nil {
+	list := "[" + currentAnswer + "]"
+	sum := fnv.New32a()
+	_, _ = io.WriteString(sum, list)
+	if err := os.WriteFile(filepath.Join(tmp, "throughline", "current"), fmt.Appendf(nil, "%08x\n%s\nwhat a longer writing left", sum.Sum32(), list), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	command(t, env, node, "-e", script)

@@ -32,14 +32,19 @@ function matches(host) {
 
 // The event being handled. Headers must be set before the call returns, so this
 // cannot wait for an answer: the extension keeps the file as new as its endpoint.
-// It is written in place, with one number before and after.
+// It is written in place, after the FNV-1a sum that tells whether what was read
+// is one writing.
 function current() {
   try {
-    let [before, text, after] = [];
-    for (let tries = 0; tries < 5 && (!before || before !== after); tries++) {
-      [before, text, after] = fs.readFileSync(currentFile, 'utf8').split('\n', 3);
+    let text;
+    for (let tries = 0; tries < 100 && text === undefined; tries++) {
+      const read = fs.readFileSync(currentFile);
+      const end = read.indexOf(10, 9);
+      if (end < 0) return {};
+      let sum = 0x811c9dc5;
+      for (let i = 9; i < end; i++) sum = Math.imul(sum ^ read[i], 0x01000193);
+      if ((sum >>> 0) === parseInt(read.toString('latin1', 0, 8), 16)) text = read.toString('utf8', 9, end);
     }
-    if (before !== after) return {};
     const list = JSON.parse(text);
     if (list.length === 1) return list[0];
     const trace = process.env._X_AMZN_TRACE_ID;
