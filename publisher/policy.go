@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
@@ -92,22 +94,37 @@ func WithLoopRefusal(rule LoopRule) Option {
 	return optionFunc(func(c *core) { c.loops = &rule })
 }
 
+// verdict is why an entry is not sent; the zero value says that it is.
+type verdict struct{ code, message string }
+
 // judge takes out of w what is not to be sent, with its result, and puts
 // details aside. The caller's entries are left as they are.
 func (c *core) judge(ctx context.Context, w *work, results []Result) {
 	if c.loops == nil && c.sizes.rest.over == 0 && c.sizes.byType == nil {
 		return
 	}
-	kept := work{entries: make([]tracing.Entry, 0, len(w.at)), out: w.out[:0], at: w.at[:0]}
-	for i := range w.entries {
-		e, out := w.entries[i], w.out[i]
-		code, message := c.looping(ctx, &e, &out)
-		if code == "" {
-			code, message = c.oversized(ctx, &e, &out)
+	entries, verdicts := slices.Clone(w.entries), make([]verdict, len(w.entries))
+	var puts together
+	for i := range entries {
+		e, out, v := &entries[i], &w.out[i], &verdicts[i]
+		if *v = c.looping(ctx, e, out); v.code != "" {
+			continue
 		}
-		if code != "" {
-			results[i] = Result{ErrorCode: code, ErrorMessage: message}
-			c.refused(ctx, &e, &out, code)
+		switch p, size := c.sizes.of(e.DetailType), stamping.Size(e); {
+		case p.over == 0 || size <= p.over:
+		case p.claims == nil:
+			*v = verdict{CodeTooLarge, fmt.Sprintf("the event has %d bytes, and %d are allowed for %s", size, p.over, e.DetailType)}
+		default:
+			puts.do(func() { *v = putAside(ctx, p.claims, e, out) })
+		}
+	}
+	puts.wait()
+	kept := work{entries: entries[:0], out: w.out[:0], at: w.at[:0]}
+	for i, v := range verdicts {
+		e, out := entries[i], w.out[i]
+		if v.code != "" {
+			results[i] = Result{ErrorCode: v.code, ErrorMessage: v.message}
+			c.refused(ctx, &e, &out, v.code)
 			continue
 		}
 		kept.entries, kept.out, kept.at = append(kept.entries, e), append(kept.out, out), append(kept.at, i)
@@ -115,41 +132,68 @@ func (c *core) judge(ctx context.Context, w *work, results []Result) {
 	*w = kept
 }
 
-func (c *core) looping(ctx context.Context, e *tracing.Entry, out *tracing.Outgoing) (code, message string) {
+// putAside puts the detail of e where claims says, and leaves what is sent of it.
+func putAside(ctx context.Context, claims *claimcheck.Checker, e *tracing.Entry, out *tracing.Outgoing) verdict {
+	detail, err := claims.Put(ctx, e.Detail, claimcheck.Names{EventType: e.DetailType, CorrelationID: out.Lineage.CorrelationID, EventID: out.EventID})
+	if err != nil {
+		return verdict{CodeClaim, err.Error()}
+	}
+	e.Detail = detail
+	return verdict{}
+}
+
+// claimsAtOnce is how many details are put aside at a time.
+const claimsAtOnce = 8
+
+// together does things side by side. What panics panics again in wait, where
+// the caller can recover it.
+type together struct {
+	group sync.WaitGroup
+	room  chan struct{}
+	fault atomic.Pointer[any]
+}
+
+func (t *together) do(thing func()) {
+	if t.room == nil {
+		t.room = make(chan struct{}, claimsAtOnce)
+	}
+	t.room <- struct{}{}
+	t.group.Go(func() {
+		defer func() {
+			if reason := recover(); reason != nil {
+				t.fault.Store(&reason)
+			}
+			<-t.room
+		}()
+		thing()
+	})
+}
+
+func (t *together) wait() {
+	t.group.Wait()
+	if fault := t.fault.Load(); fault != nil {
+		panic(*fault)
+	}
+}
+
+func (c *core) looping(ctx context.Context, e *tracing.Entry, out *tracing.Outgoing) verdict {
 	if c.loops == nil {
-		return "", ""
+		return verdict{}
 	}
 	if most := c.tracing.HopLimit(); out.Lineage.Hops > most {
-		return CodeLoop, fmt.Sprintf("the workflow %s has come to %d hops, and %d are the limit: %s is not published", out.Lineage.CorrelationID, out.Lineage.Hops, most, e.DetailType)
+		return verdict{CodeLoop, fmt.Sprintf("the workflow %s has come to %d hops, and %d are the limit: %s is not published", out.Lineage.CorrelationID, out.Lineage.Hops, most, e.DetailType)}
 	}
 	if !slices.Contains(c.loops.ErrorTypes, e.DetailType) {
-		return "", ""
+		return verdict{}
 	}
 	if d := tracing.DeliveryFromContext(ctx); d != nil && out.Lineage.ParentID != "" {
 		for i := range d.Events {
 			if handled := &d.Events[i]; handled.ID == out.Lineage.ParentID && slices.Contains(c.loops.ErrorTypes, handled.Type) {
-				return CodeLoop, fmt.Sprintf("%s would notify of an error while %s notifies of one: it is not published", e.DetailType, handled.Type)
+				return verdict{CodeLoop, fmt.Sprintf("%s would notify of an error while %s notifies of one: it is not published", e.DetailType, handled.Type)}
 			}
 		}
 	}
-	return "", ""
-}
-
-func (c *core) oversized(ctx context.Context, e *tracing.Entry, out *tracing.Outgoing) (code, message string) {
-	p := c.sizes.of(e.DetailType)
-	size := stamping.Size(e)
-	if p.over == 0 || size <= p.over {
-		return "", ""
-	}
-	if p.claims == nil {
-		return CodeTooLarge, fmt.Sprintf("the event has %d bytes, and %d are allowed for %s", size, p.over, e.DetailType)
-	}
-	detail, err := p.claims.Put(ctx, e.Detail, claimcheck.Names{EventType: e.DetailType, CorrelationID: out.Lineage.CorrelationID, EventID: out.EventID})
-	if err != nil {
-		return CodeClaim, err.Error()
-	}
-	e.Detail = detail
-	return "", ""
+	return verdict{}
 }
 
 // refused records an entry that is not sent.

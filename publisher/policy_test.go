@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -218,6 +219,58 @@ func TestClaims(t *testing.T) {
 			t.Errorf("when the put fails: %s, %v by %v", outcome(output), err, s.calls)
 		}
 	}
+}
+
+// meeting is a claim store whose Put returns when so many of them are under way.
+type meeting struct {
+	shelf
+	mu    sync.Mutex
+	wants int
+	met   chan struct{}
+}
+
+func (m *meeting) Put(_ context.Context, o claimcheck.Object) (string, error) {
+	m.mu.Lock()
+	if m.wants--; m.wants == 0 {
+		close(m.met)
+	}
+	m.mu.Unlock()
+	<-m.met
+	if strings.Contains(o.Key, "/e-3/") {
+		return "", errors.New("no bucket")
+	}
+	return "shelf", nil
+}
+
+func TestClaimsArePutSideBySide(t *testing.T) {
+	const n = claimsAtOnce
+	claims, err := claimcheck.New(claimcheck.Config{Store: &meeting{wants: n, met: make(chan struct{})}, ConsumersUnderstand: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	input := &eventbridge.PutEventsInput{}
+	for i := range n {
+		input.Entries = append(input.Entries, entry("Large", strings.Replace(large(3_000), "e-1", fmt.Sprint("e-", i), 1)))
+	}
+	s := &script{details: map[string]string{}}
+	output, err := New(s, WithClaims(claims, 1_000, "Large")).PutEvents(t.Context(), input)
+	if err != nil || outcome(output) != "1 id-Large id-Large id-Large ClaimFailed id-Large id-Large id-Large id-Large" {
+		t.Errorf("got %s, %v", outcome(output), err)
+	}
+}
+
+// A fault of the store is the caller's to recover from, as if nothing ran beside it.
+func TestAClaimThatPanics(t *testing.T) {
+	claims, err := claimcheck.New(claimcheck.Config{Store: (*shelf)(nil), ConsumersUnderstand: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("the fault is lost")
+		}
+	}()
+	_, _ = New(&script{}, WithClaims(claims, 1_000, "Large")).PutEvents(t.Context(), &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{entry("Large", large(3_000))}})
 }
 
 // An error notification that an error notification causes is not published.
