@@ -1,6 +1,7 @@
 package extension
 
 import (
+	"crypto/tls"
 	"io"
 	"time"
 
@@ -76,6 +77,7 @@ const (
 type Signals struct {
 	URL     string
 	Headers map[string]string // added where a request does not carry them
+	TLS     *tls.Config       // nil: the system's certificates are trusted
 }
 
 // Flush says when spans are exported. The zero value is FlushAuto.

@@ -65,7 +65,7 @@ func passOn(x *extension) http.Handler {
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
 		ErrorLog:     log.New(io.Discard, "", 0),
-		Transport:    &http.Transport{Proxy: http.ProxyFromEnvironment, ResponseHeaderTimeout: apiPatience, TLSHandshakeTimeout: apiPatience, DialContext: (&net.Dialer{Timeout: apiPatience}).DialContext},
+		Transport:    &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: x.config.Signals.TLS, ResponseHeaderTimeout: apiPatience, TLSHandshakeTimeout: apiPatience, DialContext: (&net.Dialer{Timeout: apiPatience}).DialContext},
 	}
 }
 

@@ -1,16 +1,12 @@
 package export
 
 import (
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/throughline/throughline/internal/configure"
 	"github.com/throughline/throughline/internal/settings"
 	"github.com/throughline/throughline/tracing/otlp"
 )
@@ -67,65 +63,19 @@ func pickXRay(getenv func(string) string, config otlp.Config) (sink, string) {
 	return queued{otlp.NewExporter(config)}, "spans go to X-Ray at " + otlp.WithoutSecrets(config.URL)
 }
 
-// exporter is what OTEL_EXPORTER_OTLP_* say of an exporter of traces
-// (OpenTelemetry's "OTLP Exporter Configuration").
+// exporter is what OpenTelemetry's settings say of an exporter of traces.
 func exporter(getenv func(string) string) (config otlp.Config, warnings []string) {
-	warn := func(name, value, takes string) {
-		warnings = append(warnings, fmt.Sprintf("%s=%q: %s", name, value, takes))
-	}
-	setting := func(name string) (variable, value string) {
-		for _, variable = range []string{"OTEL_EXPORTER_OTLP_TRACES_" + name, "OTEL_EXPORTER_OTLP_" + name} {
-			if value = strings.TrimSpace(getenv(variable)); value != "" {
-				return variable, value
-			}
-		}
-		return variable, ""
-	}
-	config.URL, config.Headers = settings.OTLPTarget(getenv)
 	if value := strings.TrimSpace(getenv("OTEL_TRACES_EXPORTER")); value != "" && !strings.EqualFold(value, "otlp") {
-		warn("OTEL_TRACES_EXPORTER", value, "it takes otlp, none; otlp is used")
+		warnings = append(warnings, fmt.Sprintf("OTEL_TRACES_EXPORTER=%q: it takes otlp, none; otlp is used", value))
 	}
-	if name, value := setting("PROTOCOL"); value != "" && value != "http/protobuf" {
-		warn(name, value, "http/protobuf is used; name a port that takes it, usually 4318")
-	}
-	switch name, value := setting("COMPRESSION"); value {
-	case "", "gzip":
-	case "none":
-		config.Plain = true
-	default:
-		warn(name, value, "it takes gzip, none; gzip is used")
-	}
-	client := &http.Client{Timeout: patience}
-	if name, value := setting("TIMEOUT"); value != "" {
-		if ms, err := strconv.Atoi(value); err == nil && ms > 0 {
-			client.Timeout = time.Duration(ms) * time.Millisecond
-		} else {
-			warn(name, value, "it takes milliseconds; 10000 is used")
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
+		if value := strings.TrimSpace(getenv(name)); value != "" {
+			if value != "http/protobuf" {
+				warnings = append(warnings, fmt.Sprintf("%s=%q: http/protobuf is used; name a port that takes it, usually 4318", name, value))
+			}
+			break // what is said of traces holds for them
 		}
 	}
-	transport := otlp.NewTransport()
-	client.Transport = transport
-	if name, value := setting("CERTIFICATE"); value != "" {
-		pool, err := trust(value)
-		if err != nil {
-			warn(name, value, err.Error()+"; the system's certificates are trusted")
-		} else {
-			transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
-		}
-	}
-	config.Client = client
-	return config, warnings
-}
-
-// trust reads the certificates in a file.
-func trust(file string) (*x509.CertPool, error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("read certificates: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(data) {
-		return nil, errors.New("read certificates: there is none in PEM")
-	}
-	return pool, nil
+	config, wrong := configure.Exporter(getenv, &http.Client{Timeout: patience, Transport: otlp.NewTransport()})
+	return config, append(warnings, wrong...)
 }

@@ -44,9 +44,7 @@ func Extension(getenv func(string) string, credentials extension.Credentials, cl
 		wrong = append(wrong, unsunk)
 	}
 	to, lost := upstream(s, getenv, client, credentials)
-	if lost != "" {
-		wrong = append(wrong, lost)
-	}
+	wrong = append(wrong, lost...)
 	for _, w := range append(warnings, wrong...) {
 		say(w)
 	}
@@ -82,30 +80,29 @@ func Extension(getenv func(string) string, credentials extension.Credentials, cl
 
 var levels = map[string]extension.LogLevel{"warn": extension.LogWarn, "info": extension.LogInfo, "debug": extension.LogDebug}
 
-// upstream is where spans go; the warning says what keeps them from going there.
-func upstream(s settings.Settings, getenv func(string) string, client *http.Client, credentials extension.Credentials) (to otlp.Config, warning string) {
-	target, headers := settings.OTLPTarget(getenv)
-	if itself(target, s.OTLPAddr) {
-		target = ""
+// upstream is where spans go; the warnings say what keeps them from going there.
+func upstream(s settings.Settings, getenv func(string) string, client *http.Client, credentials extension.Credentials) (to otlp.Config, warnings []string) {
+	if s.Traces == "off" {
+		return otlp.Config{}, nil
+	}
+	to, warnings = configure.Exporter(getenv, client)
+	if itself(to.URL, s.OTLPAddr) {
+		to.URL = ""
 	}
 	switch {
-	case s.Traces == "off":
-		return otlp.Config{}, ""
 	case s.Traces == "xray":
 		region := getenv("AWS_REGION")
 		if region == "" {
-			return otlp.Config{}, "THROUGHLINE_TRACES=xray: spans go nowhere, because AWS_REGION is not set"
+			return otlp.Config{}, append(warnings, "THROUGHLINE_TRACES=xray: spans go nowhere, because AWS_REGION is not set")
 		}
-		if target == "" {
-			target = "https://xray." + region + ".amazonaws.com/v1/traces"
+		if to.URL == "" {
+			to.URL = "https://xray." + region + ".amazonaws.com/v1/traces"
 		}
-		return otlp.Config{
-			URL: target, Headers: headers, Client: client, Sign: otlp.SigV4(region, "xray", credentials, time.Now),
-		}, ""
-	case target != "" && settings.SpeaksGRPC(getenv):
-		warning = "OTEL_EXPORTER_OTLP_PROTOCOL=grpc: the extension exports its own spans over HTTP all the same; name a port that takes it, usually 4318"
+		to.Sign = otlp.SigV4(region, "xray", credentials, time.Now)
+	case to.URL != "" && settings.SpeaksGRPC(getenv):
+		warnings = append(warnings, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc: the extension exports its own spans over HTTP all the same; name a port that takes it, usually 4318")
 	}
-	return otlp.Config{URL: target, Headers: headers, Client: client}, warning
+	return to, warnings
 }
 
 // signals is where metrics and logs go that SDKs send to the receiver.
@@ -114,7 +111,8 @@ func signals(s settings.Settings, getenv func(string) string) extension.Signals 
 	if itself(base, s.OTLPAddr) {
 		return extension.Signals{}
 	}
-	return extension.Signals{URL: base, Headers: headers}
+	secured, _ := configure.TLS(getenv) // what is wrong is said of traces
+	return extension.Signals{URL: base, Headers: headers, TLS: secured}
 }
 
 // itself says that a URL is the address that the receiver listens on, by
