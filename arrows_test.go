@@ -42,7 +42,7 @@ var arrows = map[string][]string{
 	"layer/pack":             {},
 	"internal/stamping":      {"tracing", "sizemeter", "metrics"},
 	"internal/handling":      {"tracing", "dedupe", "metrics"},
-	"internal/configure":     {"internal/settings", "tracing", "metrics", "metrics/logs", "dedupe", "dedupe/dynamo"},
+	"internal/configure":     {"internal/settings", "tracing", "tracing/otlp", "metrics", "metrics/logs", "dedupe", "dedupe/dynamo"},
 	"internal/settings":      {},
 	"internal/lambdalocal":   {},
 	"examples":               {}, // only tests, of the examples below it

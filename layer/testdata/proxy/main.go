@@ -1,9 +1,13 @@
-// Command proxy is the least that stands between a client and a server: Go's
-// own reverse proxy, from --listen to --upstream. Benchmarks compare with it.
+// Command proxy is what any process between a client and a server costs, for
+// benchmarks to compare with. It prints where it listens.
+//
+//	proxy relay HOST:PORT   copies bytes
+//	proxy http HOST:PORT    is Go's own reverse proxy
 package main
 
 import (
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"net/http"
@@ -13,15 +17,33 @@ import (
 )
 
 func main() {
-	upstream, err := url.Parse(os.Args[1])
-	if err != nil {
-		log.Fatal(err)
+	if len(os.Args) != 3 {
+		log.Fatal("usage: proxy relay|http HOST:PORT")
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(listener.Addr())
+	if os.Args[1] == "relay" {
+		log.Fatal(relay(listener, os.Args[2]))
+	}
+	upstream := &url.URL{Scheme: "http", Host: os.Args[2]}
 	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(upstream) }}
 	log.Fatal((&http.Server{Handler: proxy}).Serve(listener))
+}
+
+func relay(listener net.Listener, upstream string) error {
+	for {
+		client, err := listener.Accept()
+		if err != nil {
+			return fmt.Errorf("accept: %w", err)
+		}
+		server, err := net.Dial("tcp", upstream)
+		if err != nil {
+			return fmt.Errorf("connect: %w", err)
+		}
+		go func() { _, _ = io.Copy(server, client) }()
+		go func() { _, _ = io.Copy(client, server) }()
+	}
 }
