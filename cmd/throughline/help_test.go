@@ -97,7 +97,7 @@ func TestWhatCobraRefusesNamesTheNextStep(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, stdout, stderr := command(t, tt.args...)
-			if code != 1 || stdout != "" || !strings.Contains(stderr, tt.want) {
+			if code != 2 || stdout != "" || !strings.Contains(stderr, tt.want) {
 				t.Errorf("exit %d, stdout %q, stderr %q", code, stdout, stderr)
 			}
 		})

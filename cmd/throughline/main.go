@@ -43,7 +43,7 @@ func main() {
 }
 
 // run executes the command and returns its exit code: an error that knows a
-// code of its own gives that, any other gives 1.
+// code of its own gives that, 2 where it is called wrongly, any other 1.
 func run(ctx context.Context, args []string, env environment) int {
 	root := newRoot(env)
 	root.SetArgs(args)
@@ -54,6 +54,7 @@ func run(ctx context.Context, args []string, env environment) int {
 	if err == nil {
 		return 0
 	}
+	err = flagged(cmd, err)
 	var coded interface{ ExitCode() int }
 	if errors.As(err, &coded) {
 		if message := err.Error(); message != "" {
@@ -61,7 +62,7 @@ func run(ctx context.Context, args []string, env environment) int {
 		}
 		return coded.ExitCode()
 	}
-	fmt.Fprintf(env.stderr, "throughline: %v\n", flagged(cmd, err))
+	fmt.Fprintf(env.stderr, "throughline: %v\n", err)
 	return 1
 }
 
@@ -76,7 +77,8 @@ func newRoot(env environment) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "throughline",
 		Short: "See event-driven systems on Amazon EventBridge and AWS Lambda as one line",
-		Long:  "throughline makes systems on Amazon EventBridge and AWS Lambda legible.",
+		Long: "throughline makes systems on Amazon EventBridge and AWS Lambda legible.\n" +
+			"Exit codes: 0; 1 where something failed; 2 where it was called wrongly.",
 		Example: `  throughline demo
   throughline trace --last`,
 		Args:          cobra.NoArgs,
