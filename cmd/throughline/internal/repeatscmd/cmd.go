@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 	"github.com/throughline/throughline/dedupe"
 )
 
@@ -43,7 +44,7 @@ were handed, is a redelivery.`,
   aws logs tail /aws/lambda/portfolio --format short | throughline repeats -`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			report, err := open(cmd.InOrStdin(), args[0], pointers, keys)
+			report, err := open(cmd.InOrStdin(), terminal.NewProgress(cmd), args[0], pointers, keys)
 			if err != nil {
 				return fmt.Errorf("repeats: %w", err)
 			}
@@ -61,7 +62,7 @@ were handed, is a redelivery.`,
 	return cmd
 }
 
-func open(stdin io.Reader, path string, pointers []string, businessKeys string) (Report, error) {
+func open(stdin io.Reader, bar terminal.Progress, path string, pointers []string, businessKeys string) (Report, error) {
 	keys, err := dedupe.ParseKeys(businessKeys)
 	if err != nil {
 		return Report{}, fmt.Errorf("--dedupe-keys: %w", err)
@@ -78,7 +79,7 @@ func open(stdin io.Reader, path string, pointers []string, businessKeys string) 
 		defer f.Close()
 		in = f
 	}
-	report, err := Read(in, pointers, keys)
+	report, err := Read(bar.Reading(path, in), pointers, keys)
 	if err != nil {
 		return Report{}, fmt.Errorf("%s: %w", path, err)
 	}

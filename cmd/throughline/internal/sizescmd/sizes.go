@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 	"github.com/throughline/throughline/sizemeter"
 )
 
@@ -44,7 +45,7 @@ An event that was read as delivered weighs 14 bytes more if its entry set a time
   aws sqs receive-message --queue-url "$DLQ" --max-number-of-messages 10 | throughline sizes --json -`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.run(cmd.InOrStdin(), cmd.OutOrStdout(), args); err != nil {
+			if err := o.run(cmd.InOrStdin(), cmd.OutOrStdout(), terminal.NewProgress(cmd), args); err != nil {
 				return fmt.Errorf("sizes: %w", err)
 			}
 			return nil
@@ -57,13 +58,13 @@ An event that was read as delivered weighs 14 bytes more if its entry set a time
 	return cmd
 }
 
-func (o options) run(stdin io.Reader, out io.Writer, paths []string) error {
+func (o options) run(stdin io.Reader, out io.Writer, bar terminal.Progress, paths []string) error {
 	if o.limit <= 0 || o.top < 0 {
 		return errors.New("--limit must be above zero, and --top not below")
 	}
 	r := newReport(o.top)
 	for _, path := range paths {
-		if err := readFile(path, stdin, r.read); err != nil {
+		if err := readFile(path, stdin, bar, r.read); err != nil {
 			return err
 		}
 	}
@@ -79,7 +80,7 @@ func (o options) run(stdin io.Reader, out io.Writer, paths []string) error {
 	return s.write(out)
 }
 
-func readFile(path string, stdin io.Reader, read func(io.Reader) error) error {
+func readFile(path string, stdin io.Reader, bar terminal.Progress, read func(io.Reader) error) error {
 	in := stdin
 	if path != "-" {
 		f, err := os.Open(path)
@@ -89,7 +90,7 @@ func readFile(path string, stdin io.Reader, read func(io.Reader) error) error {
 		defer f.Close()
 		in = f
 	}
-	if err := read(in); err != nil {
+	if err := read(bar.Reading(path, in)); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil

@@ -82,6 +82,34 @@ func (p Progress) End() {
 	}
 }
 
+// Reading is in, and shows how much of it has been read: of what is small, nothing.
+func (p Progress) Reading(name string, in io.Reader) io.Reader {
+	if !p.on {
+		return in
+	}
+	return &reading{Reader: in, name: name, progress: p}
+}
+
+type reading struct {
+	io.Reader
+	name     string
+	progress Progress
+	read     int64
+}
+
+func (r *reading) Read(b []byte) (int, error) {
+	const step = 8 << 20
+	n, err := r.Reader.Read(b)
+	before := r.read / step
+	if r.read += int64(n); r.read/step > before {
+		r.progress.Show("%s: %d MB read", r.name, r.read>>20)
+	}
+	if err != nil {
+		r.progress.End()
+	}
+	return n, err //nolint:wrapcheck // the reader's own
+}
+
 // PrintJSON writes v as indented JSON.
 func PrintJSON(out io.Writer, v any) error {
 	encoder := json.NewEncoder(out)
