@@ -56,10 +56,13 @@ func (x *extension) guarded(handler http.Handler) http.Handler {
 				panic(http.ErrAbortHandler)
 			}
 		}()
-		if len(r.TransferEncoding) > 0 {
-			// It may have come with a Content-Length too, which net/http takes off.
-			// What one of the two would make another request is never read as one.
+		switch framingOf(r) {
+		case framedTwice:
 			w.Header().Set("Connection", "close")
+			http.Error(w, "the request has a Content-Length and is chunked: it can be read in two ways", http.StatusBadRequest)
+			return
+		case framedSomehow:
+			w.Header().Set("Connection", "close") // nothing behind it is read as a request
 		}
 		handler.ServeHTTP(w, r)
 	})

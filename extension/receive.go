@@ -75,9 +75,10 @@ func serve(listener net.Listener, handler http.Handler) *receiver {
 		// Idle connections are kept: a freeze may be hours long.
 		server: &http.Server{Handler: handler, ReadHeaderTimeout: apiPatience, MaxHeaderBytes: 64 << 10, ErrorLog: log.New(io.Discard, "", 0)},
 	}
+	frames(r.server)
 	go func() {
 		defer close(r.done)
-		_ = r.server.Serve(listener) // ends with close
+		_ = r.server.Serve(framedListener{listener}) // ends with close
 	}()
 	return r
 }

@@ -255,8 +255,8 @@ func readCurrent(t *testing.T, file string) (listed []view) {
 			t.Fatal(err)
 		}
 		parts := strings.SplitN(string(read), "\n", 3)
-		if len(parts) < 3 {
-			t.Fatalf("read %q", read)
+		if len(parts) < 3 { // it grows just now
+			continue
 		}
 		sum := fnv.New32a()
 		_, _ = io.WriteString(sum, parts[1])

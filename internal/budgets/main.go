@@ -30,7 +30,7 @@ var runs = []struct{ pkg, pattern, time string }{
 	{"./layer", "^BenchmarkStart$", "1x"},
 	{"./layer", "^BenchmarkMemory$", "1x"},
 	{"./layer", "^BenchmarkAfterResponse$", "300x"},
-	{"./layer", "^BenchmarkDeadBackend$", "100x"},
+	{"./layer", "^BenchmarkDeadBackend$", "300x"},
 	{"./layer", "^BenchmarkEventsEndpoint$", "2000x"},
 	{"./extension", "^BenchmarkReceive$", "1s"},
 	{"./publisher", "^BenchmarkPublish$", "2s"},

@@ -39,8 +39,9 @@ function current() {
     let text;
     for (let tries = 0; tries < 100 && text === undefined; tries++) {
       const read = fs.readFileSync(currentFile);
+      if (read.length === 0) return {}; // nothing was handled yet
       const end = read.indexOf(10, 9);
-      if (end < 0) return {};
+      if (end < 0) continue; // it grows just now
       let sum = 0x811c9dc5;
       for (let i = 9; i < end; i++) sum = Math.imul(sum ^ read[i], 0x01000193);
       if ((sum >>> 0) === parseInt(read.toString('latin1', 0, 8), 16)) text = read.toString('utf8', 9, end);
