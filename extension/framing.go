@@ -41,9 +41,8 @@ const maxHead = 64 << 10
 
 func (c *framedConn) Read(p []byte) (int, error) {
 	n, err := c.TCPConn.Read(p)
-	if len(p) == 1 {
-		c.early = append(c.early, p[:n]...)
-		return n, err //nolint:wrapcheck // the connection's own
+	if c.whole && len(p) == 1 {
+		c.early = append(c.early[:0], p[:n]...)
 	}
 	if c.whole || n <= 0 || len(c.head)+n > maxHead {
 		return n, err //nolint:wrapcheck // the connection's own

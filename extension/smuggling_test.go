@@ -25,14 +25,23 @@ func TestRequestSmuggling(t *testing.T) {
 	}
 }
 
+// splitByABuffer is sent in parts: net/http's buffer of 4 096 bytes is left with
+// room for one, so that the end of a line is read alone.
+var splitByABuffer = []string{
+	"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n",
+	"A: " + strings.Repeat("a", 4095-len("A: \r")) + "\r",
+	"\nContent-Length: 5\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n",
+}
+
 func smuggle(t *testing.T, a *answers, address string) {
 	for name, raw := range map[string]string{
-		"both lengths":     "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n",
-		"behind another":   "GET / HTTP/1.1\r\nHost: x\r\n\r\nPOST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n",
-		"two lengths":      "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhelloGET /smuggled HTTP/1.1\r\n\r\n",
-		"odd encoding":     "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
-		"header with feed": "POST / HTTP/1.1\r\nHost: x\r\nA: b\nTransfer-Encoding : chunked\r\n\r\n",
-		"long header":      "POST / HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("a", 1<<20) + "\r\n\r\n",
+		"both lengths":      "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n",
+		"split by a buffer": strings.Join(splitByABuffer, ""),
+		"behind another":    "GET / HTTP/1.1\r\nHost: x\r\n\r\nPOST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n",
+		"two lengths":       "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhelloGET /smuggled HTTP/1.1\r\n\r\n",
+		"odd encoding":      "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+		"header with feed":  "POST / HTTP/1.1\r\nHost: x\r\nA: b\nTransfer-Encoding : chunked\r\n\r\n",
+		"long header":       "POST / HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("a", 1<<20) + "\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			a.mu.Lock()
@@ -44,7 +53,14 @@ func smuggle(t *testing.T, a *answers, address string) {
 			}
 			defer conn.Close()
 			_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
-			_, _ = io.WriteString(conn, raw)
+			parts := []string{raw}
+			if name == "split by a buffer" {
+				parts = splitByABuffer
+			}
+			for _, part := range parts {
+				_, _ = io.WriteString(conn, part)
+				time.Sleep(10 * time.Millisecond)
+			}
 			in, most := bufio.NewReader(conn), 0
 			if name == "behind another" { // it and the one before it are passed on as two, and nothing more
 				most = 2
