@@ -148,6 +148,14 @@ func (c *current) write() {
 	if err == nil && bytes.Equal(text, c.written) {
 		return // an end changes nothing: the last event stays current
 	}
+	if _, gone := os.Stat(c.path); gone != nil { // a function may clean its /tmp
+		c.release()
+		_ = os.MkdirAll(filepath.Dir(c.path), 0o755)
+		if c.file, gone = os.OpenFile(c.path, os.O_WRONLY|os.O_CREATE, 0o644); gone != nil {
+			c.file = nil
+			return
+		}
+	}
 	// In place, because the runtime waits for this and a rename takes forty times
 	// as long. The sum tells a reader whether it has read one writing, and the
 	// line's end where that ends.

@@ -291,10 +291,17 @@ func TestCurrentFileIsReadWhole(t *testing.T) {
 		c.end(id)
 	}
 	handle(1)
+	if err := os.RemoveAll(filepath.Dir(file)); err != nil { // as a function does that cleans its /tmp
+		t.Fatal(err)
+	}
+	handle(2)
+	if listed := readCurrent(t, file); listed[0].Trace != strings.Repeat("2", 3) {
+		t.Errorf("after a cleaning: %+v", listed)
+	}
 	stop := make(chan struct{})
 	var writer sync.WaitGroup
 	writer.Go(func() {
-		for n := 2; ; n++ {
+		for n := 3; ; n++ {
 			select {
 			case <-stop:
 				return
