@@ -221,18 +221,18 @@ func (b *books) tell(i *invocation) {
 // spans looks for process spans in a request of spans: each is the child of its
 // invocation's span, which is written here. inLibrary says that the function's
 // own handler wrapper sent them, and not our runtime endpoint.
-func (b *books) spans(request []byte, inLibrary bool) {
+func (b *books) spans(request []byte, inLibrary bool, now time.Time) {
 	for _, found := range otlp.Find(request, "faas.invocation_id", tracing.AttrInvokeParent) {
-		b.process(found, inLibrary)
+		b.process(found, inLibrary, now)
 	}
 }
 
-func (b *books) process(found otlp.Found, inLibrary bool) {
+func (b *books) process(found otlp.Found, inLibrary bool, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	i := b.open[found.Texts[0]]
 	if i == nil && inLibrary { // before the Extensions API tells of the invocation
-		i = b.add(found.Texts[0], b.config.Now())
+		i = b.add(found.Texts[0], now)
 	}
 	if i == nil || i.found {
 		return

@@ -87,13 +87,13 @@ func TestEndBeforeTheExtensionsAPI(t *testing.T) {
 			b.handled("r-1", now.Add(time.Millisecond), time.Millisecond, "")
 		},
 		"the library": func(b *books) {
-			b.process(otlp.Found{Texts: []string{"r-1"}}, true)
+			b.process(otlp.Found{Texts: []string{"r-1"}}, true, now)
 			b.handled("r-1", now.Add(time.Millisecond), time.Millisecond, "")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			set := metrics.New(metrics.Config{Service: "f"})
-			b := newBooks(Config{Now: func() time.Time { return now }}, set, func([]byte) {})
+			b := newBooks(Config{}, set, func([]byte) {})
 			for range 2 { // the second time as a retry
 				ends(b)
 				select {
@@ -170,7 +170,7 @@ func FuzzTelemetry(f *testing.F) {
 		now := time.Now()
 		b.begin(invoke("r-1", now.Add(time.Minute)), now)
 		b.telemetry(batch, now)
-		b.spans(batch, true)
+		b.spans(batch, true, now)
 		b.telemetry([]byte(records("r-1")), now) // whatever came before, the books still work
 		var out strings.Builder
 		if err := set.Flush(&out, now); err != nil || !strings.Contains(out.String(), `"Duration"`) {

@@ -141,6 +141,6 @@ func (x *extension) received(body []byte, isJSON bool) {
 		x.exporter.Add(body, isJSON)
 	}
 	if !isJSON {
-		x.books.spans(body, true)
+		x.books.spans(body, true, x.config.Now())
 	}
 }

@@ -124,7 +124,7 @@ func newExtension(config Config) *extension {
 // record takes a span that was recorded here.
 func (x *extension) record(request []byte) {
 	x.export(request)
-	x.books.spans(request, false)
+	x.books.spans(request, false, x.config.Now())
 }
 
 func (x *extension) close() {

@@ -42,7 +42,7 @@ func BenchmarkReceive(b *testing.B) {
 				if bytes.Equal(got, body) {
 					taken += spans
 				}
-				books.spans(got, true)
+				books.spans(got, true, time.Time{})
 			})
 		}),
 		"pdata": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
