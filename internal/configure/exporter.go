@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/throughline/throughline/internal/settings"
@@ -19,57 +18,54 @@ import (
 // (OpenTelemetry's "OTLP Exporter Configuration"), over client or, where they
 // ask for another one, over a client like it. The protocol is the caller's.
 func Exporter(getenv func(string) string, client *http.Client) (config otlp.Config, warnings []string) {
-	warn := func(name, value, takes string) {
-		warnings = append(warnings, fmt.Sprintf("%s=%q: %s", name, value, takes))
+	setting := func(name string) (variable, value string) {
+		return settings.First(getenv, name, settings.OTLPTraces, settings.OTLPAll)
 	}
 	config.URL, config.Headers = settings.OTLPTarget(getenv)
-	switch name, value := otlpSetting(getenv, "COMPRESSION"); value {
+	switch name, value := setting("COMPRESSION"); value {
 	case "", "gzip":
 	case "none":
 		config.Plain = true
 	default:
-		warn(name, value, "it takes gzip, none; gzip is used")
+		warnings = append(warnings, wrong(name, value, "it takes gzip, none; gzip is used"))
 	}
 	config.Client = client
-	if name, value := otlpSetting(getenv, "TIMEOUT"); value != "" {
+	if name, value := setting("TIMEOUT"); value != "" {
 		if ms, err := strconv.Atoi(value); err == nil && ms > 0 {
 			config.Client = &http.Client{Transport: client.Transport, Timeout: time.Duration(ms) * time.Millisecond}
 		} else {
-			warn(name, value, "it takes milliseconds; 10000 is used")
+			warnings = append(warnings, wrong(name, value, "it takes milliseconds; the default is used"))
 		}
 	}
-	secured, wrong := TLS(getenv)
+	secured, more := TLS(getenv, settings.OTLPTraces, settings.OTLPAll)
 	if secured != nil {
 		transport := otlp.NewTransport()
 		transport.TLSClientConfig = secured
 		config.Client = &http.Client{Transport: transport, Timeout: config.Client.Timeout}
 	}
-	return config, append(warnings, wrong...)
+	return config, append(warnings, more...)
 }
 
-// TLS is whom an exporter trusts, and what it shows of itself; nil where
-// OTEL_EXPORTER_OTLP_* say nothing of that.
-func TLS(getenv func(string) string) (config *tls.Config, warnings []string) {
-	warn := func(name, value, takes string) {
-		warnings = append(warnings, fmt.Sprintf("%s=%q: %s", name, value, takes))
-	}
+// TLS is whom an exporter trusts, and what it shows of itself, as the settings
+// with these beginnings say; nil where they say nothing of that.
+func TLS(getenv func(string) string, prefixes ...string) (config *tls.Config, warnings []string) {
 	secured := &tls.Config{MinVersion: tls.VersionTLS12}
-	if name, value := otlpSetting(getenv, "CERTIFICATE"); value != "" {
+	if name, value := settings.First(getenv, "CERTIFICATE", prefixes...); value != "" {
 		pool, err := trust(value)
 		if err != nil {
-			warn(name, value, err.Error()+"; the system's certificates are trusted")
+			warnings = append(warnings, wrong(name, value, err.Error()+"; the system's certificates are trusted"))
 		} else {
 			secured.RootCAs, config = pool, secured
 		}
 	}
-	if name, value := otlpSetting(getenv, "CLIENT_CERTIFICATE"); value != "" {
-		keyName, key := otlpSetting(getenv, "CLIENT_KEY")
+	if name, value := settings.First(getenv, "CLIENT_CERTIFICATE", prefixes...); value != "" {
+		keyName, key := settings.First(getenv, "CLIENT_KEY", prefixes...)
 		pair, err := tls.LoadX509KeyPair(value, key)
 		switch {
 		case key == "":
-			warn(name, value, keyName+" is not set; no certificate is shown to the backend")
+			warnings = append(warnings, wrong(name, value, keyName+" is not set; no certificate is shown to the backend"))
 		case err != nil:
-			warn(name, value, err.Error()+"; no certificate is shown to the backend")
+			warnings = append(warnings, wrong(name, value, err.Error()+"; no certificate is shown to the backend"))
 		default:
 			secured.Certificates, config = []tls.Certificate{pair}, secured
 		}
@@ -77,15 +73,7 @@ func TLS(getenv func(string) string) (config *tls.Config, warnings []string) {
 	return config, warnings
 }
 
-// otlpSetting is a setting for traces, else for all signals, and the variable that has it.
-func otlpSetting(getenv func(string) string, name string) (variable, value string) {
-	for _, variable = range []string{"OTEL_EXPORTER_OTLP_TRACES_" + name, "OTEL_EXPORTER_OTLP_" + name} {
-		if value = strings.TrimSpace(getenv(variable)); value != "" {
-			return variable, value
-		}
-	}
-	return variable, ""
-}
+func wrong(name, value, takes string) string { return fmt.Sprintf("%s=%q: %s", name, value, takes) }
 
 // trust reads the certificates in a file.
 func trust(file string) (*x509.CertPool, error) {

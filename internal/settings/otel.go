@@ -34,14 +34,30 @@ func OTLPBase(getenv func(string) string) (base string, headers map[string]strin
 	return strings.TrimSuffix(base, "/"), Pairs(getenv("OTEL_EXPORTER_OTLP_HEADERS"))
 }
 
+// The beginnings of OpenTelemetry's settings of an OTLP exporter: what is said of
+// traces comes before what is said of every signal.
+const (
+	OTLPTraces = "OTEL_EXPORTER_OTLP_TRACES_"
+	OTLPAll    = "OTEL_EXPORTER_OTLP_"
+)
+
+// First is the first of the settings with name that is set, and the variable
+// that has it; of those that are not set it is the last one.
+func First(getenv func(string) string, name string, prefixes ...string) (variable, value string) {
+	for _, prefix := range prefixes {
+		variable = prefix + name
+		if value = strings.TrimSpace(getenv(variable)); value != "" {
+			break
+		}
+	}
+	return variable, value
+}
+
 // SpeaksGRPC says that OpenTelemetry's own settings ask for spans over gRPC,
 // which Throughline does not speak.
 func SpeaksGRPC(getenv func(string) string) bool {
-	protocol := getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
-	if protocol == "" {
-		protocol = getenv("OTEL_EXPORTER_OTLP_PROTOCOL")
-	}
-	return strings.EqualFold(strings.TrimSpace(protocol), "grpc")
+	_, protocol := First(getenv, "PROTOCOL", OTLPTraces, OTLPAll)
+	return strings.EqualFold(protocol, "grpc")
 }
 
 // Pairs reads key=value,key=value with percent-encoded values, as OTEL_* lists

@@ -68,13 +68,8 @@ func exporter(getenv func(string) string) (config otlp.Config, warnings []string
 	if value := strings.TrimSpace(getenv("OTEL_TRACES_EXPORTER")); value != "" && !strings.EqualFold(value, "otlp") {
 		warnings = append(warnings, fmt.Sprintf("OTEL_TRACES_EXPORTER=%q: it takes otlp, none; otlp is used", value))
 	}
-	for _, name := range []string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
-		if value := strings.TrimSpace(getenv(name)); value != "" {
-			if value != "http/protobuf" {
-				warnings = append(warnings, fmt.Sprintf("%s=%q: http/protobuf is used; name a port that takes it, usually 4318", name, value))
-			}
-			break // what is said of traces holds for them
-		}
+	if name, value := settings.First(getenv, "PROTOCOL", settings.OTLPTraces, settings.OTLPAll); value != "" && value != "http/protobuf" {
+		warnings = append(warnings, fmt.Sprintf("%s=%q: http/protobuf is used; name a port that takes it, usually 4318", name, value))
 	}
 	config, wrong := configure.Exporter(getenv, &http.Client{Timeout: patience, Transport: otlp.NewTransport()})
 	return config, append(warnings, wrong...)

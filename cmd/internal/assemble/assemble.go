@@ -111,7 +111,7 @@ func signals(s settings.Settings, getenv func(string) string) extension.Signals 
 	if itself(base, s.OTLPAddr) {
 		return extension.Signals{}
 	}
-	secured, _ := configure.TLS(getenv) // what is wrong is said of traces
+	secured, _ := configure.TLS(getenv, settings.OTLPAll) // what is wrong is said of traces
 	return extension.Signals{URL: base, Headers: headers, TLS: secured}
 }
 
