@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
 // showOneScreen gives the root a help that fits 24 lines of 80 columns. Every
@@ -38,7 +40,7 @@ func writeRootHelp(out io.Writer, root *cobra.Command) {
 // flag, a number of arguments) say what to do about it.
 func nameNextSteps(root *cobra.Command) {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return misuse{fmt.Errorf("%s: %w: `%s --help` lists its flags", within(cmd), err, cmd.CommandPath())}
+		return misuse("%s: %v: `%s --help` lists its flags", within(cmd), err, cmd.CommandPath())
 	})
 	walk(root, func(cmd *cobra.Command) {
 		check := cmd.Args
@@ -53,26 +55,23 @@ func nameNextSteps(root *cobra.Command) {
 			case cmd.HasAvailableSubCommands() && len(args) > 0:
 				return unknown(cmd, args[0])
 			default:
-				return misuse{fmt.Errorf("%s: %w: it is called as `%s`; --help shows examples", within(cmd), err, cmd.UseLine())}
+				return misuse("%s: %v: it is called as `%s`; --help shows examples", within(cmd), err, cmd.UseLine())
 			}
 		}
 	})
 }
 
-// misuse is an error in how a command is called.
-type misuse struct{ error }
-
-// ExitCode is that of commands which are called wrongly.
-func (misuse) ExitCode() int { return 2 }
-
-func (m misuse) Unwrap() error { return m.error }
+// misuse ends a command that is called wrongly.
+func misuse(format string, args ...any) error {
+	return terminal.Exit{Code: 2, Message: fmt.Sprintf(format, args...)}
+}
 
 // flagged adds the command and the next step to what cobra says of flags that
 // are missing or do not go together.
 func flagged(cmd *cobra.Command, err error) error {
 	for _, start := range []string{"required flag(s)", "if any flags in the group", "at least one of the flags in the group"} {
 		if strings.HasPrefix(err.Error(), start) {
-			return misuse{fmt.Errorf("%s: %w: `%s --help` shows examples", within(cmd), err, cmd.CommandPath())}
+			return misuse("%s: %v: `%s --help` shows examples", within(cmd), err, cmd.CommandPath())
 		}
 	}
 	return err
@@ -87,7 +86,7 @@ func unknown(cmd *cobra.Command, name string) error {
 	if near := cmd.SuggestionsFor(name); len(near) > 0 {
 		hint = fmt.Sprintf("did you mean `%s %s`?", cmd.CommandPath(), strings.Join(near, "` or `"+cmd.CommandPath()+" "))
 	}
-	return misuse{fmt.Errorf("there is no command `%s %s`: %s", cmd.CommandPath(), name, hint)}
+	return misuse("there is no command `%s %s`: %s", cmd.CommandPath(), name, hint)
 }
 
 // within is a command's path below the root, as errors begin.
