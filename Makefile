@@ -35,7 +35,7 @@ test: ## every test, volume tests at a twentieth of their size
 soak: ## the volume tests at their stated sizes
 	THROUGHLINE_SOAK=1 go test -timeout 90m ./...
 
-bench: ## today's figures beside their baselines and budgets, as one table (about seven minutes)
+bench: ## today's figures beside their baselines and budgets, as one table (about four minutes)
 	go run ./internal/budgets
 
 benchmarks: ## every benchmark there is

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"github.com/throughline/throughline/internal/buslocal"
 	"github.com/throughline/throughline/metrics"
 	"github.com/throughline/throughline/tracing/otlp"

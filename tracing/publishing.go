@@ -97,7 +97,7 @@ type entryStart struct {
 func (n *entryStart) forBus(bus string) []trace.SpanStartOption {
 	if n.options == nil || bus != n.bus {
 		n.bus = bus
-		n.options = append(make([]trace.SpanStartOption, 0, 4), asProducer, n.at,
+		n.options = append(make([]trace.SpanStartOption, 0, 4 /* and an entry's links */), asProducer, n.at,
 			trace.WithAttributes(keyMessagingSystem.String(messagingSystem), keyOperationName.String(n.operation),
 				keyOperationType.String(n.operation), keyDestination.String(busName(bus))))
 	}

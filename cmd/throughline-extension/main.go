@@ -32,7 +32,7 @@ func main() {
 	debug.SetGCPercent(50)
 	config := configured(os.Getenv, filepath.Base(os.Args[0]))
 	// What runs beside the function takes one core of it at most, and a call that
-	// passes is handed on sooner there than over two. Before, it would cost memory.
+	// passes is handed on sooner there than over two. Set at the start it would cost memory.
 	config.Invoked = func() { runtime.GOMAXPROCS(1) }
 	if err := extension.Run(context.Background(), config); err != nil {
 		log.Fatalf("throughline: %v", err)
