@@ -46,7 +46,10 @@ func (b *Bus) Publish(ctx context.Context, entries []tracing.Entry) ([]Result, e
 	if len(entries) == 0 {
 		return nil, nil
 	}
-	return b.publish(ctx, entries, func(ctx context.Context, _ []int, sent []tracing.Entry) ([]Result, error) {
+	room := newRoom()
+	defer room.done()
+	room.entries = append(room.entries, entries...)
+	return b.publish(ctx, room, func(ctx context.Context, _ []int, sent []tracing.Entry) ([]Result, error) {
 		return b.service.Put(ctx, sent)
 	})
 }

@@ -53,11 +53,13 @@ func (c *core) configure(options []Option) {
 // exchange sends entries as one request: sent[i] is the caller's entry at[i].
 type exchange func(ctx context.Context, at []int, sent []tracing.Entry) ([]Result, error)
 
-// publish sends entries in as many requests as they need and returns one result
-// an entry, in order. The error is set where every request failed as a whole.
-func (c *core) publish(ctx context.Context, entries []tracing.Entry, send exchange) ([]Result, error) {
-	results := make([]Result, len(entries))
-	work := work{entries: entries, out: c.stamping.Resolve(ctx, entries, nil), at: make([]int, len(entries))}
+// publish sends the entries in room in as many requests as they need and returns
+// one result an entry, in order. The error is set where every request failed as
+// a whole.
+func (c *core) publish(ctx context.Context, room *room, send exchange) ([]Result, error) {
+	room.out = c.stamping.Resolve(ctx, room.out, room.entries, nil)
+	work := work{entries: room.entries, out: room.out, at: make([]int, len(room.entries))}
+	results := make([]Result, len(room.entries))
 	for i := range work.at {
 		work.at[i] = i
 	}

@@ -56,9 +56,12 @@ func (c *core) putEvents(ctx context.Context, input *eventbridge.PutEventsInput,
 		ctx, _ = watch(ctx)
 		return send(ctx, input) // the client's own answer
 	}
+	room := newRoom()
+	defer room.done()
+	room.entries = appendPlain(room.entries, input.Entries)
 	var last *eventbridge.PutEventsOutput
 	requests, sent := 0, 0
-	results, err := c.publish(ctx, plainEntries(input.Entries), func(ctx context.Context, at []int, stamped []tracing.Entry) ([]Result, error) {
+	results, err := c.publish(ctx, room, func(ctx context.Context, at []int, stamped []tracing.Entry) ([]Result, error) {
 		request := *input
 		request.Entries = make([]types.PutEventsRequestEntry, len(at))
 		for i, of := range at {

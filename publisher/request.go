@@ -3,6 +3,8 @@ package publisher
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
@@ -11,14 +13,42 @@ import (
 	"github.com/throughline/throughline/tracing"
 )
 
-func plainEntries(entries []types.PutEventsRequestEntry) []tracing.Entry {
-	plain := make([]tracing.Entry, len(entries))
+// room is memory for a call's entries while it lasts: what the collector does
+// for them would be most of what a call costs.
+type room struct {
+	entries []tracing.Entry
+	out     []tracing.Outgoing
+}
+
+var rooms = sync.Pool{New: func() any { return &room{} }}
+
+// mostRoom is how many entries a room may have and be kept.
+const mostRoom = 100
+
+func newRoom() *room {
+	r, _ := rooms.Get().(*room)
+	return r
+}
+
+// done gives the room back, without what stood in it.
+func (r *room) done() {
+	if cap(r.entries) > mostRoom || cap(r.out) > mostRoom {
+		return
+	}
+	clear(r.entries)
+	clear(r.out)
+	r.entries, r.out = r.entries[:0], r.out[:0]
+	rooms.Put(r)
+}
+
+func appendPlain(plain []tracing.Entry, entries []types.PutEventsRequestEntry) []tracing.Entry {
+	plain = slices.Grow(plain, len(entries))
 	for i := range entries {
 		e := &entries[i]
-		plain[i] = tracing.Entry{
+		plain = append(plain, tracing.Entry{
 			Source: aws.ToString(e.Source), DetailType: aws.ToString(e.DetailType), Detail: aws.ToString(e.Detail),
 			Resources: e.Resources, TraceHeader: aws.ToString(e.TraceHeader), HasTime: e.Time != nil, Bus: aws.ToString(e.EventBusName),
-		}
+		})
 	}
 	return plain
 }

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // The attributes of the design (docs/wire.md), for whoever adds to a span.
@@ -110,20 +111,27 @@ func withIDs(attrs []attribute.KeyValue, eventID, eventType string, l *Lineage) 
 	return attrs
 }
 
-// startRoom is memory for the attributes that a span starts with. It may be
-// used again once the span has started: whoever makes spans gets at an option's
-// attributes through trace.NewSpanStartConfig alone, which copies them.
-type startRoom struct{ attrs []attribute.KeyValue }
+// room is memory for the attributes and links that spans are given. It may be
+// used again once that was done: whoever makes spans gets at an option's through
+// trace.NewSpanStartConfig alone, which copies them, and the SDK's SetAttributes
+// does too.
+type room struct {
+	attrs []attribute.KeyValue
+	links []trace.Link
+}
 
-var startRooms = sync.Pool{New: func() any { return &startRoom{make([]attribute.KeyValue, 0, 32)} }}
+var rooms = sync.Pool{New: func() any {
+	return &room{make([]attribute.KeyValue, 0, 32), make([]trace.Link, 0, 10)}
+}}
 
-func attributeRoom() *startRoom {
-	room, _ := startRooms.Get().(*startRoom)
-	return room
+func newRoom() *room {
+	r, _ := rooms.Get().(*room)
+	return r
 }
 
 // done gives the room back, without what stood in it.
-func (r *startRoom) done() {
+func (r *room) done() {
 	clear(r.attrs[:cap(r.attrs)])
-	startRooms.Put(r)
+	clear(r.links[:cap(r.links)])
+	rooms.Put(r)
 }

@@ -57,7 +57,7 @@ func StartProcess(ctx context.Context, cfg Config, d Delivery, inv Invocation) (
 	if len(links) == 0 && header.Context.IsValid() && !sameSpan(header.Context, parent) {
 		links = append(links, trace.Link{SpanContext: header.Context, Attributes: []attribute.KeyValue{keyLink.String(LinkTrace)}})
 	}
-	room := attributeRoom()
+	room := newRoom()
 	defer room.done()
 	attrs := processAttributes(room.attrs, &d, &inv)
 	if invokeParent != "" {

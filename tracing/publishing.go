@@ -59,10 +59,12 @@ func (s *Stamper) StartPublishing(ctx context.Context, entries []Entry, out []Ou
 		p.ctx, p.spans[0] = trace.ContextWithSpan(ctx, p.send), p.send
 		return p
 	}
-	links := make([]trace.Link, len(out))
+	room := newRoom()
+	defer room.done()
+	links := room.links
 	for i := range out {
 		p.spans[i] = s.startEntry(&next, &entries[i], &out[i])
-		links[i] = trace.Link{SpanContext: p.spans[i].SpanContext()}
+		links = append(links, trace.Link{SpanContext: p.spans[i].SpanContext()})
 	}
 	var w wish
 	if parent.IsValid() && out[0].Lineage.handled != nil {
@@ -73,7 +75,8 @@ func (s *Stamper) StartPublishing(ctx context.Context, entries []Entry, out []Ou
 			w.Sampled = w.Sampled || links[i].SpanContext.IsSampled()
 		}
 	}
-	p.ctx, p.send = s.startSend(ctx, w, entries, links)
+	p.send = s.startSend(contextWithWish(ctx, w), room.attrs, entries, links)
+	p.ctx = trace.ContextWithSpan(ctx, p.send)
 	return p
 }
 
@@ -98,8 +101,7 @@ func (n *entryStart) forBus(bus string) []trace.SpanStartOption {
 	if n.options == nil || bus != n.bus {
 		n.bus = bus
 		n.options = append(make([]trace.SpanStartOption, 0, 4 /* and an entry's links */), asProducer, n.at,
-			trace.WithAttributes(keyMessagingSystem.String(messagingSystem), keyOperationName.String(n.operation),
-				keyOperationType.String(n.operation), keyDestination.String(busName(bus))))
+			trace.WithAttributes(keyOperationName.String(n.operation), keyOperationType.String(n.operation), keyDestination.String(busName(bus))))
 	}
 	return n.options
 }
@@ -136,21 +138,20 @@ func (s *Stamper) startEntry(n *entryStart, entry *Entry, out *Outgoing) trace.S
 var asProducer = trace.WithSpanKind(trace.SpanKindProducer)
 
 // startSend starts the span of a request of several entries.
-func (s *Stamper) startSend(ctx context.Context, w wish, entries []Entry, links []trace.Link) (context.Context, trace.Span) {
+func (s *Stamper) startSend(ctx context.Context, attrs []attribute.KeyValue, entries []Entry, links []trace.Link) trace.Span {
 	bus := busName(entries[0].Bus)
 	for i := range entries {
 		if busName(entries[i].Bus) != bus {
 			bus = ""
 		}
 	}
-	attrs := []attribute.KeyValue{keyMessagingSystem.String(messagingSystem), keyOperationName.String(operationSend),
-		keyOperationType.String(operationSend), keyBatchCount.Int(len(entries))}
+	attrs = append(attrs, keyMessagingSystem.String(messagingSystem), keyOperationName.String(operationSend),
+		keyOperationType.String(operationSend), keyBatchCount.Int(len(entries)))
 	if bus != "" {
 		attrs = append(attrs, keyDestination.String(bus))
 	}
-	_, span := s.tracer.Start(contextWithWish(ctx, w), spanName(operationSend, bus),
-		asClient, trace.WithAttributes(attrs...), trace.WithLinks(links...))
-	return trace.ContextWithSpan(ctx, span), span
+	_, span := s.tracer.Start(ctx, spanName(operationSend, bus), asClient, trace.WithAttributes(attrs...), trace.WithLinks(links...))
+	return span
 }
 
 // Context is that of the request: the send span is current in it.
@@ -175,7 +176,9 @@ func (p *Publishing) End(results []Result, err error) {
 	}
 	p.ended = true
 	failed, code := 0, ""
-	attrs := make([]attribute.KeyValue, 0, 16) // the SDK copies what it is given
+	room := newRoom()
+	defer room.done()
+	attrs := room.attrs
 	for i, span := range p.spans {
 		var result Result
 		if i < len(results) {
@@ -195,8 +198,12 @@ func (p *Publishing) End(results []Result, err error) {
 		default:
 			span.SetAttributes(attrs...)
 		}
-		if len(p.spans) > 1 { // else it is the send span itself
-			span.End()
+	}
+	// Together, so that a batcher's goroutine is woken once.
+	at := []trace.SpanEndOption{trace.WithTimestamp(time.Now())}
+	if len(p.spans) > 1 { // else it is the send span itself
+		for _, span := range p.spans {
+			span.End(at...)
 		}
 	}
 	if len(p.spans) > 1 {
@@ -206,7 +213,7 @@ func (p *Publishing) End(results []Result, err error) {
 			fail(p.send, code, strconv.Itoa(failed)+" of "+strconv.Itoa(len(p.spans))+" entries failed")
 		}
 	}
-	p.send.End()
+	p.send.End(at...)
 }
 
 // describe appends what is known of entry i in the end.
@@ -214,6 +221,7 @@ func (p *Publishing) describe(attrs []attribute.KeyValue, i int, result Result) 
 	if !p.spans[i].IsRecording() {
 		return attrs
 	}
+	attrs = append(attrs, keyMessagingSystem.String(messagingSystem))
 	attrs = withIDs(attrs, p.out[i].EventID, p.entries[i].DetailType, &p.out[i].Lineage)
 	if p.sizes[i] > 0 {
 		attrs = append(attrs, keyEntrySize.Int(p.sizes[i]))

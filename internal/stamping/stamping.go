@@ -5,6 +5,7 @@ package stamping
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/throughline/throughline/metrics"
@@ -49,11 +50,12 @@ func (s *Stamping) Oversized(eventType string, size int) bool {
 	return size >= s.Warn
 }
 
-// Resolve decides the lineage of each entry. A nil d means the delivery of ctx.
-func (s *Stamping) Resolve(ctx context.Context, entries []tracing.Entry, d *tracing.Delivery) []tracing.Outgoing {
-	out := make([]tracing.Outgoing, len(entries))
+// Resolve appends the lineage of each entry to out. A nil d means the delivery
+// of ctx.
+func (s *Stamping) Resolve(ctx context.Context, out []tracing.Outgoing, entries []tracing.Entry, d *tracing.Delivery) []tracing.Outgoing {
+	out = slices.Grow(out, len(entries))
 	for i := range entries {
-		out[i] = s.Stamper.Resolve(ctx, entries[i], d)
+		out = append(out, s.Stamper.Resolve(ctx, entries[i], d))
 	}
 	return out
 }
@@ -61,10 +63,11 @@ func (s *Stamping) Resolve(ctx context.Context, entries []tracing.Entry, d *trac
 // Start resolves, traces and stamps entries, which are left as they are. A nil
 // d means the delivery of ctx.
 func (s *Stamping) Start(ctx context.Context, entries []tracing.Entry, d *tracing.Delivery) *Request {
-	return s.StartResolved(ctx, entries, s.Resolve(ctx, entries, d))
+	return s.StartResolved(ctx, entries, s.Resolve(ctx, nil, entries, d))
 }
 
-// StartResolved is Start of entries whose lineage is out, which it keeps.
+// StartResolved is Start of entries whose lineage is out. It keeps both until
+// the request ends.
 func (s *Stamping) StartResolved(ctx context.Context, entries []tracing.Entry, out []tracing.Outgoing) *Request {
 	n := len(entries)
 	r := &Request{s: s, Sent: make([]tracing.Entry, n), out: out, sizes: make([]int, n), skipped: make([]string, n)}
