@@ -22,7 +22,7 @@ help: ## this list
 
 build: ## bin/throughline and bin/throughline-extension
 	$(BUILD) -o bin/throughline ./cmd/throughline
-	$(BUILD) -ldflags '-s -w' -o bin/throughline-extension ./cmd/throughline-extension
+	$(BUILD) -tags nethttpomithttp2 -ldflags '-s -w' -o bin/throughline-extension ./cmd/throughline-extension
 
 demo: build ## play a trading day and check what was reported against what happened
 	$(BUILD) -o build/demo/tradingday ./examples/tradingday

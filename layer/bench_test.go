@@ -141,7 +141,7 @@ var (
 func BenchmarkStart(b *testing.B) {
 	ours, bare := extensionBinary(b), minimalExtension(b)
 	p := newPlatform(b)
-	const runs = 21
+	const runs = 41
 	took, memory := map[string][]time.Duration{}, map[string][]float64{}
 	for b.Loop() {
 		for range runs {

@@ -83,7 +83,7 @@ var built struct {
 	paths map[string]string
 }
 
-func binary(tb testing.TB, name, pkg string) string {
+func binary(tb testing.TB, name, pkg string, flags ...string) string {
 	tb.Helper()
 	built.Lock()
 	defer built.Unlock()
@@ -98,7 +98,7 @@ func binary(tb testing.TB, name, pkg string) string {
 		built.dir, built.paths = dir, map[string]string{}
 	}
 	path := filepath.Join(built.dir, name)
-	cmd := exec.Command("go", "build", "-ldflags", "-s -w", "-o", path, pkg)
+	cmd := exec.Command("go", append(append([]string{"build", "-ldflags", "-s -w", "-o", path}, flags...), pkg)...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		tb.Fatalf("build %s: %v\n%s", name, err, out)
@@ -110,7 +110,7 @@ func binary(tb testing.TB, name, pkg string) string {
 // extensionBinary is the layer's, as it is built for it.
 func extensionBinary(tb testing.TB) string {
 	tb.Helper()
-	return binary(tb, "throughline-extension", "github.com/throughline/throughline/cmd/throughline-extension")
+	return binary(tb, "throughline-extension", "github.com/throughline/throughline/cmd/throughline-extension", "-tags=nethttpomithttp2")
 }
 
 // minimalExtension is what any extension costs.
