@@ -17,7 +17,7 @@ const module = "github.com/throughline/throughline"
 // only on purpose.
 var arrows = map[string][]string{
 	"":                       {},
-	"tracing":                {},
+	"tracing":                {"internal/jsonwalk"},
 	"tracing/otlp":           {"tracing"},
 	"tracing/export":         {"tracing", "tracing/otlp", "metrics", "internal/settings", "dedupe", "internal/configure"},
 	"handler":                {"tracing", "dedupe", "claimcheck", "metrics", "sizemeter", "internal/handling"},
@@ -30,7 +30,7 @@ var arrows = map[string][]string{
 	"dedupe/dynamo":          {"dedupe"},
 	"metrics":                {},
 	"metrics/logs":           {},
-	"extension":              {"tracing", "tracing/otlp", "sizemeter", "dedupe", "dedupe/dynamo", "metrics", "internal/settings", "internal/stamping", "internal/handling"},
+	"extension":              {"tracing", "tracing/otlp", "sizemeter", "dedupe", "dedupe/dynamo", "metrics", "internal/settings", "internal/stamping", "internal/handling", "internal/jsonwalk"},
 	"alarms":                 {"metrics", "alarms/internal/node"},
 	"alarms/internal/node":   {},
 	"alarms/eval":            {"alarms"},
@@ -43,6 +43,7 @@ var arrows = map[string][]string{
 	"internal/stamping":      {"tracing", "sizemeter", "metrics"},
 	"internal/handling":      {"tracing", "dedupe", "metrics"},
 	"internal/configure":     {"internal/settings", "tracing", "tracing/otlp", "metrics", "metrics/logs", "dedupe", "dedupe/dynamo"},
+	"internal/jsonwalk":      {},
 	"internal/settings":      {},
 	"internal/lambdalocal":   {},
 	"examples":               {}, // only tests, of the examples below it

@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"slices"
+	"unicode/utf8"
 
+	"github.com/throughline/throughline/internal/jsonwalk"
 	"github.com/throughline/throughline/tracing"
 )
 
@@ -38,140 +38,107 @@ var errNotPutEvents = errors.New("the body is no PutEvents request")
 
 // readPutEvents reads a body. The error says that it is to be left as it is.
 func readPutEvents(body []byte) (putEvents, error) {
-	r := placeReader{json.NewDecoder(bytes.NewReader(body))}
-	out := putEvents{body: body}
-	err := r.object(func(key string) error {
-		switch key {
+	p := putEvents{body: body}
+	sound := utf8.Valid(body)
+	m := jsonwalk.MembersOf(body, 0)
+	var seen names
+	for sound && m.Next() {
+		sound = seen.first(m.Key)
+		switch string(m.Key) {
 		case "Entries":
-			return r.list(func() error {
-				e, err := r.entry()
-				out.entries = append(out.entries, e)
-				return err
-			})
+			sound = sound && p.readEntries(m.End-len(m.Value))
 		case "EndpointId":
-			return r.text(&out.endpoint)
-		default:
-			_, err := r.skip()
-			return err
-		}
-	})
-	if err == nil {
-		if _, more := r.Token(); more != io.EOF { //nolint:errorlint // the decoder returns io.EOF itself
-			err = errNotPutEvents
+			sound = sound && readString(m.Value, &p.endpoint)
 		}
 	}
-	return out, err
+	if !sound || m.After == 0 || jsonwalk.SkipSpace(body, m.After) != len(body) {
+		return putEvents{body: body}, errNotPutEvents
+	}
+	return p, nil
 }
 
-// placeReader is a decoder that knows where values stand.
-type placeReader struct{ *json.Decoder }
-
-func (r placeReader) expect(wanted json.Delim) error {
-	token, err := r.Token()
-	if err != nil {
-		return err
+// readEntries reads the array of entries at i.
+func (p *putEvents) readEntries(i int) bool {
+	if p.body[i] != '[' {
+		return false
 	}
-	if token != wanted {
-		return errNotPutEvents
-	}
-	return nil
-}
-
-// object visits the members of an object; each key at most once.
-func (r placeReader) object(visit func(key string) error) error {
-	if err := r.expect('{'); err != nil {
-		return err
-	}
-	seen := make([]string, 0, 8)
-	for r.More() {
-		token, err := r.Token()
-		if err != nil {
-			return err
+	for e := jsonwalk.ElementsOf(p.body, i); e.Next(); {
+		entry, ok := readEntry(p.body, e.End-len(e.Value))
+		if !ok {
+			return false
 		}
-		key, _ := token.(string)
-		if slices.Contains(seen, key) {
-			return fmt.Errorf("%w: %s stands there twice", errNotPutEvents, key)
-		}
-		seen = append(seen, key)
-		if err := visit(key); err != nil {
-			return err
-		}
+		p.entries = append(p.entries, entry)
 	}
-	return r.expect('}')
+	return true
 }
 
-func (r placeReader) list(visit func() error) error {
-	if err := r.expect('['); err != nil {
-		return err
-	}
-	for r.More() {
-		if err := visit(); err != nil {
-			return err
-		}
-	}
-	return r.expect(']')
-}
-
-// skip reads a value and says where it stands.
-func (r placeReader) skip() (place, error) {
-	var raw json.RawMessage
-	if err := r.Decode(&raw); err != nil {
-		return place{}, err
-	}
-	end := int(r.InputOffset())
-	return place{end - len(raw), end}, nil
-}
-
-func (r placeReader) text(into *string) error {
-	var value *string
-	if err := r.Decode(&value); err != nil {
-		return err
-	}
-	if value != nil {
-		*into = *value
-	}
-	return nil
-}
-
-func (r placeReader) entry() (e located, err error) {
-	e.empty = true
-	err = r.object(func(key string) error {
-		e.empty = false
-		switch key {
+// readEntry reads the object at i, whose grammar is known to be right.
+func readEntry(body []byte, i int) (e located, ok bool) {
+	m := jsonwalk.MembersOf(body, i)
+	var seen names
+	for ok = true; ok && m.Next(); {
+		ok = seen.first(m.Key)
+		value, at := m.Value, place{m.End - len(m.Value), m.End}
+		switch string(m.Key) {
 		case "Source":
-			return r.text(&e.entry.Source)
+			ok = ok && readString(value, &e.entry.Source)
 		case "DetailType":
-			return r.text(&e.entry.DetailType)
+			ok = ok && readString(value, &e.entry.DetailType)
 		case "EventBusName":
-			return r.text(&e.entry.Bus)
+			ok = ok && readString(value, &e.entry.Bus)
 		case "Detail":
-			return r.placed(&e.detail, &e.entry.Detail)
+			ok, e.detail = ok && readString(value, &e.entry.Detail), at
 		case "TraceHeader":
-			return r.placed(&e.traceHeader, &e.entry.TraceHeader)
+			ok, e.traceHeader = ok && readString(value, &e.entry.TraceHeader), at
 		case "Resources":
-			return r.placed(&e.resources, &e.entry.Resources)
+			ok, e.resources = ok && readStrings(value, &e.entry.Resources), at
 		case "Time":
-			p, err := r.skip()
-			e.entry.HasTime = p.to-p.from > len("null") || p.to-p.from == 0
-			return err
-		default:
-			_, err := r.skip()
-			return err
+			e.entry.HasTime = string(value) != "null"
 		}
-	})
-	e.end = int(r.InputOffset())
-	return e, err
+	}
+	e.end, e.empty = m.After, m.Count == 0
+	return e, ok && m.After > 0
 }
 
-// placed reads a value and keeps its place.
-func (r placeReader) placed(p *place, into any) error {
-	var raw json.RawMessage
-	if err := r.Decode(&raw); err != nil {
-		return err
+// readString reads a string, or null as an empty one. It may be a part of raw,
+// which is never changed.
+func readString(raw []byte, into *string) bool {
+	if string(raw) == "null" {
+		return true
 	}
-	p.to = int(r.InputOffset())
-	p.from = p.to - len(raw)
-	return json.Unmarshal(raw, into)
+	*into = jsonwalk.View(jsonwalk.Inner(raw))
+	return raw[0] == '"'
+}
+
+func readStrings(raw []byte, into *[]string) bool {
+	if string(raw) == "null" {
+		return true
+	}
+	for e := jsonwalk.ElementsOf(raw, 0); e.Next(); {
+		var text string
+		if !readString(e.Value, &text) {
+			return false
+		}
+		*into = append(*into, text)
+	}
+	return raw[0] == '['
+}
+
+// names are the keys of an object so far.
+type names [][]byte
+
+// first says whether key had not been there.
+func (n *names) first(key []byte) bool {
+	for _, other := range *n {
+		if bytes.Equal(other, key) {
+			return false
+		}
+	}
+	if *n == nil {
+		*n = make(names, 0, 8)
+	}
+	*n = append(*n, key)
+	return true
 }
 
 // with returns the body with the entries as they are to be sent.

@@ -52,7 +52,8 @@ func TestSplice(t *testing.T) {
 
 func TestWhatIsNoPutEventsIsLeftAlone(t *testing.T) {
 	for _, body := range []string{"", "null", "[]", `{"Entries":{}}`, `{"Entries":[1]}`, `{"Entries":[{"Detail":1}]}`, `{"Entries":[]} x`, `{"Entries":[]`,
-		`{"Entries":[{"Detail":"{}","Detail":"{}"}]}`, `{"Entries":[],"Entries":[]}`} {
+		`{"Entries":[{"Detail":"{}","Detail":"{}"}]}`, `{"Entries":[],"Entries":[]}`, `{"Entries":null}`, `{"Entries":[{"Resources":"a"}]}`, `{"Entries":[{"Resources":[1]}]}`,
+		`{"Entries":[{"Detail":"{}"}],}`, `{"Entries":[{"Source":"s",}]}`, "{\"Entries\":[{\"Source\":\"\xff\"}]}", `{"Entries":[],"EndpointId":1}`} {
 		if _, err := readPutEvents([]byte(body)); err == nil {
 			t.Errorf("%s was read", body)
 		}
@@ -62,6 +63,7 @@ func TestWhatIsNoPutEventsIsLeftAlone(t *testing.T) {
 // Whatever is read keeps every member but those of the stamp, as it was.
 func FuzzSplice(f *testing.F) {
 	f.Add(`{"Entries":[{"Source":"s","DetailType":"T","Detail":"{\"a\":\"\\u00fc\"}","Resources":["a"],"X":1.50}],"Y":null}`)
+	f.Add(`{}`)
 	f.Add(`{"Entries":[{},{"Resources":null,"Time":1}],"EndpointId":"a.veo"}`)
 	f.Add(`{"Entries":[{"Detail":"\ud800","Resources":["\ud800"]}]}`)
 	f.Fuzz(func(t *testing.T, body string) {
@@ -75,11 +77,14 @@ func FuzzSplice(f *testing.F) {
 			t.Fatal(err)
 		}
 		var before, after map[string]any
-		for text, into := range map[string]*map[string]any{body: &before, string(out): &after} {
-			d := json.NewDecoder(strings.NewReader(text))
+		for _, side := range []struct {
+			text string
+			into *map[string]any
+		}{{body, &before}, {string(out), &after}} {
+			d := json.NewDecoder(strings.NewReader(side.text))
 			d.UseNumber()
-			if err := d.Decode(into); err != nil {
-				t.Fatalf("%v in %s", err, text)
+			if err := d.Decode(side.into); err != nil {
+				t.Fatalf("%v in %s", err, side.text)
 			}
 		}
 		entries, _ := after["Entries"].([]any)
@@ -103,6 +108,44 @@ func FuzzSplice(f *testing.F) {
 		}
 		if !reflect.DeepEqual(before, after) {
 			t.Errorf("%s became %s", body, out)
+		}
+	})
+}
+
+// What is read of an entry is what encoding/json reads.
+func FuzzReadEntries(f *testing.F) {
+	f.Add(`{"Entries":[{"Source":"s\u00fc","DetailType":null,"Detail":"{\"a\":\"\\u00fc\"}","Resources":["a","\n",null],"Time":1,"EventBusName":"b","X":1.50}],"EndpointId":"a.veo"}`)
+	f.Add(`{"Entries":[{"Detail":"\ud800"},{"Time":null}]}`)
+	f.Fuzz(func(t *testing.T, body string) {
+		p, err := readPutEvents([]byte(body))
+		if err != nil {
+			return
+		}
+		var want struct {
+			Entries    []map[string]json.RawMessage
+			EndpointID string `json:"EndpointId"`
+		}
+		d := json.NewDecoder(strings.NewReader(body))
+		if err := d.Decode(&want); err != nil || d.More() {
+			t.Fatalf("%q was read, and encoding/json says %v", body, err)
+		}
+		for i, e := range p.entries {
+			var w tracing.Entry
+			for name, into := range map[string]any{"Source": &w.Source, "DetailType": &w.DetailType, "Detail": &w.Detail, "EventBusName": &w.Bus, "TraceHeader": &w.TraceHeader, "Resources": &w.Resources} {
+				if raw, there := want.Entries[i][name]; there {
+					if err := json.Unmarshal(raw, into); err != nil {
+						t.Fatalf("%q: %s: %v", body, name, err)
+					}
+				}
+			}
+			raw, there := want.Entries[i]["Time"]
+			w.HasTime = there && string(raw) != "null"
+			if len(w.Resources) == 0 {
+				w.Resources = nil
+			}
+			if !reflect.DeepEqual(e.entry, w) {
+				t.Fatalf("%q: entry %d is %+v, want %+v", body, i, e.entry, w)
+			}
 		}
 	})
 }

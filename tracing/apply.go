@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strconv"
 	"strings"
+
+	"github.com/throughline/throughline/internal/jsonwalk"
 )
 
 // Stamped says what Apply did. Its zero value is nothing. Added is in bytes of
@@ -192,15 +194,15 @@ func forwarded(at int, value string, handled *Event) bool {
 // where it was; or why it could not. A member of that key which came with the
 // event being handled is replaced in place, another one is the caller's.
 func (s *Stamper) splice(detail string, f *stampText, handled *Event) (string, string) {
-	m := membersOf(bytesOf(detail), 0)
+	m := jsonwalk.MembersOf(jsonwalk.Bytes(detail), 0)
 	var old []byte
 	oldEnd := 0
-	for m.next() {
-		if old == nil && string(m.key) == s.detailKey {
-			old, oldEnd = m.value, m.last
+	for m.Next() {
+		if old == nil && string(m.Key) == s.detailKey {
+			old, oldEnd = m.Value, m.End
 		}
 	}
-	if m.after == 0 || skipSpace(bytesOf(detail), m.after) != len(detail) {
+	if m.After == 0 || jsonwalk.SkipSpace(jsonwalk.Bytes(detail), m.After) != len(detail) {
 		return "", SkippedDetail
 	}
 	if old != nil {
@@ -215,18 +217,18 @@ func (s *Stamper) splice(detail string, f *stampText, handled *Event) (string, s
 		return detail[:oldEnd-len(old)] + string(f.object(nil)) + detail[oldEnd:], ""
 	}
 	out := make([]byte, 0, len(detail)+512)
-	out = append(out, detail[:m.last]...)
-	if m.count > 0 {
+	out = append(out, detail[:m.End]...)
+	if m.Count > 0 {
 		out = append(out, ',')
 	}
 	out = append(appendQuoted(out, s.detailKey), ':')
-	return string(append(f.object(out), detail[m.last:]...)), ""
+	return string(append(f.object(out), detail[m.End:]...)), ""
 }
 
 // isClaim says that value is an object of a claim and nothing else.
 func isClaim(value []byte) bool {
-	m := membersOf(value, 0)
-	return m.next() && string(m.key) == "claim" && !m.next() && m.after > 0
+	m := jsonwalk.MembersOf(value, 0)
+	return m.Next() && string(m.Key) == "claim" && !m.Next() && m.After > 0
 }
 
 // object appends the stamp as JSON.

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/throughline/throughline/internal/jsonwalk"
 )
 
 // maxID bounds an ID in a stamp.
@@ -116,11 +118,11 @@ func resourceStamp(resources []string) stamp {
 // detailStamp reads the stamp in a detail's member of ours.
 func detailStamp(raw []byte) stamp {
 	var s stamp
-	m := membersOf(raw, 0)
-	for m.next() {
-		s.set(string(m.key), scalar(m.value))
+	m := jsonwalk.MembersOf(raw, 0)
+	for m.Next() {
+		s.set(string(m.Key), jsonwalk.Scalar(m.Value))
 	}
-	if m.after == 0 {
+	if m.After == 0 {
 		s.malformed++
 	}
 	return s
@@ -131,24 +133,24 @@ func detailStamp(raw []byte) stamp {
 // carried only with the former: Datadog's priorities are another system's.
 func datadogContext(raw []byte) (sc trace.SpanContext, flagged, ok bool) {
 	var config trace.SpanContextConfig
-	for m := membersOf(raw, 0); m.next(); {
-		switch string(m.key) {
+	for m := jsonwalk.MembersOf(raw, 0); m.Next(); {
+		switch string(m.Key) {
 		case "traceparent":
-			if sc, ok = ParseTraceparent(text(m.value)); ok {
+			if sc, ok = ParseTraceparent(jsonwalk.Text(m.Value)); ok {
 				return sc, true, true
 			}
 		case "x-datadog-trace-id":
-			low, _ := strconv.ParseUint(scalar(m.value), 10, 64)
+			low, _ := strconv.ParseUint(jsonwalk.Scalar(m.Value), 10, 64)
 			binary.BigEndian.PutUint64(config.TraceID[8:], low)
 		case "x-datadog-parent-id":
-			id, _ := strconv.ParseUint(scalar(m.value), 10, 64)
+			id, _ := strconv.ParseUint(jsonwalk.Scalar(m.Value), 10, 64)
 			binary.BigEndian.PutUint64(config.SpanID[:], id)
 		case "x-datadog-sampling-priority":
-			if priority := scalar(m.value); priority == "1" || priority == "2" {
+			if priority := jsonwalk.Scalar(m.Value); priority == "1" || priority == "2" {
 				config.TraceFlags = trace.FlagsSampled
 			}
 		case "x-datadog-tags":
-			_, tid, _ := strings.Cut(text(m.value), "_dd.p.tid=")
+			_, tid, _ := strings.Cut(jsonwalk.Text(m.Value), "_dd.p.tid=")
 			tid, _, _ = strings.Cut(tid, ",")
 			if !unhex(config.TraceID[:8], tid) {
 				clear(config.TraceID[:8])

@@ -1,6 +1,10 @@
 package tracing
 
-import "go.opentelemetry.io/otel/trace"
+import (
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/throughline/throughline/internal/jsonwalk"
+)
 
 // detail is what one walk over the top of a detail finds, raw.
 type detail struct {
@@ -16,30 +20,30 @@ type detail struct {
 // yields what was found until there.
 func (r *Reader) walkDetail(data []byte) detail {
 	var d detail
-	for m := membersOf(data, 0); m.next(); {
-		r.pointers.offer(&d.ids, m.key, m.value)
-		switch string(m.key) {
+	for m := jsonwalk.MembersOf(data, 0); m.Next(); {
+		r.pointers.offer(&d.ids, m.Key, m.Value)
+		switch string(m.Key) {
 		case "traceparent":
-			d.traceparent = m.value
+			d.traceparent = m.Value
 		case "tracestate":
-			d.tracestate = m.value
+			d.tracestate = m.Value
 		case "_datadog":
-			d.datadog = m.value
+			d.datadog = m.Value
 		case "specversion":
-			d.specversion = m.value
+			d.specversion = m.Value
 		case "id":
-			d.cloudID = m.value
+			d.cloudID = m.Value
 		case "detail-type":
-			d.call(m.value, 4)
+			d.call(m.Value, 4)
 		case "event_type":
-			d.call(m.value, 3)
+			d.call(m.Value, 3)
 		case "eventType":
-			d.call(m.value, 2)
+			d.call(m.Value, 2)
 		case "type":
-			d.call(m.value, 1)
+			d.call(m.Value, 1)
 		}
-		if d.stamp == nil && string(m.key) == r.detailKey {
-			d.stamp = m.value
+		if d.stamp == nil && string(m.Key) == r.detailKey {
+			d.stamp = m.Value
 		}
 	}
 	return d
@@ -56,7 +60,7 @@ func (d *detail) eventID() string {
 	if id := d.text(idEvent); id != "" || d.specversion == nil {
 		return id
 	}
-	return text(d.cloudID)
+	return jsonwalk.Text(d.cloudID)
 }
 
 // carries says that the detail names its lineage at all.
@@ -101,8 +105,8 @@ func (d *detail) lineage(resources []string, traceHeader string) (Lineage, int) 
 // foreign reads the trace context that others put beside an event.
 func (d *detail) foreign(l *Lineage, traceHeader string) (malformed int) {
 	if d.traceparent != nil {
-		if sc, ok := ParseTraceparent(text(d.traceparent)); ok {
-			state, err := trace.ParseTraceState(text(d.tracestate))
+		if sc, ok := ParseTraceparent(jsonwalk.Text(d.traceparent)); ok {
+			state, err := trace.ParseTraceState(jsonwalk.Text(d.tracestate))
 			if err != nil {
 				malformed++
 			}

@@ -1,5 +1,7 @@
 package tracing
 
+import "github.com/throughline/throughline/internal/jsonwalk"
+
 // envelope is what stands at the top of a payload or a message, raw.
 type envelope struct {
 	id, detailType, source, time, resources, detail, replayName []byte
@@ -12,47 +14,47 @@ type envelope struct {
 
 func scanEnvelope(data []byte) envelope {
 	var e envelope
-	m := membersOf(data, 0)
-	for m.next() {
-		switch string(m.key) {
+	m := jsonwalk.MembersOf(data, 0)
+	for m.Next() {
+		switch string(m.Key) {
 		case "id":
-			e.id = m.value
+			e.id = m.Value
 		case "detail-type":
-			e.detailType = m.value
+			e.detailType = m.Value
 		case "source":
-			e.source = m.value
+			e.source = m.Value
 		case "time":
-			e.time = m.value
+			e.time = m.Value
 		case "resources":
-			e.resources = m.value
+			e.resources = m.Value
 		case "detail":
-			e.detail = m.value
+			e.detail = m.Value
 		case "replay-name":
-			e.replayName = m.value
+			e.replayName = m.Value
 		case "Records":
-			e.records = m.value
+			e.records = m.Value
 		case "requestPayload":
-			e.requestPayload = m.value
+			e.requestPayload = m.Value
 		case "requestContext":
-			e.requestContext = m.value
+			e.requestContext = m.Value
 		case "timestamp":
-			e.timestamp = m.value
+			e.timestamp = m.Value
 		case "alarmArn":
-			e.alarmARN = m.value
+			e.alarmARN = m.Value
 		case "alarmData":
-			e.alarmData = m.value
+			e.alarmData = m.Value
 		case "Type":
-			e.kind = m.value
+			e.kind = m.Value
 		case "Message":
-			e.message = m.value
+			e.message = m.Value
 		case "MessageId":
-			e.messageID = m.value
+			e.messageID = m.Value
 		case "TopicArn":
-			e.topicARN = m.value
+			e.topicARN = m.Value
 		case "Timestamp":
-			e.snsTime = m.value
+			e.snsTime = m.Value
 		}
 	}
-	e.valid = m.after > 0 && skipSpace(data, m.after) == len(data)
+	e.valid = m.After > 0 && jsonwalk.SkipSpace(data, m.After) == len(data)
 	return e
 }

@@ -9,6 +9,8 @@ import (
 	"io"
 	"net/http"
 	"sync"
+
+	"github.com/throughline/throughline/internal/jsonwalk"
 )
 
 // maxOrder bounds the body that is looked into for a client_order_id.
@@ -107,21 +109,21 @@ func identifyOrder(ctx context.Context, out *http.Request, method string) []byte
 // bytes, which are an empty one. It returns -1 when the order has an ID, or is
 // nothing we know.
 func orderIDPlace(body []byte) (at, old int) {
-	m := membersOf(body, 0)
-	for m.next() {
-		if string(m.key) != orderIDKey {
+	m := jsonwalk.MembersOf(body, 0)
+	for m.Next() {
+		if string(m.Key) != orderIDKey {
 			continue
 		}
-		if value := string(m.value); value != `""` && value != "null" {
+		if value := string(m.Value); value != `""` && value != "null" {
 			return -1, 0
 		}
-		at, old = m.last-len(m.value), len(m.value)
+		at, old = m.End-len(m.Value), len(m.Value)
 	}
-	if m.after == 0 || m.count == 0 || skipSpace(body, m.after) != len(body) {
+	if m.After == 0 || m.Count == 0 || jsonwalk.SkipSpace(body, m.After) != len(body) {
 		return -1, 0
 	}
 	if old == 0 {
-		at = m.last
+		at = m.End
 	}
 	return at, old
 }

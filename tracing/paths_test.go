@@ -182,3 +182,14 @@ func FuzzLineageHeaders(f *testing.F) {
 		}
 	})
 }
+
+// depth is an upper bound of how deep data nests.
+func depth(data []byte) int {
+	n := 0
+	for _, c := range data {
+		if c == '{' || c == '[' {
+			n++
+		}
+	}
+	return n
+}

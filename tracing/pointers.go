@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/throughline/throughline/internal/jsonwalk"
 )
 
 // The IDs that are looked for in a detail.
@@ -92,15 +94,15 @@ type ids struct {
 	rank  [idKinds]int // plus one; zero is no hit
 }
 
-func (d *ids) text(kind int) string { return scalar(d.value[kind]) }
+func (d *ids) text(kind int) string { return jsonwalk.Scalar(d.value[kind]) }
 
 // view is text without a copy, for IDs that were read from a string.
 func (d *ids) view(kind int) string {
 	raw := d.value[kind]
 	if len(raw) > 0 && raw[0] == '"' {
-		raw = inner(raw)
+		raw = jsonwalk.Inner(raw)
 	}
-	return view(raw)
+	return jsonwalk.View(raw)
 }
 
 // offer looks whether the member key of an object is, or holds, an ID.
@@ -127,15 +129,15 @@ func (p *pointers) take(d *ids, value []byte) {
 	if len(p.names) == 0 {
 		return
 	}
-	for m := membersOf(value, 0); m.next(); {
-		p.offer(d, m.key, m.value)
+	for m := jsonwalk.MembersOf(value, 0); m.Next(); {
+		p.offer(d, m.Key, m.Value)
 	}
 	if value[0] != '[' {
 		return
 	}
 	var index [20]byte
-	for e := elementsOf(value); e.next(); {
-		p.offer(d, strconv.AppendInt(index[:0], int64(e.count-1), 10), e.value)
+	for e := jsonwalk.ElementsOf(value, 0); e.Next(); {
+		p.offer(d, strconv.AppendInt(index[:0], int64(e.Count-1), 10), e.Value)
 	}
 }
 
@@ -155,9 +157,9 @@ func isID(raw []byte) bool {
 
 // member is the raw value of the object raw's member name; nil when there is none.
 func member(raw []byte, name string) []byte {
-	for m := membersOf(raw, 0); m.next(); {
-		if string(m.key) == name {
-			return m.value
+	for m := jsonwalk.MembersOf(raw, 0); m.Next(); {
+		if string(m.Key) == name {
+			return m.Value
 		}
 	}
 	return nil
@@ -179,14 +181,14 @@ func (e *Event) At(pointer string) string {
 	if len(value) > maxRead || !isID(value) {
 		return ""
 	}
-	return scalar(value)
+	return jsonwalk.Scalar(value)
 }
 
 // child is the member or the element of raw that a token names; nil when there is none.
 func child(raw []byte, token string) []byte {
-	for e := elementsOf(raw); e.next(); {
-		if strconv.Itoa(e.count-1) == token {
-			return e.value
+	for e := jsonwalk.ElementsOf(raw, 0); e.Next(); {
+		if strconv.Itoa(e.Count-1) == token {
+			return e.Value
 		}
 	}
 	return member(raw, token)

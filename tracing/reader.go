@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/throughline/throughline/internal/jsonwalk"
 )
 
 // maxNesting bounds how deep an event may stand inside messages and
@@ -52,13 +54,13 @@ func (r *Reader) readEvent(d *Delivery, event *Event, data []byte, e *envelope, 
 	case e.detailType != nil && e.detail != nil:
 		return r.readEnvelope(d, event, e, traceHeader, depth)
 	case e.alarmARN != nil && e.alarmData != nil:
-		event.Type, event.Source = alarmType, text(e.source)
-		event.Time = parseTime(text(e.time), event.Time)
+		event.Type, event.Source = alarmType, jsonwalk.Text(e.source)
+		event.Time = parseTime(jsonwalk.Text(e.time), event.Time)
 		r.finish(d, event, data, traceHeader)
 		return ShapeAlarm
 	}
 	found := r.finish(d, event, data, traceHeader)
-	switch source := text(e.source); {
+	switch source := jsonwalk.Text(e.source); {
 	case found.carries():
 		return ShapeDirect
 	case source == "schedule" || source == "aws.scheduler" || source == "aws.events":
@@ -78,13 +80,13 @@ const (
 // readEnvelope reads an event in EventBridge's envelope, or in one that a
 // direct invocation imitates without an id.
 func (r *Reader) readEnvelope(d *Delivery, event *Event, e *envelope, traceHeader string, depth int) Shape {
-	event.EnvelopeID, event.Type, event.Source = text(e.id), text(e.detailType), text(e.source)
-	event.Time = parseTime(text(e.time), event.Time)
-	event.ReplayName = text(e.replayName)
-	event.Resources = texts(e.resources)
+	event.EnvelopeID, event.Type, event.Source = jsonwalk.Text(e.id), jsonwalk.Text(e.detailType), jsonwalk.Text(e.source)
+	event.Time = parseTime(jsonwalk.Text(e.time), event.Time)
+	event.ReplayName = jsonwalk.Text(e.replayName)
+	event.Resources = jsonwalk.Texts(e.resources)
 	body := e.detail
 	if body[0] == '"' { // EventBridge Scheduler's
-		body = inner(body)
+		body = jsonwalk.Inner(body)
 	}
 	if event.Source == destinationSource && strings.HasPrefix(event.Type, destinationTypes) {
 		record := scanEnvelope(body)
@@ -110,12 +112,12 @@ func (r *Reader) readEnvelope(d *Delivery, event *Event, e *envelope, traceHeade
 func (r *Reader) readDestination(d *Delivery, event *Event, data []byte, e *envelope, depth int) Shape {
 	event.Detail = data
 	if event.Time.IsZero() {
-		event.Time = parseTime(text(e.timestamp), event.Time)
+		event.Time = parseTime(jsonwalk.Text(e.timestamp), event.Time)
 	}
 	cause := r.readCause(d, e.requestPayload, depth+1)
 	event.ID = event.EnvelopeID
 	if event.ID == "" {
-		event.ID = text(member(e.requestContext, "requestId"))
+		event.ID = jsonwalk.Text(member(e.requestContext, "requestId"))
 	}
 	if event.Type == "" {
 		event.Type = cause.Type
@@ -153,7 +155,7 @@ func (r *Reader) finish(d *Delivery, event *Event, data []byte, traceHeader stri
 	event.Detail = data
 	found := r.walkDetail(data)
 	if event.Type == "" {
-		event.Type = text(found.name)
+		event.Type = jsonwalk.Text(found.name)
 	}
 	event.ID = first(found.eventID(), event.EnvelopeID, event.MessageID)
 	lineage, malformed := found.lineage(event.Resources, traceHeader)

@@ -1,32 +1,36 @@
 package tracing
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/throughline/throughline/internal/jsonwalk"
+)
 
 // readRecords reads the batch of an SQS event source, or SNS's notification. A
 // record of another source makes the whole payload unknown.
 func (r *Reader) readRecords(d *Delivery, records []byte, depth int) {
-	for record := elementsOf(records); record.next(); {
+	for record := jsonwalk.ElementsOf(records, 0); record.Next(); {
 		var source, sourceARN, body, sns, attributes, id []byte
-		for m := membersOf(record.value, 0); m.next(); {
-			switch string(m.key) {
+		for m := jsonwalk.MembersOf(record.Value, 0); m.Next(); {
+			switch string(m.Key) {
 			case "eventSource", "EventSource":
-				source = m.value
+				source = m.Value
 			case "eventSourceARN":
-				sourceARN = m.value
+				sourceARN = m.Value
 			case "body":
-				body = m.value
+				body = m.Value
 			case "Sns":
-				sns = m.value
+				sns = m.Value
 			case "attributes":
-				attributes = m.value
+				attributes = m.Value
 			case "messageId":
-				id = m.value
+				id = m.Value
 			}
 		}
-		switch text(source) {
+		switch jsonwalk.Text(source) {
 		case "aws:sqs":
 			d.Shape = ShapeSQS
-			d.Events = append(d.Events, r.readMessage(d, text(id), lastSegment(text(sourceARN)), inner(body), attributes, depth))
+			d.Events = append(d.Events, r.readMessage(d, jsonwalk.Text(id), lastSegment(jsonwalk.Text(sourceARN)), jsonwalk.Inner(body), attributes, depth))
 		case "aws:sns":
 			d.Shape = ShapeSNS
 			notification := scanEnvelope(sns)
@@ -47,14 +51,14 @@ func (r *Reader) readRecords(d *Delivery, records []byte, depth int) {
 func (r *Reader) readMessage(d *Delivery, id, queue string, body, attributes []byte, depth int) Event {
 	event := Event{MessageID: id, Queue: queue}
 	traceHeader := ""
-	for m := membersOf(attributes, 0); m.next(); {
-		switch string(m.key) {
+	for m := jsonwalk.MembersOf(attributes, 0); m.Next(); {
+		switch string(m.Key) {
 		case "ApproximateReceiveCount":
-			event.ReceiveCount, _ = strconv.Atoi(scalar(m.value))
+			event.ReceiveCount, _ = strconv.Atoi(jsonwalk.Scalar(m.Value))
 		case "SentTimestamp":
-			event.Time = parseMillis(scalar(m.value))
+			event.Time = parseMillis(jsonwalk.Scalar(m.Value))
 		case "AWSTraceHeader":
-			traceHeader = text(m.value)
+			traceHeader = jsonwalk.Text(m.Value)
 		}
 	}
 	e := scanEnvelope(body)
@@ -68,20 +72,20 @@ func (r *Reader) readMessage(d *Delivery, id, queue string, body, attributes []b
 
 // notification says that e is what SNS makes of a message.
 func (e *envelope) notification() bool {
-	return e.message != nil && e.topicARN != nil && text(e.kind) == "Notification"
+	return e.message != nil && e.topicARN != nil && jsonwalk.Text(e.kind) == "Notification"
 }
 
 // readNotification reads the message in an SNS notification, which came
 // straight or, as event says, by a queue.
 func (r *Reader) readNotification(d *Delivery, event *Event, e *envelope, traceHeader string, depth int) {
 	if event.Queue == "" {
-		event.Queue = lastSegment(text(e.topicARN))
+		event.Queue = lastSegment(jsonwalk.Text(e.topicARN))
 	}
 	if event.MessageID == "" {
-		event.MessageID = text(e.messageID)
+		event.MessageID = jsonwalk.Text(e.messageID)
 	}
-	event.Time = parseTime(text(e.snsTime), event.Time)
-	message := inner(e.message)
+	event.Time = parseTime(jsonwalk.Text(e.snsTime), event.Time)
+	message := jsonwalk.Inner(e.message)
 	top := scanEnvelope(message)
 	r.readBody(d, event, message, &top, traceHeader, depth)
 }

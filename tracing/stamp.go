@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/throughline/throughline/internal/jsonwalk"
 )
 
 // Entry is one element of a PutEvents request, as plain values. The zero value
@@ -145,8 +147,8 @@ func pick(d *Delivery, eventID, traceparent string, l *Lineage) (handled, workfl
 // are parts of it.
 func (s *Stamper) readIDs(detail string) ids {
 	var d ids
-	for m := membersOf(bytesOf(detail), 0); m.next(); {
-		s.pointers.offer(&d, m.key, m.value)
+	for m := jsonwalk.MembersOf(jsonwalk.Bytes(detail), 0); m.Next(); {
+		s.pointers.offer(&d, m.Key, m.Value)
 		if d.complete() {
 			break
 		}

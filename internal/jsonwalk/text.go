@@ -1,4 +1,4 @@
-package tracing
+package jsonwalk
 
 import (
 	"bytes"
@@ -6,38 +6,38 @@ import (
 	"unicode/utf8"
 )
 
-// text is the string in raw, a copy; empty when raw is no string.
-func text(raw []byte) string {
+// Text is the string in raw, a copy; empty when raw is no string.
+func Text(raw []byte) string {
 	if len(raw) < 2 || raw[0] != '"' {
 		return ""
 	}
-	return string(inner(raw))
+	return string(Inner(raw))
 }
 
-// texts are the strings in the array raw, a copy; those without escapes share
+// Texts are the strings in the array raw, a copy; those without escapes share
 // one piece of memory.
-func texts(raw []byte) []string {
+func Texts(raw []byte) []string {
 	count := 0
-	for e := elementsOf(raw); e.next(); {
+	for e := ElementsOf(raw, 0); e.Next(); {
 		count++
 	}
 	if count == 0 {
 		return nil
 	}
 	all, list := string(raw), make([]string, 0, count)
-	for e := elementsOf(raw); e.next(); {
-		value := e.value
+	for e := ElementsOf(raw, 0); e.Next(); {
+		value := e.Value
 		if len(value) < 2 || value[0] != '"' || bytes.IndexByte(value, '\\') >= 0 {
-			list = append(list, text(value))
+			list = append(list, Text(value))
 			continue
 		}
-		list = append(list, all[e.pos-len(value)+1:e.pos-1])
+		list = append(list, all[e.End-len(value)+1:e.End-1])
 	}
 	return list
 }
 
-// inner is what the string raw says: a part of raw where nothing in it is escaped.
-func inner(raw []byte) []byte {
+// Inner is what the string raw says: a part of raw where nothing in it is escaped.
+func Inner(raw []byte) []byte {
 	if len(raw) < 2 || raw[0] != '"' {
 		return nil
 	}
@@ -48,12 +48,12 @@ func inner(raw []byte) []byte {
 	return unescape(raw)
 }
 
-// scalar is the string or the number in raw, as text; empty for anything else.
-func scalar(raw []byte) string {
+// Scalar is the string or the number in raw, as text; empty for anything else.
+func Scalar(raw []byte) string {
 	if len(raw) > 0 && (raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9') {
 		return string(raw)
 	}
-	return text(raw)
+	return Text(raw)
 }
 
 // unescape resolves the escapes of a well-formed string's inside. Half of a

@@ -1,38 +1,39 @@
-package tracing
+// Package jsonwalk reads JSON (RFC 8259) in place: it finds where values begin
+// and end, checks the grammar on the way, and builds nothing. What events are
+// read with on a function's way is read with it: encoding/json takes ten times as
+// long, and does not say where a value stood.
+package jsonwalk
 
 import (
-	"bytes"
 	"encoding/binary"
 	"math/bits"
 	"unsafe"
 )
 
-// This file reads JSON (RFC 8259) in place: it finds where values begin and
-// end, checks the grammar on the way, and builds nothing.
+// MaxDepth is how deep a value may nest. EventBridge takes 1000 levels.
+const MaxDepth = 1024
 
-// maxDepth is how deep a value may nest. EventBridge takes 1000 levels.
-const maxDepth = 1024
-
-// bytesOf is s as bytes without a copy. They must not be written to.
-func bytesOf(s string) []byte {
+// Bytes is s as bytes without a copy. They must not be written to.
+func Bytes(s string) []byte {
 	return unsafe.Slice(unsafe.StringData(s), len(s))
 }
 
-// view is b as a string without a copy. The bytes must never change again.
-func view(b []byte) string {
+// View is b as a string without a copy. The bytes must never change again.
+func View(b []byte) string {
 	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 
-func skipSpace(b []byte, i int) int {
+// SkipSpace returns the index of the first byte from i on that is no space.
+func SkipSpace(b []byte, i int) int {
 	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
 		i++
 	}
 	return i
 }
 
-// skipValue returns the index after the value at i, where no space stands; -1
+// SkipValue returns the index after the value at i, where no space stands; -1
 // when there is none.
-func skipValue(b []byte, i int) int {
+func SkipValue(b []byte, i int) int {
 	if i < len(b) && (b[i] == '{' || b[i] == '[') {
 		return skipNested(b, i)
 	}
@@ -117,6 +118,9 @@ func skipString(b []byte, i int) int {
 			}
 			i += bits.TrailingZeros64(special) / 8
 		}
+		if i == len(b) {
+			break
+		}
 		switch c := b[i]; {
 		case c == '"':
 			return i + 1
@@ -195,20 +199,20 @@ func skipKey(b []byte, i int) (end, value int) {
 	if end = skipString(b, i); end < 0 {
 		return -1, -1
 	}
-	if i = skipSpace(b, end); i >= len(b) || b[i] != ':' {
+	if i = SkipSpace(b, end); i >= len(b) || b[i] != ':' {
 		return -1, -1
 	}
-	return end, skipSpace(b, i+1)
+	return end, SkipSpace(b, i+1)
 }
 
-// skipNested is skipValue for objects and arrays. It keeps one bit a level, so
+// skipNested is SkipValue for objects and arrays. It keeps one bit a level, so
 // that no depth of nesting makes it recurse.
 func skipNested(b []byte, i int) int {
-	var objects [maxDepth / 64]uint64
+	var objects [MaxDepth / 64]uint64
 	depth := 0
 	for {
 		if i < len(b) && (b[i] == '{' || b[i] == '[') {
-			if depth == maxDepth {
+			if depth == MaxDepth {
 				return -1
 			}
 			bit, object := uint64(1)<<(depth%64), b[i] == '{'
@@ -217,7 +221,7 @@ func skipNested(b []byte, i int) int {
 				objects[depth/64] |= bit
 			}
 			depth++
-			i = skipSpace(b, i+1)
+			i = SkipSpace(b, i+1)
 			if i < len(b) && b[i] != '}' && b[i] != ']' {
 				if object {
 					if _, i = skipKey(b, i); i < 0 {
@@ -230,13 +234,13 @@ func skipNested(b []byte, i int) int {
 			return -1
 		}
 		for { // after a value, or in front of the end of an empty object or array
-			i = skipSpace(b, i)
+			i = SkipSpace(b, i)
 			if i >= len(b) {
 				return -1
 			}
 			object := objects[(depth-1)/64]&(1<<((depth-1)%64)) != 0
 			if b[i] == ',' {
-				i = skipSpace(b, i+1)
+				i = SkipSpace(b, i+1)
 				if object {
 					if _, i = skipKey(b, i); i < 0 {
 						return -1
@@ -253,94 +257,4 @@ func skipNested(b []byte, i int) int {
 			}
 		}
 	}
-}
-
-// members walks over the members of an object.
-type members struct {
-	data       []byte
-	pos        int    // where the next member, or the end, is looked for; -1 when the walk is over
-	key, value []byte // the key without quotes and escapes; the raw value
-	last       int    // the index after the last member's value, or after the opening brace
-	count      int
-	after      int // the index after the object; 0 until the walk has reached its end
-}
-
-// membersOf begins at the object at i, where space may stand.
-func membersOf(data []byte, i int) members {
-	i = skipSpace(data, i)
-	if i >= len(data) || data[i] != '{' {
-		return members{pos: -1}
-	}
-	return members{data: data, pos: i + 1, last: i + 1}
-}
-
-func (m *members) next() bool {
-	if m.pos < 0 {
-		return false
-	}
-	b, i := m.data, skipSpace(m.data, m.pos)
-	m.pos = -1
-	if i < len(b) && b[i] == '}' {
-		m.after = i + 1
-		return false
-	}
-	if m.count > 0 {
-		if i >= len(b) || b[i] != ',' {
-			return false
-		}
-		i = skipSpace(b, i+1)
-	}
-	keyEnd, value := skipKey(b, i)
-	if value < 0 {
-		return false
-	}
-	end := skipValue(b, value)
-	if end < 0 {
-		return false
-	}
-	m.key = b[i+1 : keyEnd-1]
-	if bytes.IndexByte(m.key, '\\') >= 0 {
-		m.key = unescape(m.key)
-	}
-	m.value = b[value:end]
-	m.pos, m.last = end, end
-	m.count++
-	return true
-}
-
-// elements walks over the elements of an array.
-type elements struct {
-	data  []byte
-	pos   int
-	count int
-	value []byte
-}
-
-func elementsOf(data []byte) elements {
-	i := skipSpace(data, 0)
-	if i >= len(data) || data[i] != '[' {
-		return elements{pos: -1}
-	}
-	return elements{data: data, pos: i + 1}
-}
-
-func (e *elements) next() bool {
-	if e.pos < 0 {
-		return false
-	}
-	b, i := e.data, skipSpace(e.data, e.pos)
-	e.pos = -1
-	if e.count > 0 {
-		if i >= len(b) || b[i] != ',' {
-			return false
-		}
-		i = skipSpace(b, i+1)
-	}
-	end := skipValue(b, i)
-	if end < 0 {
-		return false
-	}
-	e.value, e.pos = b[i:end], end
-	e.count++
-	return true
 }

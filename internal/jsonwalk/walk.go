@@ -1,0 +1,104 @@
+package jsonwalk
+
+import "bytes"
+
+// Members walks over the members of an object. Use [MembersOf].
+type Members struct {
+	Key   []byte // without quotes and escapes
+	Value []byte // raw; it aliases the data
+	End   int    // the index after Value, or after the opening brace
+	Count int    // of the members so far
+	After int    // the index after the object; 0 until the walk has reached its end
+
+	data []byte
+	pos  int // where the next member, or the end, is looked for; -1 when the walk is over
+}
+
+// MembersOf begins at the object at i, where space may stand. Where there is
+// none it has no members, and no end.
+func MembersOf(data []byte, i int) Members {
+	i = SkipSpace(data, i)
+	if i >= len(data) || data[i] != '{' {
+		return Members{pos: -1}
+	}
+	return Members{data: data, pos: i + 1, End: i + 1}
+}
+
+// Next goes to the next member and says whether there is one. What is malformed
+// ends the walk.
+func (m *Members) Next() bool {
+	if m.pos < 0 {
+		return false
+	}
+	b, i := m.data, SkipSpace(m.data, m.pos)
+	m.pos = -1
+	if i < len(b) && b[i] == '}' {
+		m.After = i + 1
+		return false
+	}
+	if m.Count > 0 {
+		if i >= len(b) || b[i] != ',' {
+			return false
+		}
+		i = SkipSpace(b, i+1)
+	}
+	keyEnd, value := skipKey(b, i)
+	if value < 0 {
+		return false
+	}
+	end := SkipValue(b, value)
+	if end < 0 {
+		return false
+	}
+	m.Key = b[i+1 : keyEnd-1]
+	if bytes.IndexByte(m.Key, '\\') >= 0 {
+		m.Key = unescape(m.Key)
+	}
+	m.Value = b[value:end]
+	m.pos, m.End = end, end
+	m.Count++
+	return true
+}
+
+// Elements walks over the elements of an array. Use [ElementsOf].
+type Elements struct {
+	Value []byte // raw; it aliases the data
+	End   int    // the index after Value
+	Count int    // of the elements so far
+
+	data []byte
+	pos  int // as in Members
+}
+
+// ElementsOf begins at the array at i, where space may stand. Where there is
+// none it has no elements.
+func ElementsOf(data []byte, i int) Elements {
+	i = SkipSpace(data, i)
+	if i >= len(data) || data[i] != '[' {
+		return Elements{pos: -1}
+	}
+	return Elements{data: data, pos: i + 1}
+}
+
+// Next goes to the next element and says whether there is one. What is
+// malformed ends the walk.
+func (e *Elements) Next() bool {
+	if e.pos < 0 {
+		return false
+	}
+	b, i := e.data, SkipSpace(e.data, e.pos)
+	e.pos = -1
+	if e.Count > 0 {
+		if i >= len(b) || b[i] != ',' {
+			return false
+		}
+		i = SkipSpace(b, i+1)
+	}
+	end := SkipValue(b, i)
+	if end < 0 {
+		return false
+	}
+	e.Value, e.pos, e.End = b[i:end], end, end
+	e.Count++
+	return true
+}
