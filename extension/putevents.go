@@ -42,13 +42,15 @@ func readPutEvents(body []byte) (putEvents, error) {
 	sound := utf8.Valid(body)
 	m := jsonwalk.MembersOf(body, 0)
 	var seen names
-	for sound && m.Next() {
+	for sound && m.NextKey() {
 		sound = seen.first(m.Key)
 		switch string(m.Key) {
 		case "Entries":
-			sound = sound && p.readEntries(m.End-len(m.Value))
+			sound = sound && m.Resume(p.readEntries(m.At))
 		case "EndpointId":
-			sound = sound && readString(m.Value, &p.endpoint)
+			sound = sound && m.Skip() && readString(m.Value, &p.endpoint)
+		default:
+			sound = sound && m.Skip()
 		}
 	}
 	if !sound || m.After == 0 || jsonwalk.SkipSpace(body, m.After) != len(body) {
@@ -57,28 +59,31 @@ func readPutEvents(body []byte) (putEvents, error) {
 	return p, nil
 }
 
-// readEntries reads the array of entries at i.
-func (p *putEvents) readEntries(i int) bool {
-	if p.body[i] != '[' {
-		return false
-	}
-	for e := jsonwalk.ElementsOf(p.body, i); e.Next(); {
-		entry, ok := readEntry(p.body, e.End-len(e.Value))
+// readEntries reads the array of entries at i and returns the index after it,
+// below 0 where there is none.
+func (p *putEvents) readEntries(i int) int {
+	e := jsonwalk.ElementsOf(p.body, i)
+	for e.NextAt() {
+		entry, ok := readEntry(p.body, e.At)
 		if !ok {
-			return false
+			return -1
 		}
 		p.entries = append(p.entries, entry)
+		e.Resume(entry.end)
 	}
-	return true
+	if e.After == 0 {
+		return -1
+	}
+	return e.After
 }
 
-// readEntry reads the object at i, whose grammar is known to be right.
+// readEntry reads the object at i.
 func readEntry(body []byte, i int) (e located, ok bool) {
 	m := jsonwalk.MembersOf(body, i)
 	var seen names
 	for ok = true; ok && m.Next(); {
 		ok = seen.first(m.Key)
-		value, at := m.Value, place{m.End - len(m.Value), m.End}
+		value, at := m.Value, place{m.At, m.End}
 		switch string(m.Key) {
 		case "Source":
 			ok = ok && readString(value, &e.entry.Source)

@@ -107,19 +107,17 @@ const (
 )
 
 // skipString returns the index after the string whose opening quote is at i.
-// Many bytes are tried at a time: most of a detail is inside strings.
+// Many bytes are tried at a time: most of a detail is inside strings. A detail
+// that is a string itself escapes every few bytes, so eight are tried first.
 func skipString(b []byte, i int) int {
 	for i++; i < len(b); {
-		if i = skipPlain(b, i); len(b)-i >= 8 {
+		if len(b)-i >= 8 {
 			special := specials(binary.LittleEndian.Uint64(b[i:]))
 			if special == 0 {
-				i += 8
+				i = skipPlain(b, i+8)
 				continue
 			}
 			i += bits.TrailingZeros64(special) / 8
-		}
-		if i == len(b) {
-			break
 		}
 		switch c := b[i]; {
 		case c == '"':

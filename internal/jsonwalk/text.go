@@ -2,6 +2,8 @@ package jsonwalk
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -59,41 +61,49 @@ func Scalar(raw []byte) string {
 // unescape resolves the escapes of a well-formed string's inside. Half of a
 // surrogate pair becomes U+FFFD, as encoding/json has it.
 func unescape(raw []byte) []byte {
-	out := make([]byte, 0, len(raw))
-	for i := 0; i < len(raw); {
-		next := bytes.IndexByte(raw[i:], '\\')
-		if next < 0 {
-			return append(out, raw[i:]...)
+	out := make([]byte, len(raw)+8) // never longer than raw; and what is left of eight bytes at a time
+	i, n := 0, 0
+	for i < len(raw) {
+		plain := 0
+		if len(raw)-i >= 8 {
+			word := binary.LittleEndian.Uint64(raw[i:])
+			binary.LittleEndian.PutUint64(out[n:], word)
+			slash := word ^ low*'\\'
+			plain = bits.TrailingZeros64((slash-low)&^slash&high) / 8 // 8 where there is none
+		} else if raw[i] != '\\' {
+			out[n], plain = raw[i], 1
 		}
-		out = append(out, raw[i:i+next]...)
-		i += next
+		i, n = i+plain, n+plain
+		if i == len(raw) || raw[i] != '\\' {
+			continue
+		}
+		size := 2
 		switch c := raw[i+1]; c {
 		case 'b':
-			out = append(out, '\b')
+			out[n] = '\b'
 		case 'f':
-			out = append(out, '\f')
+			out[n] = '\f'
 		case 'n':
-			out = append(out, '\n')
+			out[n] = '\n'
 		case 'r':
-			out = append(out, '\r')
+			out[n] = '\r'
 		case 't':
-			out = append(out, '\t')
+			out[n] = '\t'
 		case 'u':
 			r, _ := hex4(raw, i+2)
-			i += 4
+			size = 6
 			if utf16.IsSurrogate(r) {
-				r = pair(raw, i+2, r)
-				if r != utf8.RuneError {
-					i += 6
+				if r = pair(raw, i+6, r); r != utf8.RuneError {
+					size = 12
 				}
 			}
-			out = utf8.AppendRune(out, r)
+			n += utf8.EncodeRune(out[n:], r) - 1
 		default:
-			out = append(out, c)
+			out[n] = c
 		}
-		i += 2
+		i, n = i+size, n+1
 	}
-	return out
+	return out[:n]
 }
 
 // pair joins the surrogate r with the escape at i.
