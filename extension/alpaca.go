@@ -60,7 +60,7 @@ func newAlpacaProxy(x *extension) (*alpacaProxy, error) {
 		return nil, err
 	}
 	p.proxy = &httputil.ReverseProxy{
-		Rewrite: p.rewrite, ErrorHandler: brokenOff, FlushInterval: -1, ErrorLog: log.New(io.Discard, "", 0),
+		Rewrite: p.rewrite, ErrorHandler: brokenOff, FlushInterval: -1, ErrorLog: log.New(io.Discard, "", 0), BufferPool: &copyBuffers,
 		Transport: tracing.NewTransport(&redirected{p.faults.over(p.base), upstream}, x.tracing, tracing.WithObserver(p.observe)),
 	}
 	return p, nil

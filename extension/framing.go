@@ -1,7 +1,6 @@
 package extension
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"net"
@@ -91,8 +90,8 @@ func framingOf(r *http.Request) framing {
 	if string(line) != r.Method+" "+r.RequestURI+" "+r.Proto {
 		return framedSomehow
 	}
-	for lines := bufio.NewScanner(bytes.NewReader(fields)); lines.Scan(); {
-		if name, _, ok := strings.Cut(lines.Text(), ":"); ok && strings.EqualFold(strings.TrimSpace(name), "Content-Length") {
+	for line := range bytes.Lines(fields) {
+		if name, _, ok := bytes.Cut(line, []byte(":")); ok && strings.EqualFold(string(bytes.TrimSpace(name)), "Content-Length") {
 			return framedTwice
 		}
 	}

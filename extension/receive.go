@@ -11,6 +11,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/throughline/throughline/tracing/otlp"
 )
@@ -64,10 +65,19 @@ func passOn(x *extension) http.Handler {
 			}
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+		BufferPool:   &copyBuffers,
 		ErrorLog:     log.New(io.Discard, "", 0),
 		Transport:    &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: x.config.Signals.TLS, ResponseHeaderTimeout: apiPatience, TLSHandshakeTimeout: apiPatience, DialContext: (&net.Dialer{Timeout: apiPatience}).DialContext},
 	}
 }
+
+// copyBuffers are those that bodies pass through.
+var copyBuffers = bufferPool{sync.Pool{New: func() any { return make([]byte, 32<<10) }}}
+
+type bufferPool struct{ sync.Pool }
+
+func (p *bufferPool) Get() []byte  { return p.Pool.Get().([]byte) }
+func (p *bufferPool) Put(b []byte) { p.Pool.Put(b) } //nolint:staticcheck // 24 bytes beside 32 KB
 
 func serve(listener net.Listener, handler http.Handler) *receiver {
 	r := &receiver{

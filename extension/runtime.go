@@ -41,7 +41,7 @@ type runtimeProxy struct {
 func newRuntimeProxy(x *extension) *runtimeProxy {
 	p := &runtimeProxy{x: x, upstream: x.config.RuntimeAPI, handling: x.handling, buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }}}
 	p.proxy = &httputil.ReverseProxy{
-		Rewrite: p.rewrite, ModifyResponse: p.answered, ErrorHandler: brokenOff,
+		Rewrite: p.rewrite, ModifyResponse: p.answered, ErrorHandler: brokenOff, BufferPool: &copyBuffers,
 		ErrorLog: log.New(io.Discard, "", 0),
 		// No time limit: next blocks for as long as there is nothing to do.
 		Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64},
