@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -33,7 +34,8 @@ var runs = []struct{ pkg, pattern, time string }{
 	{"./layer", "^BenchmarkDeadBackend$", "300x"},
 	{"./layer", "^BenchmarkEventsEndpoint$", "2000x"},
 	{"./extension", "^BenchmarkReceive$", "1s"},
-	{"./publisher", "^BenchmarkPublish$", "2s"},
+	{"./publisher", "^BenchmarkPublish$", "1s"},
+	{"./publisher", "^BenchmarkPublishInTurn$", "3s"},
 	{"./publisher", "^BenchmarkValidate$", "1s"},
 	{"./sizemeter", "^BenchmarkSize$", "1s"},
 	{"./handler", "^BenchmarkHandler$", "1s"},
@@ -43,8 +45,20 @@ var runs = []struct{ pkg, pattern, time string }{
 	{"./cmd/throughline/internal/workflow", "^BenchmarkPageInABrowser$", "5x"},
 }
 
-// figures are what was measured: by benchmark, then by unit.
-type figures map[string]map[string]float64
+// figures are what was measured, by benchmark.
+type figures map[string]units
+
+// units are the figures of one benchmark.
+type units map[string]float64
+
+// in is the figure in a unit; NaN, and with it all that is made of it, where
+// that was not measured.
+func (u units) in(unit string) float64 {
+	if value, ok := u[unit]; ok {
+		return value
+	}
+	return math.NaN()
+}
 
 func main() {
 	read := flag.Bool("read", false, "read the output of an earlier run from the standard input")
@@ -102,13 +116,13 @@ func (f figures) parse(in io.Reader) {
 				name = name[:i]
 			}
 		}
-		units := map[string]float64{}
+		measured := units{}
 		for i := 2; i+1 < len(fields); i += 2 {
 			if value, err := strconv.ParseFloat(fields[i], 64); err == nil {
-				units[fields[i+1]] = value
+				measured[fields[i+1]] = value
 			}
 		}
-		f[name] = units
+		f[name] = measured
 	}
 }
 
@@ -122,7 +136,7 @@ type row struct {
 
 // rows are the design's budgets, with what was measured.
 func (f figures) rows() []row {
-	of := func(benchmark, unit string) float64 { return f[benchmark][unit] }
+	of := func(benchmark, unit string) float64 { return f[benchmark].in(unit) }
 	start, ten, six := f["Start"], f["Memory/10_KB_events"], f["Memory/6_MB_events"]
 	bare, through := of("AfterResponse/minimal", "after-p50-µs"), of("AfterResponse/ours", "after-p50-µs")
 	events, dead := f["EventsEndpoint"], f["DeadBackend"]
@@ -131,54 +145,55 @@ func (f figures) rows() []row {
 	check, alone, beside := f["Check/New"], of("BesideHandler/20ms/HandlerAlone", "ns/op"), of("BesideHandler/20ms/WithCheck", "ns/op")
 	valid, validate := of("Validate/Mixed/JSONValid", "ns/op"), of("Validate/Mixed/Validate", "ns/op")
 	empty, page := of("PageInABrowser/None", "ns/op"), of("PageInABrowser/Events2000", "ns/op")
-	client, byHand := of("Publish/Client", "ns/entry"), of("Publish/SpansByHand", "ns/entry")
-	oneClient, oneCore := of("Publish/OneCore/Client", "ns/entry"), of("Publish/OneCore/DecoratedWithBatcher", "ns/entry")
+	inTurn, oneCore := f["PublishInTurn/AllCores"], f["PublishInTurn/OneCore"]
 	none, decorated, batched := f["Publish/Bare"], f["Publish/Decorated"], f["Publish/DecoratedWithBatcher"]
-	added := func(way map[string]float64, unit string, scale float64) float64 {
-		return (way[unit] - none[unit]) / scale
+	added := func(way units, unit string, scale float64) float64 {
+		return (way.in(unit) - none.in(unit)) / scale
 	}
-	sdk := fmt.Sprintf("the SDK's client: %.0f µs", client/1000)
-	ratio := func(a, b float64) float64 {
-		if b == 0 {
-			return 0
-		}
-		return a / b
-	}
+	sdk := "the SDK's client: " + us(inTurn.in("client-ns/entry")/1000)
+	batcher, byHand := inTurn.in("batcher-ns/entry"), inTurn.in("by-hand-ns/entry")
 	return []row{
-		{"exec to first next, all endpoints", ms(start["minimal-ms"]), ms(start["minimal-ms"] * start["all-start-x"]), start["all-start-x"], 1.3, false, "×"},
-		{"resident memory when ready", mb(start["minimal-MB"]), mb(start["minimal-MB"] * start["all-memory-x"]), start["all-memory-x"], 1.4, false, "×"},
-		{fmt.Sprintf("after %.0f invocations of 10 KB events", ten["invocations"]), mb(ratio(ten["MB"], ten["minimal-x"])), mb(ten["MB"]), ten["minimal-x"], 2, false, "×"},
-		{"the same against itself after 1 000", mb(ratio(ten["MB"], ten["first-x"])), mb(ten["MB"]), ten["first-x"], 1.1, false, "×"},
-		{fmt.Sprintf("after %.0f invocations of 6 MB events", six["invocations"]), mb(ratio(six["MB"], six["minimal-x"])), mb(six["MB"]), six["MB"], 30, false, "MB"},
+		{"exec to first next, all endpoints", ms(start.in("minimal-ms")), ms(start.in("minimal-ms") * start.in("all-start-x")), start.in("all-start-x"), 1.3, false, "×"},
+		{"resident memory when ready", mb(start.in("minimal-MB")), mb(start.in("minimal-MB") * start.in("all-memory-x")), start.in("all-memory-x"), 1.4, false, "×"},
+		{fmt.Sprintf("after %.0f invocations of 10 KB events", ten.in("invocations")), mb(ten.in("MB") / ten.in("minimal-x")), mb(ten.in("MB")), ten.in("minimal-x"), 2, false, "×"},
+		{"the same against itself after 1 000", mb(ten.in("MB") / ten.in("first-x")), mb(ten.in("MB")), ten.in("first-x"), 1.1, false, "×"},
+		{fmt.Sprintf("after %.0f invocations of 6 MB events", six.in("invocations")), mb(six.in("MB") / six.in("minimal-x")), mb(six.in("MB")), six.in("MB"), 30, false, "MB"},
 		{"layer zip, amd64", "", mb(of("Pack", "amd64-MB")), of("Pack", "amd64-MB"), 5, false, "MB"},
 		{"layer zip, arm64", "", mb(of("Pack", "arm64-MB")), of("Pack", "arm64-MB"), 5, false, "MB"},
-		{"added after the response, auto, warm, p50", ms(bare / 1000), ms(through / 1000), (through - bare) / 1000, 1, false, "ms"},
-		{"30 ms handler, dead backend, p50", ms(dead["none-p50-ms"]), ms(dead["ours-p50-ms"]), ratio(dead["ours-p50-ms"], dead["none-p50-ms"]), 1.05, false, "×"},
-		{"posting spans, dead backend, longest", "", ms(dead["post-max-ms"]), dead["post-max-ms"], 50, false, "ms"},
-		{"PutEvents through the events endpoint, p50", us(events["straight-p50-µs"]), us(events["straight-p50-µs"] + events["added-p50-µs"]), events["added-p50-µs"] / 1000, 0.12, false, "ms"},
-		{"  beside what Go's own reverse proxy adds", "a relay of bytes: " + us(events["relay-added-p50-µs"]) + "; Go's: " + us(events["proxy-added-p50-µs"]), us(events["added-p50-µs"]), ratio(events["added-p50-µs"], events["proxy-added-p50-µs"]), 1.3, false, "×"},
-		{"PutEvents a second of one core", "", fmt.Sprintf("%.0f/s", events["requests/CPU-s"]), events["requests/CPU-s"], 5000, true, "/s"},
+		{"added after the response, auto, warm, p50", us(bare), us(through), (through - bare) / 1000, 1, false, "ms"},
+		{"30 ms handler, dead backend, p50", ms(dead.in("none-p50-ms")), ms(dead.in("ours-p50-ms")), dead.in("ours-p50-ms") / dead.in("none-p50-ms"), 1.05, false, "×"},
+		{"posting spans, dead backend, longest", "", ms(dead.in("post-max-ms")), dead.in("post-max-ms"), 50, false, "ms"},
+		{"PutEvents through the events endpoint, p50", us(events.in("straight-p50-µs")), us(events.in("straight-p50-µs") + events.in("added-p50-µs")), events.in("added-p50-µs") / 1000, 0.12, false, "ms"},
+		{"  beside what Go's own reverse proxy adds", "a relay of bytes: " + us(events.in("relay-added-p50-µs")) + "; Go's: " + us(events.in("proxy-added-p50-µs")), us(events.in("added-p50-µs")), events.in("added-p50-µs") / events.in("proxy-added-p50-µs"), 1.3, false, "×"},
+		{"PutEvents a second of one core", "", fmt.Sprintf("%.0f/s", events.in("requests/CPU-s")), events.in("requests/CPU-s"), 5000, true, "/s"},
 		{"decorator, an entry, no provider", sdk, us(added(decorated, "ns/entry", 1000)), added(decorated, "ns/entry", 1000), 4, false, "µs"},
 		{"  its allocations", "", fmt.Sprintf("%.1f", added(decorated, "allocs/op", 10)), added(decorated, "allocs/op", 10), 25, false, ""},
-		{"decorator, an entry, the SDK's batcher", sdk, us(added(batched, "ns/entry", 1000)), added(batched, "ns/entry", 1000), 8, false, "µs"},
-		{"  beside no provider and then its spans by hand", us(byHand / 1000), us(added(batched, "ns/entry", 1000)), ratio(added(batched, "ns/entry", 1), byHand), 1.1, false, "×"},
-		{"  on one core, the batcher's work and the collector's in it", fmt.Sprintf("the SDK's client: %.0f µs", oneClient/1000), us(oneCore / 1000), oneCore / 1000, 8, false, "µs"},
+		{"decorator, an entry, the SDK's batcher", sdk, us(batcher / 1000), batcher / 1000, 8, false, "µs"},
+		{"  beside no provider and then its spans by hand", us(byHand / 1000), us(batcher / 1000), batcher / byHand, 1.1, false, "×"},
+		{"  on one core, batcher and collector included", "the SDK's client: " + us(oneCore.in("client-ns/entry")/1000), us(oneCore.in("batcher-ns/entry") / 1000), oneCore.in("batcher-ns/entry") / 1000, 8, false, "µs"},
 		{"  its allocations", "", fmt.Sprintf("%.1f", added(batched, "allocs/op", 10)), added(batched, "allocs/op", 10), 45, false, ""},
 		{"entry size", "", fmt.Sprintf("%.1f ns, %.0f allocations", of("Size", "ns/op"), of("Size", "allocs/op")), of("Size", "ns/op"), 50, false, "ns"},
-		{"validation of a 200 KB detail", "json.Valid: " + ms(valid/1e6), ms(validate / 1e6), ratio(validate, valid), 1.2, false, "×"},
-		{"handler wrapper, an invocation", us(of("Handler/bare", "ns/op") / 1000), us(of("Handler/wrapped", "ns/op") / 1000), wrapper["added-µs"], 20, false, "µs"},
-		{"HTTP transport, a call answered at once", us(of("Transport/at_once/bare", "ns/op") / 1000), us(of("Transport/at_once/ours", "ns/op") / 1000), transport["added-µs"], 10, false, "µs"},
-		{"  over loopback, with its noise", us(of("Transport/loopback/bare", "ns/op") / 1000), us(of("Transport/loopback/ours", "ns/op") / 1000), overLoopback["added-µs"], 10, false, "µs"},
-		{"memory's check of an event", fmt.Sprintf("a map under a lock: %.0f ns", of("Check/MapUnderALock", "ns/op")), fmt.Sprintf("%.0f ns, %.0f allocations, %.0f B an event", check["ns/op"], check["allocs/op"], of("Check/MemoryPerEvent", "B/event")), check["ns/op"], 300, false, "ns"},
-		{"table's check beside a handler as long as its answer", ms(alone / 1e6), ms(beside / 1e6), ratio(beside, alone), 1.01, false, "×"},
+		{"validation of a 200 KB detail", "json.Valid: " + ms(valid/1e6), ms(validate / 1e6), validate / valid, 1.2, false, "×"},
+		{"handler wrapper, an invocation", us(of("Handler/bare", "ns/op") / 1000), us(of("Handler/wrapped", "ns/op") / 1000), wrapper.in("added-µs"), 20, false, "µs"},
+		{"HTTP transport, a call answered at once", us(of("Transport/at_once/bare", "ns/op") / 1000), us(of("Transport/at_once/ours", "ns/op") / 1000), transport.in("added-µs"), 10, false, "µs"},
+		{"  over loopback, with its noise", us(of("Transport/loopback/bare", "ns/op") / 1000), us(of("Transport/loopback/ours", "ns/op") / 1000), overLoopback.in("added-µs"), 10, false, "µs"},
+		{"memory's check of an event", fmt.Sprintf("a map under a lock: %.0f ns", of("Check/MapUnderALock", "ns/op")), fmt.Sprintf("%.0f ns, %.0f allocations, %.0f B an event", check.in("ns/op"), check.in("allocs/op"), of("Check/MemoryPerEvent", "B/event")), check.in("ns/op"), 300, false, "ns"},
+		{"table's check beside a handler as long as its answer", ms(alone / 1e6), ms(beside / 1e6), beside / alone, 1.01, false, "×"},
 		{"page of 2 000 events, until it is drawn", "an empty page: " + ms(empty/1e6), ms(page / 1e6), page / 1e9, 1, false, "s"},
-		{"spans a CPU second through the receiver", fmt.Sprintf("pdata: %.2f M", pdata/1e6), fmt.Sprintf("%.2f M", receiver/1e6), ratio(receiver, pdata), 3, true, "×"},
+		{"spans a CPU second through the receiver", fmt.Sprintf("pdata: %.2f M", pdata/1e6), fmt.Sprintf("%.2f M", receiver/1e6), receiver / pdata, 3, true, "×"},
 	}
 }
 
-func ms(v float64) string { return fmt.Sprintf("%.2f ms", v) }
-func us(v float64) string { return fmt.Sprintf("%.2f µs", v) }
-func mb(v float64) string { return fmt.Sprintf("%.1f MB", v) }
+func ms(v float64) string { return written("%.2f ms", v) }
+func us(v float64) string { return written("%.2f µs", v) }
+func mb(v float64) string { return written("%.1f MB", v) }
+
+func written(format string, v float64) string {
+	if math.IsNaN(v) {
+		return "–"
+	}
+	return fmt.Sprintf(format, v)
+}
 
 // verdict is the figure beside its budget.
 func (r row) verdict() string {
@@ -187,9 +202,10 @@ func (r row) verdict() string {
 		sign, ok = "≥", r.value >= r.limit
 	}
 	text := "met"
-	if r.value == 0 {
-		text = "not measured"
-	} else if !ok {
+	if math.IsNaN(r.value) {
+		return fmt.Sprintf("\t%s %g %s\tnot measured", sign, r.limit, r.unit)
+	}
+	if !ok {
 		text = "OVER"
 	}
 	return fmt.Sprintf("%.4g %s\t%s %g %s\t%s", r.value, r.unit, sign, r.limit, r.unit, text)
