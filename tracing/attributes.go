@@ -129,9 +129,16 @@ func newRoom() *room {
 	return r
 }
 
-// done gives the room back, without what stood in it.
+// mostRoom is how many attributes or links a room may have and be kept.
+const mostRoom = 100
+
+// done gives the room back, without what attrs and links say stands in it.
 func (r *room) done() {
-	clear(r.attrs[:cap(r.attrs)])
-	clear(r.links[:cap(r.links)])
+	if cap(r.attrs) > mostRoom || cap(r.links) > mostRoom {
+		return
+	}
+	clear(r.attrs)
+	clear(r.links)
+	r.attrs, r.links = r.attrs[:0], r.links[:0]
 	rooms.Put(r)
 }

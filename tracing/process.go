@@ -59,15 +59,15 @@ func StartProcess(ctx context.Context, cfg Config, d Delivery, inv Invocation) (
 	}
 	room := newRoom()
 	defer room.done()
-	attrs := processAttributes(room.attrs, &d, &inv)
+	room.attrs = processAttributes(room.attrs, &d, &inv)
 	if invokeParent != "" {
-		attrs = append(attrs, keyInvokeParent.String(invokeParent))
+		room.attrs = append(room.attrs, keyInvokeParent.String(invokeParent))
 	}
 	if dropped > 0 {
-		attrs = append(attrs, keyLinksDropped.Int(dropped))
+		room.attrs = append(room.attrs, keyLinksDropped.Int(dropped))
 	}
 	name, kind := processName(&d, &inv)
-	options := append(make([]trace.SpanStartOption, 0, 4), kind, trace.WithAttributes(attrs...), trace.WithLinks(links...))
+	options := append(make([]trace.SpanStartOption, 0, 4), kind, trace.WithAttributes(room.attrs...), trace.WithLinks(links...))
 	if !inv.Start.IsZero() {
 		options = append(options, trace.WithTimestamp(inv.Start))
 	}

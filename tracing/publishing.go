@@ -61,21 +61,20 @@ func (s *Stamper) StartPublishing(ctx context.Context, entries []Entry, out []Ou
 	}
 	room := newRoom()
 	defer room.done()
-	links := room.links
 	for i := range out {
 		p.spans[i] = s.startEntry(&next, &entries[i], &out[i])
-		links = append(links, trace.Link{SpanContext: p.spans[i].SpanContext()})
+		room.links = append(room.links, trace.Link{SpanContext: p.spans[i].SpanContext()})
 	}
 	var w wish
 	if parent.IsValid() && out[0].Lineage.handled != nil {
 		w = asParent(parent)
 	} else if !parent.IsValid() { // nobody's child: recorded when there is a span to link to
 		w.Decided = true
-		for i := range links {
-			w.Sampled = w.Sampled || links[i].SpanContext.IsSampled()
+		for i := range room.links {
+			w.Sampled = w.Sampled || room.links[i].SpanContext.IsSampled()
 		}
 	}
-	p.send = s.startSend(contextWithWish(ctx, w), room.attrs, entries, links)
+	p.send = s.startSend(contextWithWish(ctx, w), room, entries)
 	p.ctx = trace.ContextWithSpan(ctx, p.send)
 	return p
 }
@@ -138,19 +137,20 @@ func (s *Stamper) startEntry(n *entryStart, entry *Entry, out *Outgoing) trace.S
 var asProducer = trace.WithSpanKind(trace.SpanKindProducer)
 
 // startSend starts the span of a request of several entries.
-func (s *Stamper) startSend(ctx context.Context, attrs []attribute.KeyValue, entries []Entry, links []trace.Link) trace.Span {
+// The links are in room, where the attributes go too.
+func (s *Stamper) startSend(ctx context.Context, room *room, entries []Entry) trace.Span {
 	bus := busName(entries[0].Bus)
 	for i := range entries {
 		if busName(entries[i].Bus) != bus {
 			bus = ""
 		}
 	}
-	attrs = append(attrs, keyMessagingSystem.String(messagingSystem), keyOperationName.String(operationSend),
+	room.attrs = append(room.attrs, keyMessagingSystem.String(messagingSystem), keyOperationName.String(operationSend),
 		keyOperationType.String(operationSend), keyBatchCount.Int(len(entries)))
 	if bus != "" {
-		attrs = append(attrs, keyDestination.String(bus))
+		room.attrs = append(room.attrs, keyDestination.String(bus))
 	}
-	_, span := s.tracer.Start(ctx, spanName(operationSend, bus), asClient, trace.WithAttributes(attrs...), trace.WithLinks(links...))
+	_, span := s.tracer.Start(ctx, spanName(operationSend, bus), asClient, trace.WithAttributes(room.attrs...), trace.WithLinks(room.links...))
 	return span
 }
 
@@ -178,13 +178,12 @@ func (p *Publishing) End(results []Result, err error) {
 	failed, code := 0, ""
 	room := newRoom()
 	defer room.done()
-	attrs := room.attrs
 	for i, span := range p.spans {
 		var result Result
 		if i < len(results) {
 			result = results[i]
 		}
-		attrs = p.describe(attrs[:0], i, result)
+		attrs := p.describe(room.attrs[:0], i, result)
 		switch {
 		case err != nil:
 			fail(span, errorType(err), "", attrs...)
@@ -198,6 +197,7 @@ func (p *Publishing) End(results []Result, err error) {
 		default:
 			span.SetAttributes(attrs...)
 		}
+		room.attrs = attrs // to be cleared: all entries have about as many
 	}
 	// Together, so that a batcher's goroutine is woken once.
 	at := []trace.SpanEndOption{trace.WithTimestamp(time.Now())}

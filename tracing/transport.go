@@ -175,9 +175,7 @@ func (t *Transport) start(ctx context.Context, req *http.Request, call *Call) tr
 	if t.tracer == nil {
 		return nil
 	}
-	room := newRoom()
-	defer room.done()
-	name, attrs := startedCall(room.attrs, call, req.URL.Scheme, int(number(req.URL.Port())))
+	name, attrs := startedCall(make([]attribute.KeyValue, 0, 8), call, req.URL.Scheme, int(number(req.URL.Port())))
 	if parent := trace.SpanContextFromContext(ctx); parent.IsValid() && DeliveryFromContext(ctx) != nil {
 		ctx = contextWithWish(ctx, asParent(parent))
 	}

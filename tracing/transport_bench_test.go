@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"testing"
+	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
@@ -16,10 +17,10 @@ import (
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
-// BenchmarkTransport is a request through a bare round tripper and through ours
-// over it; added-µs is what ours costs, and the budget 10 of them. Over loopback
-// the noise of the sockets is as large as that, so it is measured once more over
-// a round tripper that answers at once.
+// BenchmarkTransport is a request through a bare round tripper and, in turn,
+// through ours over it: added-µs is what ours costs, and the budget 10 of them.
+// Over loopback the noise of the sockets is as large as that, so it is measured
+// once more over a round tripper that answers at once.
 func BenchmarkTransport(b *testing.B) {
 	server := canned(b, "HTTP/1.1 200 OK\r\nX-Request-ID: alpaca-request-1\r\nX-Ratelimit-Remaining: 199\r\nContent-Type: application/json\r\n"+
 		"Date: Mon, 23 Nov 2026 14:30:00 GMT\r\nContent-Length: 10\r\n\r\n"+`{"id":"1"}`)
@@ -27,53 +28,52 @@ func BenchmarkTransport(b *testing.B) {
 	defer base.CloseIdleConnections()
 	sdk := sdktrace.NewTracerProvider(sdktrace.WithBatcher(tracetest.NewNoopExporter()))
 	defer func() { _ = sdk.Shutdown(context.Background()) }() //nolint:usetesting // the benchmark's context has ended
+	delivery := tracing.NewReader(tracing.Config{}).Read([]byte(tradeEvent))
 	for _, over := range []struct {
 		name, url string
 		base      http.RoundTripper
 	}{{"loopback", server, base}, {"at once", "http://127.0.0.1", stillBase{}}} {
-		b.Run(over.name, func(b *testing.B) {
-			bare := 0.0
-			for _, c := range []struct {
-				name     string
-				provider trace.TracerProvider
-			}{{"bare", nil}, {"ours", &otlp.Provider{Export: func([]byte) {}}}, {"ours, OpenTelemetry's SDK", sdk}, {"ours, no provider", nil}} {
-				b.Run(c.name, func(b *testing.B) {
-					trip := over.base
-					if c.name != "bare" {
-						trip = tracing.NewTransport(over.base, tracing.Config{HTTPHosts: []string{"127.0.0.1"}, TracerProvider: c.provider})
+		for _, c := range []struct {
+			name     string
+			provider trace.TracerProvider
+		}{{"ours", &otlp.Provider{Export: func([]byte) {}}}, {"ours, OpenTelemetry's SDK", sdk}, {"ours, no provider", nil}} {
+			b.Run(over.name+"/"+c.name, func(b *testing.B) {
+				const calls = 100
+				ctx := tracing.ContextWithDelivery(b.Context(), &delivery)
+				trip := tracing.NewTransport(over.base, tracing.Config{HTTPHosts: []string{"127.0.0.1"}, TracerProvider: c.provider})
+				block := func(over http.RoundTripper, url string) float64 {
+					begun := time.Now()
+					for range calls {
+						roundTrip(ctx, b, over, url)
 					}
-					benchmarkTrips(b, trip, over.url+"/v2/orders/61e69015")
-					each := float64(b.Elapsed().Nanoseconds()) / float64(b.N)
-					if c.name == "bare" {
-						bare = each
-						return
-					}
-					b.ReportMetric((each-bare)/1000, "added-µs")
-					b.ReportMetric(each/bare, "×bare")
-				})
-			}
-		})
+					return float64(time.Since(begun).Nanoseconds()) / 1000 / calls
+				}
+				bare, ours := 0.0, 0.0
+				for b.Loop() {
+					bare += block(over.base, over.url+"/v2/orders/61e69015")
+					ours += block(trip, over.url+"/v2/orders/61e69015")
+				}
+				b.ReportMetric(bare/float64(b.N), "bare-µs")
+				b.ReportMetric((ours-bare)/float64(b.N), "added-µs")
+			})
+		}
 	}
 }
 
-func benchmarkTrips(b *testing.B, over http.RoundTripper, url string) {
-	delivery := tracing.NewReader(tracing.Config{}).Read([]byte(tradeEvent))
-	ctx := tracing.ContextWithDelivery(b.Context(), &delivery)
-	b.ReportAllocs()
-	for b.Loop() {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
-			b.Fatal(err)
-		}
-		req.Header.Set("APCA-API-KEY-ID", "key")
-		req.Header.Set("APCA-API-SECRET-KEY", "secret")
-		resp, err := over.RoundTrip(req)
-		if err != nil {
-			b.Fatal(err)
-		}
-		_, _ = io.Copy(io.Discard, resp.Body)
-		_ = resp.Body.Close()
+func roundTrip(ctx context.Context, b *testing.B, over http.RoundTripper, url string) {
+	b.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		b.Fatal(err)
 	}
+	req.Header.Set("APCA-API-KEY-ID", "key")
+	req.Header.Set("APCA-API-SECRET-KEY", "secret")
+	resp, err := over.RoundTrip(req)
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	_ = resp.Body.Close()
 }
 
 // canned is the URL of a server that gives every request the same answer and
