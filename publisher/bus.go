@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"context"
+	"slices"
 
 	"github.com/throughline/throughline/tracing"
 )
@@ -49,7 +50,8 @@ func (b *Bus) Publish(ctx context.Context, entries []tracing.Entry) ([]Result, e
 	room := newRoom()
 	defer room.done()
 	room.entries = append(room.entries, entries...)
-	return b.publish(ctx, room, func(ctx context.Context, _ []int, sent []tracing.Entry) ([]Result, error) {
+	results, err := b.publish(ctx, room, func(ctx context.Context, _ []int, sent []tracing.Entry) ([]Result, error) {
 		return b.service.Put(ctx, sent)
 	})
+	return slices.Clone(results), err
 }

@@ -54,21 +54,21 @@ func (c *core) configure(options []Option) {
 type exchange func(ctx context.Context, at []int, sent []tracing.Entry) ([]Result, error)
 
 // publish sends the entries in room in as many requests as they need and returns
-// one result an entry, in order. The error is set where every request failed as
-// a whole.
+// one result an entry, in order, which are in room. The error is set where every
+// request failed as a whole.
 func (c *core) publish(ctx context.Context, room *room, send exchange) ([]Result, error) {
 	room.out = c.stamping.Resolve(ctx, room.out, room.entries, nil)
-	work := work{entries: room.entries, out: room.out, at: make([]int, len(room.entries))}
-	results := make([]Result, len(room.entries))
-	for i := range work.at {
-		work.at[i] = i
+	for i := range room.entries {
+		room.at = append(room.at, i)
 	}
+	room.results = append(room.results, make([]Result, len(room.entries))...)
+	work, results := work{entries: room.entries, out: room.out, at: room.at}, room.results
 	c.judge(ctx, &work, results)
 	var first error
 	failed, requests := 0, 0
 	for begin := 0; begin < len(work.at); requests++ {
 		end := c.fit(work.entries, begin)
-		if err := c.request(ctx, work.slice(begin, end), results, send); err != nil {
+		if err := c.request(ctx, work.slice(begin, end), room, send); err != nil {
 			if failed++; first == nil {
 				first = err
 			}
@@ -108,7 +108,8 @@ func (c *core) fit(entries []tracing.Entry, begin int) int {
 
 // request sends one request and, where that is asked for, once more what may
 // succeed then. The error is that of a request which failed as a whole.
-func (c *core) request(ctx context.Context, w work, results []Result, send exchange) error {
+func (c *core) request(ctx context.Context, w work, room *room, send exchange) error {
+	results := room.results
 	r := c.stamping.StartResolved(ctx, w.entries, w.out)
 	start := c.stamping.Now()
 	ctx, attempts := watch(r.Context())
@@ -124,10 +125,11 @@ func (c *core) request(ctx context.Context, w work, results []Result, send excha
 		take(got, w.at, results)
 		c.retry(ctx, attempts, &w, r.Sent, results, send)
 	}
-	told := make([]tracing.Result, len(w.at))
-	for i, at := range w.at {
-		told[i] = tracing.Result{EventID: results[at].EventID, ErrorCode: results[at].ErrorCode}
+	told := room.told[:0]
+	for _, at := range w.at {
+		told = append(told, tracing.Result{EventID: results[at].EventID, ErrorCode: results[at].ErrorCode})
 	}
+	room.told = told
 	r.Finish(told, err, code, c.stamping.Now().Sub(start))
 	return err
 }

@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"context"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
@@ -70,7 +71,8 @@ func (c *core) putEvents(ctx context.Context, input *eventbridge.PutEventsInput,
 		output, err := send(ctx, &request)
 		last, sent = output, len(at)
 		requests++
-		return resultsOf(output), err
+		room.got = appendResults(room.got[:0], output)
+		return room.got, err
 	})
 	if err != nil || requests == 1 && sent == len(input.Entries) {
 		return last, err // exactly the client's
@@ -78,14 +80,14 @@ func (c *core) putEvents(ctx context.Context, input *eventbridge.PutEventsInput,
 	return merge(results, last), nil
 }
 
-func resultsOf(output *eventbridge.PutEventsOutput) []Result {
+func appendResults(results []Result, output *eventbridge.PutEventsOutput) []Result {
 	if output == nil {
-		return nil
+		return results
 	}
-	results := make([]Result, len(output.Entries))
+	results = slices.Grow(results, len(output.Entries))
 	for i := range output.Entries {
 		e := &output.Entries[i]
-		results[i] = Result{EventID: aws.ToString(e.EventId), ErrorCode: aws.ToString(e.ErrorCode), ErrorMessage: aws.ToString(e.ErrorMessage)}
+		results = append(results, Result{EventID: aws.ToString(e.EventId), ErrorCode: aws.ToString(e.ErrorCode), ErrorMessage: aws.ToString(e.ErrorMessage)})
 	}
 	return results
 }

@@ -18,6 +18,10 @@ import (
 type room struct {
 	entries []tracing.Entry
 	out     []tracing.Outgoing
+	at      []int
+	results []Result
+	got     []Result         // of one request
+	told    []tracing.Result // of one request
 }
 
 var rooms = sync.Pool{New: func() any { return &room{} }}
@@ -37,7 +41,10 @@ func (r *room) done() {
 	}
 	clear(r.entries)
 	clear(r.out)
-	r.entries, r.out = r.entries[:0], r.out[:0]
+	clear(r.results)
+	clear(r.got)
+	clear(r.told)
+	*r = room{r.entries[:0], r.out[:0], r.at[:0], r.results[:0], r.got[:0], r.told[:0]}
 	rooms.Put(r)
 }
 
