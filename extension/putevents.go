@@ -92,7 +92,9 @@ func readEntry(body []byte, i int) (e located, ok bool) {
 		case "EventBusName":
 			ok = ok && readString(value, &e.entry.Bus)
 		case "Detail":
-			ok, e.detail = ok && readString(value, &e.entry.Detail), at
+			// Not a copy: it may be large, and is kept no longer than the call.
+			ok, e.detail = ok && (value[0] == '"' || string(value) == "null"), at
+			e.entry.Detail = jsonwalk.View(jsonwalk.Inner(value))
 		case "TraceHeader":
 			ok, e.traceHeader = ok && readString(value, &e.entry.TraceHeader), at
 		case "Resources":
@@ -105,14 +107,11 @@ func readEntry(body []byte, i int) (e located, ok bool) {
 	return e, ok && m.After > 0
 }
 
-// readString reads a string, or null as an empty one. It may be a part of raw,
-// which is never changed.
+// readString reads a string, or null as an empty one: a copy, because names may
+// be kept for longer than the body.
 func readString(raw []byte, into *string) bool {
-	if string(raw) == "null" {
-		return true
-	}
-	*into = jsonwalk.View(jsonwalk.Inner(raw))
-	return raw[0] == '"'
+	*into = jsonwalk.Text(raw)
+	return raw[0] == '"' || string(raw) == "null"
 }
 
 func readStrings(raw []byte, into *[]string) bool {

@@ -271,7 +271,7 @@ func (s *Set) capped(known map[string]bool, value string) string {
 	if len(known) >= s.config.EventTypesMax {
 		return other
 	}
-	known[value] = true
+	known[strings.Clone(value)] = true // it may be a part of something large
 	return value
 }
 
