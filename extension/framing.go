@@ -5,7 +5,6 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"strings"
 )
 
 // A request that has a Content-Length and is chunked too can be read in two
@@ -91,7 +90,7 @@ func framingOf(r *http.Request) framing {
 		return framedSomehow
 	}
 	for line := range bytes.Lines(fields) {
-		if name, _, ok := bytes.Cut(line, []byte(":")); ok && strings.EqualFold(string(bytes.TrimSpace(name)), "Content-Length") {
+		if name, _, ok := bytes.Cut(line, []byte(":")); ok && bytes.EqualFold(bytes.TrimSpace(name), []byte("Content-Length")) {
 			return framedTwice
 		}
 	}

@@ -92,7 +92,7 @@ func readEntry(body []byte, i int) (e located, ok bool) {
 		case "EventBusName":
 			ok = ok && readString(value, &e.entry.Bus)
 		case "Detail":
-			// Not a copy: it may be large, and is kept no longer than the call.
+			// Not a copy: it may be large, and nobody keeps it for longer than the call.
 			ok, e.detail = ok && (value[0] == '"' || string(value) == "null"), at
 			e.entry.Detail = jsonwalk.View(jsonwalk.Inner(value))
 		case "TraceHeader":
@@ -131,8 +131,15 @@ func readStrings(raw []byte, into *[]string) bool {
 // names are the keys of an object so far.
 type names [][]byte
 
-// first says whether key had not been there.
+// mostNames is more than any object of the API has. Each is compared with those
+// before it, so their number is bounded.
+const mostNames = 64
+
+// first says whether key had not been there, nor too many others.
 func (n *names) first(key []byte) bool {
+	if len(*n) == mostNames {
+		return false
+	}
 	for _, other := range *n {
 		if bytes.Equal(other, key) {
 			return false

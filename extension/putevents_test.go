@@ -3,6 +3,7 @@ package extension
 import (
 	"encoding/json"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -50,10 +51,19 @@ func TestSplice(t *testing.T) {
 	}
 }
 
+// many are n members of an object.
+func many(n int) string {
+	var members []string
+	for i := range n {
+		members = append(members, strconv.Quote(strconv.Itoa(i))+":1")
+	}
+	return strings.Join(members, ",")
+}
+
 func TestWhatIsNoPutEventsIsLeftAlone(t *testing.T) {
 	for _, body := range []string{"", "null", "[]", `{"Entries":{}}`, `{"Entries":[1]}`, `{"Entries":[{"Detail":1}]}`, `{"Entries":[]} x`, `{"Entries":[]`,
 		`{"Entries":[{"Detail":"{}","Detail":"{}"}]}`, `{"Entries":[],"Entries":[]}`, `{"Entries":null}`, `{"Entries":[{"Resources":"a"}]}`, `{"Entries":[{"Resources":[1]}]}`,
-		`{"Entries":[{"Detail":"{}"}],}`, `{"Entries":[{"Source":"s",}]}`, "{\"Entries\":[{\"Source\":\"\xff\"}]}", `{"Entries":[],"EndpointId":1}`} {
+		`{"Entries":[{"Detail":"{}"}],}`, `{"Entries":[{"Source":"s",}]}`, "{\"Entries\":[{\"Source\":\"\xff\"}]}", `{"Entries":[],"EndpointId":1}`, `{"Entries":[{` + many(65) + `}]}`} {
 		if _, err := readPutEvents([]byte(body)); err == nil {
 			t.Errorf("%s was read", body)
 		}
@@ -116,29 +126,38 @@ func FuzzSplice(f *testing.F) {
 func FuzzReadEntries(f *testing.F) {
 	f.Add(`{"Entries":[{"Source":"s\u00fc","DetailType":null,"Detail":"{\"a\":\"\\u00fc\"}","Resources":["a","\n",null],"Time":1,"EventBusName":"b","X":1.50}],"EndpointId":"a.veo"}`)
 	f.Add(`{"Entries":[{"Detail":"\ud800"},{"Time":null}]}`)
+	f.Add(`{"Entries":[{"Source":"s","source":"t"}],"entries":[]}`)
 	f.Fuzz(func(t *testing.T, body string) {
 		p, err := readPutEvents([]byte(body))
 		if err != nil {
 			return
 		}
-		var want struct {
-			Entries    []map[string]json.RawMessage
-			EndpointID string `json:"EndpointId"`
-		}
-		d := json.NewDecoder(strings.NewReader(body))
-		if err := d.Decode(&want); err != nil || d.More() {
+		var whole map[string]json.RawMessage // which, other than a struct, tells capitals apart
+		if err := json.Unmarshal([]byte(body), &whole); err != nil {
 			t.Fatalf("%q was read, and encoding/json says %v", body, err)
+		}
+		var endpoint string
+		var entries []map[string]json.RawMessage
+		for name, into := range map[string]any{"EndpointId": &endpoint, "Entries": &entries} {
+			if raw, there := whole[name]; there {
+				if err := json.Unmarshal(raw, into); err != nil {
+					t.Fatalf("%q: %s: %v", body, name, err)
+				}
+			}
+		}
+		if p.endpoint != endpoint || len(p.entries) != len(entries) {
+			t.Fatalf("%q: %d entries for %q, want %d for %q", body, len(p.entries), p.endpoint, len(entries), endpoint)
 		}
 		for i, e := range p.entries {
 			var w tracing.Entry
 			for name, into := range map[string]any{"Source": &w.Source, "DetailType": &w.DetailType, "Detail": &w.Detail, "EventBusName": &w.Bus, "TraceHeader": &w.TraceHeader, "Resources": &w.Resources} {
-				if raw, there := want.Entries[i][name]; there {
+				if raw, there := entries[i][name]; there {
 					if err := json.Unmarshal(raw, into); err != nil {
 						t.Fatalf("%q: %s: %v", body, name, err)
 					}
 				}
 			}
-			raw, there := want.Entries[i]["Time"]
+			raw, there := entries[i]["Time"]
 			w.HasTime = there && string(raw) != "null"
 			if len(w.Resources) == 0 {
 				w.Resources = nil
