@@ -21,7 +21,7 @@ var arrows = map[string][]string{
 	"tracing/otlp":           {"tracing"},
 	"tracing/export":         {"tracing", "tracing/otlp", "metrics", "internal/settings", "dedupe", "internal/configure"},
 	"handler":                {"tracing", "dedupe", "claimcheck", "metrics", "sizemeter", "internal/handling"},
-	"publisher":              {"tracing", "sizemeter", "claimcheck", "metrics", "internal/stamping"},
+	"publisher":              {"tracing", "sizemeter", "claimcheck", "metrics", "internal/stamping", "internal/jsonwalk"},
 	"claimcheck":             {},
 	"claimcheck/s3":          {"claimcheck"},
 	"sizemeter":              {},

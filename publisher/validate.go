@@ -1,12 +1,12 @@
 package publisher
 
 import (
-	"encoding/binary"
 	"encoding/json"
-	"math/bits"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/throughline/throughline/internal/jsonwalk"
 )
 
 // maxDepth is how deep EventBridge reads a detail (API reference, PutEvents).
@@ -204,13 +204,13 @@ func (s *scanner) number(i int) (int, *fault) {
 	case i < len(d) && d[i] == '0':
 		i++
 	default:
-		if i = s.digits(i); i < 0 {
+		if i = jsonwalk.SkipDigits(s.data, i); i < 0 {
 			return 0, s.expected(start, "a number")
 		}
 	}
 	whole := true
 	if i < len(d) && d[i] == '.' {
-		if i, whole = s.digits(i+1), false; i < 0 {
+		if i, whole = jsonwalk.SkipDigits(s.data, i+1), false; i < 0 {
 			return 0, s.expected(start, "a number")
 		}
 	}
@@ -220,7 +220,7 @@ func (s *scanner) number(i int) (int, *fault) {
 		if i < len(d) && (d[i] == '+' || d[i] == '-') {
 			i++
 		}
-		if i = s.digits(i); i < 0 {
+		if i = jsonwalk.SkipDigits(s.data, i); i < 0 {
 			return 0, s.expected(start, "a number")
 		}
 	}
@@ -235,80 +235,29 @@ func (s *scanner) number(i int) (int, *fault) {
 
 const beyondInt64 = "an integer beyond int64, which EventBridge does not keep: send it as a string"
 
-// digits returns the index after one or more digits, -1 where there is none.
-func (s *scanner) digits(i int) int {
-	start := i
-	for i < len(s.data) && s.data[i] >= '0' && s.data[i] <= '9' {
-		i++
-	}
-	if i == start {
-		return -1
-	}
-	return i
-}
-
-const (
-	low  = 0x0101010101010101
-	high = 0x8080808080808080
-)
-
-// text returns the index after the string at i. Eight bytes are tried at a
-// time: most of a detail is inside strings.
+// text returns the index after the string at i.
 func (s *scanner) text(i int) (int, *fault) {
 	start, d := i, s.data
-	for i++; i < len(d); {
-		if len(d)-i >= 8 {
-			x := binary.LittleEndian.Uint64(d[i:])
-			quote, slash := x^(low*'"'), x^(low*'\\')
-			// The high bit of the first byte that ends, escapes or may not stand there.
-			special := ((quote-low)&^quote | (slash-low)&^slash | (x-low*0x20)&^x) & high
-			if special == 0 {
-				i += 8
-				continue
-			}
-			i += bits.TrailingZeros64(special) / 8
+	for i++; ; {
+		if i = jsonwalk.SkipPlain(d, i); i == len(d) {
+			return 0, &fault{reason: endsEarly}
 		}
-		switch c := d[i]; {
-		case c == '"':
+		switch d[i] {
+		case '"':
 			if !s.valid && !utf8.Valid(d[start:i]) {
 				return 0, &fault{reason: notUTF8}
 			}
 			return i + 1, nil
-		case c < 0x20:
-			return 0, &fault{reason: "a control character in a string, at byte " + strconv.Itoa(i)}
-		case c == '\\':
-			n := escape(d[i:])
-			if n == 0 {
+		case '\\':
+			end := jsonwalk.SkipEscape(d, i)
+			if end < 0 {
 				return 0, &fault{reason: "not an escape, at byte " + strconv.Itoa(i)}
 			}
-			i += n
+			i = end
 		default:
-			i++
+			return 0, &fault{reason: "a control character in a string, at byte " + strconv.Itoa(i)}
 		}
 	}
-	return 0, &fault{reason: endsEarly}
 }
 
 const notUTF8 = "not UTF-8"
-
-// escape is the length of the escape that d begins with, 0 when it is none.
-func escape(d []byte) int {
-	if len(d) < 2 {
-		return 0
-	}
-	switch d[1] {
-	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-		return 2
-	case 'u':
-		if len(d) < 6 {
-			return 0
-		}
-		for _, c := range d[2:6] {
-			if (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'f') {
-				return 0
-			}
-		}
-		return 6
-	}
-	return 0
-}

@@ -72,11 +72,11 @@ func skipNumber(b []byte, i int) int {
 	}
 	if i < len(b) && b[i] == '0' {
 		i++
-	} else if i = skipDigits(b, i); i < 0 {
+	} else if i = SkipDigits(b, i); i < 0 {
 		return -1
 	}
 	if i < len(b) && b[i] == '.' {
-		if i = skipDigits(b, i+1); i < 0 {
+		if i = SkipDigits(b, i+1); i < 0 {
 			return -1
 		}
 	}
@@ -85,12 +85,13 @@ func skipNumber(b []byte, i int) int {
 		if i < len(b) && (b[i] == '+' || b[i] == '-') {
 			i++
 		}
-		return skipDigits(b, i)
+		return SkipDigits(b, i)
 	}
 	return i
 }
 
-func skipDigits(b []byte, i int) int {
+// SkipDigits returns the index after one or more digits at i; -1 when there are none.
+func SkipDigits(b []byte, i int) int {
 	start := i
 	for i < len(b) && b[i] >= '0' && b[i] <= '9' {
 		i++
@@ -107,42 +108,43 @@ const (
 )
 
 // skipString returns the index after the string whose opening quote is at i.
-// Many bytes are tried at a time: most of a detail is inside strings. A detail
-// that is a string itself escapes every few bytes, so eight are tried first.
 func skipString(b []byte, i int) int {
-	for i++; i < len(b); {
-		if len(b)-i >= 8 {
-			special := specials(binary.LittleEndian.Uint64(b[i:]))
-			if special == 0 {
-				i = skipPlain(b, i+8)
-				continue
-			}
-			i += bits.TrailingZeros64(special) / 8
-		}
-		switch c := b[i]; {
-		case c == '"':
-			return i + 1
-		case c < 0x20:
+	for i++; ; {
+		if i = SkipPlain(b, i); i == len(b) {
 			return -1
-		case c == '\\':
-			if i = skipEscape(b, i); i < 0 {
+		}
+		switch b[i] {
+		case '"':
+			return i + 1
+		case '\\':
+			if i = SkipEscape(b, i); i < 0 {
 				return -1
 			}
 		default:
-			i++
+			return -1
 		}
 	}
-	return -1
 }
 
-// skipPlain skips 32 bytes at a time that have nothing special among them.
-func skipPlain(b []byte, i int) int {
-	for ; len(b)-i >= 32; i += 32 {
-		x := b[i : i+32]
-		if specials(binary.LittleEndian.Uint64(x))|specials(binary.LittleEndian.Uint64(x[8:]))|
-			specials(binary.LittleEndian.Uint64(x[16:]))|specials(binary.LittleEndian.Uint64(x[24:])) != 0 {
-			break
+// SkipPlain returns the index of the first byte from i on, in a string, that
+// ends it, escapes, or is a control character; len(b) where there is none. Many
+// bytes are tried at a time: most of a detail is inside strings. A detail that is
+// a string itself escapes every few bytes, so eight are tried first.
+func SkipPlain(b []byte, i int) int {
+	for len(b)-i >= 8 {
+		if special := specials(binary.LittleEndian.Uint64(b[i:])); special != 0 {
+			return i + bits.TrailingZeros64(special)/8
 		}
+		for i += 8; len(b)-i >= 32; i += 32 {
+			x := b[i : i+32]
+			if specials(binary.LittleEndian.Uint64(x))|specials(binary.LittleEndian.Uint64(x[8:]))|
+				specials(binary.LittleEndian.Uint64(x[16:]))|specials(binary.LittleEndian.Uint64(x[24:])) != 0 {
+				break
+			}
+		}
+	}
+	for i < len(b) && b[i] != '"' && b[i] != '\\' && b[i] >= 0x20 {
+		i++
 	}
 	return i
 }
@@ -154,7 +156,8 @@ func specials(x uint64) uint64 {
 	return ((quote-low)&^quote | (slash-low)&^slash | (x-low*0x20)&^x) & high
 }
 
-func skipEscape(b []byte, i int) int {
+// SkipEscape returns the index after the escape at i; -1 when it is none.
+func SkipEscape(b []byte, i int) int {
 	if i+1 >= len(b) {
 		return -1
 	}
