@@ -244,12 +244,14 @@ func (v *series) countKind(kind string) {
 	v.kinds = append(v.kinds, kindCount{kind, 1})
 }
 
+// exemplify keeps the IDs of o where they are worth it: as copies, because an ID
+// may be a part of the detail that it was read from, and would hold all of it.
 func (b *bucket) exemplify(name Name, o Observation) {
 	switch {
 	case name == PayloadSize && o.Value >= b.largest && o.EventID != "":
-		b.largest, b.largestID = o.Value, o.EventID
+		b.largest, b.largestID = o.Value, strings.Clone(o.EventID)
 	case (name == Duration || name == HandlerDuration) && o.Value >= b.slowest && o.RequestID != "":
-		b.slowest, b.slowestID = o.Value, o.RequestID
+		b.slowest, b.slowestID = o.Value, strings.Clone(o.RequestID)
 	}
 	if o.CorrelationID == "" || len(b.correlations) >= exemplars {
 		return
@@ -259,7 +261,7 @@ func (b *bucket) exemplify(name Name, o Observation) {
 			return
 		}
 	}
-	b.correlations = append(b.correlations, o.CorrelationID)
+	b.correlations = append(b.correlations, strings.Clone(o.CorrelationID))
 }
 
 // capped is the value, or "other" once EventTypesMax values are known.
