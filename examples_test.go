@@ -14,7 +14,7 @@ import (
 // that a function's author uses has an example whose output is checked, and so
 // has every type with methods: itself, a method of its, or what makes it.
 func TestEntryPointsHaveExamples(t *testing.T) {
-	for _, folder := range []string{"tracing", "tracing/export", "tracing/otlp", "handler", "dedupe", "dedupe/dynamo"} {
+	for _, folder := range []string{"alpaca", "tracing", "tracing/export", "tracing/otlp", "handler", "dedupe", "dedupe/dynamo"} {
 		files, err := filepath.Glob(folder + "/*.go")
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %d files, %v", folder, len(files), err)
