@@ -3,6 +3,7 @@
 package configure
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -13,28 +14,45 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/throughline/throughline/alpaca"
 	"github.com/throughline/throughline/dedupe"
 	"github.com/throughline/throughline/dedupe/dynamo"
+	"github.com/throughline/throughline/internal/lineage"
+	"github.com/throughline/throughline/internal/outbound"
 	"github.com/throughline/throughline/internal/settings"
 	"github.com/throughline/throughline/metrics"
 	"github.com/throughline/throughline/metrics/logs"
-	"github.com/throughline/throughline/tracing"
 )
 
 // Tracing is how lineage is read and stamped. It has no TracerProvider.
-func Tracing(s settings.Settings) tracing.Config {
-	modes := map[string]tracing.StampMode{
-		"resources": tracing.StampResources, "detail": tracing.StampDetail, "both": tracing.StampBoth, "off": tracing.StampOff,
+func Tracing(s settings.Settings) lineage.Config {
+	modes := map[string]lineage.StampMode{
+		"resources": lineage.StampResources, "detail": lineage.StampDetail, "both": lineage.StampBoth, "off": lineage.StampOff,
 	}
-	c := tracing.Config{
-		Stamp: modes[s.Stamp], DetailKey: s.DetailKey, TraceHeader: s.StampTraceHeader,
+	c := lineage.Config{
+		Stamp: modes[s.Stamp], DetailKey: s.DetailKey, TraceHeader: s.StampTraceHeader, StampContentBased: s.StampContentBased,
 		EventID: s.EventID, CorrelationID: s.CorrelationID, CausationID: s.CausationID,
-		ParentMode: s.TraceMode == "parent", XRay: s.Traces == "xray", HTTPHosts: s.HTTPHosts, MaxHops: s.MaxHops,
+		ParentMode: s.TraceMode == "parent", OwnSampling: s.Sampling == "own", XRay: s.Traces == "xray", MaxHops: s.MaxHops,
 	}
 	if s.Disabled {
-		c.Stamp = tracing.StampOff
+		c.Stamp = lineage.StampOff
 	}
 	return c
+}
+
+// HTTP is what is known of the HTTP APIs that are called: Alpaca at
+// THROUGHLINE_HTTP_HOSTS, and the routes of THROUGHLINE_HTTP_ROUTES. warning
+// names a route that could not be read; the others hold.
+func HTTP(s settings.Settings) (api outbound.API, warning string) {
+	api = alpaca.API(s.HTTPHosts)
+	table, err := outbound.ParseRoutes(s.HTTPRoutes)
+	if err != nil {
+		warning = "THROUGHLINE_HTTP_ROUTES: " + err.Error()
+	}
+	if known := api.Route; len(table) > 0 {
+		api.Route = func(host, path string) string { return cmp.Or(table.Route(host, path), known(host, path)) }
+	}
+	return api, warning
 }
 
 // Metrics is what is emitted, and how.
@@ -59,14 +77,13 @@ func Dedupe(s settings.Settings, getenv func(string) string, credentials aws.Cre
 	if config.Keys, err = dedupe.ParseKeys(s.DedupeKeys); err != nil {
 		warnings = append(warnings, "THROUGHLINE_DEDUPE_KEYS: "+err.Error())
 	}
-	if config.Order, err = dedupe.ParseOrder(s.Order); err != nil {
+	rules, groups := withoutGroup(s.Order)
+	config.Groups = groups
+	if config.Order, err = dedupe.ParseOrder(rules); err != nil {
 		warnings = append(warnings, "THROUGHLINE_ORDER: "+err.Error())
 	}
 	if table, shared := strings.CutPrefix(s.Dedupe, "dynamodb:"); shared {
-		endpoint := getenv("AWS_ENDPOINT_URL_DYNAMODB")
-		if endpoint == "" {
-			endpoint = getenv("AWS_ENDPOINT_URL")
-		}
+		endpoint := cmp.Or(getenv("AWS_ENDPOINT_URL_DYNAMODB"), getenv("AWS_ENDPOINT_URL"))
 		store, err := dynamo.New(dynamo.Config{Table: table, Region: getenv("AWS_REGION"), Credentials: credentials, Endpoint: endpoint})
 		if err != nil {
 			warnings = append(warnings, err.Error()+"; repeats are told within one environment")
@@ -75,6 +92,20 @@ func Dedupe(s settings.Settings, getenv func(string) string, credentials aws.Cre
 		}
 	}
 	return dedupe.New(config), warnings
+}
+
+// withoutGroup is the rules of THROUGHLINE_ORDER without the word "group", and
+// whether it was there.
+func withoutGroup(order string) (rules string, groups bool) {
+	var rest []string
+	for item := range strings.SplitSeq(order, ",") {
+		if strings.TrimSpace(item) == "group" {
+			groups = true
+		} else {
+			rest = append(rest, item)
+		}
+	}
+	return strings.Join(rest, ","), groups
 }
 
 // Sample decides about spans that nothing upstream has decided, by
@@ -125,16 +156,11 @@ func MetricsOut(s settings.Settings, getenv func(string) string, credentials aws
 		return stdout, ""
 	}
 	// Lambda hides the group's name from extensions: this is its default.
-	if group == "" {
-		group = getenv("AWS_LAMBDA_LOG_GROUP_NAME")
-	}
+	group = cmp.Or(group, getenv("AWS_LAMBDA_LOG_GROUP_NAME"))
 	if name := getenv("AWS_LAMBDA_FUNCTION_NAME"); group == "" && name != "" {
 		group = "/aws/lambda/" + name
 	}
-	endpoint := getenv("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS")
-	if endpoint == "" {
-		endpoint = getenv("AWS_ENDPOINT_URL")
-	}
+	endpoint := cmp.Or(getenv("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS"), getenv("AWS_ENDPOINT_URL"))
 	w, err := logs.New(logs.Config{Group: group, Region: getenv("AWS_REGION"), Credentials: credentials, Endpoint: endpoint, Warn: warn})
 	if err != nil {
 		return stdout, err.Error() + "; they go to the standard output"

@@ -15,8 +15,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/throughline/throughline/dedupe"
+	"github.com/throughline/throughline/internal/lineage"
 	"github.com/throughline/throughline/internal/settings"
-	"github.com/throughline/throughline/tracing"
 )
 
 func env(pairs ...string) func(string) string {
@@ -42,7 +42,7 @@ func TestSampleIsTheSDKs(t *testing.T) {
 		}
 		sdk := sdktrace.TraceIDRatioBased(ratio.value)
 		for range 2000 {
-			id := tracing.Mint(trace.SpanContext{}).TraceID()
+			id := lineage.Mint(trace.SpanContext{}).TraceID()
 			ours := sample == nil || sample(id)
 			if theirs := sdk.ShouldSample(sdktrace.SamplingParameters{TraceID: id}).Decision == sdktrace.RecordAndSample; ours != theirs {
 				t.Fatalf("ratio %s, %s: %t, the SDK says %t", ratio.text, id, ours, theirs)
@@ -113,7 +113,7 @@ func TestSharedTableSharesOrder(t *testing.T) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	if all := strings.Join(bodies, "\n"); len(bodies) != 2 || !strings.Contains(all, `"pk":{"S":"f#child"}`) || !strings.Contains(all, `"pk":{"S":"f#parent"}`) {
+	if all := strings.Join(bodies, "\n"); len(bodies) != 3 || !strings.Contains(all, `"pk":{"S":"f#0::0::child"}`) || !strings.Contains(all, `parent"},"state":{"S":"expected"}`) {
 		t.Errorf("wrote %s", all)
 	}
 }

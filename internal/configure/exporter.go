@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"time"
@@ -22,6 +23,7 @@ func Exporter(getenv func(string) string, client *http.Client) (config otlp.Conf
 		return settings.First(getenv, name, settings.OTLPTraces, settings.OTLPAll)
 	}
 	config.URL, config.Headers = settings.OTLPTarget(getenv)
+	warnings = endpoint(getenv)
 	switch name, value := setting("COMPRESSION"); value {
 	case "", "gzip":
 	case "none":
@@ -44,6 +46,22 @@ func Exporter(getenv func(string) string, client *http.Client) (config otlp.Conf
 		config.Client = &http.Client{Transport: transport, Timeout: config.Client.Timeout}
 	}
 	return config, append(warnings, more...)
+}
+
+// endpoint says what keeps the endpoint of traces from being one of OTLP/HTTP.
+func endpoint(getenv func(string) string) (warnings []string) {
+	name, value := settings.First(getenv, "ENDPOINT", settings.OTLPTraces, settings.OTLPAll)
+	if value == "" {
+		return nil
+	}
+	u, err := url.Parse(value)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		return []string{name + " takes a URL that begins with http:// or https://, such as http://127.0.0.1:4318"}
+	case u.Port() == "4317" && !settings.SpeaksGRPC(getenv): // which the caller warns of
+		return []string{wrong(name, otlp.WithoutSecrets(value), "4317 is usually the port for gRPC; Throughline exports over HTTP, whose port is usually 4318")}
+	}
+	return nil
 }
 
 // TLS is whom an exporter trusts, and what it shows of itself, as the settings

@@ -31,6 +31,29 @@ func inPEM(t *testing.T, kind string, der []byte) string {
 	return path
 }
 
+// What is no URL, and the port at which collectors take gRPC, is warned of, once and
+// without what may be a key.
+func TestExporterWarnsOfItsEndpoint(t *testing.T) {
+	const all, traces = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+	for name, tt := range map[string]struct {
+		env  map[string]string
+		want string
+	}{
+		"HTTP":     {map[string]string{all: "http://127.0.0.1:4318"}, ""},
+		"Unset":    {map[string]string{}, ""},
+		"NoScheme": {map[string]string{all: "127.0.0.1:4318"}, all + " takes a URL that begins with http:// or https://, such as http://127.0.0.1:4318"},
+		"NoHost":   {map[string]string{all: "localhost:4318"}, all + " takes a URL"},
+		"GRPCPort": {map[string]string{all: "http://user:key@127.0.0.1:4317", traces: ""}, all + `="http://127.0.0.1:4317": 4317 is usually the port for gRPC`},
+		"OfTraces": {map[string]string{all: "http://127.0.0.1:4318", traces: "https://b:4317/v1/traces"}, traces + `="https://b:4317/v1/traces": 4317 is usually`},
+		"SaidOnce": {map[string]string{all: "http://127.0.0.1:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, ""},
+	} {
+		_, warnings := Exporter(func(name string) string { return tt.env[name] }, &http.Client{})
+		if told := strings.Join(warnings, "\n"); len(warnings) > 1 || (tt.want == "") != (told == "") || !strings.HasPrefix(told, tt.want) {
+			t.Errorf("%s: warned %q, want %q", name, warnings, tt.want)
+		}
+	}
+}
+
 // A backend of one's own may have a certificate of one's own, and ask for one.
 func TestExporterShowsAndTrustsCertificates(t *testing.T) {
 	backend := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))

@@ -3,12 +3,12 @@ package handling
 import (
 	"strconv"
 
+	"github.com/throughline/throughline/internal/outbound"
 	"github.com/throughline/throughline/metrics"
-	"github.com/throughline/throughline/tracing"
 )
 
 // RecordCall records one attempt at an outbound HTTP call.
-func RecordCall(set *metrics.Set, c tracing.Call, correlationID string) {
+func RecordCall(set *metrics.Set, c outbound.Call, correlationID string) {
 	at := c.Start.Add(c.Duration)
 	record := func(name metrics.Name, value float64, kind string) {
 		set.Record(metrics.Observation{At: at, Name: name, Value: value, Host: c.Host, Kind: kind, CorrelationID: correlationID})

@@ -9,20 +9,21 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/throughline/throughline/dedupe"
+	"github.com/throughline/throughline/internal/lineage"
 	"github.com/throughline/throughline/metrics"
-	"github.com/throughline/throughline/tracing"
 )
 
 // Handling accompanies invocations. Reader and Now are required. It is safe for
 // concurrent use and not changed by it.
 type Handling struct {
-	Reader  *tracing.Reader
-	Tracing tracing.Config
+	Reader  *lineage.Reader
+	Tracing lineage.Config
 	Metrics *metrics.Set    // nil records nothing
 	Dedupe  *dedupe.Checker // nil tells no repeats
 	Now     func() time.Time
@@ -37,16 +38,19 @@ type Invocation struct {
 	// current in it and the events are being handled.
 	Context  context.Context
 	Span     trace.Span
-	Delivery tracing.Delivery
+	Delivery lineage.Delivery
 	Start    time.Time
 	Request  string
 	// Answer is what the handler returned, to be set before End where it may be
-	// given again.
+	// given again or names the events of a batch that failed.
 	Answer []byte
 
 	h        *Handling
 	consumer string
+	arn      string          // as it was invoked
 	checks   *dedupe.Pending // run beside the handler
+	reserved int             // of them
+	alone    bool            // memory was asked, event by event, in their place
 	flagged  bool
 	claim    *dedupe.Claim // in the place of checks, where an event is handled once
 	refused  bool          // by the claim: the handler did not run
@@ -56,53 +60,115 @@ type Invocation struct {
 // With asInvoke, somebody else writes the span of the invocation as the process
 // span's parent, and its context is minted. Should it panic, a tracer's fault or
 // ours, it returns nil and counts it: the invocation goes on without us.
-func (h *Handling) Begin(ctx context.Context, payload []byte, inv tracing.Invocation, asInvoke bool) (i *Invocation) {
-	defer func() {
-		if recover() != nil {
-			i = nil
-			h.Metrics.Dropped(1)
-		}
-	}()
-	i = &Invocation{h: h, Start: h.Now(), Request: inv.RequestID, consumer: inv.FunctionName, Delivery: h.Reader.Read(payload)}
+func (h *Handling) Begin(ctx context.Context, payload []byte, inv lineage.Invocation, asInvoke bool) (i *Invocation) {
+	defer h.recovered(&i)
+	return h.begin(ctx, h.Reader.Read(payload), inv, asInvoke)
+}
+
+// Stream reads the payload of an invocation that comes in pieces, for
+// [Handling.BeginStream]. See [lineage.Reader.Stream].
+func (h *Handling) Stream(requestID string, held, kept lineage.Room) *lineage.Stream {
+	if h.Dedupe == nil {
+		return h.Reader.Stream(requestID, nil, held, kept)
+	}
+	return h.Reader.Stream(requestID, func(e *lineage.Event) { e.Digest, e.BusinessKey = h.digest(e), h.Dedupe.BusinessKey(e.Type, e.At) }, held, kept)
+}
+
+// BeginStream is Begin for what a Stream has read. Unread says that something of
+// it is missing.
+func (h *Handling) BeginStream(ctx context.Context, s *lineage.Stream, inv lineage.Invocation, asInvoke bool) (i *Invocation, unread bool) {
+	defer h.recovered(&i)
+	d, payload, unread := s.Close()
+	if payload != nil {
+		d = h.Reader.Read(payload)
+	}
+	return h.begin(ctx, d, inv, asInvoke), unread
+}
+
+func (h *Handling) recovered(i **Invocation) {
+	if recover() != nil {
+		*i = nil
+		h.Metrics.Dropped(1)
+	}
+}
+
+func (h *Handling) begin(ctx context.Context, d lineage.Delivery, inv lineage.Invocation, asInvoke bool) *Invocation {
+	i := &Invocation{h: h, Start: h.Now(), Request: inv.RequestID, consumer: inv.FunctionName, arn: inv.ARN, Delivery: d}
 	inv.Start = i.Start
 	if asInvoke {
-		inv.Invoke = tracing.MintInvoke(h.Tracing, i.Delivery, inv.TraceHeader)
+		inv.Invoke = lineage.MintInvoke(h.Tracing, i.Delivery, inv.TraceHeader)
 	}
-	i.Context, i.Span = tracing.StartProcess(ctx, h.Tracing, i.Delivery, inv)
+	i.Context, i.Span = lineage.StartProcess(ctx, h.Tracing, i.Delivery, inv)
 	i.check()
 	i.received()
 	return i
 }
 
 // check asks what of the delivery came before: the memory at once, a shared
-// store beside the handler.
+// store beside the handler. The store is asked nothing of a large batch while it
+// is asked as much as there is memory for.
 func (i *Invocation) check() {
 	switch {
 	case i.h.Dedupe == nil: // nothing is remembered; what an event says of itself holds
-		for n := range i.Delivery.Events {
-			i.flag(&i.Delivery.Events[n], dedupe.Verdict{})
-		}
-	case !i.once():
-		if i.checks = i.h.Dedupe.Start(i.Context, i.deliveries()); i.checks.Ready() {
-			i.flagAll()
-		}
+		i.Delivery.Each(func(e *lineage.Event) { i.flag(e, dedupe.Verdict{}) })
+	case i.once():
+	case !i.Delivery.Packed():
+		i.start()
+	case i.h.Dedupe.Reserve(i.Delivery.Len()):
+		i.reserved = i.Delivery.Len()
+		i.start()
+	default:
+		i.alone, i.flagged = true, true
+		traceparent := lineage.FormatTraceparent(i.Span.SpanContext())
+		i.Delivery.Each(func(e *lineage.Event) { i.flag(e, i.h.Dedupe.CheckAlone(i.delivery(e, traceparent))) })
+	}
+}
+
+func (i *Invocation) start() {
+	if i.checks = i.h.Dedupe.Start(i.Context, i.deliveries()); i.checks.Ready() {
+		i.flagAll()
 	}
 }
 
 // deliveries are the events as dedupe sees them.
 func (i *Invocation) deliveries() []dedupe.Delivery {
-	traceparent := tracing.FormatTraceparent(i.Span.SpanContext())
-	deliveries := make([]dedupe.Delivery, len(i.Delivery.Events))
-	for n := range i.Delivery.Events {
-		e := &i.Delivery.Events[n]
-		deliveries[n] = dedupe.Delivery{
-			Consumer: i.h.Dedupe.Consumer(i.consumer), Source: e.Source, EventType: e.Type,
-			EventID: e.ID, BusinessKey: i.h.Dedupe.BusinessKey(e.Type, e.At), EnvelopeID: cmp.Or(e.EnvelopeID, e.MessageID),
-			CorrelationID: e.Lineage.CorrelationID, ParentID: e.Lineage.ParentID, RequestID: i.Request, ReplayName: e.ReplayName,
-			ReceiveCount: e.ReceiveCount, Hops: e.Lineage.Hops, At: i.Start, Traceparent: traceparent,
-		}
-	}
+	traceparent := lineage.FormatTraceparent(i.Span.SpanContext())
+	deliveries := make([]dedupe.Delivery, 0, i.Delivery.Len())
+	i.Delivery.Each(func(e *lineage.Event) { deliveries = append(deliveries, i.delivery(e, traceparent)) })
 	return deliveries
+}
+
+func (i *Invocation) delivery(e *lineage.Event, traceparent string) dedupe.Delivery {
+	digest, key := e.Digest, e.BusinessKey
+	if digest == "" {
+		digest, key = i.h.digest(e), i.h.Dedupe.BusinessKey(e.Type, e.At)
+	}
+	return dedupe.Delivery{
+		Consumer: i.h.Dedupe.Consumer(i.consumer), Source: e.Source, EventType: e.Type,
+		EventID: e.ID, BusinessKey: key, EnvelopeID: cmp.Or(e.EnvelopeID, e.MessageID), Direct: i.direct() && !e.WithMetadata(), Invoked: i.Delivery.Shape == lineage.ShapeEventBridge && !e.WithMetadata(), Batched: i.Delivery.Len() > 1, Digest: digest,
+		CorrelationID: e.Lineage.CorrelationID, ParentID: e.Lineage.ParentID, RequestID: i.Request, ReplayName: e.ReplayName,
+		ReceiveCount: e.ReceiveCount, Hops: e.Lineage.Hops, Group: e.Group, Sequence: e.Sequence, At: i.Start, Traceparent: traceparent,
+	}
+}
+
+// digest stands for the event's content.
+func (h *Handling) digest(e *lineage.Event) string {
+	return dedupe.Digest(e.Detail, cmp.Or(h.Tracing.DetailKey, lineage.DefaultDetailKey))
+}
+
+// direct reports whether the event was handed over by a direct invocation, which
+// is no delivery and repeats none. An event that Step Functions hands over looks
+// as EventBridge's; a task that is made in Workflow Studio names the version
+// $LATEST, which no other caller of a function with an event does. Other tasks are
+// told by when they come, see [dedupe.Delivery].
+func (i *Invocation) direct() bool {
+	switch i.Delivery.Shape {
+	case lineage.ShapeDirect, lineage.ShapeDurable:
+		return true
+	case lineage.ShapeEventBridge:
+		return strings.HasSuffix(i.arn, ":$LATEST")
+	}
+	return false
 }
 
 // flagAll flags what the checks told, once.
@@ -111,9 +177,15 @@ func (i *Invocation) flagAll() {
 		return
 	}
 	i.flagged = true
-	for n, verdict := range i.checks.Verdicts(i.Context) {
-		i.flag(&i.Delivery.Events[n], verdict)
+	verdicts := i.checks.Verdicts(i.Context)
+	if len(verdicts) == 0 {
+		return
 	}
+	n := 0
+	i.Delivery.Each(func(e *lineage.Event) {
+		i.flag(e, verdicts[n])
+		n++
+	})
 }
 
 // End finishes the span and records how it went. Nothing in it may fail the
@@ -121,12 +193,24 @@ func (i *Invocation) flagAll() {
 func (i *Invocation) End(soft bool, err error) {
 	defer func() { _ = recover() }()
 	i.flagAll()
+	failed := i.failures(soft && err == nil)
+	if i.alone {
+		n := 0
+		i.Delivery.Each(func(e *lineage.Event) {
+			i.h.Dedupe.Done(i.delivery(e, ""), err != nil || failed[n])
+			n++
+		})
+	}
+	for n := range failed {
+		i.checks.Failed(n)
+	}
 	i.checks.Done(i.Context, err != nil)
+	i.h.Dedupe.Release(i.reserved)
 	if i.claim != nil {
 		i.claim.Finish(i.Context, i.Answer, soft || err != nil)
 	}
 	i.handled(soft && err == nil)
-	tracing.FinishProcess(i.Span, err)
+	lineage.FinishProcess(i.Span, err)
 }
 
 // SoftError tells an answer that AWS counts as a success and the caller as a failure.
@@ -142,6 +226,36 @@ func SoftError(answer []byte) bool {
 	_ = json.Unmarshal(answer, &a) // what cannot be read is left zero
 	code, _ := a.StatusCode.Int64()
 	return code >= 500 || len(a.Failures) > 0
+}
+
+// failures are the places of the events that a partial batch response says were not
+// handled (Lambda developer guide, "Reporting batch item failures"; and for the new
+// custom buses, whose item identifier is not documented, any ID that an event has).
+// soft is whether the answer may be one.
+func (i *Invocation) failures(soft bool) map[int]bool {
+	if !soft || i.Delivery.Len() == 0 || i.h.Dedupe == nil {
+		return nil
+	}
+	var a struct {
+		Failures []struct {
+			ItemIdentifier string `json:"itemIdentifier"`
+		} `json:"batchItemFailures"`
+	}
+	if json.Unmarshal(i.Answer, &a) != nil || len(a.Failures) == 0 {
+		return nil
+	}
+	named := make(map[string]bool, len(a.Failures))
+	for _, f := range a.Failures {
+		named[f.ItemIdentifier] = f.ItemIdentifier != ""
+	}
+	failed, n := map[int]bool{}, 0
+	i.Delivery.Each(func(e *lineage.Event) {
+		if named[e.Arrival.RecordID] || named[e.EnvelopeID] || named[e.ID] {
+			failed[n] = true
+		}
+		n++
+	})
+	return failed
 }
 
 // Millis is a duration as the metrics have it.

@@ -1,14 +1,16 @@
 package handling
 
 import (
+	"strings"
+
 	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/throughline/throughline/dedupe"
+	"github.com/throughline/throughline/internal/lineage"
 	"github.com/throughline/throughline/metrics"
-	"github.com/throughline/throughline/tracing"
 )
 
-func (i *Invocation) record(name metrics.Name, value float64, e *tracing.Event, kind string) {
+func (i *Invocation) record(name metrics.Name, value float64, e *lineage.Event, kind string) {
 	o := metrics.Observation{At: i.Start, Name: name, Value: value, Kind: kind, RequestID: i.Request}
 	if e != nil {
 		o.EventType, o.EventID, o.CorrelationID = e.Type, e.ID, e.Lineage.CorrelationID
@@ -21,8 +23,7 @@ func (i *Invocation) received() {
 	if n := i.Delivery.Malformed; n > 0 {
 		i.h.Metrics.Dropped(n)
 	}
-	for n := range i.Delivery.Events {
-		e := &i.Delivery.Events[n]
+	i.Delivery.Each(func(e *lineage.Event) {
 		i.record(metrics.EventsReceived, 1, e, "")
 		i.record(metrics.HopCount, float64(e.Lineage.Hops), e, "")
 		if !e.Time.IsZero() {
@@ -31,28 +32,25 @@ func (i *Invocation) received() {
 		if e.ReplayName != "" {
 			i.record(metrics.ReplayedEvents, 1, e, "")
 		}
-		if !e.Lineage.Correlated && publishedOnABus(i.Delivery.Shape) {
+		if lostItsWorkflow(e) {
 			i.record(metrics.UncorrelatedReceived, 1, e, "")
 		}
-	}
+	})
 }
 
-// publishedOnABus tells events that could have carried a correlation ID from
-// schedules, alarms and direct calls, which have nobody to set one.
-func publishedOnABus(shape tracing.Shape) bool {
-	switch shape {
-	case tracing.ShapeEventBridge, tracing.ShapeSQS, tracing.ShapeSNS:
-		return true
-	default:
-		return false
-	}
+// lostItsWorkflow reports whether an event that another one caused came without
+// a correlation ID. A workflow's first event may come without one, and so may
+// what AWS's services publish.
+func lostItsWorkflow(e *lineage.Event) bool {
+	l := &e.Lineage
+	return !l.Correlated && !strings.HasPrefix(e.Source, "aws.") && (l.Stamped || l.CausationID != "" || l.Hops > 0)
 }
 
 // flag says of a delivery that it is a repeat, out of order or in a loop: on
 // the span, in the metrics and as a log line.
-func (i *Invocation) flag(e *tracing.Event, v dedupe.Verdict) {
+func (i *Invocation) flag(e *lineage.Event, v dedupe.Verdict) {
 	if v.Kind != "" {
-		tracing.RecordRepeat(i.Span, tracing.Repeat{
+		lineage.RecordRepeat(i.Context, lineage.Repeat{
 			Kind: string(v.Kind), Count: v.Count, EventID: e.ID,
 			FirstAt: v.FirstAt, FirstRequestID: v.FirstRequestID, FirstTraceparent: v.FirstTraceparent,
 		})
@@ -68,18 +66,25 @@ func (i *Invocation) flag(e *tracing.Event, v dedupe.Verdict) {
 		if i.refused {
 			fields["suppressed"] = true
 		}
-		i.line("repeat", "already processed", e, fields)
+		message := "already processed"
+		if v.Kind == dedupe.Conflict {
+			message = "another event has the same source, type and ID"
+		}
+		i.line("repeat", message, e, fields)
 	}
 	if v.Unknown { // counted as a kind; of nothing that is known to be a repeat
-		i.Span.SetAttributes(attribute.String(tracing.AttrRepeatKind, "unknown"))
+		i.Span.SetAttributes(attribute.String(lineage.AttrRepeatKind, "unknown"))
 		i.record(metrics.DuplicateEvents, 0, e, "unknown")
 	}
 	if v.OutOfOrder {
-		i.Span.SetAttributes(attribute.Int64(tracing.AttrOrderEarly, v.Early.Milliseconds()))
+		i.Span.SetAttributes(attribute.Int64(lineage.AttrOrderEarly, v.Early.Milliseconds()))
 		i.record(metrics.OutOfOrderEvents, 1, e, "")
-		if v.Awaited != "" {
+		switch {
+		case v.Awaited != "":
 			i.line("out-of-order", "arrived before any event of the type that it follows", e, map[string]any{"awaited": v.Awaited})
-		} else {
+		case v.Behind != "":
+			i.line("out-of-order", "arrived after a later event of its group", e, map[string]any{"early_ms": v.Early.Milliseconds(), "group": e.Group, "sequence": e.Sequence, "behind": v.Behind})
+		default:
 			i.line("out-of-order", "arrived after an event that it caused", e, map[string]any{"early_ms": v.Early.Milliseconds()})
 		}
 	}
@@ -89,7 +94,7 @@ func (i *Invocation) flag(e *tracing.Event, v dedupe.Verdict) {
 	}
 }
 
-func (i *Invocation) line(kind, message string, e *tracing.Event, fields map[string]any) {
+func (i *Invocation) line(kind, message string, e *lineage.Event, fields map[string]any) {
 	fields["event_id"], fields["correlation_id"], fields["event_type"] = e.ID, e.Lineage.CorrelationID, e.Type
 	fields["request_id"] = i.Request
 	i.h.Metrics.Log(metrics.Line{At: i.Start, Kind: kind, Message: message, Fields: fields})
@@ -98,13 +103,10 @@ func (i *Invocation) line(kind, message string, e *tracing.Event, fields map[str
 // handled measures how the invocation went.
 func (i *Invocation) handled(soft bool) {
 	took := i.h.Now().Sub(i.Start)
-	if len(i.Delivery.Events) > 0 && !i.refused {
-		e := &i.Delivery.Events[0]
-		for n := range i.Delivery.Events {
-			if i.Delivery.Events[n].Type != e.Type { // a batch of several types is the queue's
-				e = &tracing.Event{Type: i.Delivery.Queue}
-				break
-			}
+	if i.Delivery.Len() > 0 && !i.refused {
+		e := i.Delivery.Event(0)
+		if i.Delivery.EventType() != e.Type { // a batch of several types is the queue's
+			e = &lineage.Event{Type: i.Delivery.Queue}
 		}
 		if e.Type != "" { // a schedule or a direct call has none; Duration says how long it took
 			i.record(metrics.HandlerDuration, Millis(took), e, "")

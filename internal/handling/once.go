@@ -35,5 +35,5 @@ func (i *Invocation) Claim() (answer []byte, refused bool, err error) {
 	if answer, err = claim.Result(); answer == nil && err == nil {
 		answer = []byte("null")
 	}
-	return answer, true, err //nolint:wrapcheck // the invocation's error, read by Lambda's user
+	return answer, true, err
 }

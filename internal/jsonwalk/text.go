@@ -70,6 +70,9 @@ func unescape(raw []byte) []byte {
 			binary.LittleEndian.PutUint64(out[n:], word)
 			slash := word ^ low*'\\'
 			plain = bits.TrailingZeros64((slash-low)&^slash&high) / 8 // 8 where there is none
+			if plain == 8 {
+				plain += plainFrom(raw[i+8:], out[n+8:])
+			}
 		} else if raw[i] != '\\' {
 			out[n], plain = raw[i], 1
 		}
@@ -104,6 +107,20 @@ func unescape(raw []byte) []byte {
 		i, n = i+size, n+1
 	}
 	return out[:n]
+}
+
+// plainFrom copies what stands before the next escape, where that is far away,
+// and returns how much that is.
+func plainFrom(raw, out []byte) int {
+	const near = 64
+	if len(raw) < near || bytes.IndexByte(raw[:near], '\\') >= 0 {
+		return 0
+	}
+	end := bytes.IndexByte(raw[near:], '\\')
+	if end < 0 {
+		end = len(raw) - near
+	}
+	return copy(out, raw[:near+end])
 }
 
 // pair joins the surrogate r with the escape at i.

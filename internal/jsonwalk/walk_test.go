@@ -23,7 +23,7 @@ func FuzzScan(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if depth(data) >= MaxDepth {
-			t.Skip()
+			t.Skip("nested deeper than is read")
 		}
 		start := SkipSpace(data, 0)
 		end := SkipValue(data, start)
@@ -94,6 +94,34 @@ func TestElements(t *testing.T) {
 	for _, none := range []string{`[]`, `{}`, ``, `1`, `[,]`} {
 		if e := ElementsOf([]byte(none), 0); e.Next() {
 			t.Errorf("%s has an element %s", none, e.Value)
+		}
+	}
+}
+
+// TestSkipPlain puts each byte that ends a plain run at each place of the blocks
+// of 8 and 32 bytes that are tried at once, with bytes before it that differ from
+// it by one bit.
+func TestSkipPlain(t *testing.T) {
+	for _, special := range []byte{'"', '\\', 0, 0x1f} {
+		for _, plain := range []byte{'x', ' ', '!', '#', '[', ']', 0x7f, 0x80, 0xa2, 0xdc, 0xff} {
+			for at := range 100 {
+				text := []byte(strings.Repeat(string([]byte{plain}), 120))
+				text[at] = special
+				if got := SkipPlain(text, 0); got != at {
+					t.Fatalf("%q at %d among %q is found at %d", special, at, plain, got)
+				}
+				for _, also := range []int{at + 1, at + 8, at + 17} { // a later one is never the first
+					text[also] = '"'
+				}
+				if got := SkipPlain(text, at/2); got != at {
+					t.Fatalf("%q at %d among %q, and quotes after it, is found at %d", special, at, plain, got)
+				}
+			}
+		}
+	}
+	for n := range 80 {
+		if got := SkipPlain([]byte(strings.Repeat("é", n)), 0); got != 2*n {
+			t.Errorf("%d plain bytes end at %d", 2*n, got)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"maps"
 	"net/url"
 	"strings"
 )
@@ -18,9 +19,7 @@ func OTLPTarget(getenv func(string) string) (target string, headers map[string]s
 		target = strings.TrimSuffix(base, "/") + "/v1/traces"
 	}
 	headers = Pairs(getenv("OTEL_EXPORTER_OTLP_HEADERS"))
-	for name, value := range Pairs(getenv("OTEL_EXPORTER_OTLP_TRACES_HEADERS")) {
-		headers[name] = value
-	}
+	maps.Copy(headers, Pairs(getenv("OTEL_EXPORTER_OTLP_TRACES_HEADERS")))
 	return target, headers
 }
 

@@ -4,12 +4,17 @@
 package settings
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/throughline/throughline/internal/loopback"
+	"github.com/throughline/throughline/internal/nearest"
 )
 
 const prefix = "THROUGHLINE_"
@@ -32,41 +37,45 @@ func (s Setting) Flag() string { return strings.ReplaceAll(strings.ToLower(s.Nam
 func Table() []Setting { return slices.Clone(table) }
 
 var table = []Setting{
-	{"DISABLED", "", []string{"", "0", "1"}, "1 switches everything off: the wrapper only execs, the extension only registers for SHUTDOWN"},
-	{"ENDPOINTS", "", nil, "which local endpoints are on, comma separated, of otlp, events, alpaca, runtime; unset means otlp, or all four with the wrapper"},
-	{"OTLP_ADDR", "127.0.0.1:4318", nil, "where spans are received (OTLP/HTTP)"},
-	{"EVENTS_ADDR", "127.0.0.1:4319", nil, "where EventBridge's API is answered"},
-	{"ALPACA_ADDR", "127.0.0.1:4320", nil, "where calls to Alpaca are passed on: /paper, /live, /data, /broker"},
-	{"RUNTIME_ADDR", "127.0.0.1:4321", nil, "where Lambda's Runtime API is passed on"},
+	{"DISABLED", "", []string{"", "0", "1"}, "1 switches everything off: the wrapper only starts the runtime, and the extension only registers with Lambda"},
+	{"ENDPOINTS", "", nil, "the local endpoints that are on, comma separated: otlp, events, alpaca, runtime. Unset means otlp in Lambda, and runtime where the wrapper is used; in the sidecar otlp, events and alpaca"},
+	{"OTLP_ADDR", "", nil, "the loopback address at which spans are received (OTLP/HTTP). Unset means a free port in Lambda, 4318 there if it is free and the wrapper is not used, and 127.0.0.1:4318 in the sidecar"},
+	{"EVENTS_ADDR", "", nil, "the loopback address at which EventBridge's API is answered. Unset means a free port in Lambda, and 127.0.0.1:4319 in the sidecar"},
+	{"ALPACA_ADDR", "", nil, "the loopback address from which calls to Alpaca are passed on, below /paper, /live, /data and /broker. Unset means a free port in Lambda, and 127.0.0.1:4320 in the sidecar"},
+	{"RUNTIME_ADDR", "", nil, "the loopback address from which Lambda's Runtime API is passed on. Unset means a free port in Lambda, and 127.0.0.1:4321 in the sidecar"},
 	{"EVENTS_UPSTREAM", "", nil, "a URL to call instead of EventBridge's, for tests"},
 	{"ALPACA_UPSTREAM", "", nil, "a URL to call instead of Alpaca's, for tests"},
-	{"ALPACA_FAULTS", "", nil, "what happens to calls to Alpaca on game days: delay=2s,error=503:10%,rate-limit=100"},
-	{"STAMP", "resources", []string{"resources", "detail", "both", "off"}, "where lineage is written into published events"},
-	{"DETAIL_KEY", "_throughline", nil, "the member that carries the stamp in a detail"},
-	{"STAMP_TRACEHEADER", "", []string{"", "0", "1"}, "1 sets an entry's TraceHeader although spans do not go to X-Ray"},
-	{"EVENT_ID", "", nil, "JSON pointers to an event's own ID in the detail, comma separated; unset means the usual spellings"},
-	{"CORRELATION_ID", "", nil, "JSON pointers to the correlation ID"},
-	{"CAUSATION_ID", "", nil, "JSON pointers to the causation ID"},
-	{"TRACE_MODE", "link", []string{"link", "parent"}, "whether the span of a handling links to the span that published its event, or is its child"},
-	{"TRACES", "otlp", []string{"otlp", "xray", "off"}, "where spans go: OTEL_EXPORTER_OTLP_ENDPOINT, X-Ray (its daemon or its OTLP endpoint), nowhere"},
-	{"HTTP_HOSTS", "*.alpaca.markets", nil, "hosts whose requests carry lineage headers, comma separated"},
-	{"FLUSH", "auto", []string{"auto", "end", "periodic"}, "when the extension exports spans: adapted to the traffic, at the end of each invocation, beside the next"},
-	{"METRICS", "basic", []string{"basic", "full", "off"}, "which metrics are emitted; see docs/metrics.md for what each costs"},
-	{"METRICS_SINK", "stdout", nil, "how metric lines reach CloudWatch Logs: stdout, the function's log; or logs, by PutLogEvents where its log is filtered (logs:GROUP names the group)"},
-	{"EMF_LEVEL", "", nil, "the level to write into metric lines where ApplicationLogLevel is above INFO"},
-	{"NAMESPACE", "Throughline", nil, "the metrics' CloudWatch namespace"},
-	{"SERVICE", "", nil, "the metrics' Service dimension; unset means the function's name"},
-	{"EVENT_TYPES_MAX", "20", nil, "how many event types are told apart before the rest is called other"},
-	{"SIZE_LIMIT", "1048576", nil, "the size limit of a request to EventBridge, in bytes"},
+	{"ALPACA_FAULTS", "", nil, "faults for calls to Alpaca, to rehearse a bad day: delay=2s,error=503:10%,rate-limit=100"},
+	{"STAMP", "resources", []string{"resources", "detail", "both", "off"}, "where lineage is written into the events that are published"},
+	{"DETAIL_KEY", "_throughline", nil, "the member of the detail that carries the stamp, where STAMP is detail or both"},
+	{"STAMP_TRACEHEADER", "", []string{"", "0", "1"}, "1 sets the TraceHeader of entries also where spans do not go to X-Ray"},
+	{"STAMP_CONTENT_BASED", "", []string{"", "0", "1"}, "1 stamps entries also where a new custom bus (EventBridgeV2) deduplicates by content. Every stamp differs, so the bus may then take a duplicate for a new event"},
+	{"EVENT_ID", "", nil, "JSON pointers to the event's own ID in the detail, comma separated. Unset means its usual names, such as event_id"},
+	{"CORRELATION_ID", "", nil, "JSON pointers to the correlation ID in the detail, comma separated. Unset means its usual names"},
+	{"CAUSATION_ID", "", nil, "JSON pointers to the causation ID in the detail, comma separated. Unset means its usual names"},
+	{"TRACE_MODE", "link", []string{"link", "parent"}, "how the span of a handler relates to the span that published its event: by a link, or as its child"},
+	{"SAMPLING", "follow", []string{"follow", "own"}, "who decides whether a handler's span is recorded: the publisher of its event, or the function's own sampler"},
+	{"TRACES", "otlp", []string{"otlp", "xray", "off"}, "where spans go: to OTEL_EXPORTER_OTLP_ENDPOINT, to X-Ray (its daemon or its OTLP endpoint), or nowhere"},
+	{"HOPS", "join", []string{"off", "join", "carry"}, "calls to SQS, SNS, Kinesis, Lambda, Step Functions and Scheduler. off: they are not seen. join: they become spans, and the calls stay as they are. carry: SQS and SNS also get the span in the trace header that AWS's SDKs send"},
+	{"HTTP_HOSTS", "*.alpaca.markets", nil, "hosts, comma separated. Calls to them carry lineage headers, and their paths are read as those of Alpaca's APIs"},
+	{"HTTP_ROUTES", "", nil, "path templates of other APIs, comma separated, each with its host in front, such as api.example.com/v1/users/{id}"},
+	{"FLUSH", "auto", []string{"auto", "end", "periodic"}, "when the extension exports spans: as the traffic suggests, at the end of each invocation, or while the next one runs"},
+	{"METRICS", "basic", []string{"basic", "full", "off"}, "which metrics are emitted. docs/metrics.md says what each costs"},
+	{"METRICS_SINK", "stdout", nil, "how metric lines reach CloudWatch Logs. stdout: in the function's log. logs, or logs:GROUP: by PutLogEvents, for functions whose log is filtered"},
+	{"EMF_LEVEL", "", nil, "the log level of metric lines, for functions whose ApplicationLogLevel is above INFO"},
+	{"NAMESPACE", "Throughline", nil, "the CloudWatch namespace of the metrics"},
+	{"SERVICE", "", nil, "the Service dimension of the metrics. Unset means the name of the function"},
+	{"EVENT_TYPES_MAX", "20", nil, "how many event types metrics tell apart: those seen last. All others are counted as other"},
+	{"SIZE_LIMIT", "1048576", nil, "the limit for the size of a PutEvents request, in bytes"},
 	{"SIZE_WARN", "200000", nil, "the size from which an event counts as oversized, in bytes"},
-	{"DEDUPE", "memory", nil, "where it is remembered which events were seen: memory, off, or dynamodb:TABLE, which all of a function's environments share"},
-	{"DEDUPE_KEYS", "", nil, "business keys that stand for the event ID, by event type: TradeExecuted=/metadata/trade_id"},
-	{"DEDUPE_CONSUMER", "", nil, "who handles the events, where functions stand for one another, such as blue and green; unset means the function"},
-	{"ORDER", "", nil, "event types that may not come before another of the same correlation ID: B:A says that B follows A"},
-	{"MAX_HOPS", "16", nil, "the number of hops above which a loop is suspected"},
-	{"NEXT_WRAPPER", "", nil, "a wrapper script to run after Throughline's"},
-	{"PYTHONPATH", "", nil, "set by the wrapper for its Python shim, never by you: PYTHONPATH as it was found"},
-	{"LOG", "warn", []string{"warn", "info", "debug"}, "what the extension tells in the function's log: what to mend, what answers where, each export"},
+	{"DEDUPE", "memory", nil, "where Throughline remembers the events that a function has seen. memory: in the environment. off: nowhere. dynamodb:TABLE: in a table that all environments of the function share"},
+	{"DEDUPE_KEYS", "", nil, "JSON pointers that identify events of a type in place of their ID: TradeExecuted=/metadata/trade_id"},
+	{"DEDUPE_CONSUMER", "", nil, "the name under which seen events are remembered, for functions that replace one another, such as blue and green. Unset means the name of the function"},
+	{"ORDER", "", nil, "the order of event types within a correlation ID: B:A says that B comes after A. group adds the order within an event group of a new custom bus"},
+	{"MAX_HOPS", "16", nil, "the number of hops above which Throughline suspects a loop"},
+	{"NEXT_WRAPPER", "", nil, "the wrapper script that runs after Throughline's"},
+	{"PYTHONPATH", "", nil, "internal: the wrapper sets it for the Python shim"},
+	{"LOG", "warn", []string{"warn", "info", "debug"}, "what the extension writes into the function's log. warn: what needs attention. info: also the addresses of endpoints. debug: also each export"},
 }
 
 // Settings are the parsed values. The zero value is not the defaults: use [Parse].
@@ -79,9 +88,11 @@ type Settings struct {
 	AlpacaFaults                        string
 	Stamp, DetailKey                    string
 	StampTraceHeader                    bool
+	StampContentBased                   bool
 	EventID, CorrelationID, CausationID []string
-	TraceMode, Traces                   string
-	HTTPHosts                           []string
+	TraceMode, Sampling, Traces         string
+	Hops                                string
+	HTTPHosts, HTTPRoutes               []string
 	Flush                               string
 	Metrics, MetricsSink, EMFLevel      string
 	Namespace, Service                  string
@@ -98,44 +109,70 @@ type Settings struct {
 func Parse(getenv func(string) string) (Settings, []string) {
 	r := reader{getenv: getenv}
 	s := Settings{
-		Disabled:         r.flag("DISABLED"),
-		Endpoints:        r.endpoints("ENDPOINTS"),
-		OTLPAddr:         r.text("OTLP_ADDR"),
-		EventsAddr:       r.text("EVENTS_ADDR"),
-		AlpacaAddr:       r.text("ALPACA_ADDR"),
-		RuntimeAddr:      r.text("RUNTIME_ADDR"),
-		EventsUpstream:   r.text("EVENTS_UPSTREAM"),
-		AlpacaUpstream:   r.text("ALPACA_UPSTREAM"),
-		AlpacaFaults:     r.text("ALPACA_FAULTS"),
-		Stamp:            r.text("STAMP"),
-		DetailKey:        r.text("DETAIL_KEY"),
-		StampTraceHeader: r.flag("STAMP_TRACEHEADER"),
-		EventID:          r.pointers("EVENT_ID"),
-		CorrelationID:    r.pointers("CORRELATION_ID"),
-		CausationID:      r.pointers("CAUSATION_ID"),
-		TraceMode:        r.text("TRACE_MODE"),
-		Traces:           r.text("TRACES"),
-		HTTPHosts:        r.list("HTTP_HOSTS"),
-		Flush:            r.text("FLUSH"),
-		Metrics:          r.text("METRICS"),
-		MetricsSink:      r.sink("METRICS_SINK"),
-		EMFLevel:         r.text("EMF_LEVEL"),
-		Namespace:        r.text("NAMESPACE"),
-		Service:          r.text("SERVICE"),
-		EventTypesMax:    r.number("EVENT_TYPES_MAX"),
-		SizeLimit:        r.number("SIZE_LIMIT"),
-		SizeWarn:         r.number("SIZE_WARN"),
-		Dedupe:           r.dedupe("DEDUPE"),
-		DedupeKeys:       r.text("DEDUPE_KEYS"),
-		DedupeConsumer:   r.text("DEDUPE_CONSUMER"),
-		Order:            r.text("ORDER"),
-		MaxHops:          r.number("MAX_HOPS"),
-		Log:              r.text("LOG"),
+		Disabled:          r.flag("DISABLED"),
+		Endpoints:         r.endpoints("ENDPOINTS"),
+		OTLPAddr:          r.address("OTLP_ADDR"),
+		EventsAddr:        r.address("EVENTS_ADDR"),
+		AlpacaAddr:        r.address("ALPACA_ADDR"),
+		RuntimeAddr:       r.address("RUNTIME_ADDR"),
+		EventsUpstream:    r.text("EVENTS_UPSTREAM"),
+		AlpacaUpstream:    r.text("ALPACA_UPSTREAM"),
+		AlpacaFaults:      r.text("ALPACA_FAULTS"),
+		Stamp:             r.text("STAMP"),
+		DetailKey:         r.text("DETAIL_KEY"),
+		StampTraceHeader:  r.flag("STAMP_TRACEHEADER"),
+		StampContentBased: r.flag("STAMP_CONTENT_BASED"),
+		EventID:           r.pointers("EVENT_ID"),
+		CorrelationID:     r.pointers("CORRELATION_ID"),
+		CausationID:       r.pointers("CAUSATION_ID"),
+		TraceMode:         r.text("TRACE_MODE"),
+		Sampling:          r.text("SAMPLING"),
+		Traces:            r.text("TRACES"),
+		Hops:              r.text("HOPS"),
+		HTTPHosts:         r.list("HTTP_HOSTS"),
+		HTTPRoutes:        r.list("HTTP_ROUTES"),
+		Flush:             r.text("FLUSH"),
+		Metrics:           r.text("METRICS"),
+		MetricsSink:       r.choice("METRICS_SINK", "logs:", "stdout, logs, logs:GROUP", "stdout", "logs"),
+		EMFLevel:          r.text("EMF_LEVEL"),
+		Namespace:         r.text("NAMESPACE"),
+		Service:           r.text("SERVICE"),
+		EventTypesMax:     r.number("EVENT_TYPES_MAX"),
+		SizeLimit:         r.number("SIZE_LIMIT"),
+		SizeWarn:          r.number("SIZE_WARN"),
+		Dedupe:            r.choice("DEDUPE", "dynamodb:", "memory, off, dynamodb:TABLE", "memory", "off"),
+		DedupeKeys:        r.text("DEDUPE_KEYS"),
+		DedupeConsumer:    r.text("DEDUPE_CONSUMER"),
+		Order:             r.text("ORDER"),
+		MaxHops:           r.number("MAX_HOPS"),
+		Log:               r.text("LOG"),
 	}
-	if s.Service == "" {
-		s.Service = getenv("AWS_LAMBDA_FUNCTION_NAME")
-	}
+	s.Service = cmp.Or(s.Service, getenv("AWS_LAMBDA_FUNCTION_NAME"))
 	return s, r.warnings
+}
+
+// Unknown warns of the variables in environ, given as NAME=value, that begin as a setting
+// does and are none, in the order of their names.
+func Unknown(environ []string) []string {
+	known := make([]string, len(table))
+	for i, s := range table {
+		known[i] = s.Name
+	}
+	var warnings []string
+	for _, pair := range environ {
+		name, _, _ := strings.Cut(pair, "=")
+		rest, ours := strings.CutPrefix(name, prefix)
+		if !ours || slices.Contains(known, rest) {
+			continue
+		}
+		warning := name + " is not a setting, and has no effect"
+		if near := nearest.Of(rest, known); near != "" {
+			warning += "; did you mean " + prefix + near + "?"
+		}
+		warnings = append(warnings, warning)
+	}
+	slices.Sort(warnings)
+	return warnings
 }
 
 type reader struct {
@@ -171,6 +208,17 @@ func (r *reader) text(name string) string {
 	return s.Default
 }
 
+// address is a loopback address with a port, empty where the setting is.
+func (r *reader) address(name string) string {
+	value := r.text(name)
+	host, port, err := net.SplitHostPort(value)
+	if _, bad := strconv.ParseUint(port, 10, 16); value == "" || err == nil && bad == nil && loopback.Is(host) {
+		return value
+	}
+	r.warn(r.setting(name), value, "a loopback address and a port, such as 127.0.0.1:4318, or 127.0.0.1:0 for a free one; the default is used")
+	return ""
+}
+
 func (r *reader) flag(name string) bool { return r.text(name) == "1" }
 
 func (r *reader) number(name string) int {
@@ -194,45 +242,31 @@ func (r *reader) list(name string) []string {
 	return items
 }
 
-// dedupe is memory, off or dynamodb: and a table.
-func (r *reader) dedupe(name string) string {
-	s := r.setting(name)
+// choice is one of words in lower case, or a prefix and a name after it.
+func (r *reader) choice(name, prefix, expected string, words ...string) string {
 	value := r.text(name)
-	table, shared := strings.CutPrefix(value, "dynamodb:")
-	switch {
-	case strings.EqualFold(value, "memory"), strings.EqualFold(value, "off"):
-		return strings.ToLower(value)
-	case shared && table != "":
+	if after, found := strings.CutPrefix(value, prefix); found && after != "" {
 		return value
 	}
-	r.warn(s, value, "memory, off, dynamodb:TABLE")
+	if lower := strings.ToLower(value); slices.Contains(words, lower) {
+		return lower
+	}
+	s := r.setting(name)
+	r.warn(s, value, expected)
 	return s.Default
 }
 
 // endpoints is a list of names that mean something; of any other is warned.
 func (r *reader) endpoints(name string) []string {
-	items := r.list(name)
-	for _, item := range items {
+	var known []string
+	for _, item := range r.list(name) {
 		if !slices.Contains([]string{"otlp", "events", "alpaca", "runtime", "none"}, item) {
 			r.warn(r.setting(name), item, "otlp, events, alpaca, runtime, or none")
+			continue
 		}
+		known = append(known, item)
 	}
-	return items
-}
-
-// sink is stdout, logs, or logs: and a log group.
-func (r *reader) sink(name string) string {
-	s := r.setting(name)
-	value := r.text(name)
-	group, named := strings.CutPrefix(value, "logs:")
-	switch {
-	case strings.EqualFold(value, "stdout"), strings.EqualFold(value, "logs"):
-		return strings.ToLower(value)
-	case named && group != "":
-		return value
-	}
-	r.warn(s, value, "stdout, logs, logs:GROUP")
-	return s.Default
+	return known
 }
 
 func (r *reader) pointers(name string) []string {
@@ -255,11 +289,15 @@ func WriteText(w io.Writer) error {
 	return t.Flush()
 }
 
-// WriteMarkdown writes the table for the README.
-func WriteMarkdown(w io.Writer) error {
+// WriteMarkdown writes the table for the documentation: the settings of these names, as in
+// [Setting.Name], or all of them where there are none.
+func WriteMarkdown(w io.Writer, names ...string) error {
 	var b strings.Builder
 	b.WriteString("| setting | default | what it does |\n|---|---|---|\n")
 	for _, s := range table {
+		if len(names) > 0 && !slices.Contains(names, s.Name) {
+			continue
+		}
 		value := ""
 		if s.Default != "" {
 			value = "`" + s.Default + "`"

@@ -23,7 +23,7 @@ func TestDefaults(t *testing.T) {
 	if len(warnings) != 0 {
 		t.Errorf("warnings %v", warnings)
 	}
-	if s.Stamp != "resources" || s.MaxHops != 16 || s.SizeLimit != 1<<20 || s.Service != "portfolio" || s.Endpoints != nil || s.OTLPAddr != "127.0.0.1:4318" || s.Disabled || !slices.Equal(s.HTTPHosts, []string{"*.alpaca.markets"}) {
+	if s.Stamp != "resources" || s.MaxHops != 16 || s.SizeLimit != 1<<20 || s.Service != "portfolio" || s.Endpoints != nil || s.OTLPAddr != "" || s.Disabled || !slices.Equal(s.HTTPHosts, []string{"*.alpaca.markets"}) {
 		t.Errorf("defaults %+v", s)
 	}
 }
@@ -99,6 +99,44 @@ func TestOTLPTarget(t *testing.T) {
 			target, headers := OTLPTarget(tt.env)
 			if target != tt.target || headers["api-key"] != tt.header {
 				t.Errorf("target %q headers %v", target, headers)
+			}
+		})
+	}
+}
+
+func TestUnknownNamesAreNamed(t *testing.T) {
+	got := Unknown([]string{"THROUGHLINE_STAMPS=off", "THROUGHLINE_STAMP=off", "PATH=/bin", "THROUGHLINE_A=1", "OTHER"})
+	if want := []string{"THROUGHLINE_A is not a setting, and has no effect", "THROUGHLINE_STAMPS is not a setting, and has no effect; did you mean THROUGHLINE_STAMP?"}; !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+}
+
+// Of a list the names that mean something hold.
+func TestUnknownEndpoints(t *testing.T) {
+	for value, want := range map[string][]string{"otlp,nonsense": {"otlp"}, "nonsense": nil, "none": {"none"}} {
+		if s, _ := Parse(env("THROUGHLINE_ENDPOINTS", value)); !slices.Equal(s.Endpoints, want) {
+			t.Errorf("%s: %q", value, s.Endpoints)
+		}
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	for value, holds := range map[string]bool{
+		"": true, "127.0.0.1:4318": true, " localhost:0 ": true, "[::1]:65535": true,
+		"4318": false, ":4318": false, "127.0.0.1": false, "127.0.0.1:": false, "127.0.0.1:x": false, "127.0.0.1:http": false,
+		"127.0.0.1:65536": false, "127.0.0.1:-1": false, "0.0.0.0:4318": false, "10.0.0.1:4318": false, "example.com:4318": false, "http://127.0.0.1:4318": false,
+	} {
+		t.Run(value, func(t *testing.T) {
+			s, warnings := Parse(env("THROUGHLINE_OTLP_ADDR", value))
+			want := ""
+			if holds {
+				want = strings.TrimSpace(value)
+			}
+			if s.OTLPAddr != want || holds != (len(warnings) == 0) {
+				t.Errorf("%q, warned %q", s.OTLPAddr, warnings)
+			}
+			if !holds && (len(warnings) != 1 || !strings.Contains(warnings[0], "THROUGHLINE_OTLP_ADDR") || !strings.Contains(warnings[0], "the default is used")) {
+				t.Errorf("warned %q", warnings)
 			}
 		})
 	}

@@ -1,0 +1,191 @@
+// Package hop is what is known of a call that leaves the bus: a message, a
+// record, an invocation, an execution or a schedule, however the call was seen.
+// It makes the span and the metrics of it.
+package hop
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// The services whose calls are hops: the values of throughline.hop.
+const (
+	SQS       = "sqs"
+	SNS       = "sns"
+	Lambda    = "lambda"
+	States    = "states"
+	Scheduler = "scheduler"
+	Kinesis   = "kinesis"
+)
+
+// operations are the calls that are seen, by service.
+var operations = map[string][]string{
+	SQS:       {"SendMessage", "SendMessageBatch"},
+	SNS:       {"Publish", "PublishBatch"},
+	Lambda:    {"Invoke", "InvokeWithResponseStream"},
+	States:    {"StartExecution", "StartSyncExecution", success, failure, heartbeat},
+	Scheduler: {"CreateSchedule"},
+	Kinesis:   {"PutRecord", "PutRecords"},
+}
+
+// The calls that end or prolong a task of a state machine.
+const (
+	success   = "SendTaskSuccess"
+	failure   = "SendTaskFailure"
+	heartbeat = "SendTaskHeartbeat"
+)
+
+// Known says whether an operation of a service is a hop.
+func Known(service, operation string) bool { return slices.Contains(operations[service], operation) }
+
+// KnownOperation says whether some service has a hop with this name.
+func KnownOperation(operation string) bool {
+	for _, known := range operations {
+		if slices.Contains(known, operation) {
+			return true
+		}
+	}
+	return false
+}
+
+// Carries says whether calls to a service carry our span in their trace header.
+func Carries(service string) bool { return service == SQS || service == SNS }
+
+// Bounds of what one call may say.
+const (
+	MaxIDs   = 500 // records of a PutRecords request, the largest batch there is
+	MaxCodes = 16
+)
+
+// Call is one call of an SDK, whatever was retried inside it. It holds no body.
+type Call struct {
+	Service, Operation string
+	// Target is what the call names: a queue's URL, the ARN or the name of a topic,
+	// function, state machine or stream, a schedule's group and name.
+	Target string
+	Region string
+	Batch  int   // entries of a batch; 0 where the call is none
+	Size   int64 // bytes of the bodies
+	// IDs are those that the service gave: of messages, records, the invocation,
+	// the execution or the schedule.
+	IDs    []string
+	Failed map[string]int // entries that failed, by code
+	// InvocationType is that of an invocation: Event, RequestResponse, DryRun.
+	InvocationType string
+	TaskHash       string // see HashToken
+	// ScheduleTarget is the ARN of what a schedule invokes, ScheduleAt when, where
+	// that is one point in time.
+	ScheduleTarget string
+	ScheduleAt     time.Time
+	Error          string // code or class, where the call failed as a whole
+	Unknown        bool   // whether it failed is not known: Error says what was seen
+	Carried        bool   // our span went with it
+	Start, End     time.Time
+}
+
+// entries is how many messages, records or invocations the call is about.
+func (c *Call) entries() int { return max(c.Batch, 1) }
+
+// failed is how many of them failed.
+func (c *Call) failed() int {
+	switch {
+	case c.Unknown:
+		return 0
+	case c.Error != "":
+		return c.entries()
+	}
+	n := 0
+	for _, count := range c.Failed {
+		n += count
+	}
+	return n
+}
+
+// task says whether the call is about a task, whose target is its token's alone.
+func (c *Call) task() bool { return strings.HasPrefix(c.Operation, "SendTask") }
+
+// name is what a person calls the target.
+func (c *Call) name() string {
+	switch c.Service {
+	case SQS, Kinesis:
+		return c.Target[strings.LastIndexByte(c.Target, '/')+1:]
+	case SNS:
+		if !strings.HasPrefix(c.Target, "arn:") {
+			return "sms" // a telephone number is nobody's business
+		}
+		name := c.Target[strings.LastIndexByte(c.Target, ':')+1:]
+		if at := strings.LastIndexByte(name, '/'); at >= 0 { // a device: endpoint/GCM/app/ID
+			name = name[:at]
+		}
+		return name
+	case Lambda:
+		return functionName(c.Target)
+	case States:
+		if arn := strings.Split(c.Target, ":"); len(arn) > machineAt {
+			return arn[machineAt]
+		}
+	case Scheduler:
+		return c.Target[strings.LastIndexByte(c.Target, '/')+1:]
+	}
+	return c.Target
+}
+
+// The places of parts in an ARN.
+const (
+	regionAt  = 3
+	machineAt = 6
+)
+
+// functionName is the name in what an Invoke calls its function: a name, a part
+// of an ARN (123456789012:function:name) or an ARN, with or without a version.
+func functionName(target string) string {
+	if _, rest, ok := strings.Cut(target, ":function:"); ok {
+		target = rest
+	}
+	name, _, _ := strings.Cut(target, ":")
+	return name
+}
+
+// region is the target's, else the client's.
+func (c *Call) region() string {
+	if arn := strings.Split(c.Target, ":"); arn[0] == "arn" && len(arn) > regionAt && arn[regionAt] != "" {
+		return arn[regionAt]
+	}
+	return c.Region
+}
+
+// Dimension is the target as metrics have it. Schedules and tasks are as many as
+// there are calls: they are told apart by their group, or not at all.
+func (c *Call) Dimension() string {
+	name := c.name()
+	switch {
+	case c.task():
+		name = "task"
+	case c.Service == Scheduler:
+		group, _, ok := strings.Cut(c.Target, "/")
+		if name = group; !ok {
+			name = "default"
+		}
+	}
+	return c.Service + ":" + name
+}
+
+// At is the time of a schedule that is invoked once (Scheduler user guide,
+// "Schedule types"), zero where it is another one or its time zone is not known here.
+func At(expression, timezone string) time.Time {
+	const longestZone = 50
+	local, isAt := strings.CutPrefix(strings.TrimSuffix(expression, ")"), "at(")
+	if !isAt || len(timezone) > longestZone {
+		return time.Time{}
+	}
+	zone, err := time.LoadLocation(timezone) // empty is UTC
+	if err != nil || zone == time.Local {
+		return time.Time{}
+	}
+	when, err := time.ParseInLocation("2006-01-02T15:04:05", local, zone)
+	if err != nil {
+		return time.Time{}
+	}
+	return when
+}

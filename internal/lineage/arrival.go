@@ -1,0 +1,247 @@
+package lineage
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"slices"
+	"strings"
+
+	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/throughline/throughline/internal/jsonwalk"
+)
+
+// Arrival is the IDs that AWS's services gave to the record in which an event
+// came. Whoever sent the record was told the same IDs, so that they find the
+// sender where the record carries no trace context. The zero value is none.
+type Arrival struct {
+	RecordID       string // SQS's message ID, eventID of a stream, SNS's message ID where no queue is between
+	NotificationID string // SNS's message ID, also where its notification stands in a queue
+	OriginRequest  string // the request ID of the invocation whose result, or whose failed event, this is
+	S3Request      string // x-amz-request-id of the request that changed the object
+	TaskToken      string // TokenHash of the task token of Step Functions
+}
+
+// InvocationContext is what a service put into the payload of a direct invocation
+// about itself, where the user asked it to. The zero value is none.
+type InvocationContext struct {
+	Execution string // the ARN of the execution of Step Functions
+	TaskToken string // TokenHash of its task token
+	Schedule  string // the ARN of the schedule of EventBridge Scheduler
+}
+
+// TokenHash names a task token of Step Functions, which is a capability and is
+// written nowhere: the first 32 hexadecimal digits of its SHA-256.
+func TokenHash(token string) string {
+	if token == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:16])
+}
+
+// maxContext is how large a payload is looked through for a service's context, in
+// bytes: what Step Functions and EventBridge Scheduler hand over is smaller.
+const maxContext = 1 << 20
+
+// servicesContext looks for the context of Step Functions and of EventBridge Scheduler in
+// the payload of a direct invocation.
+func servicesContext(payload []byte) InvocationContext {
+	if len(payload) > maxContext {
+		return InvocationContext{}
+	}
+	var c contextScan
+	c.scan(payload, 0)
+	return InvocationContext{Execution: c.execution.text(), TaskToken: TokenHash(c.token.text()), Schedule: c.schedule.text()}
+}
+
+// only is a value of which there is one. Two different ones are none.
+type only struct {
+	value   string
+	several bool
+}
+
+func (o *only) set(value string) {
+	o.several = o.several || o.value != "" && o.value != value
+	o.value = value
+}
+
+func (o *only) text() string {
+	if o.several {
+		return ""
+	}
+	return o.value
+}
+
+type contextScan struct{ execution, token, schedule only }
+
+// scan looks at an object's members and at those of objects in it. It does not look
+// into what an execution was given as input: that may tell of another one.
+func (c *contextScan) scan(object []byte, depth int) {
+	const deepest = 2
+	for m := jsonwalk.MembersOf(object, 0); m.Next(); {
+		key := string(m.Key)
+		switch value := m.Value; {
+		case value[0] == '"':
+			c.text(key, value)
+		case value[0] != '{' || strings.EqualFold(key, "input"):
+		case key == "Execution":
+			c.text(key, member(value, "Id"))
+		case key == "Task":
+			c.text("TaskToken", member(value, "Token"))
+		case depth < deepest:
+			c.scan(value, depth+1)
+		}
+	}
+}
+
+func (c *contextScan) text(key string, raw []byte) {
+	const longest = 4096
+	if len(raw) < 2 || len(raw) > longest || raw[0] != '"' {
+		return
+	}
+	switch name := plainName(key); {
+	case name == "execution" || name == "executionarn" || name == "executionid":
+		if arn := jsonwalk.Text(raw); isARN(arn, "states", "execution:", "express:") {
+			c.execution.set(arn)
+		}
+	case name == "tasktoken":
+		c.token.set(jsonwalk.Text(raw))
+	case name == "token":
+		if token := jsonwalk.Text(raw); isTaskToken(token) {
+			c.token.set(token)
+		}
+	case strings.Contains(name, "schedule"):
+		if arn := jsonwalk.Text(raw); isARN(arn, "scheduler", "schedule/") {
+			c.schedule.set(arn)
+		}
+	}
+}
+
+// plainName is a member's name without its spelling: execution_arn and ExecutionArn
+// are one.
+func plainName(key string) string { return strings.ToLower(joints.Replace(key)) }
+
+var joints = strings.NewReplacer("_", "", "-", "", ".", "")
+
+// isARN reports whether arn names a resource of a service, of one of these kinds.
+func isARN(arn, service string, kinds ...string) bool {
+	parts := strings.SplitN(arn, ":", 6)
+	return len(parts) == 6 && parts[0] == "arn" && parts[2] == service &&
+		slices.ContainsFunc(kinds, func(kind string) bool { return strings.HasPrefix(parts[5], kind) })
+}
+
+// isTaskToken tells a task token of Step Functions from other tokens that a member
+// called token holds.
+func isTaskToken(token string) bool {
+	const shortest = 100
+	return len(token) >= shortest && strings.Contains(token[:shortest], "AAAAKgAAAA")
+}
+
+// messageAttributes is what is read of a message's attributes.
+type messageAttributes struct {
+	traceparent, tracestate string
+	datadog                 []byte // JSON
+	requestID               string // of the invocation that Lambda gave up, which wrote the message
+}
+
+// readAttributes reads the attributes of a message as SQS hands them to Lambda, or
+// as SNS writes them.
+func readAttributes(raw []byte) (a messageAttributes) {
+	request, code := "", ""
+	for m := jsonwalk.MembersOf(raw, 0); m.Next(); {
+		switch string(m.Key) {
+		case "traceparent":
+			a.traceparent = string(attributeValue(m.Value))
+		case "tracestate":
+			a.tracestate = string(attributeValue(m.Value))
+		case "_datadog":
+			a.datadog = attributeValue(m.Value)
+		case "RequestID":
+			request = string(attributeValue(m.Value))
+		case "ErrorCode":
+			code = string(attributeValue(m.Value))
+		}
+	}
+	if code != "" { // the two stand together in a dead-letter queue of Lambda's
+		a.requestID = request
+	}
+	return a
+}
+
+// attributeValue is the value of an attribute: SQS says stringValue and binaryValue,
+// SNS says Value, in base64 where it says that its Type is Binary.
+func attributeValue(raw []byte) []byte {
+	var value []byte
+	encoded := false
+	for m := jsonwalk.MembersOf(raw, 0); m.Next(); {
+		switch string(m.Key) {
+		case "stringValue", "Value":
+			if len(m.Value) > 2 {
+				value = jsonwalk.Inner(m.Value)
+			}
+		case "binaryValue":
+			if len(m.Value) > 2 {
+				value, encoded = jsonwalk.Inner(m.Value), true
+			}
+		case "Type":
+			encoded = encoded || jsonwalk.Text(m.Value) == "Binary"
+		}
+	}
+	if encoded {
+		return decodeBase64(value)
+	}
+	return value
+}
+
+func decodeBase64(text []byte) []byte {
+	plain, err := base64.StdEncoding.AppendDecode(nil, text)
+	if err != nil {
+		return nil
+	}
+	return plain
+}
+
+// hopAttributes appends the IDs by which whoever caused the invocation is found, of
+// each kind at most MaxLinks.
+func (d *Delivery) hopAttributes(attrs []attribute.KeyValue) []attribute.KeyValue {
+	lists := [...]struct {
+		one, many attribute.Key
+		of        func(*Arrival) string
+		first     string
+	}{
+		{"", keyMessageIDs, func(a *Arrival) string { return a.RecordID }, ""},
+		{"", keyNotificationIDs, func(a *Arrival) string { return a.NotificationID }, ""},
+		{"", keyS3Requests, func(a *Arrival) string { return a.S3Request }, ""},
+		{keyOriginRequest, keyOriginRequests, func(a *Arrival) string { return a.OriginRequest }, ""},
+		{keyTaskToken, keyTaskTokens, func(a *Arrival) string { return a.TaskToken }, d.Context.TaskToken},
+	}
+	for _, list := range lists {
+		var ids []string
+		if list.first != "" {
+			ids = append(ids, list.first)
+		}
+		d.Each(func(e *Event) {
+			id := list.of(&e.Arrival)
+			if id == "" || len(id) > maxID || len(ids) == MaxLinks || list.one != "" && slices.Contains(ids, id) {
+				return
+			}
+			ids = append(ids, id)
+		})
+		switch {
+		case len(ids) == 0:
+		case len(ids) == 1 && list.one != "":
+			attrs = append(attrs, list.one.String(ids[0]))
+		default:
+			attrs = append(attrs, list.many.StringSlice(ids))
+		}
+	}
+	if d.Context.Execution != "" {
+		attrs = append(attrs, keyExecution.String(d.Context.Execution))
+	}
+	if d.Context.Schedule != "" {
+		attrs = append(attrs, keySchedule.String(d.Context.Schedule))
+	}
+	return attrs
+}

@@ -1,0 +1,13 @@
+// Package loopback tells whether a host name stands for this machine alone. It is
+// pure, and resolves no names.
+package loopback
+
+import "net"
+
+// Is reports whether host, without a port, is "localhost" or a loopback address
+// (RFC 6890). 0.0.0.0 and :: are none: a server that listens on them is reached
+// from other machines.
+func Is(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,393 @@
+// Package yamltree reads YAML, and so JSON, as a tree in which every value knows
+// its line and CloudFormation's short tags stand for the functions that they
+// abbreviate. Parsing itself is go.yaml.in/yaml's.
+package yamltree
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Kind is the kind of a [Node]. The zero value is Null.
+type Kind uint8
+
+// The kinds.
+const (
+	Null Kind = iota
+	String
+	Number
+	Bool
+	List
+	Map
+)
+
+func (k Kind) String() string {
+	return [...]string{"nothing", "a text", "a number", "true or false", "a list", "a mapping"}[k]
+}
+
+// Node is one value of a document. It does not change after [Parse], so it may be
+// read concurrently. An alias is the node of its anchor itself.
+type Node struct {
+	Kind  Kind
+	Line  int    // from 1
+	Text  string // of a scalar, as it was written, without quotes
+	Items []*Node
+	Pairs []Pair // in the document's order; merged ones stand first
+}
+
+// Pair is one member of a mapping.
+type Pair struct {
+	Key   string
+	Line  int
+	Value *Node
+	// First is the line of an earlier member of the same key, which this one
+	// replaces, as the AWS CLI and SAM have it; 0 for none.
+	First int
+}
+
+const (
+	maxBytes    = 4 << 20
+	maxDepth    = 100
+	maxExpanded = 1 << 18 // nodes that aliases stand for, those of aliases within them counted again
+)
+
+// Error is a document that cannot be read. Line is 0 where it is not known.
+type Error struct {
+	Line    int
+	Message string
+}
+
+func (e *Error) Error() string {
+	if e.Line == 0 {
+		return e.Message
+	}
+	return fmt.Sprintf("line %d: %s", e.Line, e.Message)
+}
+
+// yamlVersion is a directive that YAML 1.2 documents begin with. The parser takes
+// version 1.1 alone, but reads what SAM and the AWS CLI, which take any 1.x, read.
+var yamlVersion = regexp.MustCompile(`\A(?:\x{FEFF})?(?:[ \t]*(?:#[^\n]*)?\n)*%YAML[ \t]+1\.[0-9]+`)
+
+// Parse reads one document of at most 4 MiB, nested at most 100 deep. Anchors,
+// aliases and merge keys are resolved; what aliases stand for is bounded. Tags
+// such as !Ref and !GetAtt become the mappings that they abbreviate. An empty
+// document is a Null. Errors are [Error]s.
+func Parse(data []byte) (n *Node, err error) {
+	if len(data) > maxBytes {
+		return nil, &Error{Message: fmt.Sprintf("the document has %d bytes, more than the %d that are read", len(data), maxBytes)}
+	}
+	// The parser has panicked on odd bytes before; a document must never end the command.
+	defer func() {
+		if r := recover(); r != nil {
+			n, err = nil, &Error{Message: fmt.Sprintf("not YAML: %v", r)}
+		}
+	}()
+	if at := yamlVersion.FindIndex(data); at != nil {
+		data = bytes.Clone(data)
+		copy(data[bytes.IndexByte(data, '%'):], "#")
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	c := converter{done: map[*yaml.Node]*converted{}}
+	for first := true; ; first = false {
+		var doc yaml.Node
+		switch err := decoder.Decode(&doc); {
+		case errors.Is(err, io.EOF):
+			if n == nil {
+				n = &Node{Line: 1}
+			}
+			return n, nil
+		case err != nil:
+			return nil, syntaxError(err)
+		}
+		if first {
+			converted, err := c.convert(&doc, 0)
+			if err != nil {
+				return nil, err
+			}
+			n = converted.node
+		} else if len(doc.Content) > 0 && doc.Content[0].ShortTag() != "!!null" {
+			return nil, &Error{Line: doc.Content[0].Line, Message: "a second document: there can be one"}
+		}
+	}
+}
+
+// syntaxError takes the line out of the parser's message.
+func syntaxError(err error) *Error {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	if rest, ok := strings.CutPrefix(text, "line "); ok {
+		number, message, _ := strings.Cut(rest, ": ")
+		if line, err := strconv.Atoi(number); err == nil {
+			return &Error{Line: line, Message: "not YAML: " + message}
+		}
+	}
+	return &Error{Message: "not YAML: " + text}
+}
+
+// converter turns the parser's nodes into ours. Each is converted once, so that
+// time is linear in the document's size whatever its aliases.
+type converter struct {
+	done     map[*yaml.Node]*converted // nil while it is being converted
+	expanded int
+}
+
+type converted struct {
+	node  *Node
+	size  int // in nodes, with those that aliases stand for
+	depth int // of the lists and mappings below it
+}
+
+func (c *converted) add(child *converted) {
+	c.size += child.size
+	c.depth = max(c.depth, child.depth+1)
+}
+
+func (c *converter) convert(in *yaml.Node, level int) (*converted, error) {
+	if level > maxDepth {
+		return nil, tooDeep(in)
+	}
+	switch in.Kind {
+	case yaml.DocumentNode:
+		return c.convert(in.Content[0], level)
+	case yaml.AliasNode:
+		return c.alias(in, level)
+	}
+	if in.Anchor != "" {
+		c.done[in] = nil
+	}
+	out := &converted{node: &Node{Line: in.Line}, size: 1}
+	var err error
+	switch in.Kind {
+	case yaml.ScalarNode:
+		scalar(in, out.node)
+	case yaml.SequenceNode:
+		out.node.Kind = List
+		err = c.list(in, out, level)
+	default:
+		out.node.Kind = Map
+		err = c.mapping(in, out, level)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if out.node, err = tagged(in, out.node); err != nil {
+		return nil, err
+	}
+	if in.Anchor != "" {
+		c.done[in] = out
+	}
+	return out, nil
+}
+
+func tooDeep(in *yaml.Node) error {
+	return &Error{Line: in.Line, Message: fmt.Sprintf("nested more than %d deep", maxDepth)}
+}
+
+func (c *converter) alias(in *yaml.Node, level int) (*converted, error) {
+	out := c.done[in.Alias]
+	if out == nil {
+		return nil, &Error{Line: in.Line, Message: fmt.Sprintf("*%s stands inside the value that it is an alias of", in.Value)}
+	}
+	if level+out.depth > maxDepth {
+		return nil, tooDeep(in)
+	}
+	if c.expanded += out.size; c.expanded > maxExpanded {
+		return nil, &Error{Line: in.Line, Message: fmt.Sprintf("aliases stand for more than %d values", maxExpanded)}
+	}
+	return out, nil
+}
+
+func scalar(in *yaml.Node, out *Node) {
+	out.Kind, out.Text = String, in.Value
+	switch in.ShortTag() {
+	case "!!null":
+		out.Kind, out.Text = Null, ""
+	case "!!int", "!!float":
+		out.Kind = Number
+	case "!!bool":
+		out.Kind, out.Text = Bool, strings.ToLower(in.Value)
+	}
+}
+
+func (c *converter) list(in *yaml.Node, out *converted, level int) error {
+	for _, item := range in.Content {
+		value, err := c.convert(item, level+1)
+		if err != nil {
+			return err
+		}
+		out.node.Items = append(out.node.Items, value.node)
+		out.add(value)
+	}
+	return nil
+}
+
+// mapping reads the members, then merges those of merge keys for which it has
+// none of its own.
+func (c *converter) mapping(in *yaml.Node, out *converted, level int) error {
+	at := make(map[string]int, len(in.Content)/2)
+	var own, merged []Pair
+	for i := 0; i+1 < len(in.Content); i += 2 {
+		key := in.Content[i]
+		if key.Kind == yaml.AliasNode {
+			key = key.Alias
+		}
+		if key.Kind != yaml.ScalarNode {
+			return &Error{Line: key.Line, Message: "a key is a list or a mapping: it must be a text"}
+		}
+		value, err := c.convert(in.Content[i+1], level+1)
+		if err != nil {
+			return err
+		}
+		if key.ShortTag() == "!!merge" {
+			out.size += value.size
+			out.depth = max(out.depth, value.depth) // its members become this mapping's
+			for _, source := range sources(value.node) {
+				if source.Kind != Map {
+					return &Error{Line: in.Content[i].Line, Message: "<< takes a mapping or a list of mappings"}
+				}
+				merged = append(merged, source.Pairs...)
+			}
+			continue
+		}
+		out.add(value)
+		pair := Pair{Key: key.Value, Line: in.Content[i].Line, Value: value.node}
+		if first, twice := at[pair.Key]; twice {
+			pair.First = own[first].Line
+			own[first] = pair
+			continue
+		}
+		at[pair.Key] = len(own)
+		own = append(own, pair)
+	}
+	for _, pair := range merged {
+		if _, taken := at[pair.Key]; !taken {
+			at[pair.Key] = -1
+			out.node.Pairs = append(out.node.Pairs, pair)
+		}
+	}
+	out.node.Pairs = append(out.node.Pairs, own...)
+	return nil
+}
+
+// sources are the mappings of a merge key's value, the first of which wins.
+func sources(n *Node) []*Node {
+	if n.Kind == List {
+		return n.Items
+	}
+	return []*Node{n}
+}
+
+// tagged is what a CloudFormation tag abbreviates: !Ref X is {Ref: X}, !GetAtt
+// A.B is {Fn::GetAtt: [A, B]}, !Sub … is {Fn::Sub: …}. YAML's own tags are read
+// already.
+func tagged(in *yaml.Node, value *Node) (*Node, error) {
+	name, custom := strings.CutPrefix(in.Tag, "!")
+	if !custom && strings.Contains(in.Tag, ":") && !strings.HasPrefix(in.Tag, "tag:yaml.org,2002:") {
+		return nil, &Error{Line: in.Line, Message: fmt.Sprintf("the tag %s is none of CloudFormation's: leave the %%TAG directive out", in.Tag)}
+	}
+	if !custom || strings.HasPrefix(name, "!") || name == "" {
+		return value, nil
+	}
+	if in.Kind == yaml.ScalarNode {
+		value.Kind, value.Text = String, in.Value
+	}
+	switch name {
+	case "Ref", "Condition":
+	case "GetAtt":
+		if value.Kind == String {
+			resource, attribute, _ := strings.Cut(value.Text, ".")
+			value = &Node{Kind: List, Line: in.Line, Items: []*Node{
+				{Kind: String, Line: in.Line, Text: resource}, {Kind: String, Line: in.Line, Text: attribute},
+			}}
+		}
+		name = "Fn::" + name
+	default:
+		name = "Fn::" + name
+	}
+	return &Node{Kind: Map, Line: in.Line, Pairs: []Pair{{Key: name, Line: in.Line, Value: value}}}, nil
+}
+
+// Get returns the member called key, or nil; it may be called on nil.
+func (n *Node) Get(key string) *Node {
+	if n == nil {
+		return nil
+	}
+	for i := range n.Pairs {
+		if n.Pairs[i].Key == key {
+			return n.Pairs[i].Value
+		}
+	}
+	return nil
+}
+
+// At follows keys from n, nil where one is missing.
+func (n *Node) At(keys ...string) *Node {
+	for _, key := range keys {
+		n = n.Get(key)
+	}
+	return n
+}
+
+// Members are the pairs of a mapping; it may be called on nil.
+func (n *Node) Members() []Pair {
+	if n == nil {
+		return nil
+	}
+	return n.Pairs
+}
+
+// List is the items of a list; it may be called on nil.
+func (n *Node) List() []*Node {
+	if n == nil {
+		return nil
+	}
+	return n.Items
+}
+
+// Scalar says whether n is a text, a number or a boolean; it may be called on nil.
+func (n *Node) Scalar() bool {
+	return n != nil && (n.Kind == String || n.Kind == Number || n.Kind == Bool)
+}
+
+// Value is a scalar's text, or "" of anything else; it may be called on nil.
+func (n *Node) Value() string {
+	if !n.Scalar() {
+		return ""
+	}
+	return n.Text
+}
+
+// True says whether n is true in YAML 1.1 or is a text that CloudFormation takes
+// for true; it may be called on nil.
+func (n *Node) True() bool {
+	switch strings.ToLower(n.Value()) {
+	case "true", "yes", "on":
+		return true
+	}
+	return false
+}
+
+// Float is a number's value; a text that holds a number counts as one. It may
+// be called on nil.
+func (n *Node) Float() (float64, error) {
+	if !n.Scalar() {
+		return 0, errors.New("not a number")
+	}
+	text := strings.ReplaceAll(n.Text, "_", "")
+	if n.Kind == Number {
+		if i, err := strconv.ParseInt(text, 0, 64); err == nil { // 0x1F and 017 as YAML 1.1 has them
+			return float64(i), nil
+		}
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a number", n.Text)
+	}
+	return f, nil
+}
