@@ -1,15 +1,12 @@
-// Package tracing carries lineage: which workflow an event belongs to, which
-// event caused it, and which span published it. It reads that from everything
-// a Lambda function can be handed, stamps it on what is published, and writes
-// the spans and links that show it.
+// Package tracing is what a user of the library sees of lineage: which workflow
+// an event belongs to, which event caused it, and which span published it.
 //
-//   - [Reader] turns an invocation's payload into a [Delivery] of events, each with its [Lineage].
-//   - [Stamper] decides the lineage of an entry that is about to be published and writes it down.
-//   - [Publishing] is the spans of one PutEvents request, [StartProcess] the span of one invocation.
-//   - [Transport] traces outbound HTTP and carries the lineage in its headers.
+//   - [Config] says how lineage is read and stamped; packages publisher and handler take it.
+//   - [DeliveryFromContext] tells a handler what it is handling: [Delivery], [Event], [Lineage].
+//   - [ContextWithDelivery] and [ContextWithIDs] say for what something is published.
+//   - [NewTransport] and [Client] trace outbound HTTP and carry the lineage in its headers.
 //
-// The wire format is version 1 of docs/wire.md. Span names and attributes
-// follow OpenTelemetry's messaging, FaaS and HTTP conventions, version 1.43.
-// The package needs OpenTelemetry's API alone: no SDK, no exporter, no AWS
-// client, and with no TracerProvider it still stamps.
+// The wire format is docs/wire.md. Span names and attributes follow
+// OpenTelemetry's messaging, FaaS and HTTP conventions, version 1.43. The package
+// needs OpenTelemetry's API alone: no SDK, no exporter, no AWS client.
 package tracing

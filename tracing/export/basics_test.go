@@ -14,13 +14,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
-	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
-	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/proto"
+	"go.opentelemetry.io/otel/trace/noop"
 
-	"github.com/throughline/throughline/metrics"
+	"github.com/throughline/throughline/internal/lineage"
 	"github.com/throughline/throughline/tracing"
 )
 
@@ -53,7 +52,7 @@ func announced(t *testing.T, address string) string {
 type receiver struct {
 	*httptest.Server
 	mu     sync.Mutex
-	spans  []*tracepb.ResourceSpans
+	spans  []resourceSpans
 	header http.Header
 }
 
@@ -70,8 +69,8 @@ func newReceiver(t *testing.T) *receiver {
 		if err != nil {
 			t.Error(err)
 		}
-		var request collector.ExportTraceServiceRequest
-		if err := proto.Unmarshal(body, &request); err != nil {
+		request, err := decode(body)
+		if err != nil {
 			t.Error(err)
 		}
 		r.mu.Lock()
@@ -85,11 +84,15 @@ func newReceiver(t *testing.T) *receiver {
 
 func setup(t *testing.T, pairs ...string) *Telemetry {
 	t.Helper()
-	tel, err := Setup(t.Context(), env(pairs...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tel
+	return Setup(aws.Config{Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		return aws.Credentials{AccessKeyID: os.Getenv("AWS_ACCESS_KEY_ID"), SecretAccessKey: os.Getenv("AWS_SECRET_ACCESS_KEY"), SessionToken: os.Getenv("AWS_SESSION_TOKEN")}, nil
+	})}, env(pairs...))
+}
+
+// traced reports whether spans are made.
+func traced(tel *Telemetry) bool {
+	_, none := tel.TracerProvider.(noop.TracerProvider)
+	return !none
 }
 
 func TestSetupPicks(t *testing.T) {
@@ -111,8 +114,8 @@ func TestSetupPicks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tel := setup(t, tt.env...)
-			if !strings.Contains(tel.Picked, tt.picked) || strings.Contains(tel.Picked, "secret") || tel.Extension != tt.extension || (tel.Tracing.TracerProvider != nil) != tt.traced {
-				t.Errorf("picked %q, extension %v, traced %v", tel.Picked, tel.Extension, tel.Tracing.TracerProvider != nil)
+			if !strings.Contains(tel.Picked, tt.picked) || strings.Contains(tel.Picked, "secret") || tel.Extension != tt.extension || traced(tel) != tt.traced {
+				t.Errorf("picked %q, extension %v, traced %v", tel.Picked, tel.Extension, traced(tel))
 			}
 			if err := tel.Flush(t.Context()); err != nil {
 				t.Errorf("flushing nothing: %v", err)
@@ -123,14 +126,14 @@ func TestSetupPicks(t *testing.T) {
 
 func TestDisabledStampsAndMeasuresNothing(t *testing.T) {
 	tel := setup(t, "TMPDIR", "/nowhere", "THROUGHLINE_DISABLED", "1")
-	if tel.Tracing.Stamp != tracing.StampOff || tel.Metrics.Profile != metrics.Off {
+	if tel.Handler().Tracing.Stamp != tracing.StampOff {
 		t.Errorf("%+v", tel)
 	}
 }
 
 func TestWrongSettingsAreWarnedOfAndLeaveTheDefault(t *testing.T) {
 	tel := setup(t, "TMPDIR", "/nowhere", "OTEL_EXPORTER_OTLP_ENDPOINT", "http://b", "OTEL_TRACES_SAMPLER", "sometimes", "THROUGHLINE_STAMP", "everywhere")
-	if len(tel.Warnings) != 2 || tel.Tracing.Stamp != tracing.StampResources || tel.Tracing.TracerProvider == nil {
+	if len(tel.Warnings) != 2 || tel.Handler().Tracing.Stamp != tracing.StampResources || !traced(tel) {
 		t.Errorf("warnings %q", tel.Warnings)
 	}
 	tel = setup(t, "TMPDIR", "/nowhere", "OTEL_EXPORTER_OTLP_ENDPOINT", "http://b", "OTEL_TRACES_SAMPLER", "traceidratio", "OTEL_TRACES_SAMPLER_ARG", "2")
@@ -139,12 +142,23 @@ func TestWrongSettingsAreWarnedOfAndLeaveTheDefault(t *testing.T) {
 	}
 }
 
+func TestMisspeltSettingsAreWarnedOf(t *testing.T) {
+	t.Setenv("THROUGHLINE_SAMPLINGS", "own")
+	const want = "THROUGHLINE_SAMPLINGS is not a setting, and has no effect; did you mean THROUGHLINE_SAMPLING?"
+	if tel := setup(t, "TMPDIR", "/nowhere", "THROUGHLINE_SAMPLINGS", "own"); len(tel.Warnings) != 1 || tel.Warnings[0] != want {
+		t.Errorf("warnings %q", tel.Warnings)
+	}
+	if tel := setup(t, "TMPDIR", "/nowhere"); len(tel.Warnings) != 0 {
+		t.Errorf("of what getenv does not know: %q", tel.Warnings)
+	}
+}
+
 func TestSpansArriveAsOTLP(t *testing.T) {
 	r := newReceiver(t)
 	tel := setup(t, "TMPDIR", "/nowhere", "OTEL_EXPORTER_OTLP_ENDPOINT", r.URL, "OTEL_EXPORTER_OTLP_HEADERS", "api-key=a%20b", "AWS_LAMBDA_FUNCTION_NAME", "portfolio",
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256", "AWS_REGION", "us-east-1", "OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=dev")
-	link := trace.Link{SpanContext: tracing.Mint(trace.SpanContext{}), Attributes: []attribute.KeyValue{attribute.String(tracing.AttrLink, tracing.LinkCausation)}}
-	_, span := tel.Tracing.TracerProvider.Tracer("test").Start(t.Context(), "process SignalGenerated", trace.WithLinks(link), trace.WithSpanKind(trace.SpanKindConsumer))
+	link := trace.Link{SpanContext: lineage.Mint(trace.SpanContext{}), Attributes: []attribute.KeyValue{attribute.String(lineage.AttrLink, lineage.LinkCausation)}}
+	_, span := tel.TracerProvider.Tracer("test").Start(t.Context(), "process SignalGenerated", trace.WithLinks(link), trace.WithSpanKind(trace.SpanKindConsumer))
 	span.End()
 	if err := tel.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
@@ -154,15 +168,15 @@ func TestSpansArriveAsOTLP(t *testing.T) {
 	}
 	resource := map[string]string{}
 	for _, a := range r.spans[0].Resource.Attributes {
-		resource[a.Key] = strings.TrimSpace(a.Value.String())
+		resource[a.Key] = a.Value.StringValue + a.Value.IntValue
 	}
-	for key, want := range map[string]string{"service.name": `"portfolio"`, "faas.name": `"portfolio"`, "faas.max_memory": "268435456", "cloud.provider": `"aws"`, "deployment.environment.name": `"dev"`} {
-		if !strings.HasSuffix(resource[key], ":"+want) && !strings.HasSuffix(resource[key], ": "+want) {
+	for key, want := range map[string]string{"service.name": "portfolio", "faas.name": "portfolio", "faas.max_memory": "268435456", "cloud.provider": "aws", "deployment.environment.name": "dev"} {
+		if resource[key] != want {
 			t.Errorf("%s is %s, want %s", key, resource[key], want)
 		}
 	}
 	s := r.spans[0].ScopeSpans[0].Spans[0]
-	if s.Name != "process SignalGenerated" || s.Kind != tracepb.Span_SPAN_KIND_CONSUMER || len(s.Links) != 1 || s.Links[0].Attributes[0].Value.GetStringValue() != "causation" {
+	if s.Name != "process SignalGenerated" || s.Kind != 5 || len(s.Links) != 1 || s.Links[0].Attributes[0].Value.StringValue != "causation" {
 		t.Errorf("span %v", s)
 	}
 	if l := tel.Losses(); l.Spans != 0 || l.Failures != 0 {
@@ -188,9 +202,9 @@ func TestAWorkflowIsRecordedWholeOrNotAtAll(t *testing.T) {
 	} {
 		t.Run(tt.sampler+tt.flags, func(t *testing.T) {
 			tel := setup(t, "TMPDIR", "/nowhere", "OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1", "OTEL_TRACES_SAMPLER", tt.sampler, "OTEL_TRACES_SAMPLER_ARG", "0")
-			d := tracing.NewReader(tel.Tracing).Read(stamped(tt.flags))
-			for _, invoke := range []trace.SpanContext{{}, tracing.MintInvoke(tel.Tracing, d, "")} {
-				_, span := tracing.StartProcess(t.Context(), tel.Tracing, d, tracing.Invocation{RequestID: "r-1", Invoke: invoke})
+			d := lineage.NewReader(tel.Handler().Tracing).Read(stamped(tt.flags))
+			for _, invoke := range []trace.SpanContext{{}, lineage.MintInvoke(tel.Handler().Tracing, d, "")} {
+				_, span := lineage.StartProcess(t.Context(), tel.Handler().Tracing, d, lineage.Invocation{RequestID: "r-1", Invoke: invoke})
 				if got := span.SpanContext().IsSampled(); got != tt.want {
 					t.Errorf("sampled %v (with an invoke span: %v)", got, invoke.IsValid())
 				}
@@ -202,8 +216,8 @@ func TestAWorkflowIsRecordedWholeOrNotAtAll(t *testing.T) {
 func TestAFirstEventAsksTheSampler(t *testing.T) {
 	for sampler, want := range map[string]bool{"always_on": true, "always_off": false, "parentbased_always_on": true, "parentbased_always_off": false} {
 		tel := setup(t, "TMPDIR", "/nowhere", "OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1", "OTEL_TRACES_SAMPLER", sampler)
-		d := tracing.NewReader(tel.Tracing).Read([]byte(`{"source":"schedule"}`))
-		_, span := tracing.StartProcess(t.Context(), tel.Tracing, d, tracing.Invocation{RequestID: "r-1", Invoke: tracing.MintInvoke(tel.Tracing, d, "")})
+		d := lineage.NewReader(tel.Handler().Tracing).Read([]byte(`{"source":"schedule"}`))
+		_, span := lineage.StartProcess(t.Context(), tel.Handler().Tracing, d, lineage.Invocation{RequestID: "r-1", Invoke: lineage.MintInvoke(tel.Handler().Tracing, d, "")})
 		if got := span.SpanContext().IsSampled(); got != want {
 			t.Errorf("%s: sampled %v", sampler, got)
 		}
@@ -217,7 +231,7 @@ func TestFlushIsBoundedByItsContext(t *testing.T) {
 	}))
 	defer silent.Close()
 	tel := setup(t, "TMPDIR", "/nowhere", "OTEL_EXPORTER_OTLP_ENDPOINT", silent.URL)
-	_, span := tel.Tracing.TracerProvider.Tracer("test").Start(t.Context(), "s")
+	_, span := tel.TracerProvider.Tracer("test").Start(t.Context(), "s")
 	span.End()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
@@ -230,10 +244,7 @@ func TestFlushIsBoundedByItsContext(t *testing.T) {
 }
 
 func ExampleSetup() {
-	tel, err := Setup(context.Background(), env("TMPDIR", "/nowhere", "OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318"))
-	if err != nil {
-		fmt.Println(err)
-	}
+	tel := Setup(aws.Config{}, env("TMPDIR", "/nowhere", "OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318"))
 	fmt.Println(tel.Picked)
 	// Output: spans go to http://127.0.0.1:4318/v1/traces
 }

@@ -37,7 +37,7 @@ func dial(address string) (*daemon, error) {
 			address = udp
 		}
 	}
-	conn, err := net.Dial("udp", address) //nolint:noctx // of UDP it only makes a socket
+	conn, err := net.Dial("udp", address)
 	if err != nil {
 		return nil, fmt.Errorf("open a socket to the X-Ray daemon: %w", err)
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"github.com/throughline/throughline/internal/configure"
 	"github.com/throughline/throughline/internal/settings"
 	"github.com/throughline/throughline/tracing/otlp"
@@ -17,7 +19,7 @@ const patience = 10 * time.Second
 
 // pick chooses where spans go; nil is nowhere. The warnings name what of
 // OpenTelemetry's settings could not be followed.
-func pick(s settings.Settings, getenv func(string) string, endpoints map[string]string) (to sink, picked string, warnings []string) {
+func pick(s settings.Settings, getenv func(string) string, credentials aws.CredentialsProvider, endpoints map[string]string) (to sink, picked string, warnings []string) {
 	switch {
 	case s.Disabled:
 		return nil, "spans go nowhere: THROUGHLINE_DISABLED is set", nil
@@ -35,7 +37,7 @@ func pick(s settings.Settings, getenv func(string) string, endpoints map[string]
 	config, warnings := exporter(getenv)
 	switch {
 	case s.Traces == "xray":
-		to, picked = pickXRay(getenv, config)
+		to, picked = pickXRay(getenv, credentials, config)
 	case config.URL != "":
 		to, picked = queued{otlp.NewExporter(config)}, "spans go to "+otlp.WithoutSecrets(config.URL)
 	default:
@@ -46,7 +48,7 @@ func pick(s settings.Settings, getenv func(string) string, endpoints map[string]
 
 // pickXRay prefers an OTLP endpoint that was named, then the daemon that Lambda
 // names, which costs no request and no right but xray:PutTraceSegments.
-func pickXRay(getenv func(string) string, config otlp.Config) (sink, string) {
+func pickXRay(getenv func(string) string, credentials aws.CredentialsProvider, config otlp.Config) (sink, string) {
 	region := getenv("AWS_REGION")
 	if address := getenv("AWS_XRAY_DAEMON_ADDRESS"); config.URL == "" && address != "" {
 		if d, err := dial(address); err == nil {
@@ -59,7 +61,7 @@ func pickXRay(getenv func(string) string, config otlp.Config) (sink, string) {
 	case config.URL == "":
 		config.URL = "https://xray." + region + ".amazonaws.com/v1/traces"
 	}
-	config.Sign = otlp.SigV4(region, "xray", credentials(), time.Now)
+	config.Sign = otlp.SigV4(region, "xray", credentials.Retrieve, time.Now)
 	return queued{otlp.NewExporter(config)}, "spans go to X-Ray at " + otlp.WithoutSecrets(config.URL)
 }
 

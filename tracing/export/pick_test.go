@@ -16,7 +16,7 @@ import (
 // one exports one span and returns what Flush says.
 func one(t *testing.T, tel *Telemetry) error {
 	t.Helper()
-	_, span := tel.Tracing.TracerProvider.Tracer("").Start(t.Context(), "one")
+	_, span := tel.TracerProvider.Tracer("").Start(t.Context(), "one")
 	span.End()
 	return tel.Flush(t.Context())
 }

@@ -6,7 +6,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/throughline/throughline/tracing"
+	"github.com/throughline/throughline/internal/lineage"
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
@@ -22,7 +22,7 @@ func Sampler(base sdktrace.Sampler) sdktrace.Sampler { return sampler{base} }
 type sampler struct{ base sdktrace.Sampler }
 
 func (s sampler) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingResult {
-	wish := tracing.SamplingWishFromContext(p.ParentContext, p.TraceID)
+	wish := lineage.SamplingDecisionFromContext(p.ParentContext, p.TraceID)
 	state := trace.SpanContextFromContext(p.ParentContext).TraceState()
 	switch {
 	case wish.Decided && wish.Sampled:
@@ -41,7 +41,7 @@ func (s sampler) Description() string { return "Throughline{" + s.base.Descripti
 // they end: for a main that has a provider already. It is safe for concurrent
 // use, exports nothing where t does not, and its ForceFlush is t's Flush.
 //
-//	sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(t.Processor()), sdktrace.WithSampler(export.Sampler(base)))
+//	t.TracerProvider = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(t.Processor()), sdktrace.WithSampler(export.Sampler(base)))
 //
 // Raise the provider's link limit to otlp.MaxLinks: the SDK's own is 128.
 func (t *Telemetry) Processor() sdktrace.SpanProcessor { return &processor{t} }

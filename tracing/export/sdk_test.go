@@ -7,9 +7,11 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/throughline/throughline/internal/lineage"
 	"github.com/throughline/throughline/tracing"
 )
 
@@ -19,12 +21,12 @@ func TestTheSDKsSpansArrive(t *testing.T) {
 	r := newReceiver(t)
 	tel := setup(t, "TMPDIR", "/nowhere", "OTEL_EXPORTER_OTLP_ENDPOINT", r.URL)
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(tel.Processor()), sdktrace.WithSampler(Sampler(sdktrace.NeverSample())))
-	cfg := tel.Tracing
+	cfg := tel.Handler().Tracing
 	cfg.TracerProvider = provider
 	for _, flags := range []string{"00", "01"} {
-		_, span := tracing.StartProcess(t.Context(), cfg, tracing.NewReader(cfg).Read(stamped(flags)), tracing.Invocation{RequestID: "r-" + flags})
+		_, span := lineage.StartProcess(t.Context(), cfg, lineage.NewReader(cfg).Read(stamped(flags)), lineage.Invocation{RequestID: "r-" + flags})
 		span.AddEvent("an event")
-		tracing.FinishProcess(span, nil)
+		lineage.FinishProcess(span, nil)
 	}
 	if err := provider.ForceFlush(t.Context()); err != nil {
 		t.Fatal(err)
@@ -44,7 +46,7 @@ func TestTheSDKsSpansArrive(t *testing.T) {
 func TestNothingIsTakenAfterShutdown(t *testing.T) {
 	r := newReceiver(t)
 	tel := setup(t, "TMPDIR", "/nowhere", "OTEL_EXPORTER_OTLP_ENDPOINT", r.URL)
-	_, span := tel.Tracing.TracerProvider.Tracer("").Start(t.Context(), "late")
+	_, span := tel.TracerProvider.Tracer("").Start(t.Context(), "late")
 	if err := tel.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +60,7 @@ func TestLimitsOfOpenTelemetry(t *testing.T) {
 	r := newReceiver(t)
 	tel := setup(t, "TMPDIR", "/nowhere", "OTEL_EXPORTER_OTLP_ENDPOINT", r.URL, "OTEL_SPAN_LINK_COUNT_LIMIT", "1", "OTEL_ATTRIBUTE_COUNT_LIMIT", "50",
 		"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "3", "OTEL_SPAN_EVENT_COUNT_LIMIT", "0", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "4")
-	_, span := tracing.StartProcess(t.Context(), tel.Tracing, tracing.NewReader(tel.Tracing).Read(stamped("01")), tracing.Invocation{RequestID: "ünïcödé"})
+	_, span := lineage.StartProcess(t.Context(), tel.Handler().Tracing, lineage.NewReader(tel.Handler().Tracing).Read(stamped("01")), lineage.Invocation{RequestID: "ünïcödé"})
 	span.AddEvent("none of these")
 	span.End()
 	if err := tel.Shutdown(t.Context()); err != nil {
@@ -69,7 +71,7 @@ func TestLimitsOfOpenTelemetry(t *testing.T) {
 		t.Errorf("%v", s)
 	}
 	for _, a := range s.Attributes {
-		if text := a.Value.GetStringValue(); len([]rune(text)) > 4 || a.Key == "faas.invocation_id" && text != "ünïc" {
+		if text := a.Value.StringValue; len([]rune(text)) > 4 || a.Key == "faas.invocation_id" && text != "ünïc" {
 			t.Errorf("%s is %q", a.Key, text)
 		}
 	}
@@ -80,7 +82,7 @@ func TestLimitsOfOpenTelemetry(t *testing.T) {
 func TestUnsampledSpansGoToTheDaemonWhereAskedFor(t *testing.T) {
 	address, next := listen(t)
 	tel := setup(t, "TMPDIR", "/nowhere", "THROUGHLINE_TRACES", "xray", "AWS_XRAY_DAEMON_ADDRESS", address, "OTEL_AWS_APPLICATION_SIGNALS_ENABLED", "true", "OTEL_TRACES_SAMPLER", "always_off")
-	_, span := tel.Tracing.TracerProvider.Tracer("").Start(t.Context(), "uncounted")
+	_, span := tel.TracerProvider.Tracer("").Start(t.Context(), "uncounted")
 	span.End()
 	mark, request := next()
 	if s := request.ResourceSpans[0].ScopeSpans[0].Spans[0]; mark != "T1U" || s.Name != "uncounted" || s.Flags&1 != 0 || span.SpanContext().IsSampled() {
@@ -91,7 +93,7 @@ func TestUnsampledSpansGoToTheDaemonWhereAskedFor(t *testing.T) {
 		"another backend": {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1", "OTEL_AWS_APPLICATION_SIGNALS_ENABLED", "true"},
 	} {
 		tel := setup(t, append(pairs, "TMPDIR", "/nowhere", "OTEL_TRACES_SAMPLER", "always_off")...)
-		if _, span := tel.Tracing.TracerProvider.Tracer("").Start(t.Context(), "s"); span.IsRecording() {
+		if _, span := tel.TracerProvider.Tracer("").Start(t.Context(), "s"); span.IsRecording() {
 			t.Errorf("%s: it is recorded", name)
 		}
 	}
@@ -100,10 +102,7 @@ func TestUnsampledSpansGoToTheDaemonWhereAskedFor(t *testing.T) {
 func ExampleTelemetry_Processor() {
 	backend := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { fmt.Println(r.Method, r.URL.Path) }))
 	defer backend.Close()
-	tel, err := Setup(context.Background(), env("TMPDIR", "/nowhere", "OTEL_EXPORTER_OTLP_ENDPOINT", backend.URL))
-	if err != nil {
-		fmt.Println(err)
-	}
+	tel := Setup(aws.Config{}, env("TMPDIR", "/nowhere", "OTEL_EXPORTER_OTLP_ENDPOINT", backend.URL))
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(tel.Processor()), sdktrace.WithSampler(Sampler(sdktrace.AlwaysSample())))
 	_, span := provider.Tracer("mine").Start(context.Background(), "my own span")
 	span.End()
@@ -117,7 +116,7 @@ func ExampleSampler() {
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSampler(Sampler(sdktrace.NeverSample())))
 	cfg := tracing.Config{TracerProvider: provider}
 	for _, flags := range []string{"01", "00"} {
-		_, span := tracing.StartProcess(context.Background(), cfg, tracing.NewReader(cfg).Read(stamped(flags)), tracing.Invocation{})
+		_, span := lineage.StartProcess(context.Background(), cfg, lineage.NewReader(cfg).Read(stamped(flags)), lineage.Invocation{})
 		fmt.Println("the workflow is recorded:", trace.SpanContextFromContext(trace.ContextWithSpan(context.Background(), span)).IsSampled())
 	}
 	// Output:
@@ -128,11 +127,8 @@ func ExampleSampler() {
 func ExampleTelemetry_Flush() {
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
 	defer backend.Close()
-	tel, err := Setup(context.Background(), env("TMPDIR", "/nowhere", "OTEL_EXPORTER_OTLP_ENDPOINT", backend.URL))
-	if err != nil {
-		fmt.Println(err)
-	}
-	_, span := tel.Tracing.TracerProvider.Tracer("").Start(context.Background(), "refused")
+	tel := Setup(aws.Config{}, env("TMPDIR", "/nowhere", "OTEL_EXPORTER_OTLP_ENDPOINT", backend.URL))
+	_, span := tel.TracerProvider.Tracer("").Start(context.Background(), "refused")
 	span.End()
 	fmt.Println(tel.Flush(context.Background())) // handler.WithFlush(tel.Flush) calls it after each invocation
 	fmt.Printf("%+v\n", tel.Losses())

@@ -1,51 +1,55 @@
 package export
 
 import (
-	"bufio"
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
+	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
-	"github.com/throughline/throughline/dedupe"
 	"github.com/throughline/throughline/internal/configure"
+	"github.com/throughline/throughline/internal/handling"
+	"github.com/throughline/throughline/internal/handshake"
+	"github.com/throughline/throughline/internal/hop"
+	"github.com/throughline/throughline/internal/outbound"
 	"github.com/throughline/throughline/internal/settings"
+	"github.com/throughline/throughline/internal/stamping"
 	"github.com/throughline/throughline/metrics"
 	"github.com/throughline/throughline/tracing"
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
-// Telemetry is what Setup made of the environment. Its methods are safe for
-// concurrent use; the zero value exports nothing.
+// Telemetry is what Setup made of the environment. Give it whole to
+// publisher.WithTelemetry, handler.WithTelemetry, hops.WithTelemetry and tracing.WithTelemetry. Its
+// methods are safe for concurrent use; its fields are set before others use it.
 type Telemetry struct {
-	// Tracing configures publisher, handler and tracing's HTTP transport.
-	Tracing tracing.Config
-	// Metrics configures a metrics.Set.
-	Metrics metrics.Config
-	// MetricsOut is where its lines go, for handler.WithMetrics: the standard
-	// output, or CloudWatch Logs itself where THROUGHLINE_METRICS_SINK asks for it.
-	MetricsOut io.Writer
-	// SizeLimit and SizeWarn are for publisher.WithLimit and WithWarning, in bytes.
-	SizeLimit, SizeWarn int
-	// Dedupe tells repeats apart: handler.WithDedupe. Nil where that is off.
-	Dedupe *dedupe.Checker
+	// TracerProvider makes the spans; it is noop.TracerProvider where spans go
+	// nowhere. A main with a provider of OpenTelemetry's SDK puts that in its
+	// place: see Processor.
+	TracerProvider trace.TracerProvider
+	// Metrics is what publisher, handler and transports record into.
+	Metrics *metrics.Set
 	// Extension says that Throughline's extension is attached: it then counts
 	// what concerns the function as a whole.
 	Extension bool
 	// Picked says in one sentence where spans go.
 	Picked string
-	// Warnings name settings that could not be used.
+	// Warnings name settings that could not be used. Setup has written them to
+	// the standard error, unless the extension is attached, which does so itself.
 	Warnings []string
 
-	sink   sink
-	closed atomic.Bool
+	publisher stamping.Telemetry
+	handler   handling.Telemetry
+	hops      hop.Telemetry
+	api       outbound.API
+	sink      sink
+	closed    atomic.Bool
 }
 
 // sink takes the spans that have ended.
@@ -65,40 +69,94 @@ func (q queued) send(r otlp.Resource, span otlp.Span) {
 }
 
 // Setup reads THROUGHLINE_* and OpenTelemetry's OTEL_* settings from getenv and
-// returns what they ask for. A wrong setting never fails it: the default holds
-// and Warnings names it. The error is always nil today; it is there so that a
-// main reads as it should.
+// returns what they ask for. cfg gives the credentials with which spans are sent
+// to X-Ray's OTLP endpoint, metrics to CloudWatch Logs and repeats to DynamoDB;
+// where no setting asks for one of these it may be the zero value. A wrong
+// setting never fails Setup: the default holds and Warnings names it.
 //
 // The settings follow OpenTelemetry's "Environment Variable Specification".
-func Setup(_ context.Context, getenv func(string) string) (*Telemetry, error) {
+func Setup(cfg aws.Config, getenv func(string) string) *Telemetry {
 	s, warnings := settings.Parse(getenv)
-	t := &Telemetry{Tracing: configure.Tracing(s), Metrics: configure.Metrics(s), Warnings: warnings, SizeLimit: s.SizeLimit, SizeWarn: s.SizeWarn}
+	warnings = append(warnings, misspelt(getenv)...)
+	t := &Telemetry{TracerProvider: noop.NewTracerProvider(), Metrics: metrics.New(configure.Metrics(s)), Warnings: warnings}
 	warn := func(message string) { fmt.Fprintln(os.Stderr, "throughline:", message) }
-	checker, warnings := configure.Dedupe(s, getenv, configure.CredentialsFunc(credentials()), warn)
-	t.Dedupe, t.Warnings = checker, append(t.Warnings, warnings...)
-	out, warning := configure.MetricsOut(s, getenv, configure.CredentialsFunc(credentials()), os.Stdout, warn)
-	if t.MetricsOut = out; warning != "" {
-		t.Warnings = append(t.Warnings, warning)
+	note := func(warnings ...string) {
+		for _, w := range warnings {
+			if w != "" {
+				t.Warnings = append(t.Warnings, w)
+			}
+		}
 	}
-	endpoints := readEndpoints(getenv("TMPDIR"))
+	credentials := required{cfg.Credentials}
+	checker, warnings := configure.Dedupe(s, getenv, credentials, warn)
+	note(warnings...)
+	out, warning := configure.MetricsOut(s, getenv, credentials, os.Stdout, warn)
+	note(warning)
+	t.api, warning = configure.HTTP(s)
+	note(warning)
+	endpoints := handshake.Read(handshake.Dir(getenv("TMPDIR")))
 	t.Extension = endpoints["otlp"] != "" && !s.Disabled
+	lineage := configure.Tracing(s)
+	t.publisher = stamping.Telemetry{Tracing: lineage, Metrics: t.Metrics, Limit: s.SizeLimit, Warn: s.SizeWarn}
+	t.handler = handling.Telemetry{
+		Tracing: lineage, Metrics: t.Metrics, Out: out, Dedupe: checker, Flush: t.Flush, Extension: t.Extension, InitKind: getenv("AWS_LAMBDA_INITIALIZATION_TYPE"),
+	}
 
-	var warned []string
-	t.sink, t.Picked, warned = pick(s, getenv, endpoints)
-	t.Warnings = append(t.Warnings, warned...)
-	if t.sink == nil {
-		return t, nil
+	t.hops = hop.Telemetry{Tracing: lineage, Metrics: t.Metrics, Off: s.Hops == "off" || s.Disabled, Carry: s.Hops == "carry"}
+	t.sink, t.Picked, warnings = pick(s, getenv, credentials, endpoints)
+	note(warnings...)
+	if t.sink != nil {
+		sample, warning := configure.Sample(getenv)
+		note(warning)
+		resource := describe(s, getenv)
+		t.TracerProvider = &otlp.Provider{
+			Resource: func() otlp.Resource { return resource }, Sample: sample, Take: t.take, Limits: limits(getenv),
+			Unsampled: toDaemon(t.sink) && strings.EqualFold(getenv("OTEL_AWS_APPLICATION_SIGNALS_ENABLED"), "true"),
+		}
 	}
-	sample, warning := configure.Sample(getenv)
-	if warning != "" {
-		t.Warnings = append(t.Warnings, warning)
+	if !t.Extension {
+		for _, w := range t.Warnings {
+			warn(w)
+		}
 	}
-	resource := describe(s, getenv)
-	t.Tracing.TracerProvider = &otlp.Provider{
-		Resource: func() otlp.Resource { return resource }, Sample: sample, Take: t.take, Limits: limits(getenv),
-		Unsampled: toDaemon(t.sink) && strings.EqualFold(getenv("OTEL_AWS_APPLICATION_SIGNALS_ENABLED"), "true"),
-	}
-	return t, nil
+	return t
+}
+
+// misspelt warns of variables that look like settings. getenv cannot list names: they are
+// those of the process, as far as getenv has a value for them.
+func misspelt(getenv func(string) string) []string {
+	environ := slices.DeleteFunc(os.Environ(), func(pair string) bool { //nolint:forbidigo // only for names
+		name, _, _ := strings.Cut(pair, "=")
+		return getenv(name) == ""
+	})
+	return settings.Unknown(environ)
+}
+
+// Publisher is what publisher.WithTelemetry takes.
+func (t *Telemetry) Publisher() stamping.Telemetry {
+	p := t.publisher
+	p.Tracing.TracerProvider = t.TracerProvider
+	return p
+}
+
+// Handler is what handler.WithTelemetry takes.
+func (t *Telemetry) Handler() handling.Telemetry {
+	h := t.handler
+	h.Tracing.TracerProvider = t.TracerProvider
+	return h
+}
+
+// Hops is what hops.WithTelemetry takes.
+func (t *Telemetry) Hops() hop.Telemetry {
+	h := t.hops
+	h.Tracing.TracerProvider = t.TracerProvider
+	return h
+}
+
+// Transport is what tracing.WithTelemetry takes: an option of
+// tracing.NewTransport and tracing.Client.
+func (t *Telemetry) Transport() tracing.Option {
+	return outbound.Options(outbound.WithTracerProvider(t.TracerProvider), outbound.WithInjector(nil), outbound.WithAPI(t.api), handling.MeasureCalls(t.Metrics))
 }
 
 // take hands on a span that has ended.
@@ -132,39 +190,13 @@ func (t *Telemetry) Losses() otlp.Losses {
 	return t.sink.Losses()
 }
 
-// readEndpoints reads the file in which the extension announces itself.
-func readEndpoints(tmp string) map[string]string {
-	if tmp == "" {
-		tmp = "/tmp"
-	}
-	f, err := os.Open(filepath.Join(tmp, "throughline", "endpoints"))
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	endpoints := map[string]string{}
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if name, address, ok := strings.Cut(lines.Text(), "="); ok {
-			endpoints[name] = address
-		}
-	}
-	return endpoints
-}
+// required are the credentials of an aws.Config that may have none.
+type required struct{ aws.CredentialsProvider }
 
-// credentials are those of the SDK's ordinary chain, looked up when first needed.
-func credentials() func(context.Context) (aws.Credentials, error) {
-	var mu sync.Mutex
-	var provider aws.CredentialsProvider
-	return func(ctx context.Context) (aws.Credentials, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if provider == nil {
-			c, err := config.LoadDefaultConfig(ctx)
-			if err != nil {
-				return aws.Credentials{}, fmt.Errorf("load AWS configuration: %w", err)
-			}
-			provider = c.Credentials
-		}
-		return provider.Retrieve(ctx)
+// Retrieve implements aws.CredentialsProvider.
+func (r required) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	if r.CredentialsProvider == nil {
+		return aws.Credentials{}, errors.New("export.Setup was given an aws.Config without credentials")
 	}
+	return r.CredentialsProvider.Retrieve(ctx)
 }

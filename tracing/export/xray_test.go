@@ -16,22 +16,20 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
-	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
-	"google.golang.org/protobuf/proto"
 
-	"github.com/throughline/throughline/internal/peertest"
-	"github.com/throughline/throughline/tracing"
+	"github.com/throughline/throughline/internal/lineage"
+	"github.com/throughline/throughline/peertest"
 )
 
 // listen is an X-Ray daemon that decodes what it gets.
-func listen(t *testing.T) (address string, next func() (mark string, request *collector.ExportTraceServiceRequest)) {
+func listen(t *testing.T) (address string, next func() (mark string, r request)) {
 	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0") //nolint:noctx // of UDP it only makes a socket
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return conn.LocalAddr().String(), func() (string, *collector.ExportTraceServiceRequest) {
+	return conn.LocalAddr().String(), func() (string, request) {
 		buffer := make([]byte, 1<<17)
 		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 		n, _, err := conn.ReadFrom(buffer)
@@ -46,39 +44,42 @@ func listen(t *testing.T) (address string, next func() (mark string, request *co
 			t.Fatalf("datagram %.80q", buffer[:n])
 		}
 		body, err := base64.StdEncoding.DecodeString(string(payload[3:]))
-		request := &collector.ExportTraceServiceRequest{}
-		if err != nil || proto.Unmarshal(body, request) != nil {
+		if err != nil {
 			t.Fatalf("payload %.80q: %v", payload, err)
 		}
-		return string(payload[:3]), request
+		r, err := decode(body)
+		if err != nil {
+			t.Fatalf("payload %.80q: %v", payload, err)
+		}
+		return string(payload[:3]), r
 	}
 }
 
 func TestSpansGoToTheDaemon(t *testing.T) {
 	address, next := listen(t)
 	tel := setup(t, "TMPDIR", "/nowhere", "THROUGHLINE_TRACES", "xray", "AWS_REGION", "eu-west-1", "AWS_XRAY_DAEMON_ADDRESS", address)
-	if !tel.Tracing.XRay || !strings.Contains(tel.Picked, "daemon at "+address) {
+	if !tel.Handler().Tracing.XRay || !strings.Contains(tel.Picked, "daemon at "+address) {
 		t.Errorf("picked %q", tel.Picked)
 	}
-	tracer := tel.Tracing.TracerProvider.Tracer("test")
+	tracer := tel.TracerProvider.Tracer("test")
 	_, span := tracer.Start(t.Context(), "process SignalGenerated")
 	span.End()
 	mark, request := next()
-	if got := request.ResourceSpans[0].ScopeSpans[0].Spans[0]; mark != "T1S" || got.Name != "process SignalGenerated" || !bytes.Equal(got.SpanId, spanID(span)) {
+	if got := request.ResourceSpans[0].ScopeSpans[0].Spans[0]; mark != "T1S" || got.Name != "process SignalGenerated" || got.SpanID != span.SpanContext().SpanID().String() {
 		t.Errorf("%s %v", mark, got)
 	}
 
 	t.Run("A batch's links are cut to what a datagram takes", func(t *testing.T) {
 		var links []trace.Link
 		for range 900 {
-			links = append(links, trace.Link{SpanContext: tracing.Mint(trace.SpanContext{}),
-				Attributes: []attribute.KeyValue{attribute.String(tracing.AttrLink, tracing.LinkCausation), attribute.String("throughline.event.id", strings.Repeat("e", 60))}})
+			links = append(links, trace.Link{SpanContext: lineage.Mint(trace.SpanContext{}),
+				Attributes: []attribute.KeyValue{attribute.String(lineage.AttrLink, lineage.LinkCausation), attribute.String("throughline.event.id", strings.Repeat("e", 60))}})
 		}
 		_, span := tracer.Start(t.Context(), "process queue", trace.WithLinks(links...))
 		span.End()
 		_, request := next()
 		got := request.ResourceSpans[0].ScopeSpans[0].Spans[0]
-		if len(got.Links) == 0 || len(got.Links)+int(got.DroppedLinksCount) != 900 || !bytes.Equal(got.Links[0].SpanId, idBytes(links[0].SpanContext)) {
+		if len(got.Links) == 0 || len(got.Links)+got.DroppedLinksCount != 900 || got.Links[0].SpanID != links[0].SpanContext.SpanID().String() {
 			t.Errorf("%d links, %d dropped", len(got.Links), got.DroppedLinksCount)
 		}
 	})
@@ -93,7 +94,7 @@ func TestSpansGoToTheDaemon(t *testing.T) {
 	t.Run("Nobody listens", func(t *testing.T) {
 		tel := setup(t, "TMPDIR", "/nowhere", "THROUGHLINE_TRACES", "xray", "AWS_XRAY_DAEMON_ADDRESS", "tcp:127.0.0.1:1 udp:127.0.0.1:1")
 		for range 20 {
-			_, span := tel.Tracing.TracerProvider.Tracer("test").Start(t.Context(), "lost")
+			_, span := tel.TracerProvider.Tracer("test").Start(t.Context(), "lost")
 			span.End()
 			time.Sleep(time.Millisecond)
 		}
@@ -104,13 +105,6 @@ func TestSpansGoToTheDaemon(t *testing.T) {
 			t.Error(err)
 		}
 	})
-}
-
-func spanID(s trace.Span) []byte { return idBytes(s.SpanContext()) }
-
-func idBytes(sc trace.SpanContext) []byte {
-	id := sc.SpanID()
-	return id[:]
 }
 
 // verifier signs the same request again with botocore, an implementation that
@@ -147,7 +141,7 @@ func TestXRaySignatureIsBotocores(t *testing.T) {
 	t.Cleanup(server.Close)
 	tel := setup(t, "TMPDIR", "/nowhere", "THROUGHLINE_TRACES", "xray", "AWS_REGION", "eu-west-1", "AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1:2000",
 		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", server.URL+"/v1/traces")
-	_, span := tel.Tracing.TracerProvider.Tracer("test").Start(t.Context(), "signed")
+	_, span := tel.TracerProvider.Tracer("test").Start(t.Context(), "signed")
 	span.End()
 	if err := tel.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)

@@ -8,7 +8,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/throughline/throughline/tracing"
+	"github.com/throughline/throughline/internal/lineage"
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
@@ -22,14 +22,14 @@ func BenchmarkProvider(b *testing.B) {
 		provider trace.TracerProvider
 	}{{"SDK", batching}, {"Ours", &otlp.Provider{Export: func([]byte) {}}}} {
 		b.Run(c.name, func(b *testing.B) {
-			cfg := tracing.Config{TracerProvider: c.provider}
-			d := tracing.NewReader(cfg).Read([]byte(`{"version":"0","id":"env-1","detail-type":"SignalGenerated","source":"s","time":"2026-11-23T20:45:00Z",` +
+			cfg := lineage.Config{TracerProvider: c.provider}
+			d := lineage.NewReader(cfg).Read([]byte(`{"version":"0","id":"env-1","detail-type":"SignalGenerated","source":"s","time":"2026-11-23T20:45:00Z",` +
 				`"resources":["correlation:w","traceparent:00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","origin:00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","hops:1"],"detail":{"event_id":"e"}}`))
-			inv := tracing.Invocation{RequestID: "r-1", ARN: "arn:aws:lambda:us-east-1:123456789012:function:portfolio"}
+			inv := lineage.Invocation{RequestID: "r-1", ARN: "arn:aws:lambda:us-east-1:123456789012:function:portfolio"}
 			b.ReportAllocs()
 			for b.Loop() {
-				_, span := tracing.StartProcess(b.Context(), cfg, d, inv)
-				tracing.FinishProcess(span, nil)
+				_, span := lineage.StartProcess(b.Context(), cfg, d, inv)
+				lineage.FinishProcess(span, nil)
 			}
 		})
 	}

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -201,7 +203,16 @@ func appendString(b []byte, field protowire.Number, value string) []byte {
 		return b
 	}
 	b = protowire.AppendTag(b, field, protowire.BytesType)
-	return protowire.AppendString(b, value)
+	return protowire.AppendString(b, valid(value))
+}
+
+// valid is a text as protobuf has it, in UTF-8: backends refuse a whole request
+// for a text that is not.
+func valid(text string) string {
+	if utf8.ValidString(text) {
+		return text
+	}
+	return strings.ToValidUTF8(text, "\uFFFD")
 }
 
 func appendState(b []byte, field protowire.Number, sc trace.SpanContext) []byte {
@@ -263,7 +274,7 @@ func appendValue(b []byte, v *attribute.Value) []byte {
 }
 
 func appendText(b []byte, s string) []byte {
-	return protowire.AppendString(protowire.AppendTag(b, 1, protowire.BytesType), s)
+	return protowire.AppendString(protowire.AppendTag(b, 1, protowire.BytesType), valid(s))
 }
 
 func appendBool(b []byte, v bool) []byte {

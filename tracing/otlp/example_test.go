@@ -1,6 +1,7 @@
 package otlp_test
 
 import (
+	"bytes"
 	"compress/gzip"
 	"context"
 	"fmt"
@@ -15,12 +16,12 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/throughline/throughline/tracing"
+	"github.com/throughline/throughline/internal/lineage"
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
 func exampleSpan(name string) otlp.Span {
-	sc, _ := tracing.ParseTraceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+	sc, _ := lineage.ParseTraceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
 	return otlp.Span{Context: sc, Name: name, Kind: trace.SpanKindConsumer, Start: time.Unix(1, 0), End: time.Unix(2, 0),
 		Attributes: []attribute.KeyValue{attribute.String("faas.invocation_id", "request-1")}}
 }
@@ -56,13 +57,21 @@ func ExampleSplit() {
 	for range 25 {
 		spans = append(spans, exampleSpan("s"))
 	}
-	pieces, err := otlp.Split(otlp.Encode(otlp.Resource{}, spans...), otlp.MaxRequestBytes, 10)
-	for _, piece := range pieces {
+	err := otlp.Split(otlp.Encode(otlp.Resource{}, spans...), otlp.MaxRequestBytes, 10, func(piece []byte) {
 		n, _ := otlp.CountSpans(piece)
 		fmt.Print(n, " ")
-	}
+	})
 	fmt.Println(err)
 	// Output: 10 10 5 <nil>
+}
+
+// Two spans came in one request, and one of them has a name that is not UTF-8.
+func ExampleClean() {
+	bad := bytes.Replace(otlp.Encode(otlp.Resource{}, exampleSpan("naive"), exampleSpan("sound")), []byte("naive"), []byte("na\xefve"), 1)
+	clean, dropped, err := otlp.Clean(bad)
+	n, _ := otlp.CountSpans(clean)
+	fmt.Println(n, "spans,", dropped, "dropped,", bytes.Contains(clean, []byte("na\uFFFDve")), err)
+	// Output: 2 spans, 0 dropped, true <nil>
 }
 
 func ExampleCompactJSON() {

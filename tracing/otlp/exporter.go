@@ -59,7 +59,7 @@ type Exporter struct {
 
 	mu        sync.Mutex
 	queue     []queued
-	bytes     int
+	bytes     int // that wait, and that are being delivered
 	losses    Losses
 	failed    int // in a row
 	pausedTil time.Time
@@ -189,60 +189,78 @@ func (e *Exporter) take() queued {
 	if len(e.queue) == 0 {
 		return queued{}
 	}
-	batch, n := e.queue[0], 1
+	batch, n, size := e.queue[0], 1, len(e.queue[0].body)
 	for ; n < len(e.queue) && !batch.json; n++ {
 		next := e.queue[n]
-		if next.json || len(batch.body)+len(next.body) > MaxRequestBytes || batch.spans+next.spans > MaxRequestSpans {
+		if next.json || size+len(next.body) > mergedBytes || batch.spans+next.spans > MaxRequestSpans {
 			break
 		}
-		if n == 1 { // the queued bytes belong to whoever added them
-			batch.body = append(make([]byte, 0, len(batch.body)+len(next.body)), batch.body...)
-		}
-		batch.body = append(batch.body, next.body...)
+		size += len(next.body)
 		batch.spans += next.spans
 	}
+	if n > 1 { // the queued bytes belong to whoever added them
+		merged := make([]byte, 0, size)
+		for _, q := range e.queue[:n] {
+			merged = append(merged, q.body...)
+		}
+		batch.body = merged
+	}
 	e.queue = append([]queued(nil), e.queue[n:]...)
-	e.bytes -= len(batch.body)
 	return batch
 }
 
+// mergedBytes bounds what is copied together of requests that wait.
+const mergedBytes = 2 << 20
+
+// deliver posts a batch, in as many requests as it takes. What cannot be
+// delivered now goes back into the queue. The error is that of the last request.
 func (e *Exporter) deliver(ctx context.Context, batch queued) error {
-	pieces := [][]byte{batch.body}
-	if !batch.json {
-		split, err := Split(batch.body, MaxRequestBytes, MaxRequestSpans)
-		if err != nil {
-			e.lose(batch.spans, 0)
-			return nil
+	var failed error // and nothing more is posted
+	var refusal error
+	post := func(piece []byte) {
+		n := spansIn(piece, batch)
+		if failed != nil {
+			e.putBack(queued{piece, batch.json, n, batch.at})
+			return
 		}
-		pieces = split
-	}
-	for i, piece := range pieces {
 		err := e.post(ctx, piece, batch.json)
-		if err == nil {
-			continue
-		}
 		var refused *refusedError
-		if errors.As(err, &refused) { // trying again would change nothing
-			e.lose(spansIn(piece, batch), 1)
+		switch {
+		case err == nil:
+			refusal = nil
+		case errors.As(err, &refused): // trying again would change nothing
+			e.lose(n, 1)
 			e.succeedOrFail(nil)
-			if i == len(pieces)-1 {
-				return err
-			}
-			continue
+			refusal = err
+		default:
+			failed = err
+			e.free(len(batch.body))
+			e.putBack(queued{piece, batch.json, n, batch.at})
 		}
-		for _, rest := range pieces[i:] {
-			e.putBack(queued{rest, batch.json, spansIn(rest, batch), batch.at})
-		}
-		if errors.Is(err, context.Canceled) { // by us, and no fault of the backend's
-			return err
-		}
-		e.lose(0, 1)
-		e.succeedOrFail(err)
-		return err
 	}
-	e.succeedOrFail(nil)
-	return nil
+	if batch.json {
+		post(batch.body)
+	} else if Split(batch.body, MaxRequestBytes, MaxRequestSpans, post) != nil {
+		e.lose(batch.spans, 0)
+	}
+	if failed == nil {
+		e.free(len(batch.body))
+	}
+	switch {
+	case errors.Is(failed, context.Canceled): // by us, and no fault of the backend's
+		return failed
+	case failed != nil:
+		e.lose(0, 1)
+		e.succeedOrFail(failed)
+		return failed
+	case refusal == nil:
+		e.succeedOrFail(nil)
+	}
+	return refusal
 }
+
+// free gives back the room of a batch that is no longer held.
+func (e *Exporter) free(n int) { e.mu.Lock(); e.bytes -= n; e.mu.Unlock() }
 
 func spansIn(piece []byte, batch queued) int {
 	if n, err := CountSpans(piece); err == nil && !batch.json {
@@ -284,8 +302,7 @@ func (e *Exporter) succeedOrFail(err error) {
 	if over := e.failed - breakerThreshold; over >= 0 {
 		pause = min(breakerFirst<<min(over, 16), breakerLongest)
 	}
-	var busy *busyError
-	if errors.As(err, &busy) {
+	if busy, ok := errors.AsType[*busyError](err); ok {
 		pause = max(pause, min(busy.after, breakerLongest))
 	}
 	e.pausedTil = now.Add(pause)

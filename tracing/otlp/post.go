@@ -116,9 +116,11 @@ func WithoutSecrets(target string) string {
 
 // bare is err without the URL that net/http and net/url put before it.
 func bare(err error) error {
-	var told *url.Error
-	if errors.As(err, &told) {
-		return told.Err
+	if told, ok := errors.AsType[*url.Error](err); ok {
+		err = told.Err
+	}
+	if strings.Contains(err.Error(), "malformed HTTP response") { // of net/http, which has no error of its own for it
+		return errors.New("it does not answer over HTTP/1.1: this may be a port for gRPC; that for OTLP over HTTP is usually 4318")
 	}
 	return err
 }

@@ -13,7 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace/embedded"
 	"go.opentelemetry.io/otel/trace/noop"
 
-	"github.com/throughline/throughline/tracing"
+	"github.com/throughline/throughline/internal/lineage"
 )
 
 // MaxLinks is how many links a span of a [Provider] keeps where its Limits do
@@ -91,7 +91,7 @@ func (t *tracer) Start(ctx context.Context, name string, options ...trace.SpanSt
 		parent = trace.SpanContext{}
 	}
 	p := t.provider
-	sc := tracing.Mint(parent).WithTraceState(parent.TraceState())
+	sc := lineage.Mint(parent).WithTraceState(parent.TraceState())
 	if p.sampled(ctx, parent, sc.TraceID()) {
 		sc = sc.WithTraceFlags(trace.FlagsSampled)
 	} else if !p.Unsampled {
@@ -117,7 +117,7 @@ func (t *tracer) Start(ctx context.Context, name string, options ...trace.SpanSt
 }
 
 func (p *Provider) sampled(ctx context.Context, parent trace.SpanContext, id trace.TraceID) bool {
-	wish := tracing.SamplingWishFromContext(ctx, id)
+	wish := lineage.SamplingDecisionFromContext(ctx, id)
 	switch {
 	case wish.Decided:
 		return wish.Sampled

@@ -12,31 +12,20 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
-	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
-	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/proto"
 
-	"github.com/throughline/throughline/tracing"
+	"github.com/throughline/throughline/internal/lineage"
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
-// recorder is a Provider and what it exported.
+// recorder is a Provider and what it was handed.
 type recorder struct {
 	otlp.Provider
-	spans []*tracepb.Span
+	spans []otlp.Span
 }
 
-func newRecorder(t *testing.T) *recorder {
-	t.Helper()
+func newRecorder() *recorder {
 	r := &recorder{}
-	r.Export = func(request []byte) {
-		var decoded collector.ExportTraceServiceRequest
-		if err := proto.Unmarshal(request, &decoded); err != nil {
-			t.Error(err)
-			return
-		}
-		r.spans = append(r.spans, decoded.ResourceSpans[0].ScopeSpans[0].Spans...)
-	}
+	r.Take = func(_ otlp.Resource, s otlp.Span) { r.spans = append(r.spans, s) }
 	return r
 }
 
@@ -44,7 +33,7 @@ func newRecorder(t *testing.T) *recorder {
 func drive(t *testing.T, p trace.TracerProvider) {
 	t.Helper()
 	start := time.Unix(1_700_000_000, 5)
-	link := trace.Link{SpanContext: tracing.Mint(trace.SpanContext{}), Attributes: []attribute.KeyValue{attribute.String("why", "causation")}}
+	link := trace.Link{SpanContext: lineage.Mint(trace.SpanContext{}), Attributes: []attribute.KeyValue{attribute.String("why", "causation")}}
 	ctx, parent := p.Tracer("test").Start(t.Context(), "parent", trace.WithTimestamp(start), trace.WithSpanKind(trace.SpanKindConsumer),
 		trace.WithLinks(link), trace.WithAttributes(attribute.Int("n", 1), attribute.String("text", "a")))
 	_, child := p.Tracer("test").Start(ctx, "child")
@@ -71,7 +60,7 @@ func drive(t *testing.T, p trace.TracerProvider) {
 
 // What it writes is what the SDK writes of the same calls.
 func TestProviderAgainstTheSDK(t *testing.T) {
-	r := newRecorder(t)
+	r := newRecorder()
 	drive(t, &r.Provider)
 	exporter := tracetest.NewInMemoryExporter()
 	drive(t, sdktrace.NewTracerProvider(sdktrace.WithSyncer(exporter)))
@@ -81,25 +70,24 @@ func TestProviderAgainstTheSDK(t *testing.T) {
 	}
 	for i, w := range want {
 		got := r.spans[i]
-		status := map[codes.Code]tracepb.Status_StatusCode{codes.Unset: 0, codes.Ok: 1, codes.Error: 2}[w.Status.Code]
-		if got.Name != w.Name || got.Kind != tracepb.Span_SpanKind(w.SpanKind) || got.GetStatus().GetCode() != status || got.GetStatus().GetMessage() != w.Status.Description ||
-			len(got.Attributes) != len(w.Attributes) || len(got.Links) != len(w.Links) || len(got.Events) != len(w.Events) || (len(got.ParentSpanId) > 0) != w.Parent.IsValid() {
-			t.Errorf("got %v, the SDK has %+v", got, w)
+		if got.Name != w.Name || got.Kind != w.SpanKind || got.Status != w.Status.Code || got.StatusMessage != w.Status.Description ||
+			len(got.Attributes) != len(w.Attributes) || len(got.Links) != len(w.Links) || len(got.Events) != len(w.Events) || got.Parent.IsValid() != w.Parent.IsValid() {
+			t.Errorf("got %+v, the SDK has %+v", got, w)
 		}
-		if w.StartTime.Year() == 2023 && (got.StartTimeUnixNano != uint64(w.StartTime.UnixNano()) || got.EndTimeUnixNano != uint64(w.EndTime.UnixNano())) && w.Name != "child" {
+		if w.StartTime.Year() == 2023 && (!got.Start.Equal(w.StartTime) || !got.End.Equal(w.EndTime)) && w.Name != "child" {
 			t.Errorf("%s: times differ", w.Name)
 		}
 	}
-	if string(r.spans[0].ParentSpanId) != string(r.spans[1].SpanId) || string(r.spans[0].TraceId) != string(r.spans[1].TraceId) {
+	if r.spans[0].Parent.SpanID() != r.spans[1].Context.SpanID() || r.spans[0].Context.TraceID() != r.spans[1].Context.TraceID() {
 		t.Error("the child is not its parent's")
 	}
-	if string(r.spans[2].TraceId) == string(r.spans[1].TraceId) {
+	if r.spans[2].Context.TraceID() == r.spans[1].Context.TraceID() {
 		t.Error("the new root is in its parent's trace")
 	}
 }
 
 func TestProviderSamples(t *testing.T) {
-	r := newRecorder(t)
+	r := newRecorder()
 	r.Sample = func(trace.TraceID) bool { return false }
 	ctx, root := r.Tracer("").Start(t.Context(), "root")
 	if root.SpanContext().IsSampled() || !root.SpanContext().IsValid() || root.IsRecording() {
@@ -109,7 +97,7 @@ func TestProviderSamples(t *testing.T) {
 	if child.SpanContext().TraceID() != root.SpanContext().TraceID() || child.SpanContext().IsSampled() {
 		t.Error("the child does not follow its parent")
 	}
-	sampled := trace.ContextWithRemoteSpanContext(t.Context(), tracing.Mint(trace.SpanContext{}).WithTraceFlags(trace.FlagsSampled))
+	sampled := trace.ContextWithRemoteSpanContext(t.Context(), lineage.Mint(trace.SpanContext{}).WithTraceFlags(trace.FlagsSampled))
 	_, under := r.Tracer("").Start(sampled, "under")
 	under.End()
 	child.End()
@@ -121,31 +109,31 @@ func TestProviderSamples(t *testing.T) {
 
 // A process span follows what its event decided, whatever Sample says.
 func TestProviderHeedsWishes(t *testing.T) {
-	r := newRecorder(t)
+	r := newRecorder()
 	r.Sample = func(trace.TraceID) bool { return false }
-	cfg := tracing.Config{TracerProvider: &r.Provider}
+	cfg := lineage.Config{TracerProvider: &r.Provider}
 	for flag, want := range map[string]bool{"01": true, "00": false} {
-		d := tracing.NewReader(cfg).Read(fmt.Appendf(nil, `{"version":"0","id":"e","detail-type":"T","source":"s","resources":["correlation:c","traceparent:00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-%s"],"detail":{}}`, flag))
-		_, span := tracing.StartProcess(t.Context(), cfg, d, tracing.Invocation{RequestID: "r"})
+		d := lineage.NewReader(cfg).Read(fmt.Appendf(nil, `{"version":"0","id":"e","detail-type":"T","source":"s","resources":["correlation:c","traceparent:00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-%s"],"detail":{}}`, flag))
+		_, span := lineage.StartProcess(t.Context(), cfg, d, lineage.Invocation{RequestID: "r"})
 		if span.SpanContext().IsSampled() != want {
 			t.Errorf("flag %s: sampled %t", flag, !want)
 		}
-		tracing.FinishProcess(span, nil)
+		lineage.FinishProcess(span, nil)
 	}
 }
 
 func TestProviderLimits(t *testing.T) {
-	r := newRecorder(t)
+	r := newRecorder()
 	_, span := r.Tracer("").Start(t.Context(), "full")
 	for i := range otlp.MaxLinks + 5 {
-		span.AddLink(trace.Link{SpanContext: tracing.Mint(trace.SpanContext{})})
+		span.AddLink(trace.Link{SpanContext: lineage.Mint(trace.SpanContext{})})
 		span.SetAttributes(attribute.Int(fmt.Sprint(i), i))
 		span.AddEvent("e")
 	}
 	span.End()
 	got := r.spans[0]
-	if len(got.Links) != otlp.MaxLinks || got.DroppedLinksCount != 5 || len(got.Attributes) != 128 || len(got.Events) != 128 {
-		t.Errorf("%d links, %d dropped, %d attributes, %d events", len(got.Links), got.DroppedLinksCount, len(got.Attributes), len(got.Events))
+	if len(got.Links) != otlp.MaxLinks || got.DroppedLinks != 5 || len(got.Attributes) != 128 || len(got.Events) != 128 {
+		t.Errorf("%d links, %d dropped, %d attributes, %d events", len(got.Links), got.DroppedLinks, len(got.Attributes), len(got.Events))
 	}
 }
 

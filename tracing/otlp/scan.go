@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -132,6 +134,10 @@ func Find(request []byte, keys ...string) []Found {
 	return all
 }
 
+// maxText bounds the texts that are found: IDs and the like. A longer one is as
+// good as none.
+const maxText = 1 << 10
+
 // readText takes the text of a KeyValue whose key is one of keys.
 func readText(pair []byte, keys, texts []string) {
 	at, text := -1, ""
@@ -145,7 +151,7 @@ func readText(pair []byte, keys, texts []string) {
 			}
 		case 2:
 			return fields(data, func(inner protowire.Number, kind protowire.Type, value []byte, _ uint64) error {
-				if inner == 1 && kind == protowire.BytesType {
+				if inner == 1 && kind == protowire.BytesType && len(value) <= maxText {
 					text = string(value)
 				}
 				return nil
@@ -159,33 +165,37 @@ func readText(pair []byte, keys, texts []string) {
 }
 
 // Split cuts a request into requests of at most maxSpans spans and, as far as
-// single spans allow, maxBytes bytes. A request within both is returned as it
-// is. Spans keep their order, resource and scope. The error is ErrMalformed.
-func Split(request []byte, maxBytes, maxSpans int) ([][]byte, error) {
+// single spans and what their resource says allow, maxBytes bytes, and calls visit
+// with each. One piece at a time is made, and only a request within both bounds is
+// visited as it is. Spans keep their order, resource and scope. What a resource
+// says of itself stands before each of its pieces: where that alone is large, the
+// resource is not cut by bytes, because repeating it would multiply the request.
+// The error is ErrMalformed.
+func Split(request []byte, maxBytes, maxSpans int, visit func(piece []byte)) error {
 	n, err := CountSpans(request)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if len(request) <= maxBytes && n <= maxSpans {
-		return [][]byte{request}, nil
+		visit(request)
+		return nil
 	}
-	s := splitter{maxBytes: maxBytes, maxSpans: maxSpans}
-	err = each(request, requestResourceSpans, s.resource)
-	if err != nil {
-		return nil, fmt.Errorf("split request: %w", err)
+	s := splitter{maxBytes: maxBytes, maxSpans: maxSpans, visit: visit}
+	if err := each(request, requestResourceSpans, s.resource); err != nil {
+		return fmt.Errorf("split request: %w", err)
 	}
 	s.flush()
-	return s.out, nil
+	return nil
 }
 
 type splitter struct {
 	maxBytes, maxSpans int
-	out                [][]byte
+	visit              func([]byte)
 	current            []byte
 	spans              int
 }
 
-// resource cuts one ResourceSpans: what is not a span is repeated before each piece.
+// resource cuts one ResourceSpans.
 func (s *splitter) resource(resource []byte) error {
 	head, err := without(resource, resourceSpansScope)
 	if err != nil {
@@ -196,22 +206,27 @@ func (s *splitter) resource(resource []byte) error {
 		if err != nil {
 			return err
 		}
-		var spans []byte
-		count := 0
+		const overhead = 32 // tags and lengths around a piece
+		const share = 4     // of a piece, that heads may have
+		repeated := len(head) + len(scopeHead) + overhead
+		maxBytes := s.maxBytes
+		if repeated > maxBytes/share {
+			maxBytes = math.MaxInt
+		}
+		var spans [][]byte
+		size := 0
 		put := func() {
-			if count > 0 {
-				piece := appendMessage(append([]byte(nil), head...), resourceSpansScope, append(append([]byte(nil), scopeHead...), spans...))
-				s.add(appendMessage(nil, requestResourceSpans, piece), count)
-				spans, count = nil, 0
+			if len(spans) > 0 {
+				s.add(head, scopeHead, spans, repeated+size)
+				spans, size = spans[:0], 0
 			}
 		}
-		const overhead = 32 // tags and lengths around a piece
 		err = each(scope, scopeSpansSpans, func(span []byte) error {
-			if count > 0 && (count >= s.maxSpans || len(head)+len(scopeHead)+len(spans)+len(span)+overhead > s.maxBytes) {
+			if len(spans) >= s.maxSpans || len(spans) > 0 && repeated+size+len(span) > maxBytes {
 				put()
 			}
-			spans = appendMessage(spans, scopeSpansSpans, span)
-			count++
+			spans = append(spans, span)
+			size += len(span) + protowire.SizeTag(scopeSpansSpans) + protowire.SizeVarint(uint64(len(span)))
 			return nil
 		})
 		put()
@@ -219,17 +234,25 @@ func (s *splitter) resource(resource []byte) error {
 	})
 }
 
-func (s *splitter) add(piece []byte, count int) {
-	if s.spans > 0 && (s.spans+count > s.maxSpans || len(s.current)+len(piece) > s.maxBytes) {
+// add writes spans behind the heads of their resource and scope, in at most about
+// size bytes, into the piece that is being made or into a new one.
+func (s *splitter) add(head, scopeHead []byte, spans [][]byte, size int) {
+	if s.spans > 0 && (s.spans+len(spans) > s.maxSpans || len(s.current)+size > s.maxBytes) {
 		s.flush()
 	}
-	s.current = append(s.current, piece...)
-	s.spans += count
+	b, resource := open(slices.Grow(s.current, size), requestResourceSpans)
+	b, scope := open(append(b, head...), resourceSpansScope)
+	b = append(b, scopeHead...)
+	for _, span := range spans {
+		b = appendMessage(b, scopeSpansSpans, span)
+	}
+	s.current = shut(shut(b, scope), resource)
+	s.spans += len(spans)
 }
 
 func (s *splitter) flush() {
 	if s.spans > 0 {
-		s.out = append(s.out, s.current)
+		s.visit(s.current)
 	}
 	s.current, s.spans = nil, 0
 }

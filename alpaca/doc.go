@@ -1,0 +1,96 @@
+// Package alpaca is what Throughline knows of Alpaca's APIs (docs.alpaca.markets):
+// hosts, the templates of paths, the headers of answers, and order IDs. It does
+// not import Alpaca's client.
+//
+// [Calls] teaches them to a transport of package tracing. A transport of
+// export.Setup and the layer know them by default.
+package alpaca
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/throughline/throughline/internal/outbound"
+)
+
+// Hosts is the pattern of Alpaca's hosts.
+const Hosts = "*.alpaca.markets"
+
+// endpoints are Alpaca's hosts by the words that a proxy of them is called with.
+var endpoints = map[string]string{
+	"live": "api.alpaca.markets", "paper": "paper-api.alpaca.markets", "data": "data.alpaca.markets", "stream": "stream.data.alpaca.markets",
+	"broker": "broker-api.alpaca.markets", "data-sandbox": "data.sandbox.alpaca.markets", "broker-sandbox": "broker-api.sandbox.alpaca.markets",
+	"stream-sandbox": "stream.data.sandbox.alpaca.markets",
+}
+
+// Host splits a path such as /paper/v2/orders into the host that its first
+// element names, by a word or by the host's own name, and the rest. It reports
+// false where that is none of Alpaca's hosts. The words are live, paper, data,
+// stream, broker, data-sandbox, stream-sandbox and broker-sandbox.
+func Host(path string) (host, rest string, ok bool) {
+	word, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if host, ok = endpoints[word]; ok {
+		return host, "/" + rest, true
+	}
+	for _, host := range endpoints {
+		if host == word {
+			return host, "/" + rest, true
+		}
+	}
+	return "", "", false
+}
+
+// The headers of Alpaca's answers that are recorded.
+const (
+	headerRequestID = "X-Request-Id"
+	headerLimit     = "X-Ratelimit-Limit"
+	headerRemaining = "X-Ratelimit-Remaining"
+	headerReset     = "X-Ratelimit-Reset"
+)
+
+// API returns what a transport needs to know of Alpaca at hosts, which are
+// patterns as those of tracing.WithHosts; nil means Hosts.
+func API(hosts []string) outbound.API {
+	if hosts == nil {
+		hosts = []string{Hosts}
+	}
+	api := outbound.API{Hosts: outbound.ParseHosts(hosts)}
+	api.Route = func(host, path string) string {
+		if !api.Hosts.Match(host) {
+			return ""
+		}
+		return Route(path)
+	}
+	return api.WithHook(outbound.Hook{
+		Answered: answered, Headers: []string{headerRequestID, headerLimit, headerRemaining, headerReset},
+	})
+}
+
+// Calls makes a transport know Alpaca: its hosts get lineage headers, its paths
+// have templates, its request IDs and rate limits are read. hosts name where
+// Alpaca answers in place of [Hosts], such as a test server. It is an option of
+// tracing.NewTransport and tracing.Client, and comes before others.
+func Calls(hosts ...string) outbound.Option { return outbound.WithAPI(API(hosts)) }
+
+// answered reads the request ID and the rate limit in the headers of an answer.
+func answered(c *outbound.Call, header http.Header) {
+	c.RequestID = header.Get(headerRequestID)
+	c.Limit, c.Remaining = int(count(header.Get(headerLimit))), int(count(header.Get(headerRemaining)))
+	if seconds := count(header.Get(headerReset)); seconds > 0 {
+		c.Reset = time.Unix(seconds, 0)
+	}
+}
+
+// count reads a number of 0 or more; -1 when s is none.
+func count(s string) int64 {
+	if s == "" {
+		return -1 // before strconv allocates an error
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 0 {
+		return -1
+	}
+	return n
+}
