@@ -13,6 +13,7 @@ package claimcheck
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -20,15 +21,18 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/throughline/throughline/internal/jsonwalk"
 )
 
 // Store keeps objects. It must be safe for concurrent use.
 type Store interface {
 	// Put keeps o and returns the name of the bucket that it is in.
 	Put(ctx context.Context, o Object) (bucket string, err error)
-	// Get returns the object that c claims, or as many of its bytes as tell that
-	// it is longer. The error is ErrMissing where there is none. A claim is what
-	// a stranger may have written: Get reads its own buckets alone.
+	// Get returns the object that c claims, or an error: ErrMissing where there is
+	// none, ErrAltered where it is not of the size that c says. A claim is what a
+	// stranger may have written. So Get reads only its own buckets and keys, and
+	// no object of more than [MaxDetail] bytes, whatever the claim says.
 	Get(ctx context.Context, c Claim) ([]byte, error)
 }
 
@@ -39,6 +43,12 @@ type Object struct {
 	// Tags are for lifecycle rules and bills: throughline=claim and event-type.
 	Tags map[string]string
 }
+
+// MaxDetail is how many bytes a detail may have that is put aside or redeemed.
+const MaxDetail = 16 << 20
+
+// DefaultPrefix is the prefix of keys where no other is given.
+const DefaultPrefix = "throughline/claims"
 
 // Claim says where a detail is and how to tell that it is the same.
 type Claim struct {
@@ -61,7 +71,7 @@ type Config struct {
 	// restore claims (handler.WithClaims, or Restore) sees a detail with most of
 	// it gone.
 	ConsumersUnderstand bool
-	// Prefix of keys. Empty means "throughline/claims".
+	// Prefix of keys. Empty means [DefaultPrefix].
 	Prefix string
 }
 
@@ -76,9 +86,7 @@ func New(config Config) (*Checker, error) {
 	case !config.ConsumersUnderstand:
 		return nil, errors.New("claim check: set ConsumersUnderstand once every consumer of these event types restores claims (handler.WithClaims)")
 	}
-	if config.Prefix == "" {
-		config.Prefix = "throughline/claims"
-	}
+	config.Prefix = cmp.Or(config.Prefix, DefaultPrefix)
 	return &Checker{config}, nil
 }
 
@@ -96,14 +104,18 @@ const member = "_throughline"
 // key is the prefix, the names and the detail's digest, so that the same event
 // published again is the same object, and another never replaces it.
 func (c *Checker) Put(ctx context.Context, detail string, names Names) (string, error) {
+	if len(detail) > MaxDetail {
+		return "", fmt.Errorf("claim check: the detail has %d bytes, and %d are the most that consumers redeem", len(detail), MaxDetail)
+	}
 	digest := sha256.Sum256([]byte(detail))
 	claim := Claim{Size: len(detail), SHA256: hex.EncodeToString(digest[:])}
 	const distinct = 16 // hex digits of the digest
 	claim.Key = strings.Join([]string{strings.Trim(c.config.Prefix, "/"), segment(names.EventType), segment(names.CorrelationID), segment(names.EventID), claim.SHA256[:distinct] + ".json"}, "/")
-	kept, err := scalars(detail)
-	if err != nil {
-		return "", fmt.Errorf("claim check: read detail: %w", err)
+	kept, ok := scalars(detail)
+	if !ok {
+		return "", errors.New("claim check: read detail: not a JSON object")
 	}
+	var err error
 	claim.Bucket, err = c.config.Store.Put(ctx, Object{Key: claim.Key, Data: detail, Tags: map[string]string{"throughline": "claim", "event-type": names.EventType}})
 	if err != nil {
 		return "", fmt.Errorf("claim check: put detail: %w", err)
@@ -138,56 +150,24 @@ func segment(name string) string {
 }
 
 // scalars is the object of detail's short scalar members, its brace not closed.
-func scalars(detail string) ([]byte, error) {
-	kept := []byte{'{'}
-	err := eachMember([]byte(detail), func(name string, value []byte, _ int) error {
-		if value[0] == '{' || value[0] == '[' || len(value) > MaxScalar || name == member {
-			return nil
+func scalars(detail string) (kept []byte, ok bool) {
+	kept = []byte{'{'}
+	data := []byte(detail)
+	m := jsonwalk.MembersOf(data, 0)
+	for m.Next() {
+		if m.Value[0] == '{' || m.Value[0] == '[' || len(m.Value) > MaxScalar || string(m.Key) == member {
+			continue
 		}
-		key, err := marshal(name)
+		key, err := marshal(string(m.Key))
 		if err != nil {
-			return err
+			return nil, false
 		}
 		if len(kept) > 1 {
 			kept = append(kept, ',')
 		}
-		kept = append(append(append(kept, key...), ':'), value...)
-		return nil
-	})
-	return kept, err
-}
-
-// errNoObject says that what was read is no JSON object.
-var errNoObject = errors.New("not a JSON object")
-
-// eachMember calls f with each member of the object data: its name, its value
-// as it is written, and where that begins.
-func eachMember(data []byte, f func(name string, value []byte, at int) error) error {
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	if first, err := decoder.Token(); err != nil || first != json.Delim('{') {
-		return errNoObject
+		kept = append(append(append(kept, key...), ':'), m.Value...)
 	}
-	for decoder.More() {
-		token, err := decoder.Token()
-		if err != nil {
-			return err //nolint:wrapcheck // the caller says what it was reading
-		}
-		name, _ := token.(string)
-		var value json.RawMessage
-		if err := decoder.Decode(&value); err != nil {
-			return err //nolint:wrapcheck // the caller says what it was reading
-		}
-		if err := f(name, value, int(decoder.InputOffset())-len(value)); err != nil {
-			return err
-		}
-	}
-	if _, err := decoder.Token(); err != nil {
-		return err //nolint:wrapcheck // the caller says what it was reading
-	}
-	if len(bytes.TrimSpace(data[decoder.InputOffset():])) > 0 {
-		return errNoObject
-	}
-	return nil
+	return kept, m.After > 0 && jsonwalk.SkipSpace(data, m.After) == len(data)
 }
 
 // marshal writes text as it is: events are measured in bytes.
@@ -196,7 +176,7 @@ func marshal(v any) ([]byte, error) {
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(v); err != nil {
-		return nil, err //nolint:wrapcheck // the caller says what it was writing
+		return nil, err
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }

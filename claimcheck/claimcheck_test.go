@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -103,6 +104,7 @@ func shapes(detail string) map[string]string {
 	envelope := `{"version":"0","id":"i-1","detail-type":"T","source":"s","resources":["correlation:x"],"detail":` + detail + `}`
 	notification := `{"Type":"Notification","MessageId":"m","TopicArn":"arn:aws:sns:eu-west-1:1:t","Message":` + quoted(envelope) + `}`
 	return map[string]string{
+		"NewBusBatch":      `[{"Data":{"detail-type":"T","detail":` + detail + `},"Metadata":{},"SystemMetadata":{"aws:DeliveryType":"LIVE"}}]`,
 		"EventBridge":      envelope,
 		"Detail":           detail,
 		"DetailAsText":     `{"detail-type":"T","source":"s","detail":` + quoted(detail) + `}`,
@@ -123,7 +125,7 @@ func TestRestoreInEveryShape(t *testing.T) {
 	want := shapes(detail)
 	for name, payload := range shapes(sent) {
 		t.Run(name, func(t *testing.T) {
-			got, err := Restore(t.Context(), store, []byte(payload))
+			got, _, err := Restore(t.Context(), store, []byte(payload))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -146,7 +148,7 @@ func TestTheDetailIsWholeByteForByte(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := Restore(t.Context(), store, []byte(`{ "detail" : `+sent+` , "detail-type":"T"}`))
+	got, _, err := Restore(t.Context(), store, []byte(`{ "detail" : `+sent+` , "detail-type":"T"}`))
 	if want := `{ "detail" : ` + detail + ` , "detail-type":"T"}`; err != nil || string(got) != want {
 		t.Errorf("got  %s, %v\nwant %s", got, err, want)
 	}
@@ -159,7 +161,7 @@ func TestWithoutAClaimThePayloadIsItself(t *testing.T) {
 		`{"detail":{"_throughline":"claim"`, `{"other":{"_throughline":{"claim":{"bucket":"b","key":"k","size":1,"sha256":"` + strings.Repeat("0", 64) + `"}}}}`,
 		`[{"_throughline":"claim"},`, strings.Repeat(`{"detail":`, 40) + `"_throughline claim"` + strings.Repeat(`}`, 40),
 	} {
-		got, err := Restore(t.Context(), store, []byte(payload))
+		got, _, err := Restore(t.Context(), store, []byte(payload))
 		if err != nil || string(got) != payload || store.gets != 0 {
 			t.Errorf("%s: %s, %v", payload, got, err)
 		}
@@ -172,15 +174,15 @@ func TestMissingAndAltered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	payload := []byte(shapes(sent)["SQS"])
+	payload := []byte(shapes(sent)["SNS"])
 	for key := range store.objects {
 		store.objects[key] = strings.Replace(detail, "e-1", "e-2", 1)
-		if got, err := Restore(t.Context(), store, payload); !errors.Is(err, ErrAltered) || got != nil || !strings.Contains(err.Error(), key) {
+		if got, _, err := Restore(t.Context(), store, payload); !errors.Is(err, ErrAltered) || got != nil || !strings.Contains(err.Error(), key) {
 			t.Errorf("altered: %s, %v", got, err)
 		}
 		delete(store.objects, key)
 	}
-	if got, err := Restore(t.Context(), store, payload); !errors.Is(err, ErrMissing) || got != nil {
+	if got, _, err := Restore(t.Context(), store, payload); !errors.Is(err, ErrMissing) || got != nil {
 		t.Errorf("missing: %s, %v", got, err)
 	}
 }
@@ -196,7 +198,7 @@ func FuzzRestore(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		before := bytes.Clone(payload)
-		got, err := Restore(t.Context(), store, payload)
+		got, _, err := Restore(t.Context(), store, payload)
 		if !bytes.Equal(payload, before) {
 			t.Error("the payload was changed")
 		}
@@ -216,7 +218,7 @@ func FuzzPut(f *testing.F) {
 		if err != nil {
 			return
 		}
-		got, err := Restore(t.Context(), store, []byte(`{"detail":`+sent+`}`))
+		got, _, err := Restore(t.Context(), store, []byte(`{"detail":`+sent+`}`))
 		if err != nil || string(got) != `{"detail":`+detail+`}` {
 			t.Errorf("%q became %q, then %q, %v", detail, sent, got, err)
 		}
@@ -234,9 +236,84 @@ func ExampleRestore() {
 	}
 	sent, err := claims.Put(context.Background(), `{"event_id":"e-1","rows":[1,2,3]}`, Names{"Loaded", "w-1", "e-1"})
 	fmt.Println(sent[:35], err)
-	payload, err := Restore(context.Background(), store, []byte(`{"detail-type":"Loaded","detail":`+sent+`}`))
+	payload, _, err := Restore(context.Background(), store, []byte(`{"detail-type":"Loaded","detail":`+sent+`}`))
 	fmt.Println(string(payload), err)
 	// Output:
 	// {"event_id":"e-1","_throughline":{" <nil>
 	// {"detail-type":"Loaded","detail":{"event_id":"e-1","rows":[1,2,3]}} <nil>
+}
+
+// sqs is a batch of messages, m-0 and so on, with these bodies.
+func sqs(queue string, bodies ...string) string {
+	var records []string
+	for i, body := range bodies {
+		records = append(records, fmt.Sprintf(`{"messageId":"m-%d","eventSource":"aws:sqs","eventSourceARN":"arn:aws:sqs:eu-west-1:1:%s","body":%s}`, i, queue, quoted(body)))
+	}
+	return `{ "Records" : [` + strings.Join(records, ", ") + ` ] }`
+}
+
+// A claim that cannot be redeemed fails its own record: the others are handed on.
+func TestABadClaimFailsItsOwnRecord(t *testing.T) {
+	c, store := newChecker(t)
+	sent, err := c.Put(t.Context(), detail, names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := strings.Replace(sent, "/e-1", "/gone", 1)
+	gone = strings.Replace(gone, "%C3%BC.1", "gone", 1)
+	altered := strings.Replace(sent, `"size":`, `"size":1`, 1)
+	for _, tt := range []struct {
+		name         string
+		queue        string
+		bodies, left []string
+		failed       []string
+		is           error
+	}{
+		{"Middle", "q", []string{sent, "plain _throughline claim", gone, "{}", sent}, []string{detail, "plain _throughline claim", "{}", detail}, []string{"m-2"}, ErrMissing},
+		{"Last", "q", []string{sent, gone}, []string{detail}, []string{"m-1"}, ErrMissing},
+		{"Altered", "q", []string{altered, sent}, []string{detail}, []string{"m-0"}, ErrAltered},
+		{"All", "q", []string{gone, gone}, nil, []string{"m-0", "m-1"}, ErrMissing},
+		{"FIFO", "q.fifo", []string{sent, gone, sent, "{}"}, []string{detail}, []string{"m-1", "m-2", "m-3"}, ErrMissing},
+		{"None", "q", []string{sent, "{}"}, []string{detail, "{}"}, nil, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, failed, err := Restore(t.Context(), store, []byte(sqs(tt.queue, tt.bodies...)))
+			if (err != nil) != (tt.left == nil) {
+				t.Fatal(err)
+			}
+			var batch struct {
+				Records []struct{ MessageID, Body string }
+			}
+			if err := json.Unmarshal(got, &batch); err != nil && tt.left != nil {
+				t.Fatalf("%s: %v", got, err)
+			}
+			var left, ids []string
+			for _, record := range batch.Records {
+				left = append(left, record.Body)
+			}
+			for _, f := range failed {
+				ids = append(ids, f.ItemIdentifier)
+			}
+			if !slices.Equal(left, tt.left) || !slices.Equal(ids, tt.failed) {
+				t.Errorf("left %q, failed %q", left, ids)
+			}
+			if len(failed) > 0 && (!errors.Is(failed[0].Err, tt.is) || !strings.Contains(failed[0].Err.Error(), ids[0])) {
+				t.Errorf("failed for %v", failed[0].Err)
+			}
+		})
+	}
+}
+
+// What a claim says of a size is not believed.
+func TestAClaimOfTooManyBytes(t *testing.T) {
+	c, store := newChecker(t)
+	if _, err := c.Put(t.Context(), `{"rows":"`+strings.Repeat("x", MaxDetail)+`"}`, names); err == nil || len(store.objects) != 0 {
+		t.Errorf("put: %v", err)
+	}
+	for _, size := range []string{"300000000", "-1"} {
+		payload := `{"detail":{"_throughline":{"claim":{"bucket":"shelf","key":"k","size":` + size + `,"sha256":"` + strings.Repeat("0", 64) + `"}}}}`
+		if got, _, err := Restore(t.Context(), store, []byte(payload)); err == nil || got != nil || store.gets != 0 {
+			t.Errorf("%s bytes: %s, %v, read %d times", size, got, err, store.gets)
+		}
+	}
 }

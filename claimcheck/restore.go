@@ -6,8 +6,20 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
+
+	"github.com/throughline/throughline/internal/jsonwalk"
 )
+
+// Failure is a record of a batch whose claim could not be redeemed.
+type Failure struct {
+	// ItemIdentifier is the record's, as a partial batch response names it
+	// (Lambda Developer Guide, "Implementing partial batch responses").
+	ItemIdentifier string
+	Err            error
+}
 
 // Restore returns payload with every claimed detail in its place, byte for byte
 // as it was published. The payload is what a Lambda function is handed:
@@ -16,13 +28,23 @@ import (
 // returned as it is and costs a search for a word.
 //
 // A detail that is not there is ErrMissing, one whose size or digest differs is
-// ErrAltered; the payload is then not restored at all.
-func Restore(ctx context.Context, store Store, payload []byte) ([]byte, error) {
-	restored, err := restore(ctx, store, payload, 0)
-	if err != nil {
-		return nil, fmt.Errorf("restore claim: %w", err)
+// ErrAltered. In a batch of SQS it is a Failure of its record, which is left out
+// of what is returned; of a FIFO queue, the records after it fail too, so that
+// their order is kept. Where no record is left, and in any other payload, it is
+// the error.
+func Restore(ctx context.Context, store Store, payload []byte) (restored []byte, failed []Failure, err error) {
+	r := restorer{ctx: ctx, store: store}
+	if restored, failed, ok := r.batch(payload); ok {
+		if restored == nil {
+			return nil, failed, failed[0].Err
+		}
+		return restored, failed, nil
 	}
-	return restored, nil
+	restored, err = r.value(payload, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("restore claim: %w", err)
+	}
+	return restored, nil, nil
 }
 
 // Claimed says whether payload may hold a claim, so that a Store need not be at
@@ -34,86 +56,148 @@ func Claimed(payload []byte) bool {
 // maxNesting bounds how deep an event may stand inside messages and records.
 const maxNesting = 16
 
-// holds are the members that may hold an event, or a batch of what does.
-var holds = map[string]bool{"detail": true, "Records": true, "body": true, "Sns": true, "Message": true, "requestPayload": true}
+// restorer restores what is in one payload.
+type restorer struct {
+	ctx   context.Context
+	store Store
+}
 
-// restore is Restore for the value data, an object, an array or a string.
-func restore(ctx context.Context, store Store, data []byte, depth int) ([]byte, error) {
-	if depth > maxNesting || !Claimed(data) {
+// errOrder says why a record fails whose own claim may be sound.
+var errOrder = errors.New("a record before it in its FIFO queue failed")
+
+// batch restores the records of an SQS batch, each by itself; ok says that
+// payload is one. It returns nil where all records fail.
+func (r *restorer) batch(payload []byte) (restored []byte, failed []Failure, ok bool) {
+	if !Claimed(payload) || !whole(payload) {
+		return nil, nil, false
+	}
+	m := jsonwalk.MembersOf(payload, 0)
+	for m.Next() && string(m.Key) != "Records" {
+	}
+	if string(m.Key) != "Records" {
+		return nil, nil, false
+	}
+	at := m.End - len(m.Value)
+	var changes edits
+	left := []byte{'['} // the records that did not fail
+	for e := jsonwalk.ElementsOf(m.Value, 0); e.Next(); {
+		id, queue, ok := message(e.Value)
+		if !ok {
+			return nil, nil, false
+		}
+		record, err := e.Value, errOrder
+		if len(failed) == 0 || !strings.HasSuffix(queue, ".fifo") {
+			record, err = r.value(e.Value, 1)
+		}
+		if err != nil {
+			failed = append(failed, Failure{id, fmt.Errorf("restore claim of message %s: %w", id, err)})
+			continue
+		}
+		changes.add(at+e.End, e.Value, record)
+		if len(left) > 1 {
+			left = append(left, ',')
+		}
+		left = append(left, record...)
+	}
+	if len(failed) > 0 && len(left) == 1 {
+		return nil, failed, true
+	}
+	if len(failed) > 0 {
+		changes = edits{{at, len(m.Value), append(left, ']')}}
+	}
+	return changes.apply(payload), failed, true
+}
+
+// whole reports whether data is one JSON value.
+func whole(data []byte) bool {
+	end := jsonwalk.SkipValue(data, jsonwalk.SkipSpace(data, 0))
+	return end >= 0 && jsonwalk.SkipSpace(data, end) == len(data)
+}
+
+// message is the ID of an SQS record's message and the ARN of its queue.
+func message(record []byte) (id, queue string, ok bool) {
+	source := ""
+	for m := jsonwalk.MembersOf(record, 0); m.Next(); {
+		switch string(m.Key) {
+		case "messageId":
+			id = jsonwalk.Text(m.Value)
+		case "eventSource":
+			source = jsonwalk.Text(m.Value)
+		case "eventSourceARN":
+			queue = jsonwalk.Text(m.Value)
+		}
+	}
+	return id, queue, id != "" && source == "aws:sqs"
+}
+
+// value restores an object, an array or a string. What is not JSON is returned
+// as it is.
+func (r *restorer) value(data []byte, depth int) ([]byte, error) {
+	if depth > maxNesting || !Claimed(data) || !whole(data) {
 		return data, nil
 	}
-	switch data = bytes.TrimSpace(data); data[0] {
+	switch data[jsonwalk.SkipSpace(data, 0)] {
 	case '{':
-		return restoreObject(ctx, store, data, depth)
+		return r.object(data, depth)
 	case '[':
-		return restoreList(ctx, store, data, depth)
+		return r.list(data, depth)
 	case '"':
-		return restoreText(ctx, store, data, depth)
+		return r.text(data, depth)
 	default:
 		return data, nil
 	}
 }
 
-func restoreObject(ctx context.Context, store Store, data []byte, depth int) ([]byte, error) {
+func (r *restorer) object(data []byte, depth int) ([]byte, error) {
 	var claim *Claim
-	var edits edits
-	err := eachMember(data, func(name string, value []byte, at int) error {
-		if name == member {
-			claim = readClaim(value)
-			return nil
+	var e edits
+	m := jsonwalk.MembersOf(data, 0)
+	for m.Next() {
+		switch string(m.Key) {
+		case member:
+			claim = readClaim(m.Value)
+		case "detail", "Records", "body", "Sns", "Message", "requestPayload", "Data": // may hold an event, or a batch of what does
+			if err := r.part(&e, m.Value, m.End, depth); err != nil {
+				return nil, err
+			}
 		}
-		if !holds[name] {
-			return nil
-		}
-		return edits.add(ctx, store, value, at, depth)
-	})
-	switch {
-	case claim != nil && err == nil:
-		return fetch(ctx, store, *claim)
-	case err != nil && !isOurs(err):
-		return data, nil // not JSON: not ours to judge
-	case err != nil:
-		return nil, err
 	}
-	return edits.apply(data), nil
+	if claim != nil {
+		return r.redeem(*claim)
+	}
+	return e.apply(data), nil
 }
 
-func restoreList(ctx context.Context, store Store, data []byte, depth int) ([]byte, error) {
-	var edits edits
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	if _, err := decoder.Token(); err != nil {
-		return data, nil
-	}
-	for decoder.More() {
-		var value json.RawMessage
-		if decoder.Decode(&value) != nil {
-			return data, nil
-		}
-		if err := edits.add(ctx, store, value, int(decoder.InputOffset())-len(value), depth); err != nil {
+func (r *restorer) list(data []byte, depth int) ([]byte, error) {
+	var e edits
+	for w := jsonwalk.ElementsOf(data, 0); w.Next(); {
+		if err := r.part(&e, w.Value, w.End, depth); err != nil {
 			return nil, err
 		}
 	}
-	return edits.apply(data), nil
+	return e.apply(data), nil
 }
 
-// restoreText restores what stands in a string, such as a message's body.
-func restoreText(ctx context.Context, store Store, data []byte, depth int) ([]byte, error) {
-	var text string
-	if json.Unmarshal(data, &text) != nil {
-		return data, nil
-	}
-	inner := []byte(text)
-	restored, err := restore(ctx, store, inner, depth)
-	if err != nil {
-		return nil, err
-	}
-	if bytes.Equal(restored, inner) {
-		return data, nil
+// text restores what is in a string, such as a message's body.
+func (r *restorer) text(data []byte, depth int) ([]byte, error) {
+	inner := jsonwalk.Inner(bytes.TrimSpace(data))
+	restored, err := r.value(inner, depth)
+	if err != nil || bytes.Equal(restored, inner) {
+		return data, err
 	}
 	return marshal(string(restored))
 }
 
-// edits are the places of a payload that change.
+// part restores a part of a value, which ends at end, and adds the change to e.
+func (r *restorer) part(e *edits, part []byte, end, depth int) error {
+	restored, err := r.value(part, depth+1)
+	if err == nil {
+		e.add(end, part, restored)
+	}
+	return err
+}
+
+// edits are the places of a text that change.
 type edits []edit
 
 type edit struct {
@@ -121,15 +205,11 @@ type edit struct {
 	with       []byte
 }
 
-func (e *edits) add(ctx context.Context, store Store, value []byte, at, depth int) error {
-	restored, err := restore(ctx, store, value, depth+1)
-	if err != nil {
-		return &claimError{err}
+// add puts with in the place of the part that ends at end.
+func (e *edits) add(end int, part, with []byte) {
+	if !bytes.Equal(part, with) {
+		*e = append(*e, edit{end - len(part), len(part), with})
 	}
-	if !bytes.Equal(restored, value) {
-		*e = append(*e, edit{at, len(value), restored})
-	}
-	return nil
 }
 
 func (e edits) apply(data []byte) []byte {
@@ -145,16 +225,6 @@ func (e edits) apply(data []byte) []byte {
 	return append(out, data[from:]...)
 }
 
-// claimError tells a claim's error from that of reading the payload.
-type claimError struct{ error }
-
-func (e *claimError) Unwrap() error { return e.error }
-
-func isOurs(err error) bool {
-	_, ours := err.(*claimError) //nolint:errorlint // made above and never wrapped
-	return ours
-}
-
 // readClaim reads the claim in a detail's member, nil where it holds none.
 func readClaim(value []byte) *Claim {
 	var holder struct {
@@ -166,8 +236,12 @@ func readClaim(value []byte) *Claim {
 	return holder.Claim
 }
 
-func fetch(ctx context.Context, store Store, c Claim) ([]byte, error) {
-	data, err := store.Get(ctx, c)
+// redeem is the detail that c claims.
+func (r *restorer) redeem(c Claim) ([]byte, error) {
+	if c.Size < 0 || c.Size > MaxDetail {
+		return nil, fmt.Errorf("get %s from %s: the claim says %d bytes, and %d are the most that are read", c.Key, c.Bucket, c.Size, MaxDetail)
+	}
+	data, err := r.store.Get(r.ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("get %s from %s: %w", c.Key, c.Bucket, err)
 	}

@@ -12,58 +12,92 @@ import (
 func (p *Pending) consult(ctx context.Context, i int, known memory) {
 	c, d := p.checker, &p.deliveries[i]
 	shared := c.shareOrder(ctx, d, known)
-	before, won, err := c.sight(ctx, d, known)
+	f, err := c.see(ctx, d, known)
 	shared.Wait()
 	if err != nil {
-		c.blame(err)
+		c.report(err)
 		return
 	}
-	a := answer{verdict: p.verdicts[i], known: true, record: before, repeat: !won, failing: known.failing}
+	a := answer{key: f.key, verdict: p.verdicts[i], known: true, record: f.before, repeat: !f.won, failing: known.failing}
 	a.verdict.Unknown = false
-	c.tell(&a.verdict, d, before, shared)
-	again := !won && !known.hit
+	c.complete(&a.verdict, d, &f, shared)
+	again := !f.won && !f.noted
 	if again {
-		a.failing = before.failing(d)
+		a.failing = f.before.failing(d)
 	}
 	p.put(i, a)
 	if again {
-		c.repeatIn(ctx, d, &before)
+		c.repeatIn(ctx, d, &f)
 	}
 }
 
-// tell makes v, memory's, what the store knows of d too.
-func (c *Checker) tell(v *Verdict, d *Delivery, before Record, shared *order) {
+// finding is what the store has of a delivery's event.
+type finding struct {
+	key      string // of the event's record
+	before   Record // what stood there
+	won      bool   // the delivery is the first, as far as the store knows
+	conflict bool   // under the identity there is an event of other content
+	noted    bool   // the delivery is written as the record's latest
+}
+
+// isCall reports whether d is no delivery of what was found, see [Delivery.Invoked].
+func (f *finding) isCall(d *Delivery) bool {
+	return f.before.State != "" && d.isCall(d.kind(f.before.likeness(d)), f.before.At)
+}
+
+// complete adds to v, memory's, what the store knows of d.
+func (c *Checker) complete(v *Verdict, d *Delivery, f *finding, shared *order) {
 	switch {
-	case before.State == Expected:
-		v.overtaken(d, before.At)
-	case before.State != "":
-		v.repeats(d, before)
-		c.learn(d, before)
+	case f.before.State != "" && f.isCall(d):
+		*v = Verdict{Loop: v.Loop}
+		return
+	case f.before.State != "":
+		v.setRepeat(d, f.before)
+		c.learn(d, f.before)
+	case f.conflict && v.Kind == "":
+		v.Kind = Conflict
+		v.inOrder()
 	}
-	v.overtaken(d, shared.since)
-	v.awaits(shared.awaited)
+	v.setEarly(d, shared.since)
+	v.setAwaited(shared.awaited)
 }
 
-// repeatIn writes d to the store as the latest delivery of what r was.
-func (c *Checker) repeatIn(ctx context.Context, d *Delivery, r *Record) {
+// repeatIn writes d to the store as the latest delivery of what was found.
+func (c *Checker) repeatIn(ctx context.Context, d *Delivery, f *finding) {
 	h := d.handling()
-	h.Failed = r.failing(d)
-	_, err := c.config.Store.Repeat(ctx, d.storeKey(), h, d.At)
-	c.blame(err)
+	h.Failed = f.before.failing(d)
+	_, err := c.config.Store.Repeat(ctx, f.key, h, d.content(), d.At)
+	c.report(err)
 }
 
-// sight writes d to the store and returns what stood there; won says that d is
-// the first, as far as the store knows.
-func (c *Checker) sight(ctx context.Context, d *Delivery, known memory) (before Record, won bool, err error) {
+// see writes d to the store and returns what stood there.
+func (c *Checker) see(ctx context.Context, d *Delivery, known memory) (finding, error) {
 	if known.hit {
+		f := finding{key: d.storeKey(), noted: true}
+		if known.conflict {
+			f.key = d.contentKey()
+		}
 		h := d.handling()
 		h.Failed = known.failing
-		before, err = c.config.Store.Repeat(ctx, d.storeKey(), h, d.At)
-		if err != nil || before.State != "" {
-			return before, false, err
+		var err error
+		if f.before, err = c.config.Store.Repeat(ctx, f.key, h, d.content(), d.At); err != nil || f.before.State != "" {
+			return f, err
 		}
 	}
-	return c.config.Store.Claim(ctx, d.storeKey(), c.record(d, Seen), d.At)
+	return c.claim(ctx, d, c.record(d, Seen))
+}
+
+// claim writes r as the record of d: under d's identity or, where an event of
+// other content is there, under identity and content.
+func (c *Checker) claim(ctx context.Context, d *Delivery, r Record) (f finding, err error) {
+	f.key = d.storeKey()
+	f.before, f.won, err = c.config.Store.Claim(ctx, f.key, r, d.At)
+	if err != nil || f.won || f.before.Digest == r.Digest {
+		return f, err
+	}
+	f.key, f.conflict = d.contentKey(), true
+	f.before, f.won, err = c.config.Store.Claim(ctx, f.key, r, d.At)
+	return f, err
 }
 
 func (d *Delivery) handling() Handling {
@@ -72,7 +106,7 @@ func (d *Delivery) handling() Handling {
 
 func (c *Checker) record(d *Delivery, state State) Record {
 	return Record{
-		State: state, At: d.At, First: d.handling(), Latest: d.handling(), Traceparent: d.Traceparent, Count: 1,
+		State: state, At: d.At, Digest: d.content(), First: d.handling(), Latest: d.handling(), Traceparent: d.Traceparent, Count: 1,
 		Expires: d.At.Add(c.config.Keep),
 	}
 }
@@ -98,11 +132,11 @@ func (r *Record) failing(d *Delivery) bool {
 	return l.envelope && l.failed
 }
 
-// repeats makes v that of a delivery after those of r.
-func (v *Verdict) repeats(d *Delivery, r Record) {
+// setRepeat makes v that of a delivery after those of r.
+func (v *Verdict) setRepeat(d *Delivery, r Record) {
 	v.Kind, v.Count = d.kind(r.likeness(d)), r.Count
 	v.FirstAt, v.FirstRequestID, v.FirstTraceparent = r.At, r.First.RequestID, r.Traceparent
-	v.OutOfOrder, v.Early, v.Awaited = false, 0, ""
+	v.inOrder()
 }
 
 // learn lets memory know what the store knows of an event, for when it comes again.
@@ -110,7 +144,7 @@ func (c *Checker) learn(d *Delivery, r Record) {
 	s, envelope := c.subject(d), c.seeds.short(r.First.EnvelopeID)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if known := c.seen.get(s.key, s.expired); known != nil {
+	if known := c.sighting(&s); known != nil {
 		known.at, known.request, known.traceparent = r.At.UnixMicro(), r.First.RequestID, r.Traceparent
 		known.envelope, known.failed = envelope, r.First.Failed
 		known.count = max(known.count, int32(min(r.Count, 1<<30))+1)
@@ -128,28 +162,31 @@ type order struct {
 // goes on beside the other calls.
 func (c *Checker) shareOrder(ctx context.Context, d *Delivery, known memory) *order {
 	o := new(order)
-	if c.config.ShareOrder && d.ParentID != "" && d.ParentID != d.EventID {
-		o.Go(func() { c.guard(func() { c.expect(ctx, d, d.eventKey(d.ParentID)) }) })
+	if known.hit {
+		return o // the delivery before has told all of this
 	}
-	if c.config.ShareOrder && d.BusinessKey != "" && d.EventID != "" {
+	if c.config.ShareOrder && d.ParentID != "" && d.ParentID != d.EventID {
+		o.Go(func() { c.guard(func() { c.expect(ctx, d, d.orderKey(d.ParentID)) }) })
+	}
+	if c.config.ShareOrder && d.EventID != "" {
 		o.Go(func() {
 			c.guard(func() {
-				if before := c.arrived(ctx, d, d.eventKey(d.EventID)); before.State == Expected {
+				if before := c.markSeen(ctx, d, d.orderKey(d.EventID)); before.State == Expected {
 					o.since = before.At
 				}
 			})
 		})
 	}
-	if d.CorrelationID != "" && !known.hit {
+	if d.CorrelationID != "" {
 		o.Go(func() { c.guard(func() { o.awaited = c.shareRules(ctx, d, known.awaited) }) })
 	}
 	return o
 }
 
-// arrived marks what is at key as seen, and returns what stood there.
-func (c *Checker) arrived(ctx context.Context, d *Delivery, key string) Record {
+// markSeen marks what is at key as seen, and returns what stood there.
+func (c *Checker) markSeen(ctx context.Context, d *Delivery, key string) Record {
 	before, _, err := c.config.Store.Claim(ctx, key, c.record(d, Seen), d.At)
-	c.blame(err)
+	c.report(err)
 	return before
 }
 
@@ -158,18 +195,18 @@ func (c *Checker) arrived(ctx context.Context, d *Delivery, key string) Record {
 func (c *Checker) expect(ctx context.Context, d *Delivery, key string) (missing bool) {
 	r := Record{State: Expected, At: d.At, Expires: d.At.Add(c.config.Keep)}
 	before, won, err := c.config.Store.Claim(ctx, key, r, d.At)
-	c.blame(err)
+	c.report(err)
 	return err == nil && (won || before.State == Expected)
 }
 
 // shareRules tells the store that d's type came, where a rule waits for it, and
 // asks it for the types that memory did not see.
 func (c *Checker) shareRules(ctx context.Context, d *Delivery, missing string) (awaited string) {
-	told := false
+	marked := false
 	for _, r := range c.config.Order {
-		if r.First == d.EventType && !told {
-			told = true
-			c.arrived(ctx, d, d.typeKey(r.First))
+		if r.First == d.EventType && !marked {
+			marked = true
+			c.markSeen(ctx, d, d.typeKey(r.First))
 		}
 		if r.Then == d.EventType && missing != "" && awaited == "" && c.expect(ctx, d, d.typeKey(r.First)) {
 			awaited = r.First
@@ -189,8 +226,8 @@ func (c *Checker) guard(ask func()) {
 	ask()
 }
 
-// blame says what is wrong with the store, if anything.
-func (c *Checker) blame(err error) {
+// report says what is wrong with the store, if anything.
+func (c *Checker) report(err error) {
 	switch {
 	case err == nil, errors.Is(err, ErrLost), errors.Is(err, context.Canceled):
 	case errors.Is(err, context.DeadlineExceeded):

@@ -1,6 +1,7 @@
 package dedupe
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -10,9 +11,9 @@ import (
 )
 
 // Config of a [Checker]. The zero value is a window of 10 000 events and one
-// hour, and no shared store. An event takes about 115 bytes of memory,
-// its ID as 16 of them; with a parent, a correlation ID and the IDs of the
-// request and the span that handled it about 320: 3 MB for the whole window.
+// hour, and no shared store. An event takes about 122 bytes of memory,
+// its identity as 16 of them; with a parent, a correlation ID and the IDs of the
+// request and the span that handled it about 325: 3 MB for the whole window.
 type Config struct {
 	Window int           // events remembered; 0 means 10 000
 	Age    time.Duration // how long; 0 means an hour
@@ -21,6 +22,9 @@ type Config struct {
 	// stand for one another, such as blue and green, have one name.
 	Consumer string
 	Order    []Rule // which type may not come before which
+	// Groups holds the events of an event group of a new custom bus to the order of
+	// their sequence numbers, within one process.
+	Groups bool
 
 	// Store, where there is one, is shared by all processes of a consumer.
 	Store Store
@@ -35,9 +39,8 @@ type Config struct {
 	// [Checker.Once]; 0 means two seconds.
 	Patience time.Duration
 	// ShareOrder writes to the store, too, which events are awaited because one
-	// that they caused came: another write for each event with a parent. Without
-	// it, order is told within one process. An event that has a business key
-	// takes one more, for its parent's children know it by its ID.
+	// that they caused came: another write for each event, and one more for an
+	// event with a parent. Without it, order is told within one process.
 	ShareOrder bool
 	// KeepResult is how many bytes of a result [Checker.Once] keeps for repeats;
 	// of a longer one it keeps nothing. 0 means 4096, less means none.
@@ -79,12 +82,15 @@ type Checker struct {
 	caused  window[int64]    // by the parent's ID: when the first of its children came
 	hops    window[uint64]   // by type and correlation ID: the hop counts, a bit each
 	types   window[struct{}] // by type and correlation ID, for the rules of order
+	groups  window[latest]   // by source and event group: the event that is furthest
 	same    key              // the event that was published again and again
 	sameRun int
 	said    []string
 
 	slow   atomic.Bool  // the store's last answer came too late, or not at all
 	asking atomic.Int32 // invocations whose checks are under way
+
+	reserved atomic.Int64 // deliveries of large batches that are checked beside handlers
 }
 
 // New returns a Checker that has seen nothing.
@@ -94,11 +100,9 @@ func New(config Config) *Checker {
 	config.Keep = or(config.Keep, defaultKeep)
 	config.Wait = or(config.Wait, defaultWait)
 	config.Patience = or(config.Patience, defaultPatience)
-	if config.KeepResult == 0 {
-		config.KeepResult = defaultResult
-	}
+	config.KeepResult = cmp.Or(config.KeepResult, defaultResult)
 	c := &Checker{config: config, seeds: newSeeds()}
-	c.seen.limit, c.caused.limit, c.hops.limit, c.types.limit = config.Window, config.Window, config.Window, config.Window
+	c.seen.limit, c.caused.limit, c.hops.limit, c.types.limit, c.groups.limit = config.Window, config.Window, config.Window, config.Window, config.Window
 	return c
 }
 
@@ -127,38 +131,48 @@ func (c *Checker) Check(d Delivery) Verdict {
 		return Verdict{}
 	}
 	v, known := c.check(&d)
-	v.awaits(known.awaited)
+	v.setAwaited(known.awaited)
 	return v
 }
 
 // memory is what the window says besides a verdict.
 type memory struct {
-	hit     bool
-	failing bool   // its envelope was handled before, and in vain
-	awaited string // the type that d has to follow and this process has not seen
+	hit      bool
+	conflict bool   // another event of its identity was seen
+	failing  bool   // its envelope was handled before, and in vain
+	awaited  string // the type that d has to follow and this process has not seen
 }
 
 func (c *Checker) check(d *Delivery) (v Verdict, known memory) {
+	if d.Direct {
+		return v, known
+	}
 	constant := false
 	s := c.subject(d)
 	c.mu.Lock()
 	if d.id() != "" {
-		known.hit, known.failing = c.repeat(&v, s)
-		c.order(&v, s)
-		constant = c.constant(s, v.Kind)
+		known.hit, known.failing = c.repeat(&v, &s)
+		known.conflict = s.conflict
+		if !known.hit || v.Kind != "" { // else it is a call, which has no place in the order
+			c.order(&v, &s)
+			c.grouped(&v, &s)
+		}
+		constant = c.countSameID(&s, v.Kind)
 	}
-	known.awaited = c.rules(s)
-	c.loop(&v, s)
+	if known.awaited = c.rules(&s); known.hit && v.Kind == "" {
+		known.awaited = ""
+	}
+	c.loop(&v, &s)
 	c.mu.Unlock()
 	if c.config.Warn != nil {
-		c.doubt(d, constant)
+		c.warnOfID(d, constant)
 	}
 	return v, known
 }
 
-// doubt says what is wrong with the ID of an event.
-func (c *Checker) doubt(d *Delivery, constant bool) {
-	const borrowed = "an event of type %q from %q has no ID of its own, a string or a number of at most 4096 bytes: the envelope's ID stands for it, and its publication anew is not told; set THROUGHLINE_EVENT_ID to the JSON pointer of its ID, or THROUGHLINE_DEDUPE_KEYS"
+// warnOfID says what is wrong with the ID of an event.
+func (c *Checker) warnOfID(d *Delivery, constant bool) {
+	const withoutID = "an event of type %q from %q has no ID of its own, a string or a number of at most 4096 bytes: the ID of the envelope is used, so an event that is published again counts as new; set THROUGHLINE_EVENT_ID to the JSON pointer of its ID, or THROUGHLINE_DEDUPE_KEYS"
 	id := d.id()
 	switch {
 	case id == "":
@@ -169,20 +183,22 @@ func (c *Checker) doubt(d *Delivery, constant bool) {
 		c.say("an event of type %q has an ID of %d bytes: it is kept as a hash; set THROUGHLINE_EVENT_ID to the JSON pointer of a shorter ID", d.EventType, len(id))
 	case constant:
 		c.say("event ID %.100q came under %d envelope IDs in a row: either it is published over and over, or THROUGHLINE_EVENT_ID points to what is the same for all events; correct it then", id, maxSame)
-	case d.borrowed() && c.unsaid(borrowed): // as all events of some publishers
-		c.config.Warn(fmt.Sprintf(borrowed, d.EventType, d.Source))
+	case d.lacksID() && c.markSaid(withoutID): // as all events of some publishers
+		c.config.Warn(fmt.Sprintf(withoutID, d.EventType, d.Source))
 	}
 }
 
-// constant notices an ID that is the same for all events.
-func (c *Checker) constant(d subject, kind Kind) bool {
+// countSameID counts deliveries of one ID in a row, and reports, once for each
+// such run, that the ID seems to be the same for all events.
+func (c *Checker) countSameID(d *subject, kind Kind) bool {
+	id := c.seeds.hash(d.id())
 	switch {
-	case kind != Republish:
+	case kind != Republish && kind != Conflict:
 		c.sameRun = 0
-	case c.same == d.key:
+	case c.same == id:
 		c.sameRun++
 	default:
-		c.same, c.sameRun = d.key, 1
+		c.same, c.sameRun = id, 1
 	}
 	return c.sameRun == maxSame
 }
@@ -218,8 +234,8 @@ func (c *Checker) Done(d Delivery, failed bool) {
 	k := c.subject(&d)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s := c.seen.get(k.key, k.expired); s != nil {
-		s.done(k, failed)
+	if s := c.sighting(&k); s != nil {
+		s.setOutcome(&k, failed)
 	}
 }
 
@@ -239,13 +255,13 @@ func (c *Checker) say(format string, args ...any) {
 	if format == "%s" {
 		about = fmt.Sprint(args...)
 	}
-	if c.unsaid(about) {
+	if c.markSaid(about) {
 		c.config.Warn(fmt.Sprintf(format, args...))
 	}
 }
 
-// unsaid reports whether something is to be said, once of each.
-func (c *Checker) unsaid(about string) bool {
+// markSaid reports whether something is said for the first time.
+func (c *Checker) markSaid(about string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if slices.Contains(c.said, about) || len(c.said) >= maxSaid {

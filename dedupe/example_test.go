@@ -128,3 +128,13 @@ func ExampleRecord_Holds() {
 	fmt.Println(claimed.Holds(&next, at), claimed.Holds(&next, at.Add(2*time.Minute)))
 	// Output: true false
 }
+
+// Two publications of one event have one digest: the stamp and the space between
+// tokens do not count.
+func ExampleDigest() {
+	first := dedupe.Digest([]byte(`{"order":1,"_throughline":{"hops":0}}`), "_throughline")
+	again := dedupe.Digest([]byte(`{ "order": 1 }`), "_throughline")
+	other := dedupe.Digest([]byte(`{"order":2}`), "_throughline")
+	fmt.Println(first == again, first == other)
+	// Output: true false
+}

@@ -88,29 +88,55 @@ func storeKey(consumer, mark, id string) string {
 	return mark + hex.EncodeToString(sum[:])
 }
 
+// The marks between a consumer's name and the rest of a key say what the key is of.
 const (
-	markEvent    = "#"
-	markBusiness = "="
-	markType     = ">"
-	marks        = markEvent + markBusiness + markType
+	markEvent    = "#" // an event's identity
+	markContent  = "!" // an identity and a digest
+	markBusiness = "=" // a business key
+	markOrder    = "<" // an event that another one names as its parent
+	markType     = ">" // the first event of a type under a correlation ID
+	marks        = markEvent + markContent + markBusiness + markOrder + markType
 )
 
-// storeKey is where the record of the event is.
+// storeKey is the key of the event's record.
 func (d *Delivery) storeKey() string {
+	mark := markEvent
 	if d.BusinessKey != "" {
-		return storeKey(d.Consumer, markBusiness, ofType(d.EventType, d.BusinessKey))
+		mark = markBusiness
 	}
-	return d.eventKey(d.EventID)
+	return storeKey(d.Consumer, mark, joined(d.Source, d.EventType, d.id()))
 }
 
-// eventKey is where the record of an event without a business key is, or will be.
-func (d *Delivery) eventKey(id string) string { return storeKey(d.Consumer, markEvent, id) }
+// contentKey is the key of the event's record where its identity's is that of
+// an event of other content.
+func (d *Delivery) contentKey() string {
+	return storeKey(d.Consumer, markContent, joined(d.Source, d.EventType, d.content(), d.id()))
+}
 
-// typeKey is where the first event of a type under the correlation ID is.
+// orderKey is the key that tells whether an event came before its children,
+// which know it by its ID and by the correlation ID that they share.
+func (d *Delivery) orderKey(eventID string) string {
+	return storeKey(d.Consumer, markOrder, joined(d.CorrelationID, eventID))
+}
+
+// typeKey is the key of the first event of a type under the correlation ID.
 func (d *Delivery) typeKey(eventType string) string {
-	return storeKey(d.Consumer, markType, ofType(eventType, d.CorrelationID))
+	return storeKey(d.Consumer, markType, joined(eventType, d.CorrelationID))
 }
 
-func ofType(eventType, id string) string {
-	return strconv.Itoa(len(eventType)) + ":" + eventType + ":" + id
+// joined is texts as one, each but the last with its length, so that no two
+// lists of as many texts are joined to the same one.
+func joined(texts ...string) string {
+	var b strings.Builder
+	for i, text := range texts {
+		if i < len(texts)-1 {
+			b.WriteString(strconv.Itoa(len(text)))
+			b.WriteByte(':')
+		}
+		b.WriteString(text)
+		if i < len(texts)-1 {
+			b.WriteByte(':')
+		}
+	}
+	return b.String()
 }

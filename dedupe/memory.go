@@ -44,6 +44,7 @@ func (k key) under(id key) key {
 // has hashes, 0 for none.
 type sighting struct {
 	at            int64 // microseconds
+	digest        uint64
 	request       string
 	traceparent   string
 	envelope      uint64
@@ -57,26 +58,42 @@ type sighting struct {
 // subject is a delivery with its hashes.
 type subject struct {
 	*Delivery
-	consumer, key, event key // event is key but where there is a business key
-	envelope, request    uint64
-	at, expired          int64
+	consumer, key             key
+	envelope, request, digest uint64
+	at, expired               int64
+	conflict                  bool // key is of the identity and the digest
 }
 
 func (c *Checker) subject(d *Delivery) subject {
 	s := subject{
 		Delivery: d, consumer: c.seeds.hash(d.Consumer),
-		envelope: c.seeds.short(d.EnvelopeID), request: c.seeds.short(d.RequestID),
+		envelope: c.seeds.short(d.EnvelopeID), request: c.seeds.short(d.RequestID), digest: c.seeds.short(d.content()),
 		at: d.At.UnixMicro(),
 	}
 	s.expired = s.at - c.config.Age.Microseconds()
-	s.event = s.consumer.under(c.seeds.hash(d.EventID))
-	if s.key = s.event; d.BusinessKey != "" {
-		s.key = s.consumer.under(c.seeds.pair(d.EventType, d.BusinessKey))
+	s.key = s.consumer.under(c.seeds.pair(d.Source, d.EventType)).under(c.seeds.hash(d.id()))
+	if d.BusinessKey != "" { // it is no event ID, though it may read as one
+		s.key = s.key.under(s.key)
 	}
 	return s
 }
 
-func (s *sighting) likeness(d subject) likeness {
+// sighting is what memory has of the event, nil for nothing. Where memory has
+// an event of other content under the identity, d's key is that of its content.
+func (c *Checker) sighting(d *subject) *sighting {
+	s := c.seen.get(d.key, d.expired)
+	if s != nil && s.digest == d.digest {
+		return s
+	}
+	content := d.key.under(key{d.digest, d.digest * odd})
+	other := c.seen.get(content, d.expired)
+	if s != nil || other != nil {
+		d.key, d.conflict = content, true
+	}
+	return other
+}
+
+func (s *sighting) likeness(d *subject) likeness {
 	l := likeness{
 		request:  d.RequestID != "" && (d.RequestID == s.request || d.request == s.latestRequest),
 		envelope: d.envelope == s.latest || d.envelope == s.envelope,
@@ -90,19 +107,25 @@ func (s *sighting) likeness(d subject) likeness {
 
 // repeat tells whether memory holds the event, and whether its envelope was
 // handled in vain, and remembers the delivery.
-func (c *Checker) repeat(v *Verdict, d subject) (hit, failing bool) {
-	s := c.seen.get(d.key, d.expired)
+func (c *Checker) repeat(v *Verdict, d *subject) (hit, failing bool) {
+	s := c.sighting(d)
 	if s == nil {
-		if d.ReceiveCount > 1 { // seen by another environment: the queue says so
+		switch {
+		case d.ReceiveCount > 1: // seen by another environment: the queue says so
 			v.Kind, v.Count = Retry, d.ReceiveCount-1
+		case d.conflict:
+			v.Kind = Conflict
 		}
 		c.seen.put(d.key, d.at, sighting{
-			at: d.at, request: d.RequestID, traceparent: d.Traceparent,
+			at: d.at, digest: d.digest, request: d.RequestID, traceparent: d.Traceparent,
 			envelope: d.envelope, latest: d.envelope, latestRequest: d.request, count: 1,
 		})
 		return false, false
 	}
 	l := s.likeness(d)
+	if d.isCall(d.kind(l), time.UnixMicro(s.at)) {
+		return true, false
+	}
 	v.Kind, v.Count = d.kind(l), int(s.count)
 	v.FirstAt, v.FirstRequestID, v.FirstTraceparent = time.UnixMicro(s.at).UTC(), s.request, s.traceparent
 	// Until it is told how this handling ended, what is known of the envelope holds.
@@ -112,16 +135,16 @@ func (c *Checker) repeat(v *Verdict, d subject) (hit, failing bool) {
 }
 
 // order flags d when one of its children came before it.
-func (c *Checker) order(v *Verdict, d subject) {
+func (c *Checker) order(v *Verdict, d *subject) {
 	if d.EventID != "" {
-		if child := c.caused.get(d.event, d.expired); child != nil {
-			v.overtaken(d.Delivery, time.UnixMicro(*child))
+		if child := c.caused.get(d.consumer.under(c.seeds.pair(d.CorrelationID, d.EventID)), d.expired); child != nil {
+			v.setEarly(d.Delivery, time.UnixMicro(*child))
 		}
 	}
 	if d.ParentID == "" || d.ParentID == d.EventID {
 		return
 	}
-	parent := d.consumer.under(c.seeds.hash(d.ParentID))
+	parent := d.consumer.under(c.seeds.pair(d.CorrelationID, d.ParentID))
 	if c.caused.get(parent, d.expired) == nil {
 		c.caused.put(parent, d.at, d.at)
 	}
@@ -129,7 +152,7 @@ func (c *Checker) order(v *Verdict, d subject) {
 
 // rules applies what the configuration says of types. It returns the type that
 // d has to follow and that was not seen.
-func (c *Checker) rules(d subject) (awaited string) {
+func (c *Checker) rules(d *subject) (awaited string) {
 	if d.CorrelationID == "" || len(c.config.Order) == 0 {
 		return ""
 	}
@@ -147,7 +170,7 @@ func (c *Checker) rules(d subject) (awaited string) {
 	return awaited
 }
 
-func (c *Checker) loop(v *Verdict, d subject) {
+func (c *Checker) loop(v *Verdict, d *subject) {
 	if d.CorrelationID == "" || d.EventType == "" {
 		return
 	}
@@ -165,8 +188,8 @@ func (c *Checker) loop(v *Verdict, d subject) {
 
 func hopBit(hops int) uint64 { return 1 << min(max(hops, 0), 63) }
 
-// done keeps how a handling ended.
-func (s *sighting) done(d subject, failed bool) {
+// setOutcome keeps how a handling ended.
+func (s *sighting) setOutcome(d *subject, failed bool) {
 	if d.envelope == s.envelope {
 		s.failed = failed
 	}

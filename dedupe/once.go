@@ -27,8 +27,9 @@ type Claim struct {
 
 	checker  *Checker
 	delivery Delivery
+	key      string    // of the event's record
 	lease    time.Time // zero where nothing is written about the handling
-	refused  bool
+	denied   bool
 	running  bool // elsewhere
 	result   []byte
 }
@@ -47,7 +48,7 @@ func (c *Checker) Claim(ctx context.Context, d Delivery, lease time.Time) *Claim
 	var known memory
 	k.Verdict, known = c.check(&d)
 	if c.config.Store == nil || d.id() == "" {
-		k.Verdict.awaits(known.awaited)
+		k.Verdict.setAwaited(known.awaited)
 		return k
 	}
 	allowed := c.config.Patience
@@ -62,27 +63,28 @@ func (c *Checker) Claim(ctx context.Context, d Delivery, lease time.Time) *Claim
 	}
 	r.Lease = r.Lease.Truncate(time.Millisecond) // what every store keeps
 	shared := c.shareOrder(ctx, &d, known)
-	before, won, err := c.config.Store.Claim(ctx, d.storeKey(), r, d.At)
+	f, err := c.claim(ctx, &d, r)
 	shared.Wait()
 	if err != nil {
-		c.blame(err)
+		c.report(err)
 		k.Verdict.Unknown = !known.hit
 		return k
 	}
-	c.tell(&k.Verdict, &d, before, shared)
-	if won {
+	c.complete(&k.Verdict, &d, &f, shared)
+	k.key = f.key
+	if f.won {
 		k.lease = r.Lease
 		return k
 	}
-	k.running = before.State == Claimed
-	k.refused = k.running || d.ReplayName == "" || !c.config.ReplaysPass
-	k.result = before.Result
-	c.repeatIn(ctx, &d, &before)
+	k.running = f.before.State == Claimed
+	k.denied = k.running || (d.ReplayName == "" || !c.config.ReplaysPass) && !f.isCall(&d)
+	k.result = f.before.Result
+	c.repeatIn(ctx, &d, &f)
 	return k
 }
 
 // Granted says that the event is to be handled.
-func (k *Claim) Granted() bool { return !k.refused }
+func (k *Claim) Granted() bool { return !k.denied }
 
 // Result is what the first handling returned, for an event that is not handled
 // again; nil where it was not kept. The error is [ErrInProgress] while that
@@ -101,7 +103,7 @@ func (k *Claim) Result() ([]byte, error) {
 // handled again should it come again.
 func (k *Claim) Finish(ctx context.Context, result []byte, failed bool) {
 	c := k.checker
-	if c == nil || k.refused {
+	if c == nil || k.denied {
 		return
 	}
 	c.Done(k.delivery, failed)
@@ -120,10 +122,11 @@ func (k *Claim) Finish(ctx context.Context, result []byte, failed bool) {
 	}
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), allowed)
 	defer cancel()
-	c.blame(c.config.Store.Settle(bounded, k.delivery.storeKey(), o))
+	c.report(c.config.Store.Settle(bounded, k.key, o))
 }
 
-// Once calls handle, unless d was handled to the end before: then it returns
+// Once calls handle, unless an event of d's identity and content was handled to
+// the end before: then it returns
 // that result, where it was kept, and nil else. While another process handles
 // the event it returns [ErrInProgress]. lease is the invocation's deadline, as
 // for [Checker.Claim]. A panic of handle counts as a failure and goes on.

@@ -330,7 +330,7 @@ func (hanging) Claim(ctx context.Context, _ string, _ Record, _ time.Time) (Reco
 	return Record{}, false, ctx.Err()
 }
 
-func (hanging) Repeat(ctx context.Context, _ string, _ Handling, _ time.Time) (Record, error) {
+func (hanging) Repeat(ctx context.Context, _ string, _ Handling, _ string, _ time.Time) (Record, error) {
 	<-ctx.Done()
 	return Record{}, ctx.Err()
 }

@@ -16,9 +16,9 @@ type Store interface {
 	// Then it changes nothing and reports false with what stands there.
 	Claim(ctx context.Context, key string, r Record, now time.Time) (Record, bool, error)
 	// Repeat writes h as the latest delivery of the record under key, one more
-	// than before, and returns the record as it was. Where there is none it
-	// returns the zero Record and writes nothing.
-	Repeat(ctx context.Context, key string, h Handling, now time.Time) (Record, error)
+	// than before, and returns the record as it was. Where there is none of that
+	// digest it returns the zero Record and writes nothing.
+	Repeat(ctx context.Context, key string, h Handling, digest string, now time.Time) (Record, error)
 	// Settle writes how a handling ended. Where there is no record to write to,
 	// or a claim that is no longer o's, it returns [ErrLost].
 	Settle(ctx context.Context, key string, o Outcome) error
@@ -54,6 +54,7 @@ type Handling struct {
 type Record struct {
 	State       State
 	At          time.Time // of the first delivery; stores may keep milliseconds
+	Digest      string    // of the event's content
 	First       Handling
 	Latest      Handling
 	Traceparent string    // of the span that handled the first delivery
@@ -64,17 +65,22 @@ type Record struct {
 	Result      []byte
 }
 
-// Holds says that r stands against next: it is in force at now, and next may
-// not take its place. An expected event gives way to itself, one that was
-// only seen to a claim, and a claim to the next when its lease has ended, or when the same request comes again: Lambda
-// delivers one again only after the one before ended.
+// Holds reports whether r is in force at now and next may not take its place.
+// An expected event gives way to what is not. An event gives way to nothing of
+// another digest. One that was only seen gives way to a claim, and a claim to
+// the next when its lease has ended or when the same request comes again:
+// Lambda delivers one again only after the one before ended.
 func (r *Record) Holds(next *Record, now time.Time) bool {
 	switch {
 	case r.State == "" || r.Expires.Before(now):
 		return false
 	case next.State == Expected:
 		return true
-	case r.State == Expected, r.State == Seen && next.State == Claimed:
+	case r.State == Expected:
+		return false
+	case r.Digest != next.Digest:
+		return true
+	case r.State == Seen && next.State == Claimed:
 		return false
 	case r.State == Claimed:
 		return !r.Lease.Before(now) && (r.First.RequestID == "" || r.First.RequestID != next.First.RequestID)
@@ -143,11 +149,11 @@ func (m *Memory) forget(now time.Time) {
 }
 
 // Repeat implements [Store].
-func (m *Memory) Repeat(_ context.Context, key string, h Handling, now time.Time) (Record, error) {
+func (m *Memory) Repeat(_ context.Context, key string, h Handling, digest string, now time.Time) (Record, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := m.records[key]
-	if r == nil || r.Expires.Before(now) || r.State == Expected {
+	if r == nil || r.Expires.Before(now) || r.State == Expected || r.Digest != digest {
 		return Record{}, nil
 	}
 	before := *r

@@ -21,6 +21,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/throughline/throughline/dedupe"
+	"github.com/throughline/throughline/internal/lineage"
 	"github.com/throughline/throughline/metrics"
 	"github.com/throughline/throughline/tracing"
 )
@@ -242,7 +243,7 @@ func TestUnknownIsCounted(t *testing.T) {
 		if out, err := b.invoke(t, "r-1", envelope("env-1", "signal-1")); err != nil || string(out) != `"done"` {
 			t.Errorf("%s: %s, %v", name, out, err)
 		}
-		if kind := attributeOf(b.last(), tracing.AttrRepeatKind); kind != "unknown" {
+		if kind := attributeOf(b.last(), lineage.AttrRepeatKind); kind != "unknown" {
 			t.Errorf("%s: the span says %q", name, kind)
 		}
 		if out := b.out.String(); !strings.Contains(out, `"DuplicateEvents":0`) || !strings.Contains(out, `"DuplicateEvents_unknown":1`) || strings.Contains(out, `"throughline":"repeat"`) {

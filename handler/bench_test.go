@@ -3,6 +3,7 @@ package handler_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -10,8 +11,10 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/aws/aws-sdk-go-v2/aws"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/throughline/throughline/dedupe"
 	"github.com/throughline/throughline/handler"
@@ -61,11 +64,8 @@ func BenchmarkHandler(b *testing.B) {
 		receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
 		defer receiver.Close()
 		settings := map[string]string{"TMPDIR": b.TempDir(), "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.URL, "AWS_LAMBDA_FUNCTION_NAME": "portfolio", "AWS_REGION": "us-east-1"}
-		telemetry, err := export.Setup(b.Context(), func(name string) string { return settings[name] })
-		if err != nil {
-			b.Fatal(err)
-		}
-		run(b, wrap(telemetry.Tracing), func() {
+		telemetry := export.Setup(aws.Config{}, func(name string) string { return settings[name] })
+		run(b, wrap(telemetry.Handler().Tracing), func() {
 			if err := telemetry.Flush(ctx); err != nil {
 				b.Fatal(err)
 			}
@@ -79,5 +79,10 @@ func BenchmarkHandler(b *testing.B) {
 		defer func() { _ = provider.Shutdown(context.WithoutCancel(ctx)) }()
 		run(b, wrap(tracing.Config{TracerProvider: provider}), nil)
 	})
-	b.Run("wrapped, no provider", func(b *testing.B) { run(b, wrap(tracing.Config{}), nil) })
+	b.Run("wrapped, no provider", func(b *testing.B) { run(b, wrap(tracing.Config{TracerProvider: noop.NewTracerProvider()}), nil) })
+}
+
+func event(n int) []byte {
+	return fmt.Appendf(nil, `{"version":"0","id":"env-%d","detail-type":"Signal","source":"s","time":"2026-11-23T20:45:00Z","region":"us-east-1",`+
+		`"resources":["correlation:workflow-%d","traceparent:00-%032x-%016x-01","hops:2"],"detail":{"event_id":"signal-%d"}}`, n, n, n, n, n)
 }

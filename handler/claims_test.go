@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -73,5 +74,76 @@ func TestClaimsAreRedeemedBeforeTheHandler(t *testing.T) {
 				t.Errorf("the failure is not on the span: %+v", spans)
 			}
 		})
+	}
+}
+
+// One claim of a batch that cannot be redeemed fails its record, and the others
+// are handled.
+func TestABadClaimOfABatch(t *testing.T) {
+	store := shelf{}
+	claims, err := claimcheck.New(claimcheck.Config{Store: store, ConsumersUnderstand: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var records []string
+	for i := range 10 {
+		id := fmt.Sprint("e-", i)
+		sent, err := claims.Put(t.Context(), fmt.Sprintf(`{"event_id":%q,"rows":["x"]}`, id), claimcheck.Names{EventType: "T", EventID: id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := json.Marshal(sent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		records = append(records, fmt.Sprintf(`{"messageId":"m-%d","eventSource":"aws:sqs","eventSourceARN":"arn:aws:sqs:us-east-1:1:q","body":%s}`, i, body))
+	}
+	for key := range store {
+		if strings.Contains(key, "/e-4/") {
+			delete(store, key)
+		}
+	}
+	payload := []byte(`{"Records":[` + strings.Join(records, ",") + `]}`)
+	type batch struct {
+		Records []struct{ MessageID, Body string }
+	}
+	handled := 0
+	handle := func(b batch) {
+		for _, r := range b.Records {
+			if handled++; r.MessageID == "m-4" || !strings.Contains(r.Body, `"rows":["x"]`) {
+				t.Errorf("the handler saw %s: %s", r.MessageID, r.Body)
+			}
+		}
+	}
+	for name, tt := range map[string]struct {
+		h    any
+		want string // the answer; empty for an error
+	}{
+		"PartialResponse": {func(_ context.Context, b batch) (map[string]any, error) {
+			handle(b)
+			return map[string]any{"batchItemFailures": []map[string]string{{"itemIdentifier": "m-7"}}}, nil
+		}, `{"batchItemFailures":[{"itemIdentifier":"m-7"},{"itemIdentifier":"m-4"}]}`},
+		"PartialResponseOfSuccess": {func(_ context.Context, b batch) (map[string]any, error) {
+			handle(b)
+			return map[string]any{"batchItemFailures": nil}, nil
+		}, `{"batchItemFailures":[{"itemIdentifier":"m-4"}]}`},
+		"NoAnswer":      {func(_ context.Context, b batch) error { handle(b); return nil }, ""},
+		"AnotherAnswer": {func(_ context.Context, b batch) (string, error) { handle(b); return "done", nil }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			handled = 0
+			answer, err := lambda.NewHandler(Wrap(tt.h, WithClaims(store))).Invoke(t.Context(), payload)
+			if tt.want == "" && !errors.Is(err, claimcheck.ErrMissing) || tt.want != "" && (err != nil || string(answer) != tt.want) {
+				t.Errorf("answered %s, %v", answer, err)
+			}
+			if handled != 9 {
+				t.Errorf("handled %d records", handled)
+			}
+		})
+	}
+	clear(store)
+	handled = 0
+	if _, err := lambda.NewHandler(Wrap(func(context.Context, batch) error { handled++; return nil }, WithClaims(store))).Invoke(t.Context(), payload); !errors.Is(err, claimcheck.ErrMissing) || handled != 0 {
+		t.Errorf("where no record is left: %v, handled %d times", err, handled)
 	}
 }

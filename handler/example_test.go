@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/aws/aws-sdk-go-v2/aws"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
@@ -20,6 +22,7 @@ import (
 	"github.com/throughline/throughline/handler"
 	"github.com/throughline/throughline/metrics"
 	"github.com/throughline/throughline/tracing"
+	"github.com/throughline/throughline/tracing/export"
 )
 
 // invoke calls a wrapped handler as Lambda would.
@@ -38,6 +41,13 @@ func ExampleWrap() {
 	planned := func(_ context.Context, e events.EventBridgeEvent) (string, error) { return "planned for " + e.ID, nil }
 	invoke(handler.Wrap(planned), "request-1", event(1)) // lambda.Start(handler.Wrap(planned)), in a main
 	// Output: answer: "planned for env-1"
+}
+
+// What export.Setup found goes to the handler as one option.
+func ExampleWithTelemetry() {
+	telemetry := export.Setup(aws.Config{}, func(string) string { return "" }) // the config of AWS's SDK and os.Getenv, in a main
+	invoke(handler.Wrap(func() (string, error) { return "planned", nil }, handler.WithTelemetry(telemetry), handler.WithMetrics(nil, io.Discard)), "request-1", event(1))
+	// Output: answer: "planned"
 }
 
 func ExampleWithTracing() {
@@ -129,7 +139,7 @@ func ExampleMeasureCalls() {
 	exchange := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) }))
 	defer exchange.Close()
 	trade := func(ctx context.Context) error {
-		resp, err := tracing.Client(ctx, tracing.Config{}, handler.MeasureCalls(set)).Get(exchange.URL + "/v2/clock")
+		resp, err := tracing.Client(ctx, handler.MeasureCalls(set)).Get(exchange.URL + "/v2/clock")
 		if err != nil {
 			return err
 		}

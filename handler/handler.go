@@ -11,9 +11,12 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
+
 	"github.com/throughline/throughline/claimcheck"
 	"github.com/throughline/throughline/dedupe"
 	"github.com/throughline/throughline/internal/handling"
+	"github.com/throughline/throughline/internal/lineage"
+	"github.com/throughline/throughline/internal/otelglobal"
 	"github.com/throughline/throughline/metrics"
 	"github.com/throughline/throughline/tracing"
 )
@@ -25,8 +28,10 @@ type optionFunc func(*wrapped)
 
 func (f optionFunc) apply(w *wrapped) { f(w) }
 
-// WithTracing says how lineage is read and traced. Without it nothing is
-// traced, and contexts are minted so that causation holds all the same.
+// WithTracing sets how lineage is read and traced. Without it, and where cfg has
+// no TracerProvider, OpenTelemetry's global provider makes the spans; give
+// noop.NewTracerProvider() for none. Contexts are then minted, so that causation
+// holds all the same.
 func WithTracing(cfg tracing.Config) Option {
 	return optionFunc(func(w *wrapped) { w.handling.Tracing = cfg })
 }
@@ -75,7 +80,10 @@ func Wrap(h any, options ...Option) any {
 	for _, o := range options {
 		o.apply(w)
 	}
-	w.handling.Reader = tracing.NewReader(w.handling.Tracing)
+	if w.handling.Tracing.TracerProvider == nil {
+		w.handling.Tracing.TracerProvider = otelglobal.TracerProvider()
+	}
+	w.handling.Reader = lineage.NewReader(w.handling.Tracing)
 	if streaming := w.streaming(h); streaming != nil {
 		w.handling.Once = false // what is sent as it is read cannot be given again
 		return streaming
@@ -114,14 +122,14 @@ func (w *wrapped) Invoke(ctx context.Context, payload []byte) (answer []byte, er
 		i.end(answer, err)
 	}()
 	if answer, refused, err := i.Claim(); refused {
-		return answer, err //nolint:wrapcheck // the invocation's error, as it reads
+		return answer, err
 	}
 	return w.call(i.Context, payload)
 }
 
 // call runs the user's handler.
 func (w *wrapped) call(ctx context.Context, payload []byte) ([]byte, error) {
-	payload, err := w.restore(ctx, payload)
+	payload, failed, err := w.restore(ctx, payload)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +140,10 @@ func (w *wrapped) call(ctx context.Context, payload []byte) ([]byte, error) {
 	answer, err := inner.Invoke(ctx, payload)
 	answer = bytes.Clone(answer)
 	w.inner.Put(inner)
-	return answer, err
+	if err != nil {
+		return answer, err
+	}
+	return withFailures(answer, failed)
 }
 
 // invocation is one call.
@@ -145,7 +156,7 @@ type invocation struct {
 // begin reads and traces; nil means that the invocation goes on without us.
 func (w *wrapped) begin(ctx context.Context, payload []byte) *invocation {
 	i := &invocation{w: w, cold: w.warm.CompareAndSwap(false, true)}
-	inv := tracing.Invocation{FunctionName: lambdacontext.FunctionName, ColdStart: i.cold, InitKind: w.initKind}
+	inv := lineage.Invocation{FunctionName: lambdacontext.FunctionName, ColdStart: i.cold, InitKind: w.initKind}
 	if lc, ok := lambdacontext.FromContext(ctx); ok {
 		inv.RequestID, inv.ARN = lc.AwsRequestID, lc.InvokedFunctionArn
 	}

@@ -104,7 +104,10 @@ func TestSuppressionLetsGoOfWhatFailed(t *testing.T) {
 func TestSuppressionWhileAnotherHandles(t *testing.T) {
 	var f fleet
 	c := dedupe.New(dedupe.Config{Store: &f.store})
-	d := dedupe.Delivery{EventID: "plan-1", EnvelopeID: "env-1", RequestID: "r-0", At: time.Now()}
+	d := dedupe.Delivery{
+		Source: "s", EventType: "RebalancePlanned", EventID: "plan-1", EnvelopeID: "env-1", RequestID: "r-0", At: time.Now(),
+		Digest: dedupe.Digest([]byte(`{"event_id":"plan-1","correlation_id":"w-1"}`)),
+	}
 	if k := c.Claim(t.Context(), d, time.Now().Add(time.Minute)); !k.Granted() {
 		t.Fatal("not granted")
 	}

@@ -34,7 +34,10 @@ func (w *wrapped) streaming(h any) func(context.Context, json.RawMessage) (any, 
 		return nil
 	}
 	call := func(ctx context.Context, payload []byte) (any, error) {
-		payload, err := w.restore(ctx, payload)
+		payload, failed, err := w.restore(ctx, payload)
+		if err == nil && len(failed) > 0 { // a streamed answer is no partial batch response
+			err = failed[0].Err
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -45,7 +48,7 @@ func (w *wrapped) streaming(h any) func(context.Context, json.RawMessage) (any, 
 		if events == 1 {
 			event := reflect.New(t.In(t.NumIn() - 1))
 			if err := json.NewDecoder(bytes.NewReader(payload)).Decode(event.Interface()); err != nil {
-				return nil, err //nolint:wrapcheck // the error that aws-lambda-go would return
+				return nil, err
 			}
 			args = append(args, event.Elem())
 		}
@@ -105,7 +108,7 @@ func (s *stream) Read(p []byte) (int, error) {
 	if err != nil && err != io.EOF {
 		s.err = err
 	}
-	return n, err //nolint:wrapcheck // the handler's own
+	return n, err
 }
 
 func (s *stream) Close() error {
@@ -114,7 +117,7 @@ func (s *stream) Close() error {
 		err = c.Close()
 	}
 	s.once.Do(func() { s.invocation.end(nil, s.err) })
-	return err //nolint:wrapcheck // the handler's own
+	return err
 }
 
 type typedStream struct {

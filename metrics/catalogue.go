@@ -30,9 +30,12 @@ const (
 	OversizedEvents         Name = "OversizedEvents"
 	UncorrelatedPublished   Name = "UncorrelatedPublished"
 	EventsThrottled         Name = "EventsThrottled"
+	EventsUnknown           Name = "EventsUnknown"
 	PublishDuration         Name = "PublishDuration"
 	PayloadLimitUtilization Name = "PayloadLimitUtilization"
 	BilledChunks            Name = "BilledChunks"
+	BilledKilobytes         Name = "BilledKilobytes"
+	EventsDeduplicated      Name = "EventsDeduplicated"
 )
 
 // The metrics of events that are handled.
@@ -57,12 +60,22 @@ const (
 	RateLimitRemaining Name = "RateLimitRemaining"
 )
 
+// The metrics of what is sent to queues, topics, streams, functions, state
+// machines and schedules.
+const (
+	MessagesSent   Name = "MessagesSent"
+	MessagesFailed Name = "MessagesFailed"
+	MessageSize    Name = "MessageSize"
+	SendDuration   Name = "SendDuration"
+)
+
 // The metrics of Throughline itself.
 const (
-	TelemetryDropped Name = "TelemetryDropped"
-	StampSkipped     Name = "StampSkipped"
-	ExportFailures   Name = "ExportFailures"
-	SpansDropped     Name = "SpansDropped"
+	TelemetryDropped  Name = "TelemetryDropped"
+	StampSkipped      Name = "StampSkipped"
+	InvocationsUnread Name = "InvocationsUnread"
+	ExportFailures    Name = "ExportFailures"
+	SpansDropped      Name = "SpansDropped"
 )
 
 // Unit is one of CloudWatch's units.
@@ -102,6 +115,7 @@ const (
 	DimensionService   = "Service"
 	DimensionEventType = "EventType"
 	DimensionHost      = "Host"
+	DimensionTarget    = "Target"
 )
 
 // Scope is what a metric is told apart by besides the service. The zero value
@@ -113,6 +127,7 @@ const (
 	ByService Scope = iota
 	ByEventType
 	ByHost
+	ByTarget
 )
 
 // Metric is one entry of the catalogue. It is a value; the zero value is none.
@@ -141,13 +156,23 @@ func (m Metric) DimensionSets(p Profile) [][]string {
 		sets = append(sets, []string{DimensionService})
 	}
 	if m.emitted(p, false) {
-		apart := DimensionEventType
-		if m.Scope == ByHost {
-			apart = DimensionHost
-		}
-		sets = append(sets, []string{DimensionService, apart})
+		sets = append(sets, []string{DimensionService, m.Scope.dimension()})
 	}
 	return sets
+}
+
+// dimension is what tells metrics of the scope apart; empty for ByService.
+func (s Scope) dimension() string {
+	switch s {
+	case ByEventType:
+		return DimensionEventType
+	case ByHost:
+		return DimensionHost
+	case ByTarget:
+		return DimensionTarget
+	case ByService:
+	}
+	return ""
 }
 
 // Catalogue returns every metric, by family. The slice is the caller's.
@@ -203,6 +228,7 @@ const (
 	function  = "function"
 	eventsOut = "events out"
 	eventsIn  = "events in"
+	messages  = "messages out"
 	outbound  = "outbound HTTP"
 	self      = "self"
 )
@@ -226,22 +252,30 @@ var catalogue = []Metric{
 	{EventsFailed, Count, Counter, ByEventType, eventsOut, Basic, false, EventsPublished, "entries that were not published, after retries; the error codes are a property"},
 	{PayloadSize, Bytes, Distribution, ByEventType, eventsOut, Basic, false, "", "the size of an entry as EventBridge counts it"},
 	{OversizedEvents, Count, Counter, ByEventType, eventsOut, Basic, false, EventsPublished, "entries over the warning size"},
-	{UncorrelatedPublished, Count, Counter, ByEventType, eventsOut, Basic, false, EventsPublished, "entries whose correlation ID had to be minted"},
+	{UncorrelatedPublished, Count, Counter, ByEventType, eventsOut, Basic, false, EventsPublished, "entries whose workflow was lost: their correlation ID had to be minted while events were being handled"},
+	{EventsUnknown, Count, Counter, ByEventType, eventsOut, Full, false, EventsPublished, "entries of calls whose outcome is not known: cancelled by the caller, or never reported; which is a property"},
 	{EventsThrottled, Count, Counter, ByEventType, eventsOut, Full, false, EventsPublished, "entries that EventBridge throttled, each attempt"},
 	{PublishDuration, Milliseconds, Distribution, ByService, eventsOut, Full, false, "", "a PutEvents request, retries included"},
 	{PayloadLimitUtilization, Percent, Distribution, ByEventType, eventsOut, Full, false, "", "PayloadSize as a share of the limit"},
-	{BilledChunks, Count, Counter, ByEventType, eventsOut, Full, false, EventsPublished, "chunks of 64 KB that EventBridge bills"},
+	{BilledChunks, Count, Counter, ByEventType, eventsOut, Full, false, EventsPublished, "chunks of 64 KB that EventBridge bills, of entries to classic buses"},
+	{BilledKilobytes, Count, Counter, ByEventType, eventsOut, Full, false, EventsPublished, "whole KB that EventBridge bills on ingestion, of entries to new custom buses"},
+	{EventsDeduplicated, Count, Counter, ByEventType, eventsOut, Full, false, EventsPublished, "entries that a new custom bus took for ones that it had already: successes, and no new events"},
 
 	{HandlerDuration, Milliseconds, Distribution, ByEventType, eventsIn, Basic, false, "", "handling an event, or a batch of one type"},
-	{DuplicateEvents, Count, Counter, ByEventType, eventsIn, Basic, false, EventsReceived, "events that this consumer had seen before, retries left out; the kinds are a property, and so is `DuplicateEvents_unknown`, the checks that a shared table did not answer in time"},
+	{DuplicateEvents, Count, Counter, ByEventType, eventsIn, Basic, false, EventsReceived, "events that this consumer had seen before, retries left out, or whose identity it had seen with other content; the kinds are a property, and so is `DuplicateEvents_unknown`, the checks that a shared table did not answer in time"},
 	{OutOfOrderEvents, Count, Counter, ByEventType, eventsIn, Basic, false, EventsReceived, "events that came after an event they had caused"},
 	{LoopSuspected, Count, Counter, ByEventType, eventsIn, Basic, false, EventsReceived, "events with too many hops, or of a type that comes back under one correlation ID"},
-	{UncorrelatedReceived, Count, Counter, ByEventType, eventsIn, Basic, false, EventsReceived, "events without a correlation ID"},
+	{UncorrelatedReceived, Count, Counter, ByEventType, eventsIn, Basic, false, EventsReceived, "events that another one caused and that came without a correlation ID; not those of AWS services"},
 	{EventsReceived, Count, Counter, ByEventType, eventsIn, Full, false, "", "events delivered"},
 	{DeliveryLag, Milliseconds, Distribution, ByEventType, eventsIn, Full, false, "", "from the envelope's time, in whole seconds, until the handler starts"},
 	{RetriedEvents, Count, Counter, ByEventType, eventsIn, Full, false, EventsReceived, "deliveries repeated because the one before did not succeed"},
 	{ReplayedEvents, Count, Counter, ByEventType, eventsIn, Full, false, EventsReceived, "events that an archive's replay delivered, seen before or not"},
 	{HopCount, Count, Distribution, ByEventType, eventsIn, Full, false, "", "hops from the workflow's first event"},
+
+	{MessagesFailed, Count, Counter, ByTarget, messages, Basic, false, MessagesSent, "messages, records, invocations, executions and schedules that SQS, SNS, Kinesis, Lambda, Step Functions or Scheduler did not take, after retries; the error codes are a property"},
+	{MessagesSent, Count, Counter, ByTarget, messages, Full, false, "", "those that they took"},
+	{MessageSize, Bytes, Distribution, ByTarget, messages, Full, false, "", "the bodies of a call: the sum of a batch"},
+	{SendDuration, Milliseconds, Distribution, ByTarget, messages, Full, false, "", "a call, retries included"},
 
 	{RateLimited, Count, Counter, ByHost, outbound, Basic, false, "", "answers with status 429"},
 	{RequestDuration, Milliseconds, Distribution, ByHost, outbound, Full, false, "", "until the headers of the answer arrived, each attempt"},
@@ -250,6 +284,7 @@ var catalogue = []Metric{
 
 	{TelemetryDropped, Count, Counter, ByService, self, Basic, false, "", "observations, records or log lines that were given up"},
 	{StampSkipped, Count, Counter, ByService, self, Basic, false, EventsPublished, "lines of a stamp that could not be written; the reasons are a property"},
+	{InvocationsUnread, Count, Counter, ByService, self, Full, false, "", "invocations whose payload, or a part of it, passed the runtime endpoint unread, because there was no memory for it (`InvocationsUnread_busy`)"},
 	{ExportFailures, Count, Counter, ByService, self, Full, false, "", "exports of spans that failed"},
 	{SpansDropped, Count, Counter, ByService, self, Full, false, "", "spans that were given up"},
 }

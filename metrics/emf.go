@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,11 +13,13 @@ import (
 	"time"
 )
 
-// Bounds of a line: the EMF specification takes 100 values of a metric, and
-// Logs Insights reads 200 fields of an event, the elements of arrays included.
+// The limits of a line, by the EMF specification ("Specification: Embedded
+// metric format"), PutMetricData and Logs Insights.
 const (
 	maxValuesPerMetric = 100
-	maxLeaves          = 180
+	maxDimensionValue  = 1024 // characters
+	maxNamespace       = 255  // characters
+	maxLeaves          = 180  // Logs Insights reads 200 fields, the elements of arrays included
 )
 
 // Flush writes what was recorded since the last Flush, one line for each
@@ -36,6 +39,9 @@ func (s *Set) Flush(w io.Writer, now time.Time) error {
 	buckets, order, lines, out := s.buckets, s.order, s.lines, s.out[:0]
 	s.buckets, s.order, s.lines, s.out, s.values = s.spareBuckets, s.spareOrder, nil, nil, 0
 	s.spareBuckets, s.spareOrder = nil, nil
+	s.types.turn()
+	s.hosts.turn()
+	s.targets.turn()
 	if s.buckets == nil {
 		s.buckets = map[bucketKey]*bucket{}
 	}
@@ -69,7 +75,7 @@ func (s *Set) addDropped(now time.Time) {
 		b.at, s.buckets[key] = now, b
 		s.order = append(s.order, key)
 	}
-	b.of(byName[TelemetryDropped], true).sum += s.dropped
+	b.get(byName[TelemetryDropped]).sum += s.dropped
 	s.dropped = 0
 }
 
@@ -101,8 +107,8 @@ type item struct {
 }
 
 func (s *Set) appendBucket(out []byte, key bucketKey, b *bucket) []byte {
-	var room [24]item
-	items := s.items(room[:0], b, key.eventType == "" && key.host == "")
+	var array [24]item
+	items := s.items(array[:0], b, key.alone())
 	for first := true; first || slices.ContainsFunc(items, func(i item) bool { return len(i.values) > 0 }); first = false {
 		out = s.appendDocument(out, key, b, items, first)
 	}
@@ -121,7 +127,7 @@ func (s *Set) items(items []item, b *bucket, alone bool) []item {
 	}
 	for n := range zeros {
 		z := &zeros[n]
-		if b.of(z.metric, false) == nil && b.of(z.with, false) != nil && z.metric.emitted(s.config.Profile, alone) {
+		if b.find(z.metric) == nil && b.find(z.with) != nil && z.metric.emitted(s.config.Profile, alone) {
 			items = append(items, item{series: &z.series, values: zero, emit: true})
 		}
 	}
@@ -136,13 +142,11 @@ func (s *Set) appendDocument(out []byte, key bucketKey, b *bucket, items []item,
 	d := document{out: append(out, '{'), leaves: 6}
 	d.text(DimensionService, s.config.Service)
 	apart := ""
-	if key.eventType != "" {
-		apart = DimensionEventType
-		d.text(apart, key.eventType)
-	}
-	if key.host != "" {
-		apart = DimensionHost
-		d.text(apart, key.host)
+	for _, one := range [...][2]string{{DimensionEventType, key.eventType}, {DimensionHost, key.host}, {DimensionTarget, key.target}} {
+		if one[1] != "" {
+			apart = one[0]
+			d.text(apart, one[1])
+		}
 	}
 	if apart != "" {
 		d.leaves += 2
@@ -156,19 +160,19 @@ func (s *Set) appendDocument(out []byte, key bucketKey, b *bucket, items []item,
 	}
 	var names [24]*Metric
 	defined := names[:0]
-	for n := range items {
-		i := &items[n]
+	for k := range items {
+		i := &items[k]
 		if len(i.values) == 0 || !i.emit {
 			i.values = nil
 			continue
 		}
-		room := min(maxLeaves-d.leaves-2, maxValuesPerMetric, len(i.values)) // a definition is two fields
-		if room <= 0 {
+		n := min(maxLeaves-d.leaves-2, maxValuesPerMetric, len(i.values)) // a definition is two fields
+		if n <= 0 {
 			continue
 		}
-		d.numbers(string(i.metric.Name), i.values[:room])
+		d.numbers(string(i.metric.Name), i.values[:n])
 		d.leaves += 2
-		i.values = i.values[room:]
+		i.values = i.values[n:]
 		defined = append(defined, i.metric)
 	}
 	d.aws(s.config.Namespace, b.at, apart, defined)
@@ -296,10 +300,7 @@ func (s *Set) appendLine(out []byte, l Line, now time.Time) []byte {
 	d.text("throughline", l.Kind)
 	d.text("message", l.Message)
 	d.text("service", s.config.Service)
-	level := s.config.Level
-	if level == "" {
-		level = "WARN"
-	}
+	level := cmp.Or(s.config.Level, "WARN")
 	d.text("level", level)
 	d.text("timestamp", l.At.UTC().Format(time.RFC3339Nano))
 	for _, name := range slices.Sorted(maps.Keys(l.Fields)) {

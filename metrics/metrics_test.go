@@ -24,6 +24,9 @@ func validate(tb testing.TB, line []byte) (fields map[string]any, defined map[st
 	if err := json.Unmarshal(line, &fields); err != nil {
 		tb.Fatalf("%v in %s", err, line)
 	}
+	if problem := specification.check("$", fields); problem != "" {
+		tb.Errorf("%s in %s", problem, line)
+	}
 	var head struct {
 		AWS struct {
 			Timestamp         int64

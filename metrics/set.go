@@ -2,9 +2,11 @@ package metrics
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // Config of a [Set]. The zero value is namespace Throughline, profile Basic,
@@ -13,8 +15,8 @@ type Config struct {
 	Namespace string  // empty: Throughline
 	Service   string  // the Service dimension; empty: "unknown"
 	Profile   Profile // which metrics are emitted as metrics
-	// EventTypesMax is how many event types are told apart before the rest is
-	// called "other", and how many hosts; 0 means 20.
+	// EventTypesMax is how many event types are told apart, those seen most of
+	// late, and how many hosts and targets. The rest is "other". 0 means 20.
 	EventTypesMax int
 	// Level, where it is not empty, stands in each line as "level" with a
 	// "timestamp": Lambda's JSON log format drops lines below ApplicationLogLevel.
@@ -35,6 +37,11 @@ const (
 	maxKinds   = 16
 	exemplars  = 5
 
+	// maxKind and maxExemplar bound texts in bytes: a line is at most as long as
+	// CloudWatch takes it.
+	maxKind     = 64
+	maxExemplar = 256
+
 	// maxSpare and maxBuffer bound what is kept from one flush for the next.
 	maxSpare  = 8
 	maxBuffer = 64 << 10
@@ -45,8 +52,8 @@ type Observation struct {
 	At    time.Time
 	Name  Name
 	Value float64
-	// EventType and Host are dimensions where the metric's scope says so.
-	EventType, Host string
+	// EventType, Host and Target are dimensions where the metric's scope says so.
+	EventType, Host, Target string
 	// Kind is counted as a property: of a cold start, a repeat, an error code.
 	Kind string
 	// EventID, RequestID and CorrelationID are exemplars: properties, never dimensions.
@@ -71,8 +78,9 @@ type Set struct {
 	mu      sync.Mutex
 	buckets map[bucketKey]*bucket
 	order   []bucketKey
-	types   map[string]bool
-	hosts   map[string]bool
+	types   ranking
+	hosts   ranking
+	targets ranking
 	values  int
 	lines   []Line
 	dropped float64
@@ -85,9 +93,12 @@ type Set struct {
 }
 
 type bucketKey struct {
-	minute          int64
-	eventType, host string
+	minute                  int64
+	eventType, host, target string
 }
+
+// alone says that the bucket is of the service alone.
+func (k bucketKey) alone() bool { return k.eventType == "" && k.host == "" && k.target == "" }
 
 type bucket struct {
 	at     time.Time // the latest observation
@@ -110,15 +121,20 @@ type kindCount struct {
 	n    int
 }
 
-// of is the series of a metric, nil where there is none and none is made.
-func (b *bucket) of(m *Metric, make bool) *series {
+// find returns the series of a metric, nil where there is none.
+func (b *bucket) find(m *Metric) *series {
 	for i := range b.series {
 		if b.series[i].metric == m {
 			return &b.series[i]
 		}
 	}
-	if !make {
-		return nil
+	return nil
+}
+
+// get returns the series of a metric, which it adds where there is none.
+func (b *bucket) get(m *Metric) *series {
+	if v := b.find(m); v != nil {
+		return v
 	}
 	if n := len(b.series); n < cap(b.series) { // one of an earlier flush: its arrays are used again
 		b.series = b.series[:n+1]
@@ -137,14 +153,12 @@ func (b *bucket) reset() {
 
 // New returns an empty Set.
 func New(config Config) *Set {
-	if config.Namespace == "" {
-		config.Namespace = DefaultNamespace
-	}
 	if config.EventTypesMax <= 0 {
 		config.EventTypesMax = defaultEventTypesMax
 	}
 	config.Service = dimensionValue(config.Service)
-	return &Set{config: config, buckets: map[bucketKey]*bucket{}, types: map[string]bool{}, hosts: map[string]bool{}}
+	config.Namespace = namespace(config.Namespace)
+	return &Set{config: config, buckets: map[bucketKey]*bucket{}, types: newRanking(config.EventTypesMax), hosts: newRanking(config.EventTypesMax), targets: newRanking(config.EventTypesMax)}
 }
 
 // Service is the value of the Service dimension, empty for a nil Set.
@@ -162,6 +176,7 @@ func (s *Set) Record(o Observation) {
 		return
 	}
 	m := byName[o.Name]
+	o.Kind, o.EventID, o.RequestID, o.CorrelationID = cut(o.Kind, maxKind), cut(o.EventID, maxExemplar), cut(o.RequestID, maxExemplar), cut(o.CorrelationID, maxExemplar)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if m == nil || math.IsNaN(o.Value) || math.IsInf(o.Value, 0) || math.Abs(o.Value) > 0x1p360 {
@@ -171,12 +186,14 @@ func (s *Set) Record(o Observation) {
 	key := bucketKey{minute: floorMinute(o.At)}
 	switch m.Scope {
 	case ByEventType:
-		key.eventType = s.capped(s.types, o.EventType)
+		key.eventType = s.types.value(dimensionValue(o.EventType))
 	case ByHost:
-		key.host = s.capped(s.hosts, o.Host)
+		key.host = s.hosts.value(dimensionValue(o.Host))
+	case ByTarget:
+		key.target = s.targets.value(dimensionValue(o.Target))
 	case ByService:
 	}
-	if m.Kind == Counter && m.Scope == ByEventType {
+	if m.Kind == Counter && (m.Scope == ByEventType || m.Scope == ByTarget) {
 		s.add(bucketKey{minute: key.minute}, m, o)
 		if s.config.Profile != Full {
 			return
@@ -204,7 +221,7 @@ func (s *Set) add(key bucketKey, m *Metric, o Observation) {
 		s.dropped++
 		return
 	}
-	v := b.of(m, true)
+	v := b.get(m)
 	if o.At.After(b.at) {
 		b.at = o.At
 	}
@@ -256,44 +273,53 @@ func (b *bucket) exemplify(name Name, o Observation) {
 	if o.CorrelationID == "" || len(b.correlations) >= exemplars {
 		return
 	}
-	for _, id := range b.correlations {
-		if id == o.CorrelationID {
-			return
-		}
+	if slices.Contains(b.correlations, o.CorrelationID) {
+		return
 	}
 	b.correlations = append(b.correlations, strings.Clone(o.CorrelationID))
 }
 
-// capped is the value, or "other" once EventTypesMax values are known.
-func (s *Set) capped(known map[string]bool, value string) string {
-	value = dimensionValue(value)
-	if known[value] {
-		return value
+// cut is the beginning of s, of at most n bytes and of whole characters.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
 	}
-	if len(known) >= s.config.EventTypesMax {
-		return other
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
 	}
-	known[strings.Clone(value)] = true // it may be a part of something large
-	return value
+	return s[:n]
 }
 
 // dimensionValue makes a value one that CloudWatch takes: ASCII, at most 1024
 // characters, at least one of them not white space.
 func dimensionValue(value string) string {
-	const longest = 1024
 	clean := strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
 			return '_'
 		}
 		return r
 	}, value)
-	if len(clean) > longest {
-		clean = clean[:longest]
+	if len(clean) > maxDimensionValue {
+		clean = clean[:maxDimensionValue]
 	}
 	if strings.TrimSpace(clean) == "" {
 		return "unknown"
 	}
 	return clean
+}
+
+// namespace makes a name one that CloudWatch takes (API reference, PutMetricData).
+func namespace(name string) string {
+	clean := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(".-_/#: ", r) {
+			return r
+		}
+		return '_'
+	}, strings.TrimLeft(strings.TrimSpace(name), ":"))
+	if clean == "" {
+		return DefaultNamespace
+	}
+	return clean[:min(len(clean), maxNamespace)]
 }
 
 // Log keeps a line until the next Flush. It is written under every profile.

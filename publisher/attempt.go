@@ -2,20 +2,23 @@ package publisher
 
 import (
 	"context"
-	"net"
+	"errors"
 	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/throughline/throughline/internal/lineage"
+	"github.com/throughline/throughline/internal/loopback"
 	"github.com/throughline/throughline/metrics"
 )
 
-// attemptKey finds in a context the request that is being sent: its call is
-// stamped already, and what becomes of its attempts is told to it.
+// attemptKey finds in a context the attempts of the request that is being sent,
+// whose call is stamped already.
 type attemptKey struct{}
 
 // attempts are those that the SDK's retryer makes of one request.
@@ -24,14 +27,14 @@ type attempts struct {
 	throttled atomic.Int64
 }
 
-// watch is ctx, of one request to be sent, with what its attempts are told to.
-func watch(ctx context.Context) (context.Context, *attempts) {
+// withAttempts returns ctx, of one request to be sent, with what records its attempts.
+func withAttempts(ctx context.Context) (context.Context, *attempts) {
 	a := &attempts{span: trace.SpanFromContext(ctx)}
 	return context.WithValue(ctx, attemptKey{}, a), a
 }
 
-// failed records an attempt that came to nothing.
-func (a *attempts) failed(err error) {
+// recordFailure records an attempt that failed.
+func (a *attempts) recordFailure(err error) {
 	code := codeOf(err)
 	if code == throttling {
 		a.throttled.Add(1)
@@ -39,50 +42,66 @@ func (a *attempts) failed(err error) {
 	a.span.AddEvent("request failed", trace.WithAttributes(attribute.String("error.type", code)))
 }
 
-// settle counts the entries of attempts that were throttled as a whole and then
-// tried again. The last attempt, of which err came, is counted with its request.
-func (c *core) settle(a *attempts, w *work, err error) {
+// countThrottledRequests counts the entries of attempts that were throttled as a
+// whole and then tried again. The last attempt, of which err came, is counted
+// with its request.
+func (c *core) countThrottledRequests(a *attempts, batch []*lineage.Outgoing, err error) {
 	n := a.throttled.Swap(0)
 	if err != nil && codeOf(err) == throttling {
 		n--
 	}
 	for range n {
-		for i := range w.entries {
-			c.stamping.Metrics.Record(metrics.Observation{At: c.stamping.Now(), Name: metrics.EventsThrottled, Value: 1, EventType: w.entries[i].DetailType})
-		}
+		c.countThrottled(batch)
+	}
+}
+
+// countThrottled counts entries that were throttled and are tried again.
+func (c *core) countThrottled(entries []*lineage.Outgoing) {
+	for _, o := range entries {
+		c.stamping.Metrics.Record(metrics.Observation{At: c.stamping.Now(), Name: metrics.EventsThrottled, Value: 1, EventType: o.DetailType})
+	}
+}
+
+// codeOf is the code of an error, as AWS or the transport names it.
+func codeOf(err error) string {
+	var api smithy.APIError
+	switch {
+	case errors.As(err, &api):
+		return api.ErrorCode()
+	case errors.Is(err, context.DeadlineExceeded):
+		return "DeadlineExceeded"
+	case errors.Is(err, context.Canceled):
+		return "Canceled"
+	default:
+		return "RequestFailed"
 	}
 }
 
 const stampedHeader = "Throughline-Stamped"
 
-// eachAttempt is a middleware around every attempt that the SDK makes. It is
-// told to whom it fails, and where it goes to loopback it says that the request
+// eachAttempt is a middleware around every attempt that the SDK makes. It
+// records a failure, and where it goes to loopback it says that the request
 // is stamped and counted: after it is signed, because the extension's endpoint
 // takes the header off, and a signature over it would break.
 var eachAttempt = middleware.DeserializeMiddlewareFunc("ThroughlineAttempt", func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
-	if r, ok := in.Request.(*smithyhttp.Request); ok && loopback(r.URL.Hostname()) {
+	if r, ok := in.Request.(*smithyhttp.Request); ok && loopback.Is(r.URL.Hostname()) {
 		r.Header.Set(stampedHeader, "1")
 	}
 	out, metadata, err := next.HandleDeserialize(ctx, in)
 	if a, ok := ctx.Value(attemptKey{}).(*attempts); ok && err != nil {
-		a.failed(err)
+		a.recordFailure(err)
 	}
-	return out, metadata, err //nolint:wrapcheck // the client's own
+	return out, metadata, err
 })
 
 func addAttempt(stack *middleware.Stack) error {
 	if _, there := stack.Deserialize.Get(eachAttempt.ID()); there {
 		return nil // a Publisher over a client with the middleware
 	}
-	return stack.Deserialize.Add(eachAttempt, middleware.Before) //nolint:wrapcheck // the SDK's own
+	return stack.Deserialize.Add(eachAttempt, middleware.Before)
 }
 
-// watched adds eachAttempt to the client of one call.
-func watched(o *eventbridge.Options) {
+// watchAttempts adds eachAttempt to the client of one call.
+func watchAttempts(o *eventbridge.Options) {
 	o.APIOptions = append(o.APIOptions[:len(o.APIOptions):len(o.APIOptions)], addAttempt)
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

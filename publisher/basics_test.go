@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"os/exec"
 	"reflect"
 	"slices"
 	"strings"
@@ -13,16 +15,18 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/smithy-go"
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/throughline/throughline/internal/lineage"
 	"github.com/throughline/throughline/metrics"
+	"github.com/throughline/throughline/peertest"
 	"github.com/throughline/throughline/tracing"
 )
 
@@ -41,7 +45,7 @@ func TestEntriesAreStampedAndDetailsAreNotTouched(t *testing.T) {
 	if e.Detail != spaced || e.Resources[0] != "arn:mine" || e.line("correlation") != "workflow-1" || e.line("hops") != "0" {
 		t.Errorf("on the wire %+v", e)
 	}
-	if _, ok := tracing.ParseTraceparent(e.line("traceparent")); !ok {
+	if _, ok := lineage.ParseTraceparent(e.line("traceparent")); !ok {
 		t.Errorf("traceparent %q", e.line("traceparent"))
 	}
 }
@@ -229,7 +233,7 @@ func TestTheHeaderGoesToLoopbackAlone(t *testing.T) {
 	for endpoint, want := range map[string]string{"http://127.0.0.1:4319": "1", "http://localhost:4319": "1", "http://[::1]:4319": "1", "https://events.us-east-1.amazonaws.com": "", "http://10.0.0.1:80": ""} {
 		var got http.Header
 		client := eventbridge.New(eventbridge.Options{
-			Region: "us-east-1", BaseEndpoint: &endpoint, RetryMaxAttempts: 1, Credentials: credentials.NewStaticCredentialsProvider("AKIALOCAL", "local", ""),
+			Region: "us-east-1", BaseEndpoint: &endpoint, RetryMaxAttempts: 1, Credentials: peertest.Credentials("AKIALOCAL", "local", ""),
 			HTTPClient: roundTripper(func(r *http.Request) (*http.Response, error) {
 				got = r.Header.Clone()
 				return nil, errors.New("no network here")
@@ -256,7 +260,8 @@ func TestMetrics(t *testing.T) {
 	input := &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{
 		entry("Good", spaced), entry("Bad", spaced), entry("Busy", spaced), entry("Large", `{"correlation_id":"workflow-1","x":"`+strings.Repeat("x", 6_000)+`"}`), entry("Lonely", `{}`),
 	}}
-	if _, err := p.PutEvents(t.Context(), input); err != nil {
+	batch := &tracing.Delivery{Events: []tracing.Event{{ID: "a", Lineage: tracing.Lineage{CorrelationID: "w-1"}}, {ID: "b", Lineage: tracing.Lineage{CorrelationID: "w-2"}}}}
+	if _, err := p.PutEvents(tracing.ContextWithDelivery(t.Context(), batch), input); err != nil {
 		t.Fatal(err)
 	}
 	var out strings.Builder
@@ -295,7 +300,7 @@ func TestSpans(t *testing.T) {
 	}
 	for i, name := range []string{"create Good", "create Bad"} {
 		span := names[name]
-		if span.SpanKind != trace.SpanKindProducer || s.entries()[i].line("traceparent") != tracing.FormatTraceparent(span.SpanContext) || (span.Status.Code == codes.Error) != (i == 1) {
+		if span.SpanKind != trace.SpanKindProducer || s.entries()[i].line("traceparent") != lineage.FormatTraceparent(span.SpanContext) || (span.Status.Code == codes.Error) != (i == 1) {
 			t.Errorf("%s: %v, on the wire %s", name, span.SpanContext, s.entries()[i].line("traceparent"))
 		}
 	}
@@ -357,4 +362,31 @@ func ExamplePublisher_PutEvents() {
 	}}})
 	fmt.Println(len(output.Entries), output.FailedEntryCount, err)
 	// Output: 1 0 <nil>
+}
+
+// OpenTelemetry's global provider makes the spans where no other is given, also
+// where it is set after the publisher was made. The test has a process of its own
+// for it, as the provider is set once.
+func TestTheGlobalProviderMakesSpans(t *testing.T) {
+	if os.Getenv("TEST_GLOBAL_PROVIDER") == "" {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestTheGlobalProviderMakesSpans$")
+		cmd.Env = append(os.Environ(), "TEST_GLOBAL_PROVIDER=1")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	api := &script{}
+	p := New(api)
+	if _, err := p.PutEvents(t.Context(), entries("A")); err != nil {
+		t.Fatal(err)
+	}
+	exporter := tracetest.NewInMemoryExporter()
+	otel.SetTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSyncer(exporter)))
+	if _, err := p.PutEvents(t.Context(), entries("B")); err != nil {
+		t.Fatal(err)
+	}
+	if spans := exporter.GetSpans(); len(spans) != 1 || spans[0].Name != "send B" {
+		t.Errorf("spans %+v", spans)
+	}
 }

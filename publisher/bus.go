@@ -2,14 +2,18 @@ package publisher
 
 import (
 	"context"
-	"slices"
 
+	"github.com/throughline/throughline/internal/lineage"
 	"github.com/throughline/throughline/tracing"
 )
 
+// BusEntry is an entry as plain values, for buses that are not EventBridge's
+// classic ones.
+type BusEntry = lineage.Entry
+
 // Service is a bus's API as far as publishing goes, for buses that are not
-// EventBridge's custom buses (Classic): one adapter for each. It must be safe
-// for concurrent use.
+// EventBridge's classic ones: one adapter for each, such as [EventBridgeV2]. It
+// must be safe for concurrent use.
 type Service interface {
 	// Limits are those of one request.
 	Limits() Limits
@@ -18,7 +22,7 @@ type Service interface {
 	Carrier() tracing.StampMode
 	// Put sends entries as one request and returns one result an entry, in
 	// order. The error is that of a request which failed as a whole.
-	Put(ctx context.Context, entries []tracing.Entry) ([]Result, error)
+	Put(ctx context.Context, entries []BusEntry) ([]Result, error)
 }
 
 // Bus publishes over a Service what a Publisher publishes over EventBridge's
@@ -43,15 +47,29 @@ func NewBus(service Service, options ...Option) *Bus {
 // Publish sends entries and returns one result an entry, in order. The error is
 // nil unless every request failed as a whole, and the first of theirs if so. The
 // entries are not changed.
-func (b *Bus) Publish(ctx context.Context, entries []tracing.Entry) ([]Result, error) {
+func (b *Bus) Publish(ctx context.Context, entries []BusEntry) ([]Result, error) {
 	if len(entries) == 0 {
 		return nil, nil
 	}
-	room := newRoom()
-	defer room.done()
-	room.entries = append(room.entries, entries...)
-	results, err := b.publish(ctx, room, func(ctx context.Context, _ []int, sent []tracing.Entry) ([]Result, error) {
+	buffer := newBuffer()
+	defer buffer.free()
+	on := func(e BusEntry) BusEntry { return e }
+	if s, ok := b.service.(interface{ on(e BusEntry) BusEntry }); ok {
+		on = s.on
+	}
+	for i := range entries {
+		buffer.entries = append(buffer.entries, b.stamping.Resolve(ctx, on(entries[i]), nil))
+	}
+	err := b.publish(ctx, buffer, func(ctx context.Context, batch []*lineage.Outgoing) ([]Result, error) {
+		sent := make([]BusEntry, len(batch))
+		for i, o := range batch {
+			sent[i] = o.Entry
+		}
 		return b.service.Put(ctx, sent)
 	})
-	return slices.Clone(results), err
+	results := make([]Result, len(entries))
+	for i := range results {
+		results[i] = buffer.entries[i].Result
+	}
+	return results, err
 }

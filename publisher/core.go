@@ -2,8 +2,11 @@ package publisher
 
 import (
 	"context"
+	"sync"
 	"time"
 
+	"github.com/throughline/throughline/internal/lineage"
+	"github.com/throughline/throughline/internal/otelglobal"
 	"github.com/throughline/throughline/internal/stamping"
 	"github.com/throughline/throughline/sizemeter"
 	"github.com/throughline/throughline/tracing"
@@ -20,16 +23,9 @@ var classic = Limits{Entries: 10, Bytes: sizemeter.RequestBudget}
 
 // Result is what became of one entry. The zero value is a success of which
 // nothing is known.
-type Result struct {
-	EventID string // the bus's
-	// SuccessCode is the bus's word for a success where it has several: PUBLISHED,
-	// or DEDUPLICATED, which means that it had the event already.
-	SuccessCode string
-	// ErrorCode is the bus's, or one of the codes of this package; empty on success.
-	ErrorCode, ErrorMessage string
-}
+type Result = lineage.Result
 
-// core publishes entries, over whichever API. It is not changed by that.
+// core publishes entries, over whichever API. Publishing does not change it.
 type core struct {
 	stamping stamping.Stamping
 	tracing  tracing.Config
@@ -47,59 +43,45 @@ func (c *core) configure(options []Option) {
 	for _, o := range options {
 		o.apply(c)
 	}
-	c.stamping.Stamper = tracing.NewStamper(c.tracing)
+	if c.tracing.TracerProvider == nil {
+		c.tracing.TracerProvider = otelglobal.TracerProvider()
+	}
+	c.stamping.Stamper = lineage.NewStamper(c.tracing)
 }
 
-// exchange sends entries as one request: sent[i] is the caller's entry at[i].
-type exchange func(ctx context.Context, at []int, sent []tracing.Entry) ([]Result, error)
+// sendFunc sends a batch as one request, and returns a result for each entry, in
+// order, or the error of a request that failed as a whole.
+type sendFunc func(ctx context.Context, batch []*lineage.Outgoing) ([]Result, error)
 
-// publish sends the entries in room in as many requests as they need and returns
-// one result an entry, in order, which are in room. The error is set where every
-// request failed as a whole.
-func (c *core) publish(ctx context.Context, room *room, send exchange) ([]Result, error) {
-	room.out = c.stamping.Resolve(ctx, room.out, room.entries, nil)
-	for i := range room.entries {
-		room.at = append(room.at, i)
+// publish sends the entries in b, in as many requests as they need, and sets the
+// result of each. The error is set where every request failed as a whole.
+func (c *core) publish(ctx context.Context, b *buffer, send sendFunc) error {
+	for i := range b.entries {
+		b.batch = append(b.batch, &b.entries[i])
 	}
-	room.results = append(room.results, make([]Result, len(room.entries))...)
-	work, results := work{entries: room.entries, out: room.out, at: room.at}, room.results
-	c.judge(ctx, &work, results)
 	var first error
 	failed, requests := 0, 0
-	for begin := 0; begin < len(work.at); requests++ {
-		end := c.fit(work.entries, begin)
-		if err := c.request(ctx, work.slice(begin, end), room, send); err != nil {
+	for rest := c.admit(ctx, b.batch); len(rest) > 0; requests++ {
+		n := c.fit(rest)
+		if err := c.request(ctx, rest[:n], send); err != nil {
 			if failed++; first == nil {
 				first = err
 			}
 		}
-		begin = end
+		rest = rest[n:]
 	}
 	if requests > 0 && failed == requests {
-		return results, first
+		return first
 	}
-	return results, nil
+	return nil
 }
 
-// work is what is to be sent: entries, their lineage, and where in the caller's
-// order they stand.
-type work struct {
-	entries []tracing.Entry
-	out     []tracing.Outgoing
-	at      []int
-}
-
-func (w *work) slice(begin, end int) work {
-	return work{w.entries[begin:end], w.out[begin:end], w.at[begin:end]}
-}
-
-// fit is the end of the request that begins at begin. An entry too large by
-// itself stands alone and gets the bus's own answer.
-func (c *core) fit(entries []tracing.Entry, begin int) int {
-	size := stamping.Size(&entries[begin])
-	for i := begin + 1; i < len(entries); i++ {
-		size += stamping.Size(&entries[i])
-		if i-begin == c.limits.Entries || size > c.limits.Bytes {
+// fit is how many of the entries fit in one request. An entry that is too large
+// stands alone and gets the bus's own answer.
+func (c *core) fit(entries []*lineage.Outgoing) int {
+	size := 0
+	for i, o := range entries {
+		if size += o.Size; i > 0 && (i == c.limits.Entries || size > c.limits.Bytes) {
 			return i
 		}
 	}
@@ -108,39 +90,64 @@ func (c *core) fit(entries []tracing.Entry, begin int) int {
 
 // request sends one request and, where that is asked for, once more what may
 // succeed then. The error is that of a request which failed as a whole.
-func (c *core) request(ctx context.Context, w work, room *room, send exchange) error {
-	results := room.results
-	r := c.stamping.StartResolved(ctx, w.entries, w.out)
+func (c *core) request(ctx context.Context, batch []*lineage.Outgoing, send sendFunc) error {
+	r := c.stamping.Start(ctx, batch)
 	start := c.stamping.Now()
-	ctx, attempts := watch(r.Context())
-	got, err := send(ctx, w.at, r.Sent)
-	c.settle(attempts, &w, err)
+	ctx, attempts := withAttempts(r.Context())
+	err := c.send(ctx, attempts, batch, send)
 	code := ""
 	if err != nil {
 		code = codeOf(err)
-		for _, at := range w.at {
-			results[at] = Result{ErrorCode: code, ErrorMessage: err.Error()}
-		}
 	} else {
-		take(got, w.at, results)
-		c.retry(ctx, attempts, &w, r.Sent, results, send)
+		c.retry(ctx, attempts, batch, send)
 	}
-	told := room.told[:0]
-	for _, at := range w.at {
-		told = append(told, tracing.Result{EventID: results[at].EventID, ErrorCode: results[at].ErrorCode})
-	}
-	room.told = told
-	r.Finish(told, err, code, c.stamping.Now().Sub(start))
+	r.Finish(err, code, c.stamping.Now().Sub(start))
 	return err
 }
 
-// take puts what a bus answered in results, where at says.
-func take(got []Result, at []int, results []Result) {
-	for i, index := range at {
-		if i < len(got) {
-			results[index] = got[i]
-		} else {
-			results[index] = Result{ErrorCode: CodeNoResult, ErrorMessage: "the answer has no result for this entry"}
+// send sends a batch once and sets the results of its entries.
+func (c *core) send(ctx context.Context, attempts *attempts, batch []*lineage.Outgoing, send sendFunc) error {
+	results, err := send(ctx, batch)
+	c.countThrottledRequests(attempts, batch, err)
+	for i, o := range batch {
+		switch {
+		case err != nil:
+			o.Result = Result{ErrorCode: codeOf(err), ErrorMessage: err.Error()}
+		case i < len(results):
+			o.Result = results[i]
+		default:
+			o.Result = Result{ErrorCode: CodeNoResult, ErrorMessage: "the answer has no result for this entry"}
 		}
 	}
+	return err
+}
+
+// buffer is memory for a call's entries while it lasts: collecting it would be
+// most of what a call costs.
+type buffer struct {
+	entries []lineage.Outgoing
+	batch   []*lineage.Outgoing
+	results []Result // of one request
+}
+
+var buffers = sync.Pool{New: func() any { return &buffer{} }}
+
+// maxBuffered is how many entries a buffer may have had to be used again.
+const maxBuffered = 100
+
+func newBuffer() *buffer {
+	b, _ := buffers.Get().(*buffer)
+	return b
+}
+
+// free gives the buffer back, without what was in it.
+func (b *buffer) free() {
+	if cap(b.entries) > maxBuffered {
+		return
+	}
+	clear(b.entries)
+	clear(b.batch)
+	clear(b.results)
+	*b = buffer{b.entries[:0], b.batch[:0], b.results[:0]}
+	buffers.Put(b)
 }

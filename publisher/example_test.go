@@ -3,7 +3,6 @@ package publisher
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,11 +10,11 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 
 	"github.com/throughline/throughline/claimcheck"
+	"github.com/throughline/throughline/internal/lineage"
 	"github.com/throughline/throughline/metrics"
 	"github.com/throughline/throughline/tracing"
 )
@@ -36,7 +35,9 @@ var paper = roundTripper(func(r *http.Request) (*http.Response, error) {
 // A client that is made elsewhere is covered by its configuration.
 func ExampleMiddleware() {
 	cfg := aws.Config{ // in a function: config.LoadDefaultConfig(ctx)
-		Region: "eu-west-1", HTTPClient: paper, Credentials: credentials.NewStaticCredentialsProvider("AKIALOCAL", "local", ""),
+		Region: "eu-west-1", HTTPClient: paper, Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "AKIALOCAL", SecretAccessKey: "local"}, nil
+		}),
 	}
 	cfg.APIOptions = append(cfg.APIOptions, Middleware())
 
@@ -121,28 +122,12 @@ func ExampleWithMetrics() {
 	// true "EventsFailed_MalformedDetail":1
 }
 
-func ExampleValidate() {
-	for _, detail := range []string{`{"price":"187.10"}`, `{"legs":[{"order":9223372036854775808}]}`, `{"legs":[{"order":1},]}`} {
-		err := Validate([]byte(detail))
-		var refused *DetailError
-		if errors.As(err, &refused) {
-			fmt.Println("at", refused.Path, "-", refused.Reason)
-			continue
-		}
-		fmt.Println("fine")
-	}
-	// Output:
-	// fine
-	// at $.legs[0].order - an integer beyond int64, which EventBridge does not keep: send it as a string
-	// at $.legs[1] - not JSON at byte 21
-}
-
 // ledger is a bus of another kind, which tells events by their type.
 type ledger struct{}
 
 func (ledger) Limits() Limits             { return Limits{Entries: 100, Bytes: 1_000_000} }
 func (ledger) Carrier() tracing.StampMode { return tracing.StampDetail }
-func (ledger) Put(_ context.Context, entries []tracing.Entry) ([]Result, error) {
+func (ledger) Put(_ context.Context, entries []lineage.Entry) ([]Result, error) {
 	results := make([]Result, len(entries))
 	for i := range entries {
 		results[i] = Result{EventID: fmt.Sprint("id-", i), SuccessCode: "PUBLISHED"}
@@ -156,10 +141,52 @@ func (ledger) Put(_ context.Context, entries []tracing.Entry) ([]Result, error) 
 // A bus of another API needs a Service of three methods.
 func ExampleNewBus() {
 	bus := NewBus(ledger{})
-	results, err := bus.Publish(context.Background(), []tracing.Entry{
+	results, err := bus.Publish(context.Background(), []lineage.Entry{
 		{Source: "alchemiser.strategy", DetailType: "SignalGenerated", Detail: `{"n":1}`},
 		{Source: "alchemiser.strategy", DetailType: "SignalGenerated", Detail: `{"n":1}`},
 	})
 	fmt.Println(results[0].SuccessCode, results[1].SuccessCode, err)
 	// Output: PUBLISHED DEDUPLICATED <nil>
+}
+
+// The types of a client of EventBridgeV2, as far as they are looked at.
+type (
+	putEventsInput struct {
+		EventBusArn *string
+		Entries     []putEventsEntry
+	}
+	putEventsEntry struct {
+		Source, DetailType, Detail *string
+		Resources                  []string
+	}
+	putEventsOutput struct{ Entries []putEventsResult }
+	putEventsResult struct{ EventId, ErrorCode, ErrorMessage *string }
+)
+
+// The method of a client is given, and called in its place: no module of the
+// client's is needed here.
+func ExampleDecorate() {
+	client := func(_ context.Context, in *putEventsInput, _ ...func(*struct{})) (*putEventsOutput, error) {
+		for _, line := range in.Entries[0].Resources {
+			name, value, _ := strings.Cut(line, ":")
+			fmt.Println(name, len(value))
+		}
+		return &putEventsOutput{Entries: make([]putEventsResult, 1)}, nil
+	}
+	put, err := Decorate(client)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	bus := "arn:aws:events:eu-west-1:123456789012:event-busv2/orders/abcdefghijklmnopqrstuvwx7"
+	_, err = put(context.Background(), &putEventsInput{EventBusArn: &bus, Entries: []putEventsEntry{
+		{Source: aws.String("shop"), DetailType: aws.String("OrderPlaced"), Detail: aws.String(`{"correlation_id":"order-7"}`)},
+	}})
+	fmt.Println(err)
+	// Output:
+	// correlation 7
+	// traceparent 55
+	// hops 1
+	// minted 1
+	// <nil>
 }

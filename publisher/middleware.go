@@ -12,19 +12,22 @@ import (
 //	cfg.APIOptions = append(cfg.APIOptions, publisher.Middleware())
 //
 // Every PutEvents of an EventBridge client from cfg is then what
-// [Publisher.PutEvents] makes of it, and every other operation is left alone. A
-// Publisher over such a client stamps and counts once. What it returns is safe
-// for concurrent use.
+// [Publisher.PutEvents] makes of it, every PutEvents and PutRawEvents of a client
+// of the new custom buses (EventBridgeV2) what [Decorate] makes of it, and every
+// other operation is left alone. A Publisher over such a client stamps and counts
+// once. What it returns is safe for concurrent use.
+//
+// A call to a new bus of which options refuse every entry ends in an error.
 func Middleware(options ...Option) func(*middleware.Stack) error {
 	c := newCore(classic)
 	c.configure(options)
 	return func(stack *middleware.Stack) error {
-		if stack.ID() != "PutEvents" {
+		if id := stack.ID(); id != "PutEvents" && id != "PutRawEvents" {
 			return nil
 		}
 		// Last of its step: what others do once a call, such as a span, is around ours.
 		if err := stack.Initialize.Add(middleware.InitializeMiddlewareFunc("ThroughlinePublisher", c.initialize), middleware.After); err != nil {
-			return err //nolint:wrapcheck // the SDK's own
+			return err
 		}
 		return addAttempt(stack)
 	}
@@ -32,7 +35,12 @@ func Middleware(options ...Option) func(*middleware.Stack) error {
 
 func (c *core) initialize(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (out middleware.InitializeOutput, metadata middleware.Metadata, err error) {
 	input, ok := in.Parameters.(*eventbridge.PutEventsInput)
-	if !ok || ctx.Value(attemptKey{}) != nil {
+	switch {
+	case ctx.Value(attemptKey{}) != nil:
+		return next.HandleInitialize(ctx, in)
+	case !ok && middleware.GetServiceID(ctx) == newBusService:
+		return c.onNewBuses().initializeNewBus(ctx, in, next)
+	case !ok:
 		return next.HandleInitialize(ctx, in)
 	}
 	output, err := c.putEvents(ctx, input, func(ctx context.Context, input *eventbridge.PutEventsInput) (*eventbridge.PutEventsOutput, error) {
@@ -40,12 +48,31 @@ func (c *core) initialize(ctx context.Context, in middleware.InitializeInput, ne
 		out, metadata, err = next.HandleInitialize(ctx, in)
 		shared, _ := out.Result.(*eventbridge.PutEventsOutput)
 		if shared == nil {
-			return nil, err //nolint:wrapcheck // the client's own
+			return nil, err
 		}
 		// A stack has one output, which the next request is read into.
 		output := *shared
 		*shared = eventbridge.PutEventsOutput{}
-		return &output, err //nolint:wrapcheck // the client's own
+		return &output, err
+	})
+	if output != nil {
+		out.Result = output
+	}
+	return out, metadata, err
+}
+
+// onNewBuses is c for the new custom buses.
+func (c *core) onNewBuses() *core {
+	n := *c
+	n.limits = newBus
+	return &n
+}
+
+func (c *core) initializeNewBus(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (out middleware.InitializeOutput, metadata middleware.Metadata, err error) {
+	output, err := c.putNewBus(ctx, in.Parameters, nil, func(ctx context.Context, input any) (any, error) {
+		in.Parameters = input
+		out, metadata, err = next.HandleInitialize(ctx, in)
+		return taken(out.Result), err
 	})
 	if output != nil {
 		out.Result = output

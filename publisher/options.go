@@ -15,8 +15,9 @@ type optionFunc func(*core)
 
 func (f optionFunc) apply(c *core) { f(c) }
 
-// WithTracing says how events are stamped and traced. Without it they are
-// stamped with minted contexts, and no spans are made.
+// WithTracing sets how events are stamped and traced. Without it, and where cfg
+// has no TracerProvider, OpenTelemetry's global provider makes the spans; give
+// noop.NewTracerProvider() for none. Stamps then have minted contexts.
 func WithTracing(cfg tracing.Config) Option {
 	return optionFunc(func(c *core) { c.tracing = cfg })
 }
@@ -24,12 +25,6 @@ func WithTracing(cfg tracing.Config) Option {
 // WithMetrics records into set. Without it nothing is recorded.
 func WithMetrics(set *metrics.Set) Option {
 	return optionFunc(func(c *core) { c.stamping.Metrics = set })
-}
-
-// WithLimit says what a request may weigh, in bytes, for utilisation; the
-// default is sizemeter.LimitMiB. Nothing is refused for it.
-func WithLimit(limit int) Option {
-	return optionFunc(func(c *core) { c.stamping.Limit = limit })
 }
 
 // WithWarning says from which size an event counts as oversized, in bytes; the

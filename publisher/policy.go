@@ -3,6 +3,7 @@ package publisher
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -11,10 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/throughline/throughline/claimcheck"
-	"github.com/throughline/throughline/internal/stamping"
-	"github.com/throughline/throughline/metrics"
-	"github.com/throughline/throughline/sizemeter"
-	"github.com/throughline/throughline/tracing"
+	"github.com/throughline/throughline/internal/lineage"
 )
 
 // The codes of entries that were not sent. They stand where EventBridge's stand,
@@ -46,9 +44,7 @@ func (s *sizePolicies) set(p sizePolicy, eventTypes []string) {
 		return
 	}
 	byType := map[string]sizePolicy{}
-	for name, other := range s.byType {
-		byType[name] = other
-	}
+	maps.Copy(byType, s.byType)
 	for _, name := range eventTypes {
 		byType[name] = p
 	}
@@ -94,122 +90,104 @@ func WithLoopRefusal(rule LoopRule) Option {
 	return optionFunc(func(c *core) { c.loops = &rule })
 }
 
-// verdict is why an entry is not sent; the zero value says that it is.
-type verdict struct{ code, message string }
-
-// judge takes out of w what is not to be sent, with its result, and puts
-// details aside. The caller's entries are left as they are.
-func (c *core) judge(ctx context.Context, w *work, results []Result) {
+// admit returns the entries that are to be sent, and sets the results of the
+// others. It puts details aside.
+func (c *core) admit(ctx context.Context, batch []*lineage.Outgoing) []*lineage.Outgoing {
 	if c.loops == nil && c.sizes.rest.over == 0 && c.sizes.byType == nil {
-		return
+		return batch
 	}
-	entries, verdicts := slices.Clone(w.entries), make([]verdict, len(w.entries))
-	var puts together
-	for i := range entries {
-		e, out, v := &entries[i], &w.out[i], &verdicts[i]
-		if *v = c.looping(ctx, e, out); v.code != "" {
+	var puts parallel
+	for _, o := range batch {
+		if c.refuseLoop(o) {
 			continue
 		}
-		switch p, size := c.sizes.of(e.DetailType), stamping.Size(e); {
-		case p.over == 0 || size <= p.over:
+		switch p := c.sizes.of(o.DetailType); {
+		case p.over == 0 || o.Size <= p.over:
+		case p.claims != nil && o.Operation == lineage.PutRawEvents: // what it carries is not known to be JSON
 		case p.claims == nil:
-			*v = verdict{CodeTooLarge, fmt.Sprintf("the event has %d bytes, and %d are allowed for %s", size, p.over, e.DetailType)}
+			o.Result = Result{ErrorCode: CodeTooLarge, ErrorMessage: fmt.Sprintf("the event has %d bytes, and %d are allowed for %s", o.Size, p.over, o.DetailType)}
 		default:
-			puts.do(func() { *v = putAside(ctx, p.claims, e, out) })
+			puts.do(func() { putAside(ctx, p.claims, o) })
 		}
 	}
 	puts.wait()
-	kept := work{entries: entries[:0], out: w.out[:0], at: w.at[:0]}
-	for i, v := range verdicts {
-		e, out := entries[i], w.out[i]
-		if v.code != "" {
-			results[i] = Result{ErrorCode: v.code, ErrorMessage: v.message}
-			c.refused(ctx, &e, &out, v.code)
+	admitted := batch[:0]
+	for _, o := range batch {
+		if o.Result.ErrorCode == "" {
+			admitted = append(admitted, o)
 			continue
 		}
-		kept.entries, kept.out, kept.at = append(kept.entries, e), append(kept.out, out), append(kept.at, i)
+		c.stamping.Measure(c.stamping.Now(), o, o.Result.ErrorCode)
+		trace.SpanFromContext(ctx).AddEvent("event not published", trace.WithAttributes(attribute.String("error.type", o.Result.ErrorCode),
+			attribute.String(lineage.AttrEventType, o.DetailType), attribute.String(lineage.AttrEventID, o.EventID),
+			attribute.String(lineage.AttrCorrelationID, o.Lineage.CorrelationID), attribute.Int(lineage.AttrEntrySize, o.Size)))
 	}
-	*w = kept
+	return admitted
 }
 
-// putAside puts the detail of e where claims says, and leaves what is sent of it.
-func putAside(ctx context.Context, claims *claimcheck.Checker, e *tracing.Entry, out *tracing.Outgoing) verdict {
-	detail, err := claims.Put(ctx, e.Detail, claimcheck.Names{EventType: e.DetailType, CorrelationID: out.Lineage.CorrelationID, EventID: out.EventID})
+// putAside puts the detail of o where claims says, and leaves what is sent of it.
+func putAside(ctx context.Context, claims *claimcheck.Checker, o *lineage.Outgoing) {
+	detail, err := claims.Put(ctx, o.Detail, claimcheck.Names{EventType: o.DetailType, CorrelationID: o.Lineage.CorrelationID, EventID: o.EventID})
 	if err != nil {
-		return verdict{CodeClaim, err.Error()}
+		o.Result = Result{ErrorCode: CodeClaim, ErrorMessage: err.Error()}
+		return
 	}
-	e.Detail = detail
-	return verdict{}
+	o.Size += len(detail) - len(o.Detail)
+	o.Detail = detail
 }
 
 // claimsAtOnce is how many details are put aside at a time.
 const claimsAtOnce = 8
 
-// together does things side by side. What panics panics again in wait, where
-// the caller can recover it.
-type together struct {
+// parallel runs functions side by side. A panic in one panics again in wait,
+// where the caller can recover it.
+type parallel struct {
 	group sync.WaitGroup
-	room  chan struct{}
+	slots chan struct{}
 	fault atomic.Pointer[any]
 }
 
-func (t *together) do(thing func()) {
-	if t.room == nil {
-		t.room = make(chan struct{}, claimsAtOnce)
+func (p *parallel) do(f func()) {
+	if p.slots == nil {
+		p.slots = make(chan struct{}, claimsAtOnce)
 	}
-	t.room <- struct{}{}
-	t.group.Go(func() {
+	p.slots <- struct{}{}
+	p.group.Go(func() {
 		defer func() {
 			if reason := recover(); reason != nil {
-				t.fault.Store(&reason)
+				p.fault.Store(&reason)
 			}
-			<-t.room
+			<-p.slots
 		}()
-		thing()
+		f()
 	})
 }
 
-func (t *together) wait() {
-	t.group.Wait()
-	if fault := t.fault.Load(); fault != nil {
+func (p *parallel) wait() {
+	p.group.Wait()
+	if fault := p.fault.Load(); fault != nil {
 		panic(*fault)
 	}
 }
 
-func (c *core) looping(ctx context.Context, e *tracing.Entry, out *tracing.Outgoing) verdict {
-	if c.loops == nil {
-		return verdict{}
+// refuseLoop reports whether o is not to be sent because it goes round in a
+// circle, and sets its result. It looks at the event that is really being
+// handled and at no other of its batch, whose lineage a stranger may have made up.
+func (c *core) refuseLoop(o *lineage.Outgoing) bool {
+	handled := o.Handled()
+	if c.loops == nil || handled == nil {
+		return false
 	}
-	if most := c.tracing.HopLimit(); out.Lineage.Hops > most {
-		return verdict{CodeLoop, fmt.Sprintf("the workflow %s has come to %d hops, and %d are the limit: %s is not published", out.Lineage.CorrelationID, out.Lineage.Hops, most, e.DetailType)}
+	message := ""
+	most, errorTypes := c.tracing.HopLimit(), c.loops.ErrorTypes
+	switch {
+	case o.Lineage.Hops > most:
+		message = fmt.Sprintf("the workflow %s has come to %d hops, and %d are the limit: %s is not published", o.Lineage.CorrelationID, o.Lineage.Hops, most, o.DetailType)
+	case slices.Contains(errorTypes, o.DetailType) && slices.Contains(errorTypes, handled.Type):
+		message = fmt.Sprintf("%s would notify of an error while %s notifies of one: it is not published", o.DetailType, handled.Type)
+	default:
+		return false
 	}
-	if !slices.Contains(c.loops.ErrorTypes, e.DetailType) {
-		return verdict{}
-	}
-	if d := tracing.DeliveryFromContext(ctx); d != nil && out.Lineage.ParentID != "" {
-		for i := range d.Events {
-			if handled := &d.Events[i]; handled.ID == out.Lineage.ParentID && slices.Contains(c.loops.ErrorTypes, handled.Type) {
-				return verdict{CodeLoop, fmt.Sprintf("%s would notify of an error while %s notifies of one: it is not published", e.DetailType, handled.Type)}
-			}
-		}
-	}
-	return verdict{}
-}
-
-// refused records an entry that is not sent.
-func (c *core) refused(ctx context.Context, e *tracing.Entry, out *tracing.Outgoing, code string) {
-	size := stamping.Size(e)
-	record := func(name metrics.Name, value float64, kind string) {
-		c.stamping.Metrics.Record(metrics.Observation{At: c.stamping.Now(), Name: name, Value: value, Kind: kind,
-			EventType: e.DetailType, EventID: out.EventID, CorrelationID: out.Lineage.CorrelationID})
-	}
-	record(metrics.PayloadSize, float64(size), "")
-	record(metrics.PayloadLimitUtilization, sizemeter.Utilization(size, c.stamping.Limit), "")
-	record(metrics.EventsFailed, 1, code)
-	if c.stamping.Oversized(e.DetailType, size) {
-		record(metrics.OversizedEvents, 1, "")
-	}
-	trace.SpanFromContext(ctx).AddEvent("event not published", trace.WithAttributes(attribute.String("error.type", code),
-		attribute.String(tracing.AttrEventType, e.DetailType), attribute.String(tracing.AttrEventID, out.EventID),
-		attribute.String(tracing.AttrCorrelationID, out.Lineage.CorrelationID), attribute.Int(tracing.AttrEntrySize, size)))
+	o.Result = Result{ErrorCode: CodeLoop, ErrorMessage: message}
+	return true
 }

@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/throughline/throughline/claimcheck"
+	"github.com/throughline/throughline/internal/lineage"
 	"github.com/throughline/throughline/metrics"
 	"github.com/throughline/throughline/tracing"
 )
@@ -133,7 +134,7 @@ func withDetail(detail string, names ...string) *eventbridge.PutEventsInput {
 func handled(t *testing.T, eventType string, hops int) context.Context {
 	t.Helper()
 	payload := fmt.Sprintf(`{"id":"i-1","detail-type":%q,"source":"s","resources":["correlation:w-1","causation:c","hops:%d","traceparent:00-3a4c319534766d2453badd9c135d8cf8-cc95e8c186587543-01"],"detail":{}}`, eventType, hops)
-	ctx, _ := tracing.StartProcess(t.Context(), tracing.Config{}, tracing.NewReader(tracing.Config{}).Read([]byte(payload)), tracing.Invocation{RequestID: "r"})
+	ctx, _ := lineage.StartProcess(t.Context(), tracing.Config{}, lineage.NewReader(tracing.Config{}).Read([]byte(payload)), lineage.Invocation{RequestID: "r"})
 	return ctx
 }
 
@@ -205,10 +206,10 @@ func TestClaims(t *testing.T) {
 		if mode == tracing.StampResources && s.details["Other"] != large(3_000) || len(store.objects) != 1 {
 			t.Errorf("a type without the policy: %.80s, %d objects", s.details["Other"], len(store.objects))
 		}
-		if d := tracing.NewReader(tracing.Config{}).Read([]byte(`{"id":"i","detail-type":"Large","source":"s","detail":` + sent + `}`)); mode == tracing.StampBoth && !d.Events[0].Lineage.Stamped {
+		if d := lineage.NewReader(tracing.Config{}).Read([]byte(`{"id":"i","detail-type":"Large","source":"s","detail":` + sent + `}`)); mode == tracing.StampBoth && !d.Events[0].Lineage.Stamped {
 			t.Errorf("the stamp does not stand beside the claim: %s", sent)
 		}
-		restored, err := claimcheck.Restore(t.Context(), store, []byte(sent))
+		restored, _, err := claimcheck.Restore(t.Context(), store, []byte(sent))
 		if err != nil || string(restored) != large(3_000) {
 			t.Errorf("restored %.80s, %v", restored, err)
 		}
@@ -277,8 +278,8 @@ func TestAClaimThatPanics(t *testing.T) {
 func ExampleWithLoopRefusal() {
 	p := New(&script{}, WithLoopRefusal(LoopRule{ErrorTypes: []string{"WorkflowFailed"}}))
 	payload := `{"id":"env-1","detail-type":"WorkflowFailed","source":"s","detail":{"event_id":"failed-1","correlation_id":"workflow-1"}}`
-	delivery := tracing.NewReader(tracing.Config{}).Read([]byte(payload))
-	ctx, span := tracing.StartProcess(context.Background(), tracing.Config{}, delivery, tracing.Invocation{}) // handler.Wrap does so
+	delivery := lineage.NewReader(tracing.Config{}).Read([]byte(payload))
+	ctx, span := lineage.StartProcess(context.Background(), tracing.Config{}, delivery, lineage.Invocation{}) // handler.Wrap does so
 	defer span.End()
 
 	output, err := p.PutEvents(ctx, &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{{

@@ -8,7 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 
-	"github.com/throughline/throughline/tracing"
+	"github.com/throughline/throughline/internal/lineage"
 )
 
 // API is the part of the EventBridge client that is decorated.
@@ -42,42 +42,68 @@ func New(api API, options ...Option) *Publisher {
 // first of theirs if so. An entry that an option refuses has its code in its
 // result and is not sent; the others are.
 func (p *Publisher) PutEvents(ctx context.Context, input *eventbridge.PutEventsInput, options ...func(*eventbridge.Options)) (*eventbridge.PutEventsOutput, error) {
-	options = append(options[:len(options):len(options)], watched)
+	options = append(options[:len(options):len(options)], watchAttempts)
 	return p.putEvents(ctx, input, func(ctx context.Context, input *eventbridge.PutEventsInput) (*eventbridge.PutEventsOutput, error) {
 		return p.api.PutEvents(ctx, input, options...)
 	})
 }
 
-// call sends one request as the client would.
-type call func(context.Context, *eventbridge.PutEventsInput) (*eventbridge.PutEventsOutput, error)
+// putFunc sends one request as the client would.
+type putFunc func(context.Context, *eventbridge.PutEventsInput) (*eventbridge.PutEventsOutput, error)
 
 // putEvents is PutEvents over whatever sends a request.
-func (c *core) putEvents(ctx context.Context, input *eventbridge.PutEventsInput, send call) (*eventbridge.PutEventsOutput, error) {
+func (c *core) putEvents(ctx context.Context, input *eventbridge.PutEventsInput, put putFunc) (*eventbridge.PutEventsOutput, error) {
 	if input == nil || len(input.Entries) == 0 {
-		ctx, _ = watch(ctx)
-		return send(ctx, input) // the client's own answer
+		ctx, _ = withAttempts(ctx)
+		return put(ctx, input) // the client's own answer
 	}
-	room := newRoom()
-	defer room.done()
-	room.entries = appendPlain(room.entries, input.Entries)
+	b := newBuffer()
+	defer b.free()
+	b.entries = slices.Grow(b.entries, len(input.Entries))
+	for i := range input.Entries {
+		b.entries = append(b.entries, c.stamping.Resolve(ctx, plain(&input.Entries[i]), nil))
+		b.entries[i].Place = i
+	}
 	var last *eventbridge.PutEventsOutput
 	requests, sent := 0, 0
-	results, err := c.publish(ctx, room, func(ctx context.Context, at []int, stamped []tracing.Entry) ([]Result, error) {
+	err := c.publish(ctx, b, func(ctx context.Context, batch []*lineage.Outgoing) ([]Result, error) {
 		request := *input
-		request.Entries = make([]types.PutEventsRequestEntry, len(at))
-		for i, of := range at {
-			request.Entries[i] = withStamp(&input.Entries[of], &stamped[i])
+		request.Entries = make([]types.PutEventsRequestEntry, len(batch))
+		for i, o := range batch {
+			request.Entries[i] = withStamp(&input.Entries[o.Place], &o.Entry)
 		}
-		output, err := send(ctx, &request)
-		last, sent = output, len(at)
+		output, err := put(ctx, &request)
+		last, sent = output, len(batch)
 		requests++
-		room.got = appendResults(room.got[:0], output)
-		return room.got, err
+		b.results = appendResults(b.results[:0], output)
+		return b.results, err
 	})
 	if err != nil || requests == 1 && sent == len(input.Entries) {
 		return last, err // exactly the client's
 	}
-	return merge(results, last), nil
+	return merge(b.entries, last), nil
+}
+
+// plain is an entry as plain values.
+func plain(e *types.PutEventsRequestEntry) lineage.Entry {
+	return lineage.Entry{
+		Source: aws.ToString(e.Source), DetailType: aws.ToString(e.DetailType), Detail: aws.ToString(e.Detail),
+		Resources: e.Resources, TraceHeader: aws.ToString(e.TraceHeader), HasTime: e.Time != nil, Bus: aws.ToString(e.EventBusName),
+	}
+}
+
+// withStamp is a copy of an entry as it is to be sent. What the stamp leaves
+// alone stays as it is, absent where it was absent.
+func withStamp(e *types.PutEventsRequestEntry, stamped *lineage.Entry) types.PutEventsRequestEntry {
+	sent := *e
+	sent.Resources = stamped.Resources
+	if stamped.Detail != aws.ToString(e.Detail) {
+		sent.Detail = aws.String(stamped.Detail)
+	}
+	if stamped.TraceHeader != aws.ToString(e.TraceHeader) {
+		sent.TraceHeader = aws.String(stamped.TraceHeader)
+	}
+	return sent
 }
 
 func appendResults(results []Result, output *eventbridge.PutEventsOutput) []Result {
@@ -93,12 +119,13 @@ func appendResults(results []Result, output *eventbridge.PutEventsOutput) []Resu
 }
 
 // merge is the output of several requests, or of entries that were not sent.
-func merge(results []Result, last *eventbridge.PutEventsOutput) *eventbridge.PutEventsOutput {
-	output := &eventbridge.PutEventsOutput{Entries: make([]types.PutEventsResultEntry, len(results))}
+func merge(entries []lineage.Outgoing, last *eventbridge.PutEventsOutput) *eventbridge.PutEventsOutput {
+	output := &eventbridge.PutEventsOutput{Entries: make([]types.PutEventsResultEntry, len(entries))}
 	if last != nil {
 		output.ResultMetadata = last.ResultMetadata
 	}
-	for i, r := range results {
+	for i := range entries {
+		r := &entries[i].Result
 		if r.ErrorCode == "" {
 			output.Entries[i].EventId = aws.String(r.EventID)
 			continue

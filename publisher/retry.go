@@ -8,8 +8,8 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/throughline/throughline/metrics"
-	"github.com/throughline/throughline/tracing"
+	"github.com/throughline/throughline/internal/lineage"
+	"github.com/throughline/throughline/internal/pause"
 )
 
 // Retries says how entries that EventBridge could not take just now are sent
@@ -48,20 +48,9 @@ func WithRetries(r Retries) Option {
 		r.Jitter = rand.N[time.Duration]
 	}
 	if r.Wait == nil {
-		r.Wait = wait
+		r.Wait = pause.For
 	}
 	return optionFunc(func(c *core) { c.retries = &r })
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err() //nolint:wrapcheck // only its presence counts
-	}
 }
 
 const throttling = "ThrottlingException"
@@ -70,42 +59,31 @@ func retryable(code string) bool {
 	return code == "InternalFailure" || code == throttling || code == "InternalException"
 }
 
-// retry sends again what may succeed, and puts what came of it in results.
-func (c *core) retry(ctx context.Context, attempts *attempts, w *work, sent []tracing.Entry, results []Result, send exchange) {
+// retry sends again what may succeed then.
+func (c *core) retry(ctx context.Context, attempts *attempts, batch []*lineage.Outgoing, send sendFunc) {
 	if c.retries == nil {
 		return
 	}
-	at, entries := w.at, sent
 	for attempt := 1; ; attempt++ {
-		again, next := c.unfinished(at, entries, results)
+		var again, throttled []*lineage.Outgoing
+		for _, o := range batch {
+			if retryable(o.Result.ErrorCode) {
+				again = append(again, o)
+			}
+			if o.Result.ErrorCode == throttling {
+				throttled = append(throttled, o)
+			}
+		}
 		attempts.span.AddEvent("attempt", trace.WithAttributes(attribute.Int("throughline.attempt", attempt),
-			attribute.Int("throughline.attempt.entries", len(at)), attribute.Int("throughline.attempt.retryable", len(again))))
+			attribute.Int("throughline.attempt.entries", len(batch)), attribute.Int("throughline.attempt.retryable", len(again))))
 		if len(again) == 0 || attempt == c.retries.Attempts || c.pause(ctx, attempt) != nil {
 			return
 		}
-		c.throttled(again, next, results)
-		at, entries = again, next
-		got, err := send(ctx, at, entries)
-		c.settle(attempts, &work{entries: entries}, err)
-		if err != nil {
-			code := codeOf(err)
-			for _, i := range at {
-				results[i] = Result{ErrorCode: code, ErrorMessage: err.Error()}
-			}
+		c.countThrottled(throttled)
+		if batch = again; c.send(ctx, attempts, batch, send) != nil {
 			return
 		}
-		take(got, at, results)
 	}
-}
-
-// unfinished is the part of a request that may be sent again.
-func (c *core) unfinished(at []int, entries []tracing.Entry, results []Result) (again []int, next []tracing.Entry) {
-	for i, index := range at {
-		if retryable(results[index].ErrorCode) {
-			again, next = append(again, index), append(next, entries[i])
-		}
-	}
-	return again, next
 }
 
 // pause waits before the attempt after attempt, or says why there is none.
@@ -119,14 +97,4 @@ func (c *core) pause(ctx context.Context, attempt int) error {
 		return context.DeadlineExceeded
 	}
 	return c.retries.Wait(ctx, d)
-}
-
-// throttled counts what was throttled and is tried again: the last attempt is
-// counted with its request.
-func (c *core) throttled(at []int, entries []tracing.Entry, results []Result) {
-	for i, index := range at {
-		if results[index].ErrorCode == throttling {
-			c.stamping.Metrics.Record(metrics.Observation{At: c.stamping.Now(), Name: metrics.EventsThrottled, Value: 1, EventType: entries[i].DetailType})
-		}
-	}
 }

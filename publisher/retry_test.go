@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -99,6 +100,31 @@ func TestRetries(t *testing.T) {
 			t.Errorf("got %v, %v after %d calls", output, err, len(s.calls))
 		}
 	})
+}
+
+// The zero value is three attempts, with waits of up to 50 ms, doubled each time
+// and at most 5 s.
+func TestRetriesOfTheZeroValue(t *testing.T) {
+	for attempts, want := range map[int]int{0: 3, -1: 3, 1: 1, 10: 10} {
+		var bounds []time.Duration
+		api := &script{codes: map[string][]string{"A": slices.Repeat([]string{"InternalFailure"}, 20)}}
+		p := New(api, WithRetries(Retries{
+			Attempts: attempts,
+			Jitter:   func(n time.Duration) time.Duration { bounds = append(bounds, n); return 0 },
+			Wait:     func(context.Context, time.Duration) error { return nil },
+		}))
+		if _, err := p.PutEvents(t.Context(), entries("A")); err != nil {
+			t.Fatal(err)
+		}
+		if len(api.calls) != want || len(bounds) != want-1 {
+			t.Errorf("%d attempts asked for: %d, and %d waits", attempts, len(api.calls), len(bounds))
+		}
+		for i, bound := range bounds {
+			if expected := min(50*time.Millisecond<<i, 5*time.Second); bound != expected {
+				t.Errorf("wait %d is up to %s, want %s", i, bound, expected)
+			}
+		}
+	}
 }
 
 func TestWaitsHaveFullJitterAndKeepTheDeadline(t *testing.T) {

@@ -11,9 +11,10 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
+
+	"github.com/throughline/throughline/peertest"
 )
 
 // wireEntry is an entry as it reached the server.
@@ -103,7 +104,7 @@ func (s *server) entries() (all []wireEntry) {
 func (s *server) client() *eventbridge.Client {
 	return eventbridge.New(eventbridge.Options{
 		Region: "us-east-1", BaseEndpoint: aws.String(s.URL), RetryMaxAttempts: 1,
-		Credentials: credentials.NewStaticCredentialsProvider("AKIALOCAL", "local", ""),
+		Credentials: peertest.Credentials("AKIALOCAL", "local", ""),
 	})
 }
 

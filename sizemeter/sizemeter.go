@@ -17,6 +17,9 @@ const (
 	WarnDefault = 200_000
 	// ChunkBytes is what EventBridge bills as one event.
 	ChunkBytes = 64 << 10
+	// KilobyteBytes is what the new custom buses bill by: each event is rounded up
+	// to whole KB, on ingestion and on each delivery.
+	KilobyteBytes = 1 << 10
 
 	timeBytes = 14 // what an entry's Time counts for
 )
@@ -45,6 +48,11 @@ func (e Entry) Size() int {
 // Chunks is how many events of 64 KB EventBridge bills for an entry of size bytes.
 func Chunks(size int) int {
 	return max(1, (size+ChunkBytes-1)/ChunkBytes)
+}
+
+// Kilobytes is how many KB a new custom bus bills for an entry of size bytes.
+func Kilobytes(size int) int {
+	return max(1, (size+KilobyteBytes-1)/KilobyteBytes)
 }
 
 // Utilization is size as a percentage of limit, 0 where there is no limit.

@@ -34,6 +34,14 @@ func TestChunks(t *testing.T) {
 	}
 }
 
+func TestKilobytes(t *testing.T) {
+	for size, want := range map[int]int{0: 1, 1: 1, 1024: 1, 1025: 2, LimitMiB: 1024} {
+		if got := Kilobytes(size); got != want {
+			t.Errorf("%d bytes are %d KB, want %d", size, got, want)
+		}
+	}
+}
+
 func TestUtilization(t *testing.T) {
 	if got := Utilization(Limit256KiB/2, Limit256KiB); got != 50 {
 		t.Errorf("got %v", got)

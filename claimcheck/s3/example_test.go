@@ -23,7 +23,8 @@ func (m memory) PutObject(_ context.Context, in *s3.PutObjectInput, _ ...func(*s
 }
 
 func (m memory) GetObject(_ context.Context, in *s3.GetObjectInput, _ ...func(*s3.Options)) (*s3.GetObjectOutput, error) {
-	return &s3.GetObjectOutput{Body: io.NopCloser(strings.NewReader(m[*in.Key]))}, nil
+	data := m[*in.Key]
+	return &s3.GetObjectOutput{Body: io.NopCloser(strings.NewReader(data)), ContentLength: aws.Int64(int64(len(data)))}, nil
 }
 
 // Publisher and consumer share a bucket.
@@ -40,7 +41,7 @@ func ExampleNew() {
 	if err != nil {
 		panic(err)
 	}
-	detail, err := claimcheck.Restore(context.Background(), store, []byte(sent))
+	detail, _, err := claimcheck.Restore(context.Background(), store, []byte(sent))
 	fmt.Println(string(detail), err)
 	// Output:
 	// put throughline/claims/Loaded/w-1/e-1/89f86ebc AES256 event-type=Loaded&throughline=claim

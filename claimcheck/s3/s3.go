@@ -8,6 +8,7 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,9 @@ type Config struct {
 	Bucket string // required: details are put there
 	// ReadBuckets are read too: those of publishers in other accounts or of before.
 	ReadBuckets []string
+	// Prefix is that of the keys which are read, as claimcheck.Config has it.
+	// Empty means claimcheck.DefaultPrefix.
+	Prefix string
 	// KMSKeyID encrypts with that key (SSE-KMS, with a bucket key). Empty means
 	// S3's own keys (SSE-S3).
 	KMSKeyID string
@@ -57,6 +61,7 @@ func New(api API, config Config) (*Store, error) {
 	if config.Bucket == "" {
 		return nil, errors.New("claim store: no bucket")
 	}
+	config.Prefix = cmp.Or(config.Prefix, claimcheck.DefaultPrefix)
 	return &Store{api, config}, nil
 }
 
@@ -101,18 +106,22 @@ func tagValue(value string) string {
 	return value[:min(len(value), longest)]
 }
 
-// Get implements claimcheck.Store. A claim on another bucket is refused unread.
+// Get implements claimcheck.Store. A claim on another bucket or under another
+// prefix is refused unread, and so is an object whose size is not the claim's or
+// is over claimcheck.MaxDetail.
 func (s *Store) Get(ctx context.Context, c claimcheck.Claim) ([]byte, error) {
 	if c.Bucket != s.config.Bucket && !slices.Contains(s.config.ReadBuckets, c.Bucket) {
 		return nil, fmt.Errorf("the claim names a bucket that this store does not read: add it to ReadBuckets if it is yours")
+	}
+	if prefix := strings.Trim(s.config.Prefix, "/") + "/"; !strings.HasPrefix(c.Key, prefix) {
+		return nil, fmt.Errorf("the claim names a key outside %s, which this store does not read: set Prefix to the publisher's", prefix)
 	}
 	input := &s3.GetObjectInput{Bucket: &c.Bucket, Key: &c.Key}
 	if s.config.Owner != "" && c.Bucket == s.config.Bucket {
 		input.ExpectedBucketOwner = &s.config.Owner
 	}
 	out, err := s.api.GetObject(ctx, input)
-	var missing *types.NoSuchKey
-	if errors.As(err, &missing) {
+	if _, missing := errors.AsType[*types.NoSuchKey](err); missing {
 		return nil, claimcheck.ErrMissing
 	}
 	var api smithy.APIError
@@ -123,7 +132,11 @@ func (s *Store) Get(ctx context.Context, c claimcheck.Claim) ([]byte, error) {
 		return nil, fmt.Errorf("S3: %w", err)
 	}
 	defer out.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(out.Body, int64(c.Size)+1))
+	length := aws.ToInt64(out.ContentLength)
+	if length != int64(c.Size) || length > claimcheck.MaxDetail {
+		return nil, claimcheck.ErrAltered
+	}
+	data, err := io.ReadAll(io.LimitReader(out.Body, length))
 	if err != nil {
 		return nil, fmt.Errorf("S3: read: %w", err)
 	}

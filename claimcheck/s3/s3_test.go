@@ -3,6 +3,7 @@ package s3
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
@@ -13,7 +14,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/throughline/throughline/claimcheck"
-	"github.com/throughline/throughline/internal/peertest"
+	"github.com/throughline/throughline/peertest"
 )
 
 // bucket is a new bucket in moto's S3.
@@ -67,7 +68,7 @@ func TestClaimsInS3(t *testing.T) {
 	client := bucket(t, name)
 	s := store(t, client, Config{Bucket: name, Tags: map[string]string{"team": "trading & co"}})
 	payload := []byte(`{"detail-type":"T","detail":` + claim(t, s) + `}`)
-	got, err := claimcheck.Restore(t.Context(), s, payload)
+	got, _, err := claimcheck.Restore(t.Context(), s, payload)
 	if want := `{"detail-type":"T","detail":` + detail + `}`; err != nil || string(got) != want {
 		t.Fatalf("restored %d bytes, %v; want %d", len(got), err, len(want))
 	}
@@ -94,19 +95,19 @@ func TestClaimsInS3(t *testing.T) {
 	if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &name, Key: key, Body: strings.NewReader(strings.Replace(detail, "e-1", "e-2", 1))}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := claimcheck.Restore(t.Context(), s, payload); !errors.Is(err, claimcheck.ErrAltered) {
+	if _, _, err := claimcheck.Restore(t.Context(), s, payload); !errors.Is(err, claimcheck.ErrAltered) {
 		t.Errorf("altered: %v", err)
 	}
 	if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &name, Key: key, Body: strings.NewReader(detail + " ")}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := claimcheck.Restore(t.Context(), s, payload); !errors.Is(err, claimcheck.ErrAltered) {
+	if _, _, err := claimcheck.Restore(t.Context(), s, payload); !errors.Is(err, claimcheck.ErrAltered) {
 		t.Errorf("longer: %v", err)
 	}
 	if _, err := client.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: &name, Key: key}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := claimcheck.Restore(t.Context(), s, payload); !errors.Is(err, claimcheck.ErrMissing) {
+	if _, _, err := claimcheck.Restore(t.Context(), s, payload); !errors.Is(err, claimcheck.ErrMissing) {
 		t.Errorf("missing: %v", err)
 	}
 }
@@ -120,7 +121,7 @@ func TestKMS(t *testing.T) {
 	if err != nil || head.ServerSideEncryption != types.ServerSideEncryptionAwsKms || !strings.Contains(aws.ToString(head.SSEKMSKeyId), "alias/claims") || !aws.ToBool(head.BucketKeyEnabled) {
 		t.Errorf("object %+v, %v", head, err)
 	}
-	if got, err := claimcheck.Restore(t.Context(), s, []byte(sent)); err != nil || string(got) != detail {
+	if got, _, err := claimcheck.Restore(t.Context(), s, []byte(sent)); err != nil || string(got) != detail {
 		t.Errorf("restored %d bytes, %v", len(got), err)
 	}
 }
@@ -129,10 +130,10 @@ func TestOtherBuckets(t *testing.T) {
 	client := bucket(t, "theirs")
 	bucket(t, "ours")
 	sent := []byte(claim(t, store(t, client, Config{Bucket: "theirs"})))
-	if _, err := claimcheck.Restore(t.Context(), store(t, client, Config{Bucket: "ours"}), sent); err == nil || !strings.Contains(err.Error(), "add it to ReadBuckets") {
+	if _, _, err := claimcheck.Restore(t.Context(), store(t, client, Config{Bucket: "ours"}), sent); err == nil || !strings.Contains(err.Error(), "add it to ReadBuckets") {
 		t.Errorf("a stranger's bucket: %v", err)
 	}
-	if got, err := claimcheck.Restore(t.Context(), store(t, client, Config{Bucket: "ours", ReadBuckets: []string{"theirs"}}), sent); err != nil || string(got) != detail {
+	if got, _, err := claimcheck.Restore(t.Context(), store(t, client, Config{Bucket: "ours", ReadBuckets: []string{"theirs"}}), sent); err != nil || string(got) != detail {
 		t.Errorf("a bucket that is read: %d bytes, %v", len(got), err)
 	}
 }
@@ -162,7 +163,51 @@ func (denied) GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options
 
 func TestADeniedObjectMayBeGone(t *testing.T) {
 	s := store(t, denied{memory{}}, Config{Bucket: "claims"})
-	if _, err := s.Get(t.Context(), claimcheck.Claim{Bucket: "claims", Key: "k"}); err == nil || !strings.Contains(err.Error(), "the object is gone and the role lacks s3:ListBucket") {
+	if _, err := s.Get(t.Context(), claimcheck.Claim{Bucket: "claims", Key: "throughline/claims/k"}); err == nil || !strings.Contains(err.Error(), "the object is gone and the role lacks s3:ListBucket") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// counting is an S3 whose objects say how much of them is read.
+type counting struct {
+	memory
+	length int64
+	read   int
+}
+
+func (c *counting) GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error) {
+	return &s3.GetObjectOutput{Body: io.NopCloser(c), ContentLength: &c.length}, nil
+}
+
+func (c *counting) Read(p []byte) (int, error) {
+	c.read += len(p)
+	return len(p), nil
+}
+
+// The store's answer bounds what is read, and the prefix what is asked for.
+func TestAStrangersClaim(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		claim  claimcheck.Claim
+		length int64
+		want   string
+	}{
+		{"LargeObject", claimcheck.Claim{Bucket: "claims", Key: "throughline/claims/k", Size: 300_000_000}, 300_000_000, claimcheck.ErrAltered.Error()},
+		{"LargerThanItSays", claimcheck.Claim{Bucket: "claims", Key: "throughline/claims/k", Size: 10}, 300_000_000, claimcheck.ErrAltered.Error()},
+		{"SmallerThanItSays", claimcheck.Claim{Bucket: "claims", Key: "throughline/claims/k", Size: 10_000_000}, 10, claimcheck.ErrAltered.Error()},
+		{"OtherKey", claimcheck.Claim{Bucket: "claims", Key: "payroll/2026.csv", Size: 10}, 10, "a key outside throughline/claims/"},
+		{"KeyThatBeginsAlike", claimcheck.Claim{Bucket: "claims", Key: "throughline/claims-of-others/k", Size: 10}, 10, "a key outside throughline/claims/"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			api := &counting{length: tt.length}
+			data, err := store(t, api, Config{Bucket: "claims"}).Get(t.Context(), tt.claim)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || data != nil || api.read != 0 {
+				t.Errorf("%d bytes, %v, read %d", len(data), err, api.read)
+			}
+		})
+	}
+	api := &counting{length: 10}
+	if data, err := store(t, api, Config{Bucket: "claims", Prefix: "/orders/"}).Get(t.Context(), claimcheck.Claim{Bucket: "claims", Key: "orders/k", Size: 10}); err != nil || len(data) != 10 {
+		t.Errorf("under a prefix of one's own: %d bytes, %v", len(data), err)
 	}
 }

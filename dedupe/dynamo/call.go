@@ -43,9 +43,9 @@ func (a *answer) old() dedupe.Record {
 	return a.Attributes.record()
 }
 
-// call sends an operation, again where it may help. That a condition failed is
-// an answer, not an error.
-func (t *Table) call(ctx context.Context, operation string, r request) (*answer, error) {
+// request sends an operation, again where it may help. That a condition failed
+// is an answer, not an error.
+func (t *Table) request(ctx context.Context, operation string, r *request) (*answer, error) {
 	body, err := json.Marshal(r)
 	if err != nil {
 		return nil, fmt.Errorf("dedupe table: write the request: %w", err)
@@ -66,8 +66,7 @@ func (t *Table) call(ctx context.Context, operation string, r request) (*answer,
 // again says that the same call may succeed. Where its answer was lost and it
 // counts, it does not: had it been written, it would find itself.
 func again(err error, counts bool) bool {
-	var problem *Error
-	if errors.As(err, &problem) {
+	if problem, ok := errors.AsType[*Error](err); ok {
 		return problem.Temporary
 	}
 	return !counts
@@ -101,9 +100,9 @@ func (t *Table) send(ctx context.Context, operation string, body []byte) (*answe
 	}
 	resp, err := t.config.Client.Do(req)
 	if err != nil {
-		var told *url.Error // it names the URL, in which a key may stand
-		if errors.As(err, &told) {
-			err = told.Err
+		var cause *url.Error // it names the URL, in which a key may stand
+		if errors.As(err, &cause) {
+			err = cause.Err
 		}
 		return nil, fmt.Errorf("dedupe table %s: %w", t.config.Table, err)
 	}

@@ -16,6 +16,8 @@ import (
 // documentation stands on it.
 func TestWrites(t *testing.T) {
 	event := dedupe.Delivery{Consumer: "f", EventType: "T", EventID: "e-1", EnvelopeID: "env-1", CorrelationID: "w-1", ParentID: "e-0", RequestID: "r-1", At: at, Traceparent: "tp"}
+	first := event
+	first.ParentID = ""
 	business := event
 	business.BusinessKey = "trade-1"
 	flag := func(c *dedupe.Checker, d dedupe.Delivery, failed bool) {
@@ -30,9 +32,10 @@ func TestWrites(t *testing.T) {
 		want   int32
 	}{
 		"Flagged":              {dedupe.Config{}, false, func(c *dedupe.Checker) { flag(c, event, false) }, 1},
-		"OrderShared":          {dedupe.Config{ShareOrder: true}, false, func(c *dedupe.Checker) { flag(c, event, false) }, 2},
+		"OrderShared":          {dedupe.Config{ShareOrder: true}, false, func(c *dedupe.Checker) { flag(c, event, false) }, 3},
 		"OrderOfABusinessKey":  {dedupe.Config{ShareOrder: true}, false, func(c *dedupe.Checker) { flag(c, business, false) }, 3},
 		"TheEarlierTypeOfRule": {dedupe.Config{Order: []dedupe.Rule{{Then: "U", First: "T"}}}, false, func(c *dedupe.Checker) { flag(c, event, false) }, 2},
+		"OrderOfTheFirst":      {dedupe.Config{ShareOrder: true}, false, func(c *dedupe.Checker) { flag(c, first, false) }, 2},
 		"Failed":               {dedupe.Config{}, false, func(c *dedupe.Checker) { flag(c, event, true) }, 2},
 		"Repeat":               {dedupe.Config{}, true, func(c *dedupe.Checker) { flag(c, event, false) }, 2},
 		"RepeatThatMemoryKnows": {dedupe.Config{}, true, func(c *dedupe.Checker) {
@@ -44,7 +47,7 @@ func TestWrites(t *testing.T) {
 		}, 2},
 		"OnceAndOrderShared": {dedupe.Config{ShareOrder: true}, false, func(c *dedupe.Checker) {
 			c.Claim(t.Context(), event, at.Add(time.Minute)).Finish(t.Context(), []byte("{}"), false)
-		}, 3},
+		}, 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var writes atomic.Int32

@@ -12,21 +12,22 @@
 //
 // # What it costs
 //
-// An event that is new is one write, and where the order of events is shared, as
-// THROUGHLINE_DEDUPE=dynamodb:<table> does, one more if it has a parent and one
-// more if it has a business key. A rule of THROUGHLINE_ORDER is one more for an
-// event of its earlier type. One that comes again is two, for a condition that
-// fails is charged like a write, and the repeat is noted; one to the environment
-// that saw it. A handling that failed, and one that then succeeded, is one more
-// each. Where events are claimed for one handling, completing each is one more.
-// All are of less than 1 KB, unless results are kept. At the
-// on-demand price of $0.625 per million writes (us-east-1, 2026) a million
-// events cost
+// A new event is one write. Where the order of events is shared, as
+// THROUGHLINE_DEDUPE=dynamodb:<table> does, it is one more, and another one if
+// the event has a parent. A rule of THROUGHLINE_ORDER is one more for an event of
+// its earlier type. An event that comes again is two writes, because a condition
+// that fails is charged like a write and the repeat is noted; to the environment
+// that saw it before it is one. An event that conflicts with another one of its
+// identity is one more. A handling that failed, and one that then succeeded, is
+// one more each. Where events are claimed for one handling, completing each is
+// one more. All are of less than 1 KB, unless results are kept. At the on-demand
+// price of $0.625 per million writes (us-east-1, 2026) a million events with a
+// parent cost
 //
 //	flagged                               $0.63
-//	flagged, order shared                 $1.25
+//	flagged, order shared                 $1.88
 //	claimed for one handling              $1.25
-//	claimed for one, order shared         $1.88
+//	claimed for one, order shared         $2.50
 //
 // and a week of a million events a day are about 2 GB, or $0.50 a month.
 package dynamo

@@ -20,7 +20,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"github.com/throughline/throughline/dedupe"
-	"github.com/throughline/throughline/internal/peertest"
+	"github.com/throughline/throughline/peertest"
 )
 
 // answering is a table whose answers are given.
@@ -142,7 +142,7 @@ func TestWhatCountsIsNotSentAgainWhenItsAnswerIsLost(t *testing.T) {
 		calls.Add(1)
 		panic(http.ErrAbortHandler)
 	})
-	if _, err := store.Repeat(t.Context(), "k", seen.First, at); err == nil || calls.Load() != 1 {
+	if _, err := store.Repeat(t.Context(), "k", seen.First, "", at); err == nil || calls.Load() != 1 {
 		t.Errorf("%d calls, error %v", calls.Load(), err)
 	}
 }

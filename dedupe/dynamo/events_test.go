@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/throughline/throughline/dedupe"
-	"github.com/throughline/throughline/internal/peertest"
+	"github.com/throughline/throughline/peertest"
 )
 
 // TestEventsOverMoto delivers 5 000 events (a twentieth by default) to five

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/throughline/throughline/dedupe"
 	"github.com/throughline/throughline/dedupe/dynamo"
@@ -26,7 +26,9 @@ func ExampleNew() {
 	defer table.Close()
 	store, err := dynamo.New(dynamo.Config{
 		Table: "throughline-seen", Region: "us-east-1", Endpoint: table.URL,
-		Credentials: credentials.NewStaticCredentialsProvider("AKIAEXAMPLE", "secret", ""),
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "AKIAEXAMPLE", SecretAccessKey: "secret"}, nil
+		}),
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -77,7 +79,9 @@ func ExampleError() {
 	defer table.Close()
 	store, err := dynamo.New(dynamo.Config{
 		Table: "throughline-seen", Region: "us-east-1", Endpoint: table.URL,
-		Credentials: credentials.NewStaticCredentialsProvider("AKIAEXAMPLE", "secret", ""),
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "AKIAEXAMPLE", SecretAccessKey: "secret"}, nil
+		}),
 	})
 	if err != nil {
 		fmt.Println(err)

@@ -71,6 +71,9 @@ func item(key string, r dedupe.Record) attributes {
 			a[name] = text(value)
 		}
 	}
+	if r.State != dedupe.Expected { // compared, so it stands there even where it is empty
+		a["digest"] = text(r.Digest)
+	}
 	if r.State == dedupe.Claimed { // its owner is compared, so it stands there even where it is empty
 		a["request"], a["lease"] = text(r.First.RequestID), millis(r.Lease)
 	}
@@ -89,7 +92,7 @@ func (a attributes) record() dedupe.Record {
 		return dedupe.Record{}
 	}
 	r := dedupe.Record{
-		State: dedupe.State(a.text("state")), At: time.UnixMilli(a.number("at")).UTC(),
+		State: dedupe.State(a.text("state")), At: time.UnixMilli(a.number("at")).UTC(), Digest: a.text("digest"),
 		First:       dedupe.Handling{EnvelopeID: a.text("envelope"), RequestID: a.text("request"), Failed: a.flag("failed")},
 		Latest:      dedupe.Handling{EnvelopeID: a.text("latest_envelope"), RequestID: a.text("latest_request"), Failed: a.flag("latest_failed")},
 		Traceparent: a.text("traceparent"), Count: int(a.number("count")),

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/throughline/throughline/dedupe"
-	"github.com/throughline/throughline/internal/peertest"
+	"github.com/throughline/throughline/peertest"
 )
 
 // oneByOne stands before moto, which looks at a condition and writes in two

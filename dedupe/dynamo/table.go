@@ -30,6 +30,7 @@ type Config struct {
 type Table struct {
 	config Config
 	signer *v4.Signer
+	call   func(ctx context.Context, operation string, r *request) (*answer, error) // request, but in tests
 }
 
 var _ dedupe.Store = (*Table)(nil)
@@ -65,7 +66,9 @@ func New(config Config) (*Table, error) {
 		}
 		config.Client = &http.Client{Transport: transport}
 	}
-	return &Table{config: config, signer: v4.NewSigner()}, nil
+	t := &Table{config: config, signer: v4.NewSigner()}
+	t.call = t.request
+	return t, nil
 }
 
 func domain(region string) string {
@@ -94,8 +97,9 @@ func (t *Table) Warm(ctx context.Context) {
 // key: dedupe's [dedupe.Record.Holds], in DynamoDB's words.
 const (
 	absent      = "attribute_not_exists(pk) OR #expiry < :seconds"
-	lapsed      = " OR #state = :expected OR (#state = :claimed AND #lease < :millis)"
-	sameRequest = " OR (#state = :claimed AND #request = :request)"
+	expected    = " OR #state = :expected OR #digest = :digest AND (" // what follows, and )
+	lapsed      = "#state = :claimed AND #lease < :millis"
+	sameRequest = " OR #state = :claimed AND #request = :request"
 	onlySeen    = " OR #state = :seen"
 )
 
@@ -107,10 +111,10 @@ func (t *Table) Claim(ctx context.Context, key string, r dedupe.Record, now time
 		ReturnValues: "ALL_OLD", OnFailure: "ALL_OLD",
 	}
 	if r.State != dedupe.Expected {
-		put.Condition += lapsed
-		put.Names["#state"], put.Names["#lease"] = "state", "lease"
+		put.Condition += expected + lapsed
+		put.Names["#state"], put.Names["#lease"], put.Names["#digest"] = "state", "lease", "digest"
 		put.Values[":expected"], put.Values[":claimed"] = text(string(dedupe.Expected)), text(string(dedupe.Claimed))
-		put.Values[":millis"] = millis(now)
+		put.Values[":millis"], put.Values[":digest"] = millis(now), text(r.Digest)
 		if r.First.RequestID != "" {
 			put.Condition += sameRequest
 			put.Names["#request"], put.Values[":request"] = "request", text(r.First.RequestID)
@@ -119,8 +123,9 @@ func (t *Table) Claim(ctx context.Context, key string, r dedupe.Record, now time
 			put.Condition += onlySeen
 			put.Values[":seen"] = text(string(dedupe.Seen))
 		}
+		put.Condition += ")"
 	}
-	a, err := t.call(ctx, "PutItem", put)
+	a, err := t.call(ctx, "PutItem", &put)
 	if err != nil {
 		return dedupe.Record{}, false, err
 	}
@@ -141,19 +146,19 @@ func (t *Table) Claim(ctx context.Context, key string, r dedupe.Record, now time
 
 // own says that the record found is the one that is being written.
 func own(found, r dedupe.Record) bool {
-	return found.State == r.State && found.At.UnixMilli() == r.At.UnixMilli() && found.First == r.First &&
+	return found.State == r.State && found.At.UnixMilli() == r.At.UnixMilli() && found.Digest == r.Digest && found.First == r.First &&
 		found.Latest == r.Latest && found.Traceparent == r.Traceparent && found.Count == r.Count &&
 		(r.First.RequestID != "" || r.Traceparent != "")
 }
 
 // Repeat implements [dedupe.Store].
-func (t *Table) Repeat(ctx context.Context, key string, h dedupe.Handling, now time.Time) (dedupe.Record, error) {
-	a, err := t.call(ctx, "UpdateItem", request{
+func (t *Table) Repeat(ctx context.Context, key string, h dedupe.Handling, digest string, now time.Time) (dedupe.Record, error) {
+	a, err := t.call(ctx, "UpdateItem", &request{
 		Table: t.config.Table, Key: attributes{"pk": text(key)},
-		Condition:    "attribute_exists(pk) AND #expiry >= :seconds AND #state <> :expected",
+		Condition:    "attribute_exists(pk) AND #expiry >= :seconds AND #state <> :expected AND #digest = :digest",
 		Update:       "SET #envelope = :envelope, #request = :request, #failed = :failed ADD #count :one",
-		Names:        names("#expiry", "expiry", "#state", "state", "#envelope", "latest_envelope", "#request", "latest_request", "#failed", "latest_failed", "#count", "count"),
-		Values:       attributes{":seconds": seconds(now), ":expected": text(string(dedupe.Expected)), ":envelope": text(h.EnvelopeID), ":request": text(h.RequestID), ":failed": flag(h.Failed), ":one": number(1)},
+		Names:        names("#expiry", "expiry", "#state", "state", "#digest", "digest", "#envelope", "latest_envelope", "#request", "latest_request", "#failed", "latest_failed", "#count", "count"),
+		Values:       attributes{":seconds": seconds(now), ":expected": text(string(dedupe.Expected)), ":digest": text(digest), ":envelope": text(h.EnvelopeID), ":request": text(h.RequestID), ":failed": flag(h.Failed), ":one": number(1)},
 		ReturnValues: "ALL_OLD",
 	})
 	if err != nil || a.failed {
@@ -196,7 +201,7 @@ func (t *Table) Settle(ctx context.Context, key string, o dedupe.Outcome) error 
 		return nil
 	}
 	update.Update = "SET " + strings.Join(set, ", ")
-	a, err := t.call(ctx, "UpdateItem", update)
+	a, err := t.call(ctx, "UpdateItem", &update)
 	if err == nil && a.failed {
 		return dedupe.ErrLost
 	}

@@ -6,6 +6,7 @@ package logs
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -91,9 +92,7 @@ func New(config Config) (*Writer, error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
-	if config.Patience == 0 {
-		config.Patience = Patience
-	}
+	config.Patience = cmp.Or(config.Patience, Patience)
 	if config.Client == nil {
 		config.Client = &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
 	}
@@ -199,9 +198,8 @@ func (w *Writer) call(ctx context.Context, operation string, input any) error {
 	}
 	resp, err := w.config.Client.Do(req)
 	if err != nil {
-		var told *url.Error
-		if errors.As(err, &told) {
-			err = told.Err
+		if cause, ok := errors.AsType[*url.Error](err); ok {
+			err = cause.Err
 		}
 		return fmt.Errorf("metric lines: %s: %w", operation, err)
 	}
@@ -211,12 +209,12 @@ func (w *Writer) call(ctx context.Context, operation string, input any) error {
 }
 
 func (w *Writer) judge(operation string, resp *http.Response, answer []byte) error {
-	var said struct {
+	var problem struct {
 		Type    string `json:"__type"`
 		Message string `json:"message"`
 	}
-	_ = json.Unmarshal(answer, &said) // what cannot be read is left empty
-	kind := said.Type[strings.LastIndexByte(said.Type, '#')+1:]
+	_ = json.Unmarshal(answer, &problem) // what cannot be read is left empty
+	kind := problem.Type[strings.LastIndexByte(problem.Type, '#')+1:]
 	switch {
 	case resp.StatusCode == http.StatusOK, kind == "ResourceAlreadyExistsException":
 		return nil
@@ -226,6 +224,6 @@ func (w *Writer) judge(operation string, resp *http.Response, answer []byte) err
 	case kind == "AccessDeniedException":
 		return fmt.Errorf("metric lines: the role may not call logs:%s on %s; grant logs:CreateLogStream and logs:PutLogEvents", operation, w.config.Group)
 	default:
-		return fmt.Errorf("metric lines: %s: CloudWatch Logs answered %s: %s %s", operation, resp.Status, kind, said.Message)
+		return fmt.Errorf("metric lines: %s: CloudWatch Logs answered %s: %s %s", operation, resp.Status, kind, problem.Message)
 	}
 }

@@ -14,14 +14,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/credentials"
-
-	"github.com/throughline/throughline/internal/peertest"
 	"github.com/throughline/throughline/metrics"
 	"github.com/throughline/throughline/metrics/logs"
+	"github.com/throughline/throughline/peertest"
 )
 
-var keys = credentials.NewStaticCredentialsProvider("AKID", "secret", "session")
+var keys = peertest.Credentials("AKID", "secret", "session")
 
 // service is as much of CloudWatch Logs as a writer meets.
 type service struct {
@@ -201,7 +199,7 @@ func TestOverMoto(t *testing.T) {
 		}
 		return string(out)
 	}
-	group := fmt.Sprintf("/aws/lambda/sink-%d", os.Getpid())
+	group := fmt.Sprintf("/aws/lambda/sink-%d", time.Now().UnixNano())
 	run("create-log-group", "--log-group-name", group)
 	w, err := logs.New(logs.Config{Group: group, Region: "eu-west-1", Credentials: keys, Endpoint: url})
 	if err != nil {

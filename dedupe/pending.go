@@ -23,21 +23,60 @@ type Pending struct {
 	checker    *Checker
 	deliveries []Delivery
 	verdicts   []Verdict // memory's, until they are asked for
+	failed     map[int]bool
 	finished   chan struct{}
 	started    time.Time
 
 	mu      sync.Mutex
 	answers []answer
-	taken   bool // what comes now comes too late
+	late    bool // what comes now comes too late
 }
 
 // answer is what the store says of one delivery.
 type answer struct {
+	key     string // of the event's record
 	verdict Verdict
 	known   bool
 	repeat  bool   // the record was written before this delivery
 	failing bool   // the store has it that the envelope was handled in vain
 	record  Record // as it was then
+}
+
+// maxReserved bounds how many deliveries of large batches are checked beside
+// handlers at once: each holds about a kilobyte.
+const maxReserved = 10_000
+
+// Reserve says whether the store is to be asked of the n deliveries of a large
+// batch, by [Checker.Start]. Where it says so, [Checker.Release] follows when they
+// were handled. Else [Checker.CheckAlone] holds nothing.
+func (c *Checker) Reserve(n int) bool {
+	if c == nil || c.config.Store == nil {
+		return false
+	}
+	if c.reserved.Add(int64(n)) <= maxReserved {
+		return true
+	}
+	c.reserved.Add(int64(-n))
+	return false
+}
+
+// Release gives back what Reserve granted.
+func (c *Checker) Release(n int) {
+	if c != nil {
+		c.reserved.Add(int64(-n))
+	}
+}
+
+// CheckAlone says what this process knows of d and remembers it, and that it
+// knows nothing where a store would have to be asked.
+func (c *Checker) CheckAlone(d Delivery) Verdict {
+	if c == nil {
+		return Verdict{}
+	}
+	v, known := c.check(&d)
+	v.setAwaited(known.awaited)
+	v.Unknown = c.config.Store != nil && !known.hit && d.id() != "" && !d.Direct
+	return v
 }
 
 // Start checks the deliveries of one invocation. What memory knows is known at
@@ -131,7 +170,7 @@ func each(n int, do func(int)) {
 func (p *Pending) put(i int, a answer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.taken {
+	if !p.late {
 		p.answers[i] = a
 	}
 }
@@ -159,7 +198,7 @@ func (p *Pending) Verdicts(ctx context.Context) []Verdict {
 	if p.finished != nil {
 		p.wait(ctx)
 		p.mu.Lock()
-		p.taken = true
+		p.late = true
 		for i := range p.answers {
 			if p.answers[i].known {
 				p.verdicts[i] = p.answers[i].verdict
@@ -188,6 +227,18 @@ func (p *Pending) wait(ctx context.Context) {
 	}
 }
 
+// Failed says that delivery n failed although the handling as a whole did not, as a
+// partial batch response has it. It is called before [Pending.Done].
+func (p *Pending) Failed(n int) {
+	if p == nil {
+		return
+	}
+	if p.failed == nil {
+		p.failed = map[int]bool{}
+	}
+	p.failed[n] = true
+}
+
 // Done tells how the handling ended. The store is told of what it does not
 // know: a handling that failed, or one that succeeded after one that did not.
 // That is waited for as the verdicts are.
@@ -196,7 +247,7 @@ func (p *Pending) Done(ctx context.Context, failed bool) {
 		return
 	}
 	for i := range p.deliveries {
-		p.checker.Done(p.deliveries[i], failed)
+		p.checker.Done(p.deliveries[i], failed || p.failed[i])
 	}
 	if p.finished == nil {
 		return
@@ -205,8 +256,8 @@ func (p *Pending) Done(ctx context.Context, failed bool) {
 	var outcomes []Outcome
 	p.mu.Lock()
 	for i := range p.answers {
-		if o, news := p.answers[i].outcome(&p.deliveries[i], failed); news {
-			keys, outcomes = append(keys, p.deliveries[i].storeKey()), append(outcomes, o)
+		if o, news := p.answers[i].outcome(&p.deliveries[i], failed || p.failed[i]); news {
+			keys, outcomes = append(keys, p.answers[i].key), append(outcomes, o)
 		}
 	}
 	p.mu.Unlock()
@@ -219,7 +270,7 @@ func (p *Pending) Done(ctx context.Context, failed bool) {
 		defer cancel()
 		defer close(finished)
 		each(len(keys), func(i int) {
-			p.checker.guard(func() { p.checker.blame(p.checker.config.Store.Settle(bounded, keys[i], outcomes[i])) })
+			p.checker.guard(func() { p.checker.report(p.checker.config.Store.Settle(bounded, keys[i], outcomes[i])) })
 		})
 	}(p.finished)
 	p.wait(ctx)

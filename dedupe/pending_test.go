@@ -305,7 +305,11 @@ func TestStoreKeysAreUnambiguous(t *testing.T) {
 	if a, b := storeKey("f", markEvent, "\xff"), storeKey("f", markEvent, "\xfe"); a == b {
 		t.Errorf("both are %q", a)
 	}
-	if got := storeKey("portfolio", markEvent, "signal-1"); got != "portfolio#signal-1" {
+	if a, b := joined("a", "b:c", "d"), joined("a:b", "c", "d"); a == b {
+		t.Errorf("both are %q", a)
+	}
+	d := Delivery{Consumer: "portfolio", Source: "shop", EventType: "Sold", EventID: "signal-1"}
+	if got := d.storeKey(); got != "portfolio#4:shop:4:Sold:signal-1" {
 		t.Errorf("got %q", got)
 	}
 }

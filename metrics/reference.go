@@ -34,7 +34,7 @@ Generated from the catalogue in package metrics; do not edit. Every metric is in
 	b.WriteString(`
 ## What it costs
 
-CloudWatch charges ` + fmt.Sprintf("$%.2f", PricePerMetric) + ` a month for each metric and each set of dimension values that has data, for the hours it has it. These are upper bounds, with data in every hour, for functions that each publish and handle so many event types and call one host.
+CloudWatch charges ` + fmt.Sprintf("$%.2f", PricePerMetric) + ` a month for each metric and each set of dimension values that has data, for the hours it has it. These are upper bounds, with data in every hour, for functions that each publish and handle so many event types, call one host and send to one target.
 
 | functions | event types each | basic | full |
 |---|---|---|---|

@@ -1,0 +1,94 @@
+package metrics
+
+import "strings"
+
+const (
+	// candidatesPerPlace bounds how many values wait for a place in a ranking.
+	candidatesPerPlace = 4
+	// latelyPerPlace is how many observations of each place count as "of late":
+	// after so many every count is halved.
+	latelyPerPlace = 100
+)
+
+// ranking tells apart the dimension values that were seen most of late, and no
+// more than its places. CloudWatch bills each value, and outside text must not
+// take the places of what a function really handles: a value that is seen twice
+// as often as one that has a place takes that place at the next flush. So that a
+// flush is consistent, places never change within one, except that free ones
+// are filled. Use newRanking.
+type ranking struct {
+	places     int
+	placed     map[string]int // the values that have a place, and how often they were seen
+	candidates map[string]int // the values that have none
+	seen       int            // since the counts were halved
+}
+
+func newRanking(places int) ranking {
+	return ranking{places: places, placed: map[string]int{}, candidates: map[string]int{}}
+}
+
+// value is the dimension value under which an observation of v is kept: v, or
+// "other" where v has no place.
+func (r *ranking) value(v string) string {
+	r.seen++
+	if n, ok := r.placed[v]; ok {
+		r.placed[v] = n + 1
+		return v
+	}
+	// A copy, because v may be a part of something large.
+	if len(r.placed) < r.places {
+		r.placed[strings.Clone(v)] = 1
+		return v
+	}
+	if n, ok := r.candidates[v]; ok {
+		r.candidates[v] = n + 1
+		return other
+	}
+	if len(r.candidates) >= candidatesPerPlace*r.places {
+		least, _ := extreme(r.candidates, -1)
+		delete(r.candidates, least)
+	}
+	r.candidates[strings.Clone(v)] = 1
+	return other
+}
+
+// turn gives places to the candidates that were seen more, and lets counts fade.
+func (r *ranking) turn() {
+	for len(r.candidates) > 0 {
+		most, n := extreme(r.candidates, 1)
+		least, held := extreme(r.placed, -1)
+		if n < 2*held {
+			break
+		}
+		delete(r.candidates, most)
+		delete(r.placed, least)
+		r.placed[most] = n
+		if held > 0 {
+			r.candidates[least] = held
+		}
+	}
+	if r.seen < latelyPerPlace*r.places {
+		return
+	}
+	r.seen = 0
+	for v, n := range r.placed {
+		r.placed[v] = n / 2
+	}
+	for v, n := range r.candidates {
+		if r.candidates[v] = n / 2; n < 2 {
+			delete(r.candidates, v)
+		}
+	}
+}
+
+// extreme is the value with the largest count, or with sign -1 the smallest; of
+// equal ones the first by name, so that the order of a map decides nothing.
+func extreme(counts map[string]int, sign int) (value string, count int) {
+	first := true
+	for v, n := range counts {
+		if first || sign*n > sign*count || n == count && v < value {
+			value, count, first = v, n, false
+		}
+	}
+	return value, count
+}
