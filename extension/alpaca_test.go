@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/throughline/throughline/extension/internal/inflight"
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
@@ -23,9 +24,9 @@ func TestAlpacaEndpoint(t *testing.T) {
 	defer exchange.Close()
 	d := newDesk(t, func(c *Config) { c.AlpacaUpstream = exchange.URL })
 	url := d.serve("alpaca")
-	f := &inFlight{request: "r-1"}
+	f := &inflight.Invocation{}
 	f.Invocation = d.handling.Begin(t.Context(), []byte(stampedEvent(1)), tracingInvocation("r-1"), true)
-	d.current.begin(f)
+	d.inFlight.Begin(f)
 
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/paper/v2/clock?a=b", nil)
 	if err != nil {
@@ -110,7 +111,7 @@ func TestAlpacaStreams(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_, _ = io.WriteString(conn, "GET /stream/v2/sip HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	_, _ = io.WriteString(conn, "GET /stream/v2/sip HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
 	r := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(r, nil)
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {

@@ -1,15 +1,18 @@
 package extension
 
 import (
+	"context"
 	"crypto/tls"
 	"io"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/throughline/throughline/dedupe"
+	"github.com/throughline/throughline/internal/lineage"
+	"github.com/throughline/throughline/internal/outbound"
 	"github.com/throughline/throughline/metrics"
-	"github.com/throughline/throughline/tracing"
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
@@ -22,12 +25,16 @@ type Config struct {
 	FunctionName string
 	MemoryMB     int
 	Region       string
-	TempDir      string // /tmp of the environment
+	TempDir      string // for temporary files; empty means /tmp
+	HostsFile    string // where host names are looked up; empty means /etc/hosts
 
 	// Disabled registers for SHUTDOWN alone and does nothing else.
 	Disabled bool
 	// The addresses of the endpoints; an empty one switches its endpoint off.
 	OTLPAddr, EventsAddr, AlpacaAddr, RuntimeAddr string
+	// OTLPElsewhere takes another free port for the otlp endpoint, without a word,
+	// where OTLPAddr is in use.
+	OTLPElsewhere bool
 	// EventsUpstream and AlpacaUpstream are base URLs to call instead of AWS's
 	// and Alpaca's, for tests; empty for those.
 	EventsUpstream, AlpacaUpstream string
@@ -38,7 +45,11 @@ type Config struct {
 	// means that they pass as they came.
 	Credentials Credentials
 	// Tracing says how lineage is read and stamped. Its TracerProvider is not used.
-	Tracing tracing.Config
+	Tracing lineage.Config
+	// API is what is known of the HTTP APIs that the function calls.
+	API outbound.API
+	// Hops says what is done about calls that leave the bus.
+	Hops Hops
 	// Sample decides about spans that nothing upstream has decided; nil records all.
 	Sample func(trace.TraceID) bool
 	// SizeLimit and SizeWarn are sizes of events in bytes: for utilisation, and
@@ -80,6 +91,19 @@ type Signals struct {
 	TLS     *tls.Config       // nil: the system's certificates are trusted
 }
 
+// Hops says what is done about calls to SQS, SNS, Kinesis, Lambda, Step Functions
+// and Scheduler that the shims see. The zero value is HopsJoin.
+type Hops string
+
+// What is done about hops.
+const (
+	// HopsJoin makes spans with the IDs that the services give.
+	HopsJoin Hops = "join"
+	// HopsCarry has messages to SQS and SNS carry their span, too.
+	HopsCarry Hops = "carry"
+	HopsOff   Hops = "off"
+)
+
 // Flush says when spans are exported. The zero value is FlushAuto.
 type Flush string
 
@@ -98,10 +122,21 @@ const (
 // invocations at once and extensions hear of SHUTDOWN alone.
 const ManagedInstances = "lambda-managed-instances"
 
+// Credentials tells the credentials of the function's role at each call.
+type Credentials func(context.Context) (aws.Credentials, error)
+
+// requestBudget bounds the bytes of the requests that are held at once.
+const requestBudget = 10 << 20
+
+// eventsBudget bounds the bytes of the events of large batches that are being
+// handled: a batch of 6 MB takes two of them.
+const eventsBudget = 12 << 20
+
 // The bounds of every wait.
 const (
 	exportBudget   = 500 * time.Millisecond // an export at the end of an invocation
 	besideBudget   = 5 * time.Second        // one beside invocations, which nobody waits for
+	drainBudget    = 20 * time.Millisecond  // for the shims' reports that are still on their way
 	warmBudget     = 2 * time.Second        // connections that are opened ahead
 	deadlineMargin = 100 * time.Millisecond // kept of an invocation's own deadline
 	shutdownMargin = 300 * time.Millisecond // kept of SHUTDOWN's two seconds, to say what was lost

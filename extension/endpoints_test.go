@@ -9,23 +9,26 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
+	"github.com/throughline/throughline/alpaca"
 	"github.com/throughline/throughline/dedupe"
-	"github.com/throughline/throughline/internal/buslocal"
+	"github.com/throughline/throughline/extension/internal/sigv4"
+	"github.com/throughline/throughline/internal/lineage"
 	"github.com/throughline/throughline/metrics"
-	"github.com/throughline/throughline/tracing"
+	"github.com/throughline/throughline/peertest"
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
@@ -44,7 +47,7 @@ func newDesk(t testing.TB, change func(*Config)) *desk {
 	t.Helper()
 	d := &desk{t: t}
 	c := Config{
-		Region: "eu-west-1", FunctionName: "portfolio", TempDir: t.TempDir(), Metrics: metrics.Config{Service: "portfolio", Profile: metrics.Full},
+		API: alpaca.API(nil), Region: "eu-west-1", FunctionName: "portfolio", TempDir: t.TempDir(), Metrics: metrics.Config{Service: "portfolio", Profile: metrics.Full},
 		Out: &d.out, Log: &d.said, Now: time.Now, SizeLimit: 1 << 20, SizeWarn: 200_000, Dedupe: dedupe.New(dedupe.Config{}),
 		Upstream: otlp.Config{URL: "http://127.0.0.1:1/v1/traces"}, // never flushed
 		Credentials: func(context.Context) (aws.Credentials, error) {
@@ -73,7 +76,7 @@ func (d *desk) serve(name string) string {
 	if d.servers[name] == nil {
 		d.t.Fatalf("%s does not answer: %s", name, d.said.String())
 	}
-	return "http://" + d.servers[name].address
+	return "http://" + d.servers[name].Address
 }
 
 // sums are the values of every metric and counted property so far.
@@ -115,25 +118,70 @@ func client(url string, c aws.CredentialsProvider) *eventbridge.Client {
 		HTTPClient: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}})
 }
 
-var ours = credentials.NewStaticCredentialsProvider("AKIDOURS", "secret", "session")
+var ours = peertest.Credentials("AKIDOURS", "secret", "session")
 
 func one(detail string) *eventbridge.PutEventsInput {
 	return &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{{Source: aws.String("s"), DetailType: aws.String("Planned"), Detail: &detail}}}
 }
 
-func startBus(t *testing.T, o buslocal.Options) (*buslocal.Bus, string) {
-	t.Helper()
-	bus := buslocal.New(o)
-	t.Cleanup(bus.Close)
-	url, err := bus.Start()
-	if err != nil {
-		t.Fatal(err)
+// aBus is an EventBridge that takes every entry and keeps them.
+type aBus struct {
+	mu        sync.Mutex
+	published []entry
+}
+
+type entry struct {
+	Source, DetailType, Detail string
+	Resources                  []string
+}
+
+func (e entry) line(name string) string {
+	for _, r := range e.Resources {
+		if value, ok := strings.CutPrefix(r, name+":"); ok {
+			return value
+		}
 	}
-	return bus, url
+	return ""
+}
+
+func (e entry) size() int {
+	n := len(e.Source) + len(e.DetailType) + len(e.Detail)
+	for _, r := range e.Resources {
+		n += len(r)
+	}
+	return n
+}
+
+func startBus(t *testing.T) (*aBus, string) {
+	t.Helper()
+	bus := &aBus{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var request struct{ Entries []entry }
+		if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
+			t.Error(err)
+		}
+		bus.mu.Lock()
+		defer bus.mu.Unlock()
+		results := make([]map[string]string, len(request.Entries))
+		for i := range results {
+			results[i] = map[string]string{"EventId": fmt.Sprint("id-", len(bus.published)+i)}
+		}
+		bus.published = append(bus.published, request.Entries...)
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		_ = json.NewEncoder(w).Encode(map[string]any{"FailedEntryCount": 0, "Entries": results})
+	}))
+	t.Cleanup(server.Close)
+	return bus, server.URL
+}
+
+func (b *aBus) ledger() []entry {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.published)
 }
 
 func TestEventsAreStampedMeasuredAndTraced(t *testing.T) {
-	bus, url := startBus(t, buslocal.Options{})
+	bus, url := startBus(t)
 	d := newDesk(t, func(c *Config) { c.EventsUpstream = url })
 	api := client(d.serve("events"), ours)
 	const detail = `{"event_id": "plan-1", "n": 12345678901234567890, "text": "ünï < \u00fc"}`
@@ -141,11 +189,11 @@ func TestEventsAreStampedMeasuredAndTraced(t *testing.T) {
 	if err != nil || out.FailedEntryCount != 0 || aws.ToString(out.Entries[0].EventId) == "" {
 		t.Fatalf("%v %v", out, err)
 	}
-	e := bus.Ledger().Published[0]
-	if e.Detail != detail || e.Line("correlation") == "" || e.Line("traceparent") == "" || e.Line("hops") != "0" {
+	e := bus.ledger()[0]
+	if e.Detail != detail || e.line("correlation") == "" || e.line("traceparent") == "" || e.line("hops") != "0" {
 		t.Errorf("published %q with %q", e.Detail, e.Resources)
 	}
-	if sums := d.sums(); sums["EventsPublished"] != 1 || sums["PayloadSize"] != float64(e.Size) || sums["UncorrelatedPublished"] != 1 || d.count() != 1 {
+	if sums := d.sums(); sums["EventsPublished"] != 1 || sums["PayloadSize"] != float64(e.size()) || sums["UncorrelatedPublished"] != 0 || d.count() != 1 {
 		t.Errorf("sums %v, %d spans", sums, d.count())
 	}
 
@@ -156,7 +204,7 @@ func TestEventsAreStampedMeasuredAndTraced(t *testing.T) {
 	if _, err := api.PutEvents(t.Context(), one(`{}`), stamped); err != nil {
 		t.Fatal(err)
 	}
-	if e := bus.Ledger().Published[1]; len(e.Resources) != 0 || d.sums()["EventsPublished"] != 1 {
+	if e := bus.ledger()[1]; len(e.Resources) != 0 || d.sums()["EventsPublished"] != 1 {
 		t.Errorf("stamped again: %q", e.Resources)
 	}
 }
@@ -196,11 +244,11 @@ func TestSigningAgain(t *testing.T) {
 		skipped string
 	}{
 		"The function's own role": {"AKIDOURS", true, ""},
-		"A second access key":     {"AKIDOTHER", false, "StampSkipped_other-key"},
+		"A second access key":     {"AKIDOTHER", false, "StampSkipped_key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := d.sums()
-			if _, err := client(endpoint, credentials.NewStaticCredentialsProvider(tt.key, "secret", "")).PutEvents(t.Context(), one(`{"a":1}`)); err != nil {
+			if _, err := client(endpoint, peertest.Credentials(tt.key, "secret", "session")).PutEvents(t.Context(), one(`{"a":1}`)); err != nil {
 				t.Fatal(err)
 			}
 			n := len(a.requests) - 1
@@ -223,27 +271,6 @@ func TestSigningAgain(t *testing.T) {
 				t.Error("the session token is missing")
 			}
 		})
-	}
-}
-
-func TestUpstreamIsTheCallsRegion(t *testing.T) {
-	p := newEventsProxy(newDesk(t, nil).extension)
-	for authorization, want := range map[string]string{
-		"AWS4-HMAC-SHA256 Credential=A/20261123/eu-central-1/events/aws4_request, SignedHeaders=host, Signature=0": "https://events.eu-central-1.amazonaws.com",
-		"AWS4-HMAC-SHA256 Credential=A/20261123/cn-north-1/events/aws4_request, SignedHeaders=host, Signature=0":   "https://events.cn-north-1.amazonaws.com.cn",
-		"AWS4-ECDSA-P256-SHA256 Credential=A/20261123/events/aws4_request, SignedHeaders=host, Signature=0":        "https://abcde.veo.endpoint.events.amazonaws.com",
-		"": "https://events.eu-west-1.amazonaws.com",
-	} {
-		call := &eventsCall{scope: readScope(authorization)}
-		if call.scope.asymmetric {
-			call.endpoint = "abcde.veo"
-		}
-		if u, err := p.upstream(call); err != nil || u.String() != want {
-			t.Errorf("%s: %v %v", authorization, u, err)
-		}
-	}
-	if _, err := p.upstream(&eventsCall{scope: credentialScope{region: "x.evil.example/"}}); err == nil {
-		t.Error("a region that is no name was taken")
 	}
 }
 
@@ -304,9 +331,9 @@ func TestOtherCallsPass(t *testing.T) {
 // An SDK that tries again is counted once, and a connection that breaks breaks
 // for it as it would without us.
 func TestAttemptsOfOneCallAreCountedOnce(t *testing.T) {
-	n := 0
+	var n atomic.Int32 // each attempt has a connection of its own
 	a := answering(t, func(w http.ResponseWriter, _ *http.Request) {
-		switch n++; n {
+		switch n.Add(1) {
 		case 1:
 			panic(http.ErrAbortHandler)
 		case 2:
@@ -326,8 +353,8 @@ func TestAttemptsOfOneCallAreCountedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if sums := d.sums(); sums["EventsPublished"] != 1 || sums["EventsFailed"] != 0 || n != 3 {
-		t.Errorf("%d attempts, sums %v", n, sums)
+	if sums := d.sums(); sums["EventsPublished"] != 1 || sums["EventsFailed"] != 0 || n.Load() != 3 {
+		t.Errorf("%d attempts, sums %v", n.Load(), sums)
 	}
 }
 
@@ -403,7 +430,7 @@ func TestOtherSignalsPass(t *testing.T) {
 	}
 	// A backend that is gone is an error that an SDK tries again, as without us.
 	gone := newDesk(t, func(c *Config) { c.Signals = Signals{URL: "http://127.0.0.1:1"} })
-	if resp := post(t, gone.serve("otlp")+"/v1/metrics", "bytes"); resp.StatusCode != http.StatusBadGateway {
+	if resp := post(t, gone.serve("otlp")+"/v1/metrics", "bytes", "Content-Type", "application/json"); resp.StatusCode != http.StatusBadGateway {
 		t.Error(resp.Status)
 	}
 }
@@ -430,6 +457,63 @@ func TestEndpointsAreOnLoopbackAlone(t *testing.T) {
 	}
 }
 
-func tracingInvocation(id string) tracing.Invocation {
-	return tracing.Invocation{RequestID: id, FunctionName: "portfolio"}
+func tracingInvocation(id string) lineage.Invocation {
+	return lineage.Invocation{RequestID: id, FunctionName: "portfolio"}
+}
+
+// What is not signed with our key goes byte for byte as it came, and so does
+// every operation but PutEvents.
+func TestWhatPassesAsItCame(t *testing.T) {
+	a := answering(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, published) })
+	d := newDesk(t, func(c *Config) { c.EventsUpstream = a.URL })
+	url := d.serve("events") + "/"
+	ours := "AWS4-HMAC-SHA256 Credential=AKIDOURS/20261129/eu-west-1/events/aws4_request, SignedHeaders=host;x-amz-date, Signature=" + strings.Repeat("0", 64)
+	for name, tt := range map[string]struct{ target, authorization, body, reason string }{
+		"Forged":         {"AWSEvents.PutEvents", ours, unstamped, "signature"},
+		"SigV4a":         {"AWSEvents.PutEvents", strings.Replace(ours, "AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256", 1), strings.Replace(unstamped, `{"E`, `{"EndpointId":"127.0.0.1:1/x?","E`, 1), "algorithm"},
+		"Another action": {"AWSEvents.PutPermission", ours, "{}", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := d.sums()["StampSkipped_"+tt.reason]
+			post(t, url, tt.body, "Content-Type", "application/x-amz-json-1.1", "X-Amz-Target", tt.target, "Authorization", tt.authorization, "X-Amz-Date", "20261129T000000Z")
+			n := len(a.requests) - 1
+			if a.bodies[n] != tt.body || a.requests[n].Header.Get("Authorization") != tt.authorization || a.hosts[n] != strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/") {
+				t.Errorf("sent %s to %s with %v", a.bodies[n], a.hosts[n], a.requests[n].Header)
+			}
+			if got := d.sums()["StampSkipped_"+tt.reason] - before; tt.reason != "" && got != 1 {
+				t.Errorf("%v skipped for %s", got, tt.reason)
+			}
+		})
+	}
+}
+
+// What is signed again keeps the date and the headers that its signature covers.
+func TestSigningAgainKeepsDateAndHeaders(t *testing.T) {
+	a := answering(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, published) })
+	d := newDesk(t, func(c *Config) { c.EventsUpstream = a.URL })
+	var date, signed string
+	_, err := client(d.serve("events"), ours).PutEvents(t.Context(), one(`{"event_id":"e"}`), func(o *eventbridge.Options) {
+		o.HTTPClient = smithyhttp.ClientDoFunc(func(r *http.Request) (*http.Response, error) {
+			date, signed = r.Header.Get("X-Amz-Date"), r.Header.Get("Authorization")
+			return plainClient.Do(r)
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	was, _ := sigv4.Parse(signed)
+	r := a.requests[0]
+	is, err := sigv4.Parse(r.Header.Get("Authorization"))
+	covered := sigv4.Request{Method: r.Method, Path: "/", PayloadHash: sigv4.Hash([]byte(a.bodies[0])), Header: func(name string) []string {
+		switch name {
+		case "host":
+			return []string{a.hosts[0]}
+		case "content-length":
+			return []string{fmt.Sprint(len(a.bodies[0]))}
+		}
+		return r.Header.Values(name)
+	}}
+	if err != nil || r.Header.Get("X-Amz-Date") != date || !slices.Equal(was.SignedHeaders, is.SignedHeaders) || is.Signature == was.Signature || !is.Verify("secret", covered) {
+		t.Errorf("signed %q, then %q, at %s and %s: %v", signed, r.Header.Get("Authorization"), date, r.Header.Get("X-Amz-Date"), err)
+	}
 }

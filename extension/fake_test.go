@@ -2,6 +2,7 @@ package extension
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/throughline/throughline/alpaca"
 	"github.com/throughline/throughline/metrics"
 	"github.com/throughline/throughline/tracing/otlp"
 )
@@ -157,7 +159,7 @@ func (l *lambda) run(change func(*Config)) *running {
 	r := &running{t: l.t, out: &buffer{}, log: &buffer{}, done: make(chan error, 1)}
 	c := Config{
 		RuntimeAPI: strings.TrimPrefix(l.server.URL, "http://"), Name: "throughline-extension", FunctionName: "portfolio", TempDir: l.tmp,
-		OTLPAddr: "127.0.0.1:0", Metrics: metrics.Config{Service: "portfolio"}, Out: r.out, Log: r.log,
+		API: alpaca.API(nil), OTLPAddr: "127.0.0.1:0", Metrics: metrics.Config{Service: "portfolio"}, Out: r.out, Log: r.log,
 	}
 	if change != nil {
 		change(&c)
@@ -243,4 +245,16 @@ func to(t *testing.T, url string) otlp.Config {
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	return otlp.Config{URL: url, Client: &http.Client{Transport: transport}}
+}
+
+// readBody reads a body, unpacked.
+func readBody(r *http.Request) ([]byte, error) {
+	if r.Header.Get("Content-Encoding") != "gzip" {
+		return io.ReadAll(r.Body)
+	}
+	zip, err := gzip.NewReader(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(zip)
 }

@@ -455,7 +455,7 @@ func TestManagedInstancesExportMeanwhile(t *testing.T) {
 }
 
 // /tmp outlives a crash: addresses of the process before would send the runtime to nobody.
-func TestAnOldAnnouncementIsTakenBack(t *testing.T) {
+func TestAnOldAnnouncementIsReplaced(t *testing.T) {
 	l := newLambda(t)
 	dir := filepath.Join(l.tmp, "throughline")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -464,8 +464,8 @@ func TestAnOldAnnouncementIsTakenBack(t *testing.T) {
 	full(t, dir)
 	r := l.run(nil)
 	until(t, "the first next", func() bool { n, _ := l.state(); return n == 1 })
-	if l.announced != "" || !strings.Contains(r.log.String(), "not announced") {
-		t.Errorf("announced %q, said %q", l.announced, r.log.String())
+	if !strings.HasPrefix(l.announced, "otlp=127.0.0.1:") || strings.Contains(l.announced, "runtime") {
+		t.Errorf("announced %.100q, said %q", l.announced, r.log.String())
 	}
 	l.events <- shutdown("spindown")
 	r.ended()
@@ -474,7 +474,7 @@ func TestAnOldAnnouncementIsTakenBack(t *testing.T) {
 // full makes dir a disk on which an old announcement has taken the last room.
 func full(t *testing.T, dir string) {
 	t.Helper()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=4k,nr_inodes=8"); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=4k,nr_inodes=8,mode=0700"); err != nil {
 		t.Skipf("a full disk cannot be mounted here: %v", err)
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })

@@ -9,11 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/throughline/throughline/tracing"
+	"github.com/throughline/throughline/extension/internal/invocations"
+	"github.com/throughline/throughline/extension/internal/receiver"
+	"github.com/throughline/throughline/extension/internal/server"
+	"github.com/throughline/throughline/internal/lineage"
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
@@ -21,58 +23,40 @@ import (
 func requestOf(spans int) []byte {
 	list := make([]otlp.Span, spans)
 	for i := range list {
-		list[i] = otlp.Span{Context: tracing.Mint(trace.SpanContext{}).WithTraceFlags(trace.FlagsSampled), Name: "process SignalGenerated", Attributes: []attribute.KeyValue{
+		list[i] = otlp.Span{Context: lineage.Mint(trace.SpanContext{}).WithTraceFlags(trace.FlagsSampled), Name: "process SignalGenerated", Attributes: []attribute.KeyValue{
 			attribute.String("messaging.system", "aws.eventbridge"), attribute.String("faas.trigger", "pubsub"), attribute.String("throughline.event.id", fmt.Sprint("event-", i)),
 			attribute.String("throughline.correlation.id", "workflow-1"), attribute.Int("throughline.hops", 3), attribute.Bool("faas.coldstart", false),
-		}, Links: []trace.Link{{SpanContext: tracing.Mint(trace.SpanContext{}), Attributes: []attribute.KeyValue{attribute.String("throughline.link", "causation")}}}}
+		}, Links: []trace.Link{{SpanContext: lineage.Mint(trace.SpanContext{}), Attributes: []attribute.KeyValue{attribute.String("throughline.link", "causation")}}}}
 	}
 	return otlp.Encode(otlp.Resource{Scope: "bench"}, list...)
 }
 
-// BenchmarkReceive is spans through the receiver's handler, beside one that
-// decodes and encodes them again as a collector does.
+// BenchmarkReceive measures the receiver's handler. The benchmark of that name
+// in test/extension measures one that uses the collector's pdata.
 func BenchmarkReceive(b *testing.B) {
 	const spans = 50
 	body := requestOf(spans)
 	taken := 0
-	books := newBooks(Config{}, nil, func([]byte) {})
-	for name, handler := range map[string]http.Handler{
-		"ours": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			receive(w, r, func(got []byte, _ bool) {
-				if bytes.Equal(got, body) {
-					taken += spans
-				}
-				books.spans(got, true, time.Time{})
-			})
-		}),
-		"pdata": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			var in bytes.Buffer
-			_, _ = in.ReadFrom(r.Body)
-			request := ptraceotlp.NewExportRequest()
-			if err := request.UnmarshalProto(in.Bytes()); err != nil {
-				b.Error(err)
-			}
-			if _, err := request.MarshalProto(); err != nil {
-				b.Error(err)
-			}
-			taken += request.Traces().SpanCount()
-		}),
-	} {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			taken = 0
-			before := processorTime(b)
-			for b.Loop() {
-				r := httptest.NewRequest(http.MethodPost, "/v1/traces", bytes.NewReader(body))
-				r.Header.Set("Content-Type", "application/x-protobuf")
-				handler.ServeHTTP(httptest.NewRecorder(), r)
-			}
-			b.ReportMetric(float64(spans)*float64(b.N)/(processorTime(b)-before).Seconds(), "spans/CPU-s")
-			if taken != b.N*spans {
-				b.Errorf("%d of %d spans were taken", taken, b.N*spans)
-			}
-		})
-	}
+	tracker := invocations.New(invocations.Config{Export: func([]byte) {}})
+	handler := receiver.New(receiver.Config{Budget: server.NewBudget(1 << 20), Now: time.Now, Take: func(got []byte, _ bool) {
+		if bytes.Equal(got, body) {
+			taken += spans
+		}
+		tracker.Spans(got, true, time.Time{})
+	}})
+	b.Run("ours", func(b *testing.B) {
+		b.ReportAllocs()
+		before := processorTime(b)
+		for b.Loop() {
+			r := httptest.NewRequest(http.MethodPost, "/v1/traces", bytes.NewReader(body))
+			r.Header.Set("Content-Type", "application/x-protobuf")
+			handler.ServeHTTP(httptest.NewRecorder(), r)
+		}
+		b.ReportMetric(float64(spans)*float64(b.N)/(processorTime(b)-before).Seconds(), "spans/CPU-s")
+		if taken != b.N*spans {
+			b.Errorf("%d of %d spans were taken", taken, b.N*spans)
+		}
+	})
 }
 
 // processorTime is what this process has used, its garbage collector included.

@@ -35,7 +35,7 @@ func TestRepeatsOverEnvironments(t *testing.T) {
 		})
 		urls[i] = environments[i].serve("runtime")
 	}
-	caused := strings.Replace(stampedEvent(3), `"hops:0"`, `"hops:1","causation:signal-4"`, 1)
+	caused := strings.ReplaceAll(strings.Replace(stampedEvent(3), `"hops:0"`, `"hops:1","causation:signal-4"`, 1), "workflow-3", "workflow-4")
 	handle(environments[0], urls[0], stampedEvent(1), false)
 	handle(environments[0], urls[0], stampedEvent(2), true)
 	handle(environments[0], urls[0], caused, false)

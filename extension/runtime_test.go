@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"hash/fnv"
+	"hash/crc32"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/throughline/throughline/extension/internal/inflight"
 	"github.com/throughline/throughline/internal/handling"
 	"github.com/throughline/throughline/tracing/otlp"
 )
@@ -82,7 +83,7 @@ func TestRuntimeEndpoint(t *testing.T) {
 	if body != stampedEvent(1) || resp.Header.Get("Lambda-Runtime-Aws-Request-Id") != "r-1" {
 		t.Errorf("next: %s %v", body, resp.Header)
 	}
-	var v view
+	var v inflight.View
 	if _, body := get(t, url+"/throughline/v1/current"); json.Unmarshal([]byte(body), &v) != nil || v.RequestID != "r-1" || v.CorrelationID != "workflow-1" || v.CausationID != "signal-1" || v.Events != 1 || v.Traceparent == "" {
 		t.Errorf("current: %s", body)
 	}
@@ -115,14 +116,18 @@ func (s *slow) Read(p []byte) (int, error) {
 	return copy(p, "part"), nil
 }
 
+// longestRead is the length of the longest payload that is held for reading; a
+// longer one is read as it passes.
+const longestRead = 1<<20 + 64<<10
+
 func TestRuntimeIsTransparent(t *testing.T) {
 	l := newLambdaAPI(t)
 	d := newDesk(t, func(c *Config) { c.RuntimeAPI = strings.TrimPrefix(l.URL, "http://") })
 	url := d.serve("runtime")
 	for name, payload := range map[string][]byte{
 		"6 MB":         append(append([]byte(`{"text":"`), bytes.Repeat([]byte("x"), 6<<20)...), `"}`...),
-		"at the bound": bytes.Repeat([]byte(" "), maxEvent),
-		"over it":      bytes.Repeat([]byte(" "), maxEvent+1),
+		"at the bound": bytes.Repeat([]byte(" "), longestRead),
+		"over it":      bytes.Repeat([]byte(" "), longestRead+1),
 		"not JSON":     {0, 1, 2, 0xff},
 		"nothing":      {},
 	} {
@@ -130,6 +135,20 @@ func TestRuntimeIsTransparent(t *testing.T) {
 		if _, body := get(t, url+runtimePath+"next"); body != string(payload) {
 			t.Errorf("%s: %d bytes of %d", name, len(body), len(payload))
 		}
+	}
+	if sums := d.sums(); sums["InvocationsUnread"] != 0 {
+		t.Errorf("unread: %v", sums)
+	}
+	if !d.budget.Take(requestBudget) {
+		t.Fatal("what was read is still held")
+	}
+	l.payloads <- []byte(stampedEvent(1))
+	if _, body := get(t, url+runtimePath+"next"); body != stampedEvent(1) {
+		t.Errorf("without room: %s", body)
+	}
+	d.budget.Give(requestBudget)
+	if sums := d.sums(); sums["InvocationsUnread_busy"] != 1 || sums["InvocationsUnread"] != 1 {
+		t.Errorf("unread: %v", sums)
 	}
 	answer := strings.Repeat("y", 6<<20)
 	post(t, url+runtimePath+"r-1/response", answer)
@@ -225,7 +244,7 @@ func TestCurrentUnderConcurrency(t *testing.T) {
 	}
 	for id, header := range headers {
 		for _, sent := range []string{header, strings.ReplaceAll(header, ";", "%3B")} {
-			var v view
+			var v inflight.View
 			_, body := get(t, url+"/throughline/v1/current?trace="+strings.ReplaceAll(strings.ReplaceAll(sent, "%", "%25"), ";", "%3B"))
 			if json.Unmarshal([]byte(body), &v) != nil || v.CausationID != id {
 				t.Errorf("%s: %s", id, body)
@@ -246,8 +265,8 @@ func TestCurrentUnderConcurrency(t *testing.T) {
 	}
 }
 
-// readCurrent reads the file as the Node shim does.
-func readCurrent(t *testing.T, file string) (listed []view) {
+// readCurrent reads the file as the shims do.
+func readCurrent(t *testing.T, file string) (listed []inflight.View) {
 	t.Helper()
 	for range 1000 {
 		read, err := os.ReadFile(file)
@@ -258,9 +277,7 @@ func readCurrent(t *testing.T, file string) (listed []view) {
 		if len(parts) < 3 { // it grows just now
 			continue
 		}
-		sum := fnv.New32a()
-		_, _ = io.WriteString(sum, parts[1])
-		if parts[0] != fmt.Sprintf("%08x", sum.Sum32()) {
+		if parts[0] != fmt.Sprintf("%08x", crc32.ChecksumIEEE([]byte(parts[1]))) {
 			continue
 		}
 		if err := json.Unmarshal([]byte(parts[1]), &listed); err != nil {
@@ -282,13 +299,13 @@ func TestCurrentFileIsReadWhole(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	c := newCurrent(dir)
-	defer c.close()
+	c := inflight.New(file)
+	defer c.Close()
 	handle := func(n int) {
 		id := strings.Repeat(fmt.Sprint(n), 1+n%200)
-		f := &inFlight{request: id, header: id, Invocation: &handling.Invocation{Context: t.Context(), Request: id}}
-		c.begin(f)
-		c.end(id)
+		f := &inflight.Invocation{Header: id, Invocation: &handling.Invocation{Context: t.Context(), Request: id}}
+		c.Begin(f)
+		c.End(id)
 	}
 	handle(1)
 	if err := os.RemoveAll(filepath.Dir(file)); err != nil { // as a function does that cleans its /tmp
@@ -317,28 +334,4 @@ func TestCurrentFileIsReadWhole(t *testing.T) {
 	}
 	close(stop)
 	writer.Wait()
-}
-
-func TestOutboundReports(t *testing.T) {
-	d := newDesk(t, nil)
-	url := d.serve("runtime") + "/throughline/v1/outbound"
-	report := `{"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7","parent_id":"b7ad6b7169203331","flags":"01","correlation_id":"w",
-"start_unix_nano":1700000000000000000,"end_unix_nano":1700000000250000000,"method":"GET","scheme":"https","host":"paper-api.alpaca.markets","port":443,
-"path":"/v2/positions/AAPL","resend_count":1,"status":429,"headers":{"x-request-id":"q-1","x-ratelimit-remaining":"0"}}`
-	if resp := post(t, url, report); resp.StatusCode != http.StatusNoContent {
-		t.Fatal(resp.Status)
-	}
-	until(t, "the span", func() bool { return d.count() == 1 })
-	found := otlp.Find(d.spans[0], "url.template", "http.request.method")
-	if len(found) != 1 || found[0].Texts[0] != "/v2/positions/{symbol_or_asset_id}" || found[0].End.Sub(found[0].Start) != 250*time.Millisecond || found[0].ParentID.String() != "b7ad6b7169203331" {
-		t.Errorf("%+v", found)
-	}
-	if sums := d.sums(); sums["RequestDuration"] != 250 || sums["RateLimited"] != 1 || sums["RequestErrors_429"] != 1 {
-		t.Errorf("sums %v", sums)
-	}
-	for _, wrong := range []string{"", "{", `{"host":""}`, strings.Repeat("x", 1<<17)} {
-		if resp := post(t, url, wrong); resp.StatusCode != http.StatusBadRequest {
-			t.Errorf("%.20q: %s", wrong, resp.Status)
-		}
-	}
 }

@@ -3,7 +3,6 @@ package extension
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/throughline/throughline/metrics"
@@ -18,7 +17,8 @@ const (
 
 // Sidecar answers the endpoints outside Lambda until ctx ends, and then lets
 // calls under way finish. ready is called with the addresses once they answer.
-// The error names the endpoint that could not be opened. The runtime endpoint
+// An endpoint that cannot be opened is said and done without; it is an error
+// where none can. The runtime endpoint
 // stands before the Runtime API at config.RuntimeAPI: an emulator's. Nothing
 // registers as an extension, so the function as a whole is not measured.
 func Sidecar(ctx context.Context, config Config, ready func(addresses map[string]string)) error {
@@ -27,21 +27,14 @@ func Sidecar(ctx context.Context, config Config, ready func(addresses map[string
 	}
 	x := newExtension(config)
 	defer x.close()
-	x.outside = true
-	wanted := map[string]string{"otlp": config.OTLPAddr, "events": config.EventsAddr, "alpaca": config.AlpacaAddr, "runtime": config.RuntimeAddr}
-	x.open(wanted)
+	x.sidecar = true
+	x.open(config.addresses())
 	addresses := map[string]string{}
-	for name, address := range wanted {
-		server := x.servers[name]
-		if server == nil && address != "" {
-			return fmt.Errorf("the %s endpoint does not answer at %s", name, address)
-		}
-		if server != nil {
-			addresses[name] = server.address
-		}
+	for name, s := range x.servers {
+		addresses[name] = s.Address
 	}
 	if len(addresses) == 0 {
-		return errors.New("no endpoint is on: THROUGHLINE_ENDPOINTS takes otlp, events, alpaca and runtime")
+		return errors.New("no endpoint answers: THROUGHLINE_ENDPOINTS takes otlp, events, alpaca and runtime")
 	}
 	if ready != nil {
 		ready(addresses)
@@ -51,14 +44,16 @@ func Sidecar(ctx context.Context, config Config, ready func(addresses map[string
 	// ctx has ended: what is left has its own bound.
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), sidecarEnd)
 	defer cancel()
-	for _, server := range x.servers {
-		_ = server.server.Shutdown(last) // what does not finish in time is cut off
+	for _, s := range x.servers {
+		s.Shutdown(last) // what does not finish in time is cut off
 	}
+	x.calls.Close()
+	x.hops.Close()
 	if x.exporter != nil {
 		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), sidecarEnd)
 		defer cancel()
 		if err := x.exporter.Flush(flush); err != nil {
-			x.say("%v", err)
+			x.log.Once("%v", err)
 		}
 		if _, spans, waiting := x.exporter.Oldest(); waiting {
 			x.metrics.Record(metrics.Observation{At: x.config.Now(), Name: metrics.SpansDropped, Value: float64(spans)})
@@ -78,8 +73,11 @@ func (x *extension) tend(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-lines.C:
+			x.guard(x.calls.Expire)
+			x.guard(x.hops.Close)
 			x.guard(x.writeMetrics)
 		case <-spans.C:
+			x.guard(x.settle)
 			x.guard(func() { x.flushWithin(ctx, sidecarEnd) })
 		}
 	}

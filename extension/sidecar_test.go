@@ -10,7 +10,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"github.com/throughline/throughline/internal/buslocal"
 	"github.com/throughline/throughline/metrics"
 	"github.com/throughline/throughline/tracing/otlp"
 )
@@ -41,7 +40,7 @@ func TestSidecarBeforeAnEmulator(t *testing.T) {
 }
 
 func TestSidecar(t *testing.T) {
-	bus, busURL := startBus(t, buslocal.Options{})
+	bus, busURL := startBus(t)
 	backend := answering(t, func(w http.ResponseWriter, _ *http.Request) {})
 	var out bytes.Buffer
 	ctx, stop := context.WithCancel(t.Context())
@@ -67,7 +66,7 @@ func TestSidecar(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	if len(bus.Ledger().Published) != 1 || !strings.Contains(out.String(), `"EventsPublished":1`) || len(backend.bodies) != 1 {
+	if len(bus.ledger()) != 1 || !strings.Contains(out.String(), `"EventsPublished":1`) || len(backend.bodies) != 1 {
 		t.Errorf("%s, %d exports", out.String(), len(backend.bodies))
 	}
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -75,8 +74,20 @@ func TestSidecar(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	config.EventsAddr = taken.Addr().String()
-	if err := Sidecar(t.Context(), config, nil); err == nil || !strings.Contains(err.Error(), "events") {
-		t.Errorf("a taken port: %v", err)
+	// It goes on without an endpoint whose port is taken, and ends where there is none left.
+	var log buffer
+	ctx, stop = context.WithCancel(t.Context())
+	config.EventsAddr, config.Log = taken.Addr().String(), &log
+	go func() { done <- Sidecar(ctx, config, func(a map[string]string) { addresses <- a }) }()
+	if at := <-addresses; at["events"] != "" || at["otlp"] == "" || !strings.Contains(log.String(), "the events endpoint is off") {
+		t.Errorf("a taken port: %v, said %q", at, log.String())
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	config.OTLPAddr, config.AlpacaAddr = "", ""
+	if err := Sidecar(t.Context(), config, nil); err == nil {
+		t.Error("it runs without an endpoint")
 	}
 }

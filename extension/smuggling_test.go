@@ -28,20 +28,20 @@ func TestRequestSmuggling(t *testing.T) {
 // splitByABuffer is sent in parts: net/http's buffer of 4 096 bytes is left with
 // room for one, so that the end of a line is read alone.
 var splitByABuffer = []string{
-	"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n",
+	"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n",
 	"A: " + strings.Repeat("a", 4095-len("A: \r")) + "\r",
-	"\nContent-Length: 5\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n",
+	"\nContent-Length: 5\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n",
 }
 
 func smuggle(t *testing.T, a *answers, address string) {
 	for name, raw := range map[string]string{
-		"both lengths":      "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n",
+		"both lengths":      "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n",
 		"split by a buffer": strings.Join(splitByABuffer, ""),
-		"behind another":    "GET / HTTP/1.1\r\nHost: x\r\n\r\nPOST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n",
-		"two lengths":       "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhelloGET /smuggled HTTP/1.1\r\n\r\n",
-		"odd encoding":      "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
-		"header with feed":  "POST / HTTP/1.1\r\nHost: x\r\nA: b\nTransfer-Encoding : chunked\r\n\r\n",
-		"long header":       "POST / HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("a", 1<<20) + "\r\n\r\n",
+		"behind another":    "GET / HTTP/1.1\r\nHost: localhost\r\n\r\nPOST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		"two lengths":       "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhelloGET /smuggled HTTP/1.1\r\n\r\n",
+		"odd encoding":      "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+		"header with feed":  "POST / HTTP/1.1\r\nHost: localhost\r\nA: b\nTransfer-Encoding : chunked\r\n\r\n",
+		"long header":       "POST / HTTP/1.1\r\nHost: localhost\r\nA: " + strings.Repeat("a", 4<<20) + "\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			a.mu.Lock()
@@ -98,6 +98,7 @@ func TestChunkedRequestsShareAConnection(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		req.Header.Set("Content-Type", "application/x-protobuf")
 		resp, err := client.Do(req)
 		if err != nil {
 			t.Fatal(err)

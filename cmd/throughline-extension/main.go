@@ -16,6 +16,7 @@ import (
 	"github.com/throughline/throughline/cmd/internal/assemble"
 	"github.com/throughline/throughline/extension"
 	"github.com/throughline/throughline/internal/settings"
+	"github.com/throughline/throughline/internal/version"
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
@@ -30,6 +31,10 @@ func main() {
 	}
 	// A small heap is kept small: the memory is the function's.
 	debug.SetGCPercent(50)
+	debug.SetMemoryLimit(memoryLimit)
+	for _, warning := range settings.Unknown(os.Environ()) {
+		fmt.Fprintln(os.Stderr, "throughline:", warning)
+	}
 	config := configured(os.Getenv, filepath.Base(os.Args[0]))
 	// What runs beside the function takes one core of it at most, and a call that
 	// passes is handed on sooner there than over two. Set at the start it would cost memory.
@@ -38,6 +43,10 @@ func main() {
 		log.Fatalf("throughline: %v", err)
 	}
 }
+
+// memoryLimit is what the garbage collector works to stay under, in bytes, when
+// many large requests come at once.
+const memoryLimit = 24 << 20
 
 func answer(flag string, stdout, stderr io.Writer) int {
 	switch flag {
@@ -48,8 +57,7 @@ func answer(flag string, stdout, stderr io.Writer) int {
 		}
 		return 0
 	case "--version", "version":
-		info, _ := debug.ReadBuildInfo()
-		fmt.Fprintln(stdout, "throughline-extension", info.Main.Version)
+		fmt.Fprintln(stdout, "throughline-extension", version.String())
 		return 0
 	default:
 		fmt.Fprintf(stderr, "throughline-extension: unknown argument %q; --help lists the settings\n", flag)

@@ -47,7 +47,7 @@ func TestConfigure(t *testing.T) {
 }
 
 func TestTheReceiverCanBeSwitchedOff(t *testing.T) {
-	if c := configured(env("AWS_LAMBDA_EXEC_WRAPPER", "/opt/throughline/wrapper"), "x"); c.RuntimeAddr == "" || c.EventsAddr == "" || c.AlpacaAddr == "" || c.OTLPAddr == "" {
+	if c := configured(env("AWS_LAMBDA_EXEC_WRAPPER", "/opt/throughline/wrapper"), "x"); c.RuntimeAddr != "127.0.0.1:0" || c.EventsAddr+c.AlpacaAddr != "" || c.OTLPAddr != "127.0.0.1:0" || c.OTLPElsewhere {
 		t.Errorf("with the wrapper: %+v", c)
 	}
 	if c := configured(env(), "x"); c.RuntimeAddr+c.EventsAddr+c.AlpacaAddr != "" || c.OTLPAddr == "" {
@@ -56,7 +56,13 @@ func TestTheReceiverCanBeSwitchedOff(t *testing.T) {
 	if c := configured(env("THROUGHLINE_ENDPOINTS", "none"), "x"); c.OTLPAddr != "" {
 		t.Errorf("spans are received at %s", c.OTLPAddr)
 	}
-	if c := configured(env("THROUGHLINE_ENDPOINTS", "otlp"), "x"); c.OTLPAddr != "127.0.0.1:4318" {
+	if c := configured(env("THROUGHLINE_ENDPOINTS", "otlp"), "x"); c.OTLPAddr != "127.0.0.1:4318" || !c.OTLPElsewhere {
 		t.Errorf("spans are received at %q", c.OTLPAddr)
+	}
+	if c := configured(env("THROUGHLINE_OTLP_ADDR", "127.0.0.1:4318"), "x"); c.OTLPElsewhere {
+		t.Error("an address that is set is not kept")
+	}
+	if c := configured(env("AWS_LAMBDA_EXEC_WRAPPER", "/opt/throughline/wrapper", "THROUGHLINE_ENDPOINTS", "events,alpaca", "THROUGHLINE_ALPACA_ADDR", "127.0.0.1:4320"), "x"); c.EventsAddr != "127.0.0.1:0" || c.AlpacaAddr != "127.0.0.1:4320" || c.OTLPAddr+c.RuntimeAddr != "" {
+		t.Errorf("named: %+v", c)
 	}
 }

@@ -1,0 +1,116 @@
+package invocations
+
+import (
+	"cmp"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/throughline/throughline/internal/lineage"
+	"github.com/throughline/throughline/tracing/otlp"
+)
+
+const scope = "github.com/throughline/throughline/extension"
+
+// writeSpan writes the span of an invocation whose process span was seen. The wrapper minted its ID: it is the process span's
+// parent. One whose process span is not recorded is not either.
+func (t *Tracker) writeSpan(i *invocation) {
+	if !i.process.Sampled || !i.process.ParentID.IsValid() {
+		return
+	}
+	start, end := i.times()
+	span := otlp.Span{
+		Context: trace.NewSpanContext(trace.SpanContextConfig{TraceID: i.process.TraceID, SpanID: i.process.ParentID, TraceFlags: trace.FlagsSampled}),
+		Name:    t.name, Kind: trace.SpanKindServer, Start: earlier(start, i.process.Start), End: later(end, i.process.End),
+		Attributes: []attribute.KeyValue{
+			attribute.String("faas.invocation_id", i.requestID), attribute.Bool("faas.coldstart", i.cold),
+		},
+	}
+	if parent, ok := lineage.ParseTraceparent(i.process.Texts[1]); ok {
+		span.Parent = parent
+	}
+	if i.arn != "" {
+		span.Attributes = append(span.Attributes, attribute.String("aws.lambda.invoked_arn", i.arn))
+	}
+	if i.status != "" && !strings.EqualFold(i.status, "success") {
+		span.Status, span.StatusMessage = codes.Error, i.status
+		span.Attributes = append(span.Attributes, attribute.String("error.type", cmp.Or(i.errorType, i.status)))
+	}
+	if init, ok := t.initSpan(); ok && i.cold {
+		span.Links = []trace.Link{{SpanContext: init.Context, Attributes: []attribute.KeyValue{attribute.String(lineage.AttrLink, lineage.LinkTrace)}}}
+		t.config.Export(otlp.Encode(t.resource(), init))
+	}
+	t.config.Export(otlp.Encode(t.resource(), span))
+}
+
+// initSpan is the span of the init phase, in a trace of its own; ok is false
+// where telemetry has not told of one, or it is written already.
+func (t *Tracker) initSpan() (otlp.Span, bool) {
+	if t.init.traced || t.init.start.IsZero() || t.init.end.IsZero() {
+		return otlp.Span{}, false
+	}
+	t.init.traced = true
+	return otlp.Span{
+		Context: lineage.Mint(trace.SpanContext{}).WithTraceFlags(trace.FlagsSampled),
+		Name:    "init " + t.name, Kind: trace.SpanKindInternal, Start: t.init.start, End: t.init.end,
+		Attributes: []attribute.KeyValue{attribute.String(lineage.AttrInitKind, cmp.Or(t.init.kind, "on-demand"))},
+	}, true
+}
+
+// Resource describes the function.
+func (t *Tracker) Resource() otlp.Resource {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.resource()
+}
+
+// resource describes the function. The variables that would give its instance
+// and log group are hidden from extensions.
+func (t *Tracker) resource() otlp.Resource {
+	attributes := []attribute.KeyValue{
+		attribute.String("service.name", cmp.Or(t.config.Service, t.name)), attribute.String("faas.name", t.name),
+		attribute.String("cloud.provider", "aws"), attribute.String("cloud.platform", "aws_lambda"),
+	}
+	if t.config.Region != "" {
+		attributes = append(attributes, attribute.String("cloud.region", t.config.Region))
+	}
+	if t.config.MemoryMB > 0 {
+		attributes = append(attributes, attribute.Int64("faas.max_memory", int64(t.config.MemoryMB)<<20))
+	}
+	return otlp.Resource{Attributes: attributes, Scope: scope}
+}
+
+// times are those of an invocation: telemetry's where it told them, else as they
+// were seen here.
+func (i *invocation) times() (start, end time.Time) {
+	start, end = i.start, i.end
+	if end.IsZero() {
+		end = i.seen
+	}
+	switch {
+	case !start.IsZero():
+	case i.took > 0:
+		start = end.Add(-i.took)
+	default:
+		start = i.begun
+	}
+	return start, end
+}
+
+// The invoke span holds the process span, though two clocks dated them.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}

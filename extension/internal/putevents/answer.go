@@ -1,0 +1,82 @@
+package putevents
+
+import (
+	"cmp"
+	"encoding/json"
+	"strings"
+
+	"github.com/throughline/throughline/internal/cborwalk"
+	"github.com/throughline/throughline/internal/lineage"
+)
+
+// Results reads the answer of PutEvents. What cannot be read is left empty.
+func Results(answer []byte) []lineage.Result {
+	var a struct {
+		Entries []struct {
+			EventID   string `json:"EventId"`
+			ErrorCode string
+		}
+	}
+	_ = json.Unmarshal(answer, &a) // what cannot be read is left empty
+	results := make([]lineage.Result, len(a.Entries))
+	for i, e := range a.Entries {
+		results[i] = lineage.Result{EventID: e.EventID, ErrorCode: e.ErrorCode}
+	}
+	return results
+}
+
+// ResultsCBOR reads the answer of PutEvents or PutRawEvents of a new bus. What
+// cannot be read is left empty.
+func ResultsCBOR(answer []byte) (results []lineage.Result) {
+	for m := cborwalk.MembersOf(answer, 0); m.Next(); {
+		if string(m.Key) != "Entries" {
+			continue
+		}
+		for e := cborwalk.ElementsOf(m.Value, 0); e.Next() && len(results) < MaxEntries; {
+			var r lineage.Result
+			for f := cborwalk.MembersOf(e.Value, 0); f.Next(); {
+				switch string(f.Key) {
+				case "EventId":
+					readText(f.Value, &r.EventID)
+				case "SequenceNumber":
+					readText(f.Value, &r.Sequence)
+				case "SuccessCode":
+					readText(f.Value, &r.SuccessCode)
+				case "ErrorCode":
+					readText(f.Value, &r.ErrorCode)
+				}
+			}
+			results = append(results, r)
+		}
+	}
+	return results
+}
+
+// ErrorCode is the code of an answer that is no success, in AWS's JSON protocol:
+// header is its X-Amzn-Errortype. It is RequestFailed where the answer names none.
+func ErrorCode(header string, answer []byte) string {
+	var a struct {
+		Type string `json:"__type"`
+		Code string `json:"code"`
+	}
+	_ = json.Unmarshal(answer, &a) // what cannot be read is left empty
+	return plainCode(cmp.Or(header, a.Type, a.Code))
+}
+
+// ErrorCodeCBOR is the code of an answer of a new bus that is no success.
+func ErrorCodeCBOR(answer []byte) string {
+	code := ""
+	for m := cborwalk.MembersOf(answer, 0); m.Next(); {
+		if string(m.Key) == "__type" {
+			readText(m.Value, &code)
+		}
+	}
+	return plainCode(code)
+}
+
+// plainCode is a code without its namespace and without what follows a colon.
+func plainCode(code string) string {
+	code = cmp.Or(code, "RequestFailed")
+	code, _, _ = strings.Cut(code, ":")
+	return code[strings.LastIndexByte(code, '#')+1:]
+}

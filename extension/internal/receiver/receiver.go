@@ -1,0 +1,172 @@
+// Package receiver is the otlp endpoint: OTLP/HTTP, protobuf and JSON, plain and
+// gzip ("OTLP/HTTP", OpenTelemetry protocol specification). Spans are kept as
+// they came. Metrics and logs, which an SDK sends here too once its endpoint is
+// replaced, are passed on; nothing else is.
+package receiver
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"runtime"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/throughline/throughline/extension/internal/server"
+	"github.com/throughline/throughline/metrics"
+	"github.com/throughline/throughline/tracing/otlp"
+)
+
+const (
+	maxSpans = 8 << 20 // bytes of a request of spans, unpacked
+	patience = 5 * time.Second
+	// largeBody is from how many bytes a request's garbage is collected at once.
+	largeBody = 1 << 20
+	protobuf  = "application/x-protobuf"
+	asJSON    = "application/json"
+)
+
+// Signals is the OTLP/HTTP backend of metrics and logs.
+type Signals struct {
+	URL     string            // without /v1/…; empty is nowhere
+	Headers map[string]string // added where a request does not carry them
+	TLS     *tls.Config       // nil: the system's certificates are trusted
+}
+
+// Config of the endpoint. All fields are required.
+type Config struct {
+	// Take takes a request of spans, which is its own, and may drop parts of it.
+	Take    func(request []byte, isJSON bool)
+	Signals Signals
+	Metrics *metrics.Set
+	Budget  *server.Budget
+	Now     func() time.Time
+}
+
+// New returns the endpoint.
+func New(config Config) http.Handler {
+	pass := passOn(config)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/healthz":
+			return
+		case "/v1/traces", "/v1/metrics", "/v1/logs":
+		default:
+			http.NotFound(w, r)
+			return
+		}
+		switch {
+		case r.Method != http.MethodPost:
+			w.Header().Set("Allow", http.MethodPost)
+			http.Error(w, "the method is to be POST", http.StatusMethodNotAllowed)
+		case !server.Accepts(w, r, protobuf, asJSON):
+		case r.URL.Path == "/v1/traces":
+			receive(w, r, config)
+		default:
+			pass.ServeHTTP(w, r)
+		}
+	})
+}
+
+// receive answers as OTLP/HTTP says, and at once: exporting is not the caller's wait.
+func receive(w http.ResponseWriter, r *http.Request, config Config) {
+	body, release, err := read(w, r, config.Budget)
+	if err != nil {
+		server.Refuse(w, r, err)
+		return
+	}
+	defer release()
+	body, err = config.clean(body, isJSON(r))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	if cap(body) > len(body)+len(body)/4 { // it may wait for long
+		body = bytes.Clone(body)
+	}
+	config.Take(body, isJSON(r))
+	accepted(w, r)
+	if len(body) > largeBody {
+		// What is garbage now counts no more once release is called: the next request may take as much.
+		runtime.GC()
+	}
+}
+
+// clean makes a request one that a backend takes whole, and counts the spans that
+// it leaves out.
+func (c *Config) clean(request []byte, isJSON bool) ([]byte, error) {
+	if isJSON {
+		if !json.Valid(request) {
+			return nil, errors.New("the request is no JSON")
+		}
+		if !utf8.Valid(request) {
+			request = bytes.ToValidUTF8(request, []byte("\uFFFD"))
+		}
+		return request, nil
+	}
+	clean, dropped, err := otlp.Clean(request)
+	if dropped > 0 {
+		c.Metrics.Record(metrics.Observation{At: c.Now(), Name: metrics.SpansDropped, Value: float64(dropped)})
+	}
+	return clean, err
+}
+
+// read reads the body of a request, unpacked.
+func read(w http.ResponseWriter, r *http.Request, budget *server.Budget) (body []byte, release func(), err error) {
+	if r.Header.Get("Content-Encoding") == "gzip" {
+		return server.ReadGzip(w, r, budget, maxSpans)
+	}
+	return server.ReadBody(w, r, budget, maxSpans)
+}
+
+func isJSON(r *http.Request) bool {
+	return strings.HasPrefix(strings.ToLower(r.Header.Get("Content-Type")), asJSON)
+}
+
+// accepted answers that all was taken, in the request's own encoding.
+func accepted(w http.ResponseWriter, r *http.Request) {
+	if isJSON(r) {
+		w.Header().Set("Content-Type", asJSON)
+		_, _ = io.WriteString(w, "{}")
+		return
+	}
+	w.Header().Set("Content-Type", protobuf)
+}
+
+// passOn sends a signal other than spans where the runtime would have sent it.
+func passOn(config Config) http.Handler {
+	target, err := url.Parse(config.Signals.URL)
+	if err != nil || target.Host == "" {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, maxSpans))
+			config.Metrics.Dropped(1) // there is nowhere to send it
+			accepted(w, r)
+		})
+	}
+	return &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = target.Scheme, target.Host, target.Host
+			r.Out.URL.Path, r.Out.URL.RawPath = strings.TrimSuffix(target.Path, "/")+r.In.URL.Path, ""
+			for name, value := range config.Signals.Headers {
+				if r.Out.Header.Get(name) == "" { // a setting for the signal alone wins, as in the SDK
+					r.Out.Header.Set(name, value)
+				}
+			}
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+		BufferPool:   &server.CopyBuffers,
+		ErrorLog:     log.New(io.Discard, "", 0),
+		Transport: &http.Transport{
+			Proxy: http.ProxyFromEnvironment, TLSClientConfig: config.Signals.TLS, ResponseHeaderTimeout: patience, TLSHandshakeTimeout: patience,
+			DialContext: (&net.Dialer{Timeout: patience}).DialContext,
+		},
+	}
+}

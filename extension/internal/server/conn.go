@@ -1,0 +1,279 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// conn is a connection of a client. net/http reads it in one goroutine at a time.
+// It keeps the head of the request that is being read, bounds the time and the
+// memory that a head takes, and keeps a request alive whose client has closed its
+// own direction.
+type conn struct {
+	*net.TCPConn
+	server *Server
+
+	head  []byte
+	size  int  // of the head so far
+	whole bool // the head has been read
+	// early is the next request's first byte, where it was read to notice a client
+	// that goes away.
+	early []byte
+	held  int         // bytes of the budget
+	busy  atomic.Bool // something was read that is not answered yet
+
+	mu     sync.Mutex
+	closed bool
+	wake   chan struct{} // closed to end a wait for the client; nil when nothing waits
+}
+
+const (
+	// maxHead is as much of a head as is kept: of a longer one nothing is known.
+	maxHead = 64 << 10
+	// longHead is what a long head takes of the budget, all at once: it is held
+	// about three times while it is read.
+	longHead = 3 * MaxHeaderBytes
+	// longHeadPatience is how long a long head waits for that.
+	longHeadPatience = 30 * time.Second
+	// headPatience is how long a head may take from its first byte. A connection
+	// may be open for long before that.
+	headPatience = 5 * time.Second
+	// watch is how often a client that has closed its own direction is looked at.
+	watch = 500 * time.Millisecond
+)
+
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.TCPConn.Read(p)
+	if n > 0 {
+		c.busy.Store(true)
+	}
+	if c.whole { // net/http reads one byte ahead while a request is being handled
+		if len(p) == 1 {
+			c.early = append(c.early[:0], p[:n]...)
+			if errors.Is(err, io.EOF) {
+				return 0, c.awaitClient()
+			}
+		}
+		return n, err
+	}
+	if n > 0 {
+		if err := c.addHead(p[:n]); err != nil {
+			return n, err
+		}
+	}
+	return n, err
+}
+
+// addHead takes a part of a head.
+func (c *conn) addHead(part []byte) error {
+	if c.size == 0 {
+		_ = c.TCPConn.SetReadDeadline(time.Now().Add(headPatience))
+	}
+	c.size += len(part)
+	if c.size <= maxHead {
+		searched := max(0, len(c.head)-3)
+		c.head = append(c.head, part...)
+		if end := bytes.Index(c.head[searched:], headEnd); end >= 0 {
+			c.head = c.head[:searched+end+len(headEnd)]
+			c.headRead()
+		}
+		return nil
+	}
+	// Of a long head the end is enough, to know where it ends.
+	tail := append(c.head[max(0, len(c.head)-3):len(c.head):len(c.head)], part...)
+	c.head = append(c.head[:0], tail[max(0, len(tail)-3):]...)
+	if bytes.Contains(tail, headEnd) {
+		c.headRead()
+		return nil
+	}
+	return c.hold()
+}
+
+var headEnd = []byte("\r\n\r\n")
+
+func (c *conn) headRead() {
+	c.whole = true
+	_ = c.TCPConn.SetReadDeadline(time.Time{})
+}
+
+// hold takes of the budget for a long head, and waits for it: the client waits
+// meanwhile to send the rest.
+func (c *conn) hold() error {
+	if c.held > 0 {
+		return nil
+	}
+	for deadline := time.Now().Add(longHeadPatience); !c.server.budget.Take(longHead); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			return os.ErrDeadlineExceeded
+		}
+	}
+	c.held = longHead
+	return c.TCPConn.SetReadDeadline(time.Now().Add(headPatience))
+}
+
+// release gives back what the head held.
+func (c *conn) release() {
+	if c.held > 0 {
+		c.server.budget.Give(c.held)
+		c.held = 0
+	}
+}
+
+// idle prepares for the next request.
+func (c *conn) idle() {
+	if c.release(); cap(c.head) > 4<<10 {
+		c.head = nil
+	}
+	c.head, c.whole = append(c.head[:0], c.early...), false
+	c.size, c.early = len(c.head), c.early[:0]
+	c.busy.Store(false)
+}
+
+// SetReadDeadline implements net.Conn. net/http clears the deadline when it begins
+// to read a head, whose first byte may have set one.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	if t.IsZero() && c.size > 0 && !c.whole {
+		return nil
+	}
+	err := c.TCPConn.SetReadDeadline(t)
+	if !t.IsZero() && !t.After(time.Now()) {
+		c.wakeUp(false)
+	}
+	return err
+}
+
+// Close implements net.Conn.
+func (c *conn) Close() error {
+	c.wakeUp(true)
+	c.server.forget(c)
+	return c.TCPConn.Close()
+}
+
+func (c *conn) wakeUp(closed bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = c.closed || closed
+	if c.wake != nil {
+		close(c.wake)
+		c.wake = nil
+	}
+}
+
+// awaitClient is called while a request is handled whose client sends no more. It
+// returns io.EOF, which ends the request, once the client is gone; as long as it
+// has only closed its own direction it is waiting for the answer.
+func (c *conn) awaitClient() error {
+	c.mu.Lock()
+	wake := make(chan struct{})
+	if c.wake = wake; c.closed {
+		c.mu.Unlock()
+		return net.ErrClosed
+	}
+	c.mu.Unlock()
+	ticks := time.NewTicker(watch)
+	defer ticks.Stop()
+	for waitsForAnswer(c.TCPConn) {
+		select {
+		case <-wake:
+			return os.ErrDeadlineExceeded // net/http is done with the request
+		case <-ticks.C:
+		}
+	}
+	return io.EOF
+}
+
+// unread says whether something has arrived that is not read yet.
+func (c *conn) unread() bool {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false
+	}
+	n := 0
+	err = raw.Control(func(fd uintptr) {
+		var one [1]byte
+		n, _, _ = syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT) // below 0 where there is nothing
+	})
+	return err == nil && n > 0
+}
+
+// listener accepts conns.
+type listener struct {
+	net.Listener
+	server *Server
+}
+
+func (l listener) Accept() (net.Conn, error) {
+	accepted, err := l.Listener.Accept()
+	tcp, ok := accepted.(*net.TCPConn)
+	if !ok {
+		return accepted, err
+	}
+	c := &conn{TCPConn: tcp, server: l.server}
+	l.server.remember(c)
+	return c, err
+}
+
+type connKey struct{}
+
+// observe has an http.Server tell its conns of their requests.
+func observe(s *http.Server) {
+	s.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) }
+	s.ConnState = func(nc net.Conn, state http.ConnState) {
+		c, ok := nc.(*conn)
+		switch {
+		case !ok:
+		case state == http.StateIdle:
+			c.idle()
+		case state == http.StateClosed, state == http.StateHijacked:
+			c.release()
+			c.server.forget(c)
+		}
+	}
+}
+
+func connOf(r *http.Request) *conn {
+	c, _ := r.Context().Value(connKey{}).(*conn)
+	return c
+}
+
+// framing is what is known of how a request says where it ends.
+type framing int
+
+const (
+	framedOnce    framing = iota // in one way
+	framedTwice                  // in two
+	framedSomehow                // its head was not seen: it stood behind another request
+)
+
+// framingOf tells how a request is framed. One that has a Content-Length and is
+// chunked too can be read in two ways. net/http reads it in one and takes the
+// other's header off, so that nobody behind it can tell; RFC 9112, 6.3, has it
+// refused. For that the head is kept as it came.
+func framingOf(r *http.Request) framing {
+	if len(r.TransferEncoding) == 0 {
+		return framedOnce // two lengths net/http refuses itself
+	}
+	c := connOf(r)
+	if c == nil || !c.whole || c.size > maxHead {
+		return framedSomehow
+	}
+	line, fields, _ := bytes.Cut(c.head, []byte("\r\n"))
+	if string(line) != r.Method+" "+r.RequestURI+" "+r.Proto {
+		return framedSomehow
+	}
+	for line := range bytes.Lines(fields) {
+		if name, _, ok := bytes.Cut(line, []byte(":")); ok && bytes.EqualFold(bytes.TrimSpace(name), []byte("Content-Length")) {
+			return framedTwice
+		}
+	}
+	return framedOnce
+}

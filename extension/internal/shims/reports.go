@@ -1,0 +1,83 @@
+package shims
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/throughline/throughline/extension/internal/sdkcalls"
+	"github.com/throughline/throughline/extension/internal/server"
+)
+
+// taking takes a report. trace is Lambda's X-Ray header as its sender has it. The
+// error says what is wrong with the report.
+type taking func(trace string, body []byte) error
+
+// report is how a report to a path is taken, nil where there is none.
+func (e *Endpoint) report(path string) taking {
+	call, isOutcome := strings.CutPrefix(path, "events/")
+	switch {
+	case isOutcome:
+		return func(_ string, body []byte) error { return e.outcome(call, body) }
+	case path == "outbound":
+		return e.outbound
+	case path == "hops":
+		return e.hops
+	default:
+		return nil
+	}
+}
+
+// Line takes a report that a shim wrote into the pipe: what follows Prefix in the
+// request that it stands for, a space, and the body. One that is wrong is dropped,
+// as its sender would drop the answer.
+func (e *Endpoint) Line(line []byte) {
+	target, body, _ := strings.Cut(string(line), " ")
+	path, query, _ := strings.Cut(target, "?")
+	values, _ := url.ParseQuery(query) // what cannot be read is not there
+	if path == "events" {
+		e.unasked(values, []byte(body))
+	} else if take := e.report(path); take != nil {
+		_ = take(values.Get("trace"), []byte(body))
+	}
+}
+
+// unasked takes the body of a call, or of an attempt, that goes out as it is: the
+// shim asks nothing at the moment, or has waited in vain.
+func (e *Endpoint) unasked(about url.Values, body []byte) {
+	id := about.Get("call")
+	if !isCallID(id) {
+		return
+	}
+	ctx, delivery := e.publishing(about.Get("trace"), "")
+	attempt := sdkcalls.Attempt{ID: id, Invocation: invocation(about.Get("invocation")), Whole: !about.Has("attempts"), Body: body, Raw: sdkcalls.ReasonUnasked, Context: ctx, Delivery: delivery}
+	attempt.Number, attempt.Max = sdkcalls.Attempts(about.Get("attempts"))
+	_, _ = e.Calls.Ask(attempt)
+}
+
+// reported takes a report that a shim sent as a request.
+func (e *Endpoint) reported(w http.ResponseWriter, r *http.Request, take taking) {
+	if !server.Accepts(w, r, "application/json") {
+		return
+	}
+	body, release, ok := e.read(w, r, maxReport)
+	if !ok {
+		return
+	}
+	defer release()
+	if err := take(r.URL.Query().Get("trace"), body); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// read reads the JSON of a report.
+func read(body []byte, into any) error {
+	if json.Unmarshal(body, into) != nil {
+		return errors.New("the body is not the JSON that this request takes")
+	}
+	return nil
+}

@@ -1,0 +1,58 @@
+package sigv4
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"hash"
+)
+
+// Digest is the SHA-256 of a body, with states of it on the way: a body that
+// differs from some place on is hashed from there.
+type Digest struct {
+	Sum [sha256.Size]byte
+
+	states []hash.Hash // after each step
+}
+
+// step is how many bytes are hashed anew at most.
+const step = 16 << 10
+
+// DigestOf hashes a body.
+func DigestOf(body []byte) Digest {
+	var d Digest
+	h := sha256.New()
+	for len(body) > step {
+		_, _ = h.Write(body[:step]) // it returns no error
+		body = body[step:]
+		d.states = append(d.states, clone(h))
+	}
+	_, _ = h.Write(body)
+	h.Sum(d.Sum[:0])
+	return d
+}
+
+func clone(h hash.Hash) hash.Hash {
+	cloner, ok := h.(hash.Cloner)
+	if !ok {
+		return nil
+	}
+	c, err := cloner.Clone()
+	if err != nil {
+		return nil
+	}
+	return c
+}
+
+// Before is the state of the hash after some of the first n bytes of the body,
+// and how many they are.
+func (d *Digest) Before(n int) (h hash.Hash, written int) {
+	for i := min(n/step, len(d.states)) - 1; i >= 0; i-- {
+		if h := clone(d.states[i]); h != nil {
+			return h, (i + 1) * step
+		}
+	}
+	return sha256.New(), 0
+}
+
+// Hex is the sum as a signature has it.
+func (d *Digest) Hex() string { return hex.EncodeToString(d.Sum[:]) }
