@@ -1,7 +1,7 @@
-// Command pack makes the Lambda layer: for each architecture a zip with the
-// extension, the wrapper and the shims, its SHA-256, and an SBOM. The bytes of
-// a zip depend on the source and the Go release alone: entries are sorted, times
-// fixed, paths trimmed.
+// Command pack makes the Lambda layer: a zip for both architectures and one for
+// each, with the extension, the wrapper and the shims, its SHA-256, and an SBOM.
+// The bytes of a zip depend on the source and the Go release alone: entries are
+// sorted, times fixed, paths trimmed.
 //
 //	go run ./layer/pack --out build/layer
 package main
@@ -18,6 +18,7 @@ import (
 	"io"
 	"io/fs"
 	"log"
+	"maps"
 	"os"
 	"os/exec"
 	"path"
@@ -27,8 +28,18 @@ import (
 	"time"
 )
 
-// budget is what the design allows a zip to weigh.
-const budget = 5 << 20
+// zips are the layers that are made, each with the architectures it is for and
+// the bytes that it may weigh. The zip of one architecture has the binary itself
+// as its entry: an image without a shell takes that one.
+var zips = []struct {
+	name   string
+	archs  []string
+	budget int
+}{
+	{"throughline", []string{"amd64", "arm64"}, 10 << 20},
+	{"throughline-amd64", []string{"amd64"}, 5 << 20},
+	{"throughline-arm64", []string{"arm64"}, 5 << 20},
+}
 
 // epoch is the time of every entry: the earliest that the zip format can say.
 var epoch = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -36,51 +47,68 @@ var epoch = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
 func main() {
 	out := flag.String("out", "build/layer", "folder for the zips")
 	source := flag.String("source", ".", "root of the repository")
+	tag := flag.String("tag", "", "the version that the extension and the SBOM tell; empty for none")
 	flag.Parse()
-	if err := run(context.Background(), *source, *out, os.Stdout); err != nil {
+	if err := run(context.Background(), *source, *out, *tag, os.Stdout); err != nil {
 		log.Fatalf("pack: %v", err)
 	}
 }
 
-func run(ctx context.Context, source, out string, stdout io.Writer) error {
+func run(ctx context.Context, source, out, tag string, stdout io.Writer) error {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
 	}
+	binaries := map[string][]byte{}
 	for _, arch := range []string{"amd64", "arm64"} {
-		name := "throughline-" + arch + ".zip"
-		data, bom, err := pack(ctx, source, arch)
+		binary, err := build(ctx, source, arch, tag)
 		if err != nil {
 			return fmt.Errorf("%s: %w", arch, err)
 		}
-		sum := sha256.Sum256(data)
+		binaries[arch] = binary
+	}
+	for _, z := range zips {
+		data, bom, err := pack(source, binaries, z.archs, tag)
+		if err != nil {
+			return fmt.Errorf("%s: %w", z.name, err)
+		}
+		name, sum := z.name+".zip", sha256.Sum256(data)
 		for file, content := range map[string][]byte{
-			name:                                data,
-			name + ".sha256":                    fmt.Appendf(nil, "%s  %s\n", hex.EncodeToString(sum[:]), name),
-			"throughline-" + arch + ".cdx.json": bom,
+			name:                 data,
+			name + ".sha256":     fmt.Appendf(nil, "%s  %s\n", hex.EncodeToString(sum[:]), name),
+			z.name + ".cdx.json": bom,
 		} {
 			if err := os.WriteFile(filepath.Join(out, file), content, 0o644); err != nil {
 				return err
 			}
 		}
-		fmt.Fprintf(stdout, "%s  %d bytes (%.0f %% of 5 MB)  sha256 %x\n", filepath.Join(out, name), len(data), 100*float64(len(data))/budget, sum)
-		if len(data) > budget {
-			return fmt.Errorf("%s is over its budget of %d bytes", name, budget)
+		fmt.Fprintf(stdout, "%s  %d bytes (%.0f %% of %d MB)  sha256 %x\n", filepath.Join(out, name), len(data), 100*float64(len(data))/float64(z.budget), z.budget>>20, sum)
+		if len(data) > z.budget {
+			return fmt.Errorf("%s is over its budget of %d bytes", name, z.budget)
 		}
 	}
 	return nil
 }
 
-// pack is the zip and the SBOM of one architecture.
-func pack(ctx context.Context, source, arch string) (data, bom []byte, err error) {
-	binary, err := build(ctx, source, arch)
+// pack is the zip and the SBOM of a layer for some architectures. The binaries
+// of all link the same modules.
+func pack(source string, binaries map[string][]byte, archs []string, tag string) (data, bom []byte, err error) {
+	bom, err = sbom(binaries[archs[0]], tag)
 	if err != nil {
 		return nil, nil, err
 	}
-	bom, err = sbom(binary)
-	if err != nil {
-		return nil, nil, err
+	files := map[string]file{}
+	if len(archs) == 1 {
+		files["extensions/throughline-extension"] = file{binaries[archs[0]], 0o755}
+	} else {
+		entry, err := os.ReadFile(filepath.Join(source, "layer", "entry", "throughline-extension"))
+		if err != nil {
+			return nil, nil, err
+		}
+		files["extensions/throughline-extension"] = file{entry, 0o755}
+		for _, arch := range archs {
+			files["throughline/"+arch+"/throughline-extension"] = file{binaries[arch], 0o755}
+		}
 	}
-	files := map[string]file{"extensions/throughline-extension": {binary, 0o755}}
 	if err := addTree(files, filepath.Join(source, "layer", "throughline"), "throughline"); err != nil {
 		return nil, nil, err
 	}
@@ -93,7 +121,7 @@ type file struct {
 	mode    fs.FileMode
 }
 
-func build(ctx context.Context, source, arch string) ([]byte, error) {
+func build(ctx context.Context, source, arch, tag string) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "throughline-pack")
 	if err != nil {
 		return nil, err
@@ -102,17 +130,19 @@ func build(ctx context.Context, source, arch string) ([]byte, error) {
 	target := filepath.Join(dir, "throughline-extension")
 	// No VCS stamp and no build ID: the same source gives the same bytes in any checkout.
 	// No HTTP/2: nothing that the extension calls asks for it, and it would take half a megabyte of the function's memory.
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-tags=nethttpomithttp2", "-ldflags=-s -w -buildid=", "-o", target, "./cmd/throughline-extension")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-tags=nethttpomithttp2", "-ldflags=-s -w -buildid= -X github.com/throughline/throughline/internal/version.tagged="+tag, "-o", target, "./cmd/throughline-extension")
 	cmd.Dir = source
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOAMD64=v1", "GOARM64=v8.0")
+	// No workspace: the versions are those of the root module, not the highest of any module in the tree.
+	// No flags of whoever builds it: an empty GOFLAGS would leave those of `go env -w`.
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-trimpath", "GOEXPERIMENT=", "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOAMD64=v1", "GOARM64=v8.0")
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build the extension: %w\n%s", err, output)
 	}
 	return os.ReadFile(target)
 }
 
-// addTree adds the files below dir; what a checkout's umask made of their
-// modes is reduced to executable or not.
+// addTree adds the files below dir. A script, which begins with "#!", is executable,
+// whatever the modes of the checkout are.
 func addTree(files map[string]file, dir, prefix string) error {
 	return filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -125,16 +155,12 @@ func addTree(files map[string]file, dir, prefix string) error {
 		if strings.Contains(rel, "__pycache__") || strings.Contains(rel, "node_modules") {
 			return nil
 		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
 		content, err := os.ReadFile(p)
 		if err != nil {
 			return err
 		}
 		mode := fs.FileMode(0o644)
-		if info.Mode()&0o100 != 0 {
+		if bytes.HasPrefix(content, []byte("#!")) {
 			mode = 0o755
 		}
 		files[path.Join(prefix, filepath.ToSlash(rel))] = file{content, mode}
@@ -143,11 +169,7 @@ func addTree(files map[string]file, dir, prefix string) error {
 }
 
 func archive(files map[string]file) ([]byte, error) {
-	names := make([]string, 0, len(files))
-	for name := range files {
-		names = append(names, name)
-	}
-	slices.Sort(names)
+	names := slices.Sorted(maps.Keys(files))
 	var buffer bytes.Buffer
 	w := zip.NewWriter(&buffer)
 	w.RegisterCompressor(zip.Deflate, func(out io.Writer) (io.WriteCloser, error) { return flate.NewWriter(out, flate.BestCompression) })

@@ -8,8 +8,9 @@ import (
 )
 
 // sbom lists the modules linked into binary as CycloneDX 1.6 JSON, read from
-// the build information that the toolchain put into it.
-func sbom(binary []byte) ([]byte, error) {
+// the build information that the toolchain put into it. tag is the version of the
+// extension, empty where it has none.
+func sbom(binary []byte, tag string) ([]byte, error) {
 	info, err := buildinfo.Read(bytes.NewReader(binary))
 	if err != nil {
 		return nil, fmt.Errorf("read build information: %w", err)
@@ -36,7 +37,7 @@ func sbom(binary []byte) ([]byte, error) {
 	}
 	document := map[string]any{
 		"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1,
-		"metadata":   map[string]any{"component": entry("application", info.Path, "")},
+		"metadata":   map[string]any{"component": entry("application", info.Path, tag)},
 		"components": components,
 	}
 	data, err := json.MarshalIndent(document, "", "  ")

@@ -3,6 +3,7 @@
 package assemble
 
 import (
+	"cmp"
 	"io"
 	"net"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/throughline/throughline/extension"
 	"github.com/throughline/throughline/internal/configure"
+	"github.com/throughline/throughline/internal/loopback"
 	"github.com/throughline/throughline/internal/settings"
 	"github.com/throughline/throughline/tracing/otlp"
 )
@@ -20,20 +22,43 @@ import (
 // wrapper is the script in the layer that points the runtime at the endpoints.
 const wrapper = "/opt/throughline/wrapper"
 
-// InLambda are the endpoints that are on in Lambda where nothing is said of
-// them: all four where the wrapper makes use of them.
-func InLambda(getenv func(string) string) []string {
+// Endpoints are which endpoints are on, and where, as far as the settings do not say.
+type Endpoints struct {
+	On        []string
+	Addresses map[string]string // by name; another one has a free port
+	// OTLPElsewhere takes a free port for otlp where its address is in use.
+	OTLPElsewhere bool
+}
+
+// InLambda are the endpoints of the layer: those that the wrapper makes use of,
+// on free ports that it is told; without the wrapper otlp alone, where SDKs post
+// by default, unless somebody else is there. events and alpaca are on where they
+// are named: a client that is pointed at them may not be as it was.
+func InLambda(getenv func(string) string) Endpoints {
 	if getenv("AWS_LAMBDA_EXEC_WRAPPER") == wrapper {
-		return []string{"otlp", "events", "alpaca", "runtime"}
+		return Endpoints{On: []string{"otlp", "runtime"}}
 	}
-	return []string{"otlp"}
+	return Endpoints{On: []string{"otlp"}, Addresses: map[string]string{"otlp": "127.0.0.1:4318"}, OTLPElsewhere: true}
+}
+
+// OfSidecar are the endpoints of the sidecar.
+func OfSidecar() Endpoints {
+	return Endpoints{On: []string{"otlp", "events", "alpaca"}, Addresses: map[string]string{
+		"otlp": "127.0.0.1:4318", "events": "127.0.0.1:4319", "alpaca": "127.0.0.1:4320", "runtime": "127.0.0.1:4321",
+	}}
+}
+
+// address is where an endpoint listens: setting is what the settings say.
+func (e *Endpoints) address(name, setting string) string {
+	return cmp.Or(setting, e.Addresses[name], "127.0.0.1:0")
 }
 
 // Extension reads the settings. Whatever is wrong with them is told to say, and
-// a default holds. on are the endpoints where THROUGHLINE_ENDPOINTS is unset;
-// stdout is the function's log.
-func Extension(getenv func(string) string, credentials extension.Credentials, client *http.Client, stdout io.Writer, say func(string), on []string) extension.Config {
+// a default holds. stdout is the function's log.
+func Extension(getenv func(string) string, credentials extension.Credentials, client *http.Client, stdout io.Writer, say func(string), endpoints Endpoints) extension.Config {
 	s, warnings := settings.Parse(getenv)
+	elsewhere := s.OTLPAddr == "" && endpoints.OTLPElsewhere
+	s.OTLPAddr = endpoints.address("otlp", s.OTLPAddr)
 	sample, warning := configure.Sample(getenv)
 	if warning != "" {
 		warnings = append(warnings, warning)
@@ -43,36 +68,39 @@ func Extension(getenv func(string) string, credentials extension.Credentials, cl
 	if unsunk != "" {
 		wrong = append(wrong, unsunk)
 	}
+	api, unread := configure.HTTP(s)
+	if unread != "" {
+		wrong = append(wrong, unread)
+	}
 	to, lost := upstream(s, getenv, client, credentials)
 	wrong = append(wrong, lost...)
 	for _, w := range append(warnings, wrong...) {
 		say(w)
 	}
 	memory, _ := strconv.Atoi(getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"))
-	tmp := getenv("TMPDIR")
-	if tmp == "" {
-		tmp = "/tmp"
-	}
+	tmp := cmp.Or(getenv("TMPDIR"), "/tmp")
 	c := extension.Config{
 		RuntimeAPI: getenv("AWS_LAMBDA_RUNTIME_API"), InitType: getenv("AWS_LAMBDA_INITIALIZATION_TYPE"),
 		FunctionName: getenv("AWS_LAMBDA_FUNCTION_NAME"), MemoryMB: memory, Region: getenv("AWS_REGION"), TempDir: tmp,
-		Disabled: s.Disabled, Upstream: to, Signals: signals(s, getenv), Flush: extension.Flush(s.Flush),
+		Disabled: s.Disabled, Upstream: to, Signals: signals(s, getenv), Flush: extension.Flush(s.Flush), Hops: extension.Hops(s.Hops),
 		EventsUpstream: s.EventsUpstream, AlpacaUpstream: s.AlpacaUpstream, AlpacaFaults: s.AlpacaFaults, Credentials: credentials,
-		Tracing: configure.Tracing(s), Sample: sample, SizeLimit: s.SizeLimit, SizeWarn: s.SizeWarn, Dedupe: checker,
+		Tracing: configure.Tracing(s), API: api, Sample: sample, SizeLimit: s.SizeLimit, SizeWarn: s.SizeWarn, Dedupe: checker,
 		Metrics: configure.Metrics(s), Out: out, LogLevel: levels[s.Log], Now: time.Now,
 	}
+	on := endpoints.On
 	if s.Endpoints != nil {
 		on = s.Endpoints
 	}
+	c.OTLPElsewhere = elsewhere
 	for name, address := range map[string]struct {
-		into  *string
-		value string
+		into    *string
+		setting string
 	}{
 		"otlp": {&c.OTLPAddr, s.OTLPAddr}, "events": {&c.EventsAddr, s.EventsAddr},
 		"alpaca": {&c.AlpacaAddr, s.AlpacaAddr}, "runtime": {&c.RuntimeAddr, s.RuntimeAddr},
 	} {
 		if slices.Contains(on, name) {
-			*address.into = address.value
+			*address.into = endpoints.address(name, address.setting)
 		}
 	}
 	return c
@@ -95,9 +123,7 @@ func upstream(s settings.Settings, getenv func(string) string, client *http.Clie
 		if region == "" {
 			return otlp.Config{}, append(warnings, "THROUGHLINE_TRACES=xray: spans go nowhere, because AWS_REGION is not set")
 		}
-		if to.URL == "" {
-			to.URL = "https://xray." + region + ".amazonaws.com/v1/traces"
-		}
+		to.URL = cmp.Or(to.URL, "https://xray."+region+".amazonaws.com/v1/traces")
 		to.Sign = otlp.SigV4(region, "xray", credentials, time.Now)
 	case to.URL != "" && settings.SpeaksGRPC(getenv):
 		warnings = append(warnings, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc: the extension exports its own spans over HTTP all the same; name a port that takes it, usually 4318")
@@ -123,10 +149,11 @@ func itself(target, address string) bool {
 		return false
 	}
 	host, port, err := net.SplitHostPort(address)
-	return err == nil && u.Port() == port && (u.Hostname() == host || loopback(u.Hostname()) && loopback(host))
+	return err == nil && u.Port() == port && (u.Hostname() == host || here(u.Hostname()) && here(host))
 }
 
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && (ip.IsLoopback() || ip.IsUnspecified())
+// here reports whether a connection to host ends on this machine, as one to 0.0.0.0
+// does.
+func here(host string) bool {
+	return loopback.Is(host) || net.ParseIP(host).IsUnspecified()
 }

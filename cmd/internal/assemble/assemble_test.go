@@ -35,6 +35,7 @@ func TestUpstream(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, _ := settings.Parse(tt.env)
+			s.OTLPAddr = "127.0.0.1:4318"
 			u, _ := upstream(s, tt.env, nil, nil)
 			if u.URL != tt.want || (u.Sign != nil) != strings.Contains(tt.want, "xray") {
 				t.Errorf("upstream %q, signed %v", u.URL, u.Sign != nil)
@@ -56,8 +57,32 @@ func TestSignals(t *testing.T) {
 		"TracesNowhere": {env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://metrics", "THROUGHLINE_TRACES", "off"), "http://metrics"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if c := Extension(tt.env, nil, nil, io.Discard, func(string) {}, nil); c.Signals.URL != tt.want {
+			if c := Extension(tt.env, nil, nil, io.Discard, func(string) {}, OfSidecar()); c.Signals.URL != tt.want {
 				t.Errorf("metrics and logs go to %q", c.Signals.URL)
+			}
+		})
+	}
+}
+
+// A wrong address is said once, and the endpoint has its default.
+func TestWrongAddresses(t *testing.T) {
+	for name, tt := range map[string]struct {
+		endpoints Endpoints
+		want      string
+		elsewhere bool
+	}{
+		"Without the wrapper": {InLambda(env()), "127.0.0.1:4318", true},
+		"With the wrapper":    {InLambda(env("AWS_LAMBDA_EXEC_WRAPPER", wrapper)), "127.0.0.1:0", false},
+		"Sidecar":             {OfSidecar(), "127.0.0.1:4318", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var said []string
+			c := Extension(env("THROUGHLINE_OTLP_ADDR", "0.0.0.0:9"), nil, nil, io.Discard, func(text string) { said = append(said, text) }, tt.endpoints)
+			if c.OTLPAddr != tt.want || c.OTLPElsewhere != tt.elsewhere {
+				t.Errorf("at %s, elsewhere %t", c.OTLPAddr, c.OTLPElsewhere)
+			}
+			if len(said) != 1 || !strings.Contains(said[0], `THROUGHLINE_OTLP_ADDR="0.0.0.0:9"`) {
+				t.Errorf("said %q", said)
 			}
 		})
 	}

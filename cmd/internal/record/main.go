@@ -9,13 +9,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log"
 	"os"
 	"os/exec"
-	"regexp"
-	"sync"
+	"strings"
 	"time"
+
+	"github.com/throughline/throughline/internal/pseudoterminal"
 )
 
 func main() {
@@ -55,33 +55,28 @@ type line struct {
 	text string
 }
 
-// record runs the command and keeps its output, both streams in the order in
-// which they came.
+// record runs the command on a terminal as wide as the drawing, and keeps what it shows
+// there, without what moves or colours it.
 func record(ctx context.Context, command []string) ([]line, error) {
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	read, write := io.Pipe()
-	cmd.Stdout, cmd.Stderr = write, write
-	start := time.Now()
-	var lines []line
-	var reading sync.WaitGroup
-	reading.Add(1)
-	go func() {
-		defer reading.Done()
-		scanner := bufio.NewScanner(read)
-		for scanner.Scan() {
-			lines = append(lines, line{time.Since(start), shorten(scanner.Text())})
-		}
-	}()
-	err := cmd.Run()
-	_ = write.Close() // the reader sees the end
-	reading.Wait()
+	seen, given, err := pseudoterminal.Open(columns, rows)
 	if err != nil {
+		return nil, err
+	}
+	defer seen.Close()
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Env = append(os.Environ(), "TERM=dumb") // no colours, and no line of progress
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = given, given, given
+	start := time.Now()
+	if err := cmd.Start(); err != nil {
+		return nil, errors.Join(err, given.Close())
+	}
+	_ = given.Close() // the command has it
+	var lines []line
+	for scanner := bufio.NewScanner(seen); scanner.Scan(); { // ends with EIO when the command does
+		lines = append(lines, line{time.Since(start), strings.TrimRight(scanner.Text(), "\r")})
+	}
+	if err := cmd.Wait(); err != nil {
 		return nil, fmt.Errorf("%s: %w", command[0], err)
 	}
 	return lines, nil
 }
-
-var uuid = regexp.MustCompile(`([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
-
-// shorten abbreviates UUIDs, which would fill the screen.
-func shorten(s string) string { return uuid.ReplaceAllString(s, "$1…") }

@@ -14,7 +14,7 @@ import (
 
 // The screen, in characters, and a character, in pixels.
 const (
-	columns, rows = 118, 38
+	columns, rows = 100, 38
 	charW, charH  = 7.2, 17.0
 	left, top     = 14.0, 44.0 // below the window's bar
 )
@@ -78,7 +78,6 @@ func parts(text string) []part {
 
 // draw writes the recording of a command and the lines it printed.
 func draw(w io.Writer, typed string, lines []line) error {
-	lines = wrap(lines)
 	p := plan(lines)
 	var b bytes.Buffer
 	width, height := 2*left+columns*charW, top+rows*charH+14
@@ -101,23 +100,6 @@ func draw(w io.Writer, typed string, lines []line) error {
 	b.WriteString("</g></g>\n</svg>\n")
 	_, err := w.Write(b.Bytes())
 	return err
-}
-
-// wrap breaks sentences that are longer than the screen is wide. A line of a
-// tree stays one line, and is cut.
-func wrap(lines []line) (out []line) {
-	for _, l := range lines {
-		for utf8.RuneCountInString(l.text) > columns && !strings.Contains(l.text, "─") {
-			at := strings.LastIndex(string([]rune(l.text)[:columns]), " ")
-			if at <= 0 {
-				break
-			}
-			out = append(out, line{l.at, l.text[:at]})
-			l.text = l.text[at+1:]
-		}
-		out = append(out, l)
-	}
-	return out
 }
 
 func writeLine(b *bytes.Buffer, row int, class string, parts []part) {

@@ -92,14 +92,14 @@ func TestPartsKeepTheLine(t *testing.T) {
 
 func TestRecord(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "out.svg")
-	if err := run(t.Context(), path, "", []string{"sh", "-c", "echo workflow-6513270e-269e-4d37-b2a7-4de452e6b438; echo done >&2"}); err != nil {
+	if err := run(t.Context(), path, "", []string{"sh", "-c", "test -t 1 && stty size && echo done >&2"}); err != nil {
 		t.Fatal(err)
 	}
 	svg, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := strings.Join(read(t, svg), "|"); !strings.Contains(text, "workflow-6513270e…|done") {
+	if text := strings.Join(read(t, svg), "|"); !strings.Contains(text, "38 100|done") {
 		t.Error(text)
 	}
 	if err := run(t.Context(), path, "", []string{"false"}); err == nil {

@@ -1,65 +1,65 @@
-"""Runs once when the function's interpreter starts, before any of its code.
+"""Runs once when an interpreter of the function starts, before any of its code.
 
-The wrapper put this folder, and nothing else, on PYTHONPATH. First that is
-undone, so that the function and Lambda's bootstrap.py see the PYTHONPATH and
-the sys.path they would have seen; then the sitecustomize that this one hides
-runs; then the hooks are set. Whatever fails here fails silently.
+The wrapper puts this folder in front of PYTHONPATH. This file starts the shim,
+takes the folder out again, and hands over to the sitecustomize that it hides.
+The function then sees the PYTHONPATH, the sys.path and the sitecustomize that
+it would have seen. A subinterpreter runs this file again, with the same result.
 """
 
+import sys
 
-def _restore():
+
+def _start():
+    if sys.version_info >= (3, 8):
+        import throughline_shim
+
+        throughline_shim.install()
+
+
+def _leave():
     import os
-    import sys
 
     here = os.path.dirname(os.path.abspath(__file__))
-    found = os.environ.pop("THROUGHLINE_PYTHONPATH", None)
-    entries = []
+    sys.path[:] = [entry for entry in sys.path if entry != here]
+    sys.path_importer_cache.pop(here, None)
+    found = os.environ.get("PYTHONPATH")
     if found is None:
-        os.environ.pop("PYTHONPATH", None)
-    else:
-        os.environ["PYTHONPATH"] = found
-        entries = [os.path.abspath(p) for p in found.split(os.pathsep)] if found else []
-    at = sys.path.index(here) if here in sys.path else 0
-    rest = [p for p in sys.path if p != here]
-    kept = [p for i, p in enumerate(entries) if p not in entries[:i] and p != here]
-    sys.path[:] = rest[:at] + kept + [p for p in rest[at:] if p not in kept]
-    return here
-
-
-def _hook(here):
-    import importlib.util
-    import os
-    import sys
-
-    path = os.path.join(here, "throughline_shim.py")
-    spec = importlib.util.spec_from_file_location("throughline_shim", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["throughline_shim"] = module
-    spec.loader.exec_module(module)
-    module.install()
-
-
-def _next():
-    import importlib.machinery
-    import importlib.util
-    import sys
-
-    spec = importlib.machinery.PathFinder.find_spec("sitecustomize")
-    if spec is None or spec.loader is None:
         return
-    module = importlib.util.module_from_spec(spec)
-    # The import system hands out whatever stands here once this file has run.
-    sys.modules["sitecustomize"] = module
-    spec.loader.exec_module(module)
+    entries = found.split(os.pathsep)
+    kept = [entry for entry in entries if os.path.abspath(entry) != here]
+    if len(kept) == len(entries):
+        return
+    # The wrapper sets this variable where PYTHONPATH was set to nothing.
+    empty = os.environ.pop("THROUGHLINE_PYTHONPATH", None) is not None
+    if kept or empty:
+        os.environ["PYTHONPATH"] = os.pathsep.join(kept)
+    else:
+        del os.environ["PYTHONPATH"]
+
+
+def _caller():
+    """The file of a sitecustomize that runs this one, as New Relic's does, or None."""
+    frame = sys._getframe(2)
+    while frame is not None:
+        if frame.f_globals is globals():
+            return frame.f_code.co_filename
+        frame = frame.f_back
+    return None
 
 
 try:
-    _here = _restore()
+    _start()
 except Exception:
-    _here = None
-_next()
-if _here is not None:
-    try:
-        _hook(_here)
-    except Exception:
-        pass
+    pass
+try:
+    _leave()
+except Exception:
+    pass
+_by = _caller()
+if _by is not None:
+    __file__ = _by  # its module is executed a second time, with this code
+else:
+    # The import system hands out what stands in sys.modules after this file has run.
+    # Where there is no other sitecustomize, the ImportError tells site.py just that.
+    _this = sys.modules.pop(__name__)
+    import sitecustomize  # noqa: F401

@@ -1,0 +1,11 @@
+// Package layer has the files that the Lambda layer holds beside the extension: the
+// wrapper and the shims of Python and Node.js.
+package layer
+
+import "embed"
+
+// Files are below the folder throughline, as they are in the layer. None is executable:
+// who writes them out makes throughline/wrapper so.
+//
+//go:embed throughline/wrapper throughline/node/*.cjs throughline/python/*.py throughline/python/throughline_shim/*.py
+var Files embed.FS

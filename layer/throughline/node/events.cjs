@@ -1,0 +1,293 @@
+'use strict';
+// PutEvents calls of AWS's SDKs. The body of such a request is held until it is complete, the extension is asked for the
+// stamped body and the headers that sign it, and the user's own request sends them. What cannot be stamped goes as it
+// came.
+
+const { async_hooks: { AsyncResource }, http, timers } = require('./builtins.cjs');
+const { read, write } = require('./files.cjs');
+const { ASK, ask, reachable, trace } = require('./loopback.cjs');
+const { Outcome } = require('./outcome.cjs');
+const { bytesOf, dechunk, joined } = require('./response.cjs');
+const { requests, sender, splice } = require('./watch.cjs');
+
+// As they are before a test framework replaces them.
+const { setTimeout, clearTimeout } = timers;
+const { nextTick } = process;
+
+const GATHER = 1000; // ms that a body may take to be written
+const LARGEST = (2 << 20) - (64 << 10); // bytes of a body
+
+const version = parseInt(process.versions.node, 10);
+const success = version < 20 ? undefined : null; // what the callback of a write gets
+
+// What a call through the events endpoint goes to. The extension stamps and counts it there.
+let eventsEndpoint = '';
+
+const TARGET = 'AWSEvents.PutEvents';
+
+// recognise returns the headers of a PutEvents request, or null where it is another one.
+function recognise(req, headersUnsent) {
+  if (req.method !== 'POST' || (headersUnsent && req.getHeader('x-amz-target') !== TARGET)) return null;
+  const headers = req.getHeaders();
+  for (const name of Object.keys(headers)) {
+    if (typeof headers[name] === 'number') headers[name] = String(headers[name]);
+  }
+  if (!headersUnsent) { // they may have been given as an array, which goes into the head as it is
+    for (const [, name, value] of String(req._header).matchAll(/\r\n([^:\r\n]+): ([^\r\n]*)/g)) headers[name.toLowerCase()] = value;
+  }
+  return headers['x-amz-target'] === TARGET && headers.host !== eventsEndpoint ? headers : null;
+}
+
+// unfit names why a request cannot be stamped, '' where it can.
+function unfit(headers, headersUnsent) {
+  const authorization = String(headers.authorization);
+  const key = process.env.AWS_ACCESS_KEY_ID;
+  const credential = /Credential=([^/,\s]+)\/\d+\/[^/,\s]+\/([^/,\s]+)\/aws4_request/.exec(authorization);
+  if (headers.expect !== undefined) return 'expect';
+  if (!headersUnsent || Object.values(headers).some(Array.isArray)) return 'headers';
+  if (!authorization.startsWith('AWS4-HMAC-SHA256 ')) return 'algorithm';
+  if (!credential || credential[2] !== 'events') return 'scope';
+  if (key && credential[1] !== key) return 'key';
+  if (headers['content-encoding'] !== undefined) return 'content-encoding';
+  if (headers.trailer !== undefined) return 'trailer';
+  if (/^(UNSIGNED|STREAMING)-/.test(headers['x-amz-content-sha256'])) return 'unsigned-payload';
+  return '';
+}
+
+// patience is how long the request may be held, in ms: a fifth of the shortest timeout that is known.
+function patience(req) {
+  const options = (req.agent && req.agent.options) || {};
+  const known = [req.timeout, options.timeout, req.socket && req.socket.timeout].filter((t) => t > 0);
+  return Math.min(...known) / 5; // Infinity where there is none
+}
+
+// changed returns the pieces of a body with the changes of an answer: each takes bytes out at an offset and puts others of
+// texts there. It returns null where one does not fit.
+function changed(body, changes, texts) {
+  const pieces = [];
+  let at = 0;
+  let text = 0;
+  for (const [offset, removed, added] of changes) {
+    if (!(offset >= at && removed >= 0 && added >= 0 && offset + removed <= body.length)) return null;
+    pieces.push(body.slice(at, offset), texts.slice(text, text + added));
+    at = offset + removed;
+    text += added;
+  }
+  pieces.push(body.slice(at));
+  return text === texts.length ? pieces : null;
+}
+
+const held = new WeakMap(); // requests, with their Hold
+
+// _send is called in the place of a held request's.
+function _send(...piece) {
+  const hold = held.get(this);
+  const { length } = hold.pieces;
+  try {
+    return hold.take(...piece);
+  } catch { // a fault of ours
+    hold.raw('fault');
+    return hold.pieces.length > length || this._send(...piece);
+  }
+}
+
+// Hold stands between a request and its connection while the body is gathered and the extension is asked.
+//
+// It takes the place of _send, which write and end call after they checked their arguments. So errors, return values and
+// the state of the request are those of Node.js.
+class Hold {
+  constructor(req, headers, outcome) {
+    this.req = req;
+    this.headers = headers;
+    this.outcome = outcome;
+    this.pieces = [];
+    this.size = 0;
+    this.asked = false;
+    this.released = false;
+    this.pending = 0; // bytes that are counted as unsent
+    this.timer = null;
+    this.declared = undefined; // the size that the head names, -1 for none
+    this.body = ''; // bytes
+    held.set(req, this);
+    sender.set(req, _send);
+  }
+
+  // gather bounds the time until the body is complete.
+  gather() {
+    if (this.timer || this.asked || this.released) return;
+    this.timer = setTimeout(() => this.later(() => this.raw('slow')), Math.min(GATHER, patience(this.req)));
+    this.timer.unref();
+  }
+
+  take(data, encoding, callback, length) {
+    const { req } = this;
+    if (data === '' && callback === undefined) { // flushHeaders
+      this.raw('headers');
+      return req._send(data, encoding, callback, length);
+    }
+    // end's callback waits until the message is sent. That of a write must not: what follows may wait for it.
+    const last = typeof callback === 'function' && callback.name === 'bound onFinish';
+    if (callback && !last) nextTick(callback, success);
+    const bytes = bytesOf(data, encoding);
+    const text = typeof data === 'string'; // else the caller may use its buffer again
+    this.pieces.push({ bytes, data: text ? data : bytes, encoding: text ? encoding : 'latin1', callback: last ? callback : undefined, length });
+    this.size += bytes.length;
+    this.count(data.length + (this.pieces.length === 1 ? req._header.length : 0));
+    if (this.declared === undefined) {
+      const declared = /\r\ncontent-length: (\d+)\r\n/i.exec(req._header);
+      this.declared = declared ? Number(declared[1]) : -1;
+    }
+    const { declared } = this;
+    const complete = req.chunkedEncoding ? last : this.size === declared;
+    if (this.size > LARGEST) this.raw('size');
+    else if (this.asked ? bytes.length > 0 : (last && !complete) || (declared >= 0 && this.size > declared)) this.raw('length');
+    else if (complete && !this.asked) this.ask();
+    else if (!complete) nextTick(() => this.later(() => (req.finished && !this.asked ? this.raw('length') : this.gather())));
+    if (this.released || this.size < req.writableHighWaterMark) return true;
+    nextTick(() => this.later(() => this.drain()));
+    return false;
+  }
+
+  // later does what the caller is not waiting for. An error of the connection's reaches the request.
+  later(act) {
+    try {
+      act();
+    } catch (error) {
+      this.req.destroy(error);
+    }
+  }
+
+  // count has what is held counted as unsent, for writableLength and writableFinished.
+  count(length) {
+    this.pending += length;
+    this.req.outputSize += length;
+  }
+
+  // drain lets a writer go on that waits until the connection has taken the bytes.
+  drain() {
+    const { req } = this;
+    if (req.finished || req.destroyed || this.released) return;
+    const needed = Object.getOwnPropertySymbols(req).find((symbol) => symbol.description === 'kNeedDrain');
+    if (!needed || !req[needed]) return;
+    req[needed] = false;
+    nextTick(req.emit.bind(req, 'drain'));
+  }
+
+  ask() {
+    const { req, outcome } = this;
+    this.asked = true;
+    clearTimeout(this.timer);
+    const bytes = joined(this.pieces.map((piece) => piece.bytes));
+    this.body = req.chunkedEncoding ? dechunk(bytes) : bytes;
+    if (!this.body || this.body.length === 0) {
+      this.raw('length');
+      return;
+    }
+    const line = bytesOf(`${JSON.stringify({ method: req.method, path: req.path, headers: this.headers })}\n`);
+    const context = new AsyncResource('THROUGHLINE'); // what the sending causes belongs to the caller
+    const done = (failure, response) => context.runInAsyncScope(this.answered, this, failure, response);
+    if (!ask(`sign${trace()}`, outcome.header, line, this.body, Math.min(ASK, patience(req)), done)) this.unasked('unreachable');
+  }
+
+  // unasked sends what was held as it came: nothing is asked now, or no answer came. The span of it says what was published.
+  unasked(reason) {
+    const { body, headers, outcome } = this;
+    const query = `${trace() || '?'}&call=${outcome.id}&invocation=${encodeURIComponent(headers['amz-sdk-invocation-id'] || '')}&attempts=${encodeURIComponent(headers['amz-sdk-request'] || '')}`;
+    if (typeof body === 'string' && !body.includes('\n')) write(`events${query} ${body}\n`, 'latin1');
+    this.raw(reason);
+  }
+
+  answered(failure, response) {
+    if (this.released) return;
+    if (this.req.destroyed) {
+      this.release();
+      this.outcome.report('cancelled');
+      return;
+    }
+    this.later(() => {
+      const stamped = failure ? null : this.stamped(response);
+      if (stamped) this.send(stamped);
+      else if (failure) this.unasked(failure);
+      else this.raw(response.header('throughline-reason') || 'answer');
+    });
+  }
+
+  // stamped returns the head and the pieces of the body that an answer makes, or null where it cannot be used.
+  stamped({ status, body }) {
+    const end = body.indexOf('\n');
+    if (status !== 200 || end < 0) return null;
+    let pieces;
+    let headers;
+    try {
+      const line = JSON.parse(body.slice(0, end));
+      pieces = changed(this.body, line.changes, body.slice(end + 1));
+      headers = { ...line.headers };
+    } catch {
+      return null;
+    }
+    const length = pieces ? pieces.reduce((sum, piece) => sum + piece.length, 0) : 0;
+    if (length === 0 || headers.authorization === undefined) return null;
+    if (this.req.chunkedEncoding) {
+      delete headers['content-length'];
+      pieces = [`${length.toString(16)}\r\n`, ...pieces, '\r\n0\r\n\r\n'];
+    } else {
+      headers['content-length'] = String(length);
+    }
+    const head = splice(this.req._header, headers);
+    return head ? { head, pieces } : null;
+  }
+
+  release() {
+    this.released = true;
+    this.count(-this.pending);
+    clearTimeout(this.timer);
+    held.delete(this.req);
+    sender.delete(this.req);
+  }
+
+  send({ head, pieces }) {
+    const { req } = this;
+    this.release();
+    this.outcome.sent(true, '');
+    req._header = head;
+    const { callback } = this.pieces[this.pieces.length - 1];
+    const all = typeof this.body === 'string' ? [pieces.join('')] : pieces.filter((piece) => piece.length > 0);
+    this.write(all.map((data, i) => ({ data, encoding: 'latin1', callback: i === all.length - 1 ? callback : undefined, length: data.length })));
+  }
+
+  // raw sends what was held as it came.
+  raw(reason) {
+    if (this.released) return;
+    this.release();
+    if (this.req.destroyed) return;
+    this.outcome.sent(false, reason);
+    this.write(this.pieces);
+  }
+
+  write(pieces) {
+    const { req } = this;
+    const { socket } = req;
+    if (socket) socket.cork();
+    for (const { data, encoding, callback, length } of pieces) req._send(data, encoding, callback, length);
+    if (socket) socket.uncork();
+  }
+}
+
+function begin(req, headersUnsent) {
+  const headers = recognise(req, headersUnsent);
+  if (!headers) return;
+  const outcome = new Outcome(req, headers);
+  const reason = Outcome.refused ? 'refused' : unfit(headers, headersUnsent);
+  if (reason) outcome.sent(false, reason);
+  else new Hold(req, headers, outcome);
+}
+
+function start() {
+  if (!reachable || typeof http.OutgoingMessage.prototype._send !== 'function' || version < 18 || !sender.start()) return;
+  try {
+    [, eventsEndpoint] = /^events=(.*)$/m.exec(read('endpoints').toString());
+  } catch { /* there is none */ }
+  requests(begin);
+}
+
+module.exports = { start };

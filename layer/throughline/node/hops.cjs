@@ -1,0 +1,241 @@
+'use strict';
+// Calls of AWS's SDKs that leave the bus: to SQS, SNS, Kinesis (over HTTP/1.1), Lambda, Step Functions and Scheduler. Their
+// requests are seen while they are written, and their answers as those of PutEvents. A request differs from what the SDK
+// wrote in its trace header alone, and that only with THROUGHLINE_HOPS=carry.
+
+const { crypto: { createHash, randomBytes }, http } = require('./builtins.cjs');
+const { current } = require('./files.cjs');
+const { reachable, tell, trace } = require('./loopback.cjs');
+const { Outcome } = require('./outcome.cjs');
+const { bytesOf, joined } = require('./response.cjs');
+const { requests, sender, splice } = require('./watch.cjs');
+
+const LARGEST = 2 << 20; // bytes of a body that is looked at
+const ENTRIES = 500; // of a batch
+
+const mode = String(process.env.THROUGHLINE_HOPS || '').trim().toLowerCase();
+
+const JSON_TARGETS = { sqs: 'AmazonSQS', states: 'AWSStepFunctions', kinesis: 'Kinesis_20131202' };
+const OPERATIONS = {
+  sqs: ['SendMessage', 'SendMessageBatch'],
+  sns: ['Publish', 'PublishBatch'],
+  states: ['StartExecution', 'StartSyncExecution', 'SendTaskSuccess', 'SendTaskFailure', 'SendTaskHeartbeat'],
+  kinesis: ['PutRecord', 'PutRecords'],
+};
+
+const known = (service, operation) => (OPERATIONS[service] || []).includes(operation);
+
+// recognise returns which call a request is, as far as its head tells, or null where it is none.
+function recognise(req) {
+  const header = (name) => String(req.getHeader(name) || '');
+  const [, region, service] = /^AWS4-HMAC-SHA256 Credential=[^/]+\/\d+\/([^/]+)\/(sqs|sns|lambda|states|scheduler|kinesis)\/aws4_request/.exec(header('authorization')) || [];
+  if (!service || req.method !== 'POST') return null;
+  const call = { service, region, operation: '', target: '' };
+  if (service === 'lambda') {
+    const [, name, streams] = /^\/20\d\d-\d\d-\d\d\/functions\/([^/?]+)\/(response-streaming-)?invocations(?:\?|$)/.exec(req.path) || [];
+    if (!name) return null;
+    return { ...call, operation: streams ? 'InvokeWithResponseStream' : 'Invoke', target: decodeURIComponent(name), type: header('x-amz-invocation-type') || 'RequestResponse' };
+  }
+  if (service === 'scheduler') {
+    const [, name] = /^\/schedules\/([^/?]+)$/.exec(req.path) || [];
+    return name ? { ...call, operation: 'CreateSchedule', target: decodeURIComponent(name) } : null;
+  }
+  const [prefix, operation] = header('x-amz-target').split('.');
+  if (operation && prefix === JSON_TARGETS[service]) return known(service, operation) ? { ...call, operation } : null;
+  const form = header('content-type').startsWith('application/x-www-form-urlencoded');
+  return form && (service === 'sqs' || service === 'sns') ? call : null; // the body names the operation
+}
+
+const length = (text) => (typeof text === 'string' ? Buffer.byteLength(text) : 0);
+const decoded = (text) => (typeof text === 'string' ? Math.floor((text.replace(/=+$/, '').length * 3) / 4) : 0); // base64
+const list = (value) => (Array.isArray(value) ? value.slice(0, ENTRIES) : []);
+const batch = (entries, size) => ({ batch: entries.length, size: entries.reduce((sum, entry) => sum + size(Object(entry)), 0) });
+
+// ofJSON is what a body in JSON tells: the target, and how long the messages in it are.
+function ofJSON({ service, operation, target }, body) {
+  const given = Object(JSON.parse(body));
+  const token = given.taskToken; // lets whoever has it end the task
+  switch (service) {
+    case 'sqs':
+      return { target: given.QueueUrl, ...(operation === 'SendMessage' ? { size: length(given.MessageBody) } : batch(list(given.Entries), (entry) => length(entry.MessageBody))) };
+    case 'kinesis':
+      return { target: given.StreamName || given.StreamARN, ...(operation === 'PutRecord' ? { size: decoded(given.Data) } : batch(list(given.Records), (record) => decoded(record.Data))) };
+    case 'states':
+      return {
+        target: given.stateMachineArn, size: length(given.input) + length(given.output) + length(given.cause),
+        task_hash: token ? createHash('sha256').update(String(token)).digest('hex').slice(0, 32) : undefined,
+      };
+    default: {
+      const { Arn: arn, Input: input } = Object(given.Target);
+      return {
+        target: `${given.GroupName || 'default'}/${target}`, size: length(input), schedule_target: arn,
+        schedule_expression: given.ScheduleExpression, schedule_timezone: given.ScheduleExpressionTimezone,
+      };
+    }
+  }
+}
+
+// ofForm is what a body of the query protocol tells.
+function ofForm({ service, operation }, body) {
+  const given = new URLSearchParams(body);
+  const target = given.get('QueueUrl') || given.get('TopicArn') || given.get('TargetArn') || undefined;
+  const name = service === 'sqs' ? 'MessageBody' : 'Message';
+  if (!operation.endsWith('Batch')) return { target, size: length(given.get(name)) };
+  const bodies = [...given].filter(([key]) => new RegExp(`^(SendMessageBatchRequestEntry|PublishBatchRequestEntries\\.member)\\.\\d+\\.${name}$`).test(key));
+  return { target, ...batch(bodies, ([, text]) => length(text)) };
+}
+
+const all = (text, pattern) => [...text.matchAll(pattern)].map(([, value]) => value);
+
+// counted is how often each code is in a list.
+function counted(codes) {
+  const counts = {};
+  for (const code of codes.filter(Boolean)) counts[code] = (counts[code] || 0) + 1;
+  return counts;
+}
+
+const sequence = ({ ShardId: shard, SequenceNumber: number }) => (shard && number ? `${shard}:${number}` : undefined);
+
+// given is what a service gave: IDs, and the codes of entries that failed.
+function given(service, body) {
+  if (body.startsWith('<')) return { ids: all(body, /<MessageId>([^<]+)<\/MessageId>/g), failed: counted(all(body, /<Code>([^<]+)<\/Code>/g)) };
+  const answer = Object(JSON.parse(body));
+  const entries = [...list(answer.Successful), ...list(answer.Records)].map(Object);
+  const ids = [answer.MessageId, answer.executionArn, answer.ScheduleArn, sequence(answer), ...entries.map((entry) => entry.MessageId || sequence(entry))];
+  const codes = [...list(answer.Failed).map((entry) => Object(entry).Code), ...entries.map((entry) => entry.ErrorCode)];
+  return { ids: ids.filter(Boolean), failed: counted(codes) };
+}
+
+let random = ''; // hexadecimal digits: asking for a few at a time, now and then, takes long
+
+// spanID is a new ID of a span.
+function spanID() {
+  if (random.length < 16) random = randomBytes(512).toString('hex');
+  const id = random.slice(0, 16);
+  random = random.slice(16);
+  return id;
+}
+
+// Hop reports one attempt at a call. The extension makes one call of those with one invocation_id.
+class Hop extends Outcome {
+  constructor(req, call) {
+    super(req, { 'amz-sdk-invocation-id': req.getHeader('amz-sdk-invocation-id'), 'amz-sdk-request': req.getHeader('amz-sdk-request') });
+    this.call = call;
+    this.query = trace();
+    this.pieces = [];
+    this.size = 0;
+    this.carried = {};
+    this.sent(false, '');
+  }
+
+  // wrote takes what is written of the request, while its head is unsent at first.
+  wrote(data, encoding) {
+    const { call, pieces, req } = this;
+    if (data.length === 0) return;
+    const bytes = bytesOf(data, encoding);
+    if (pieces.length === 0) {
+      if (!call.operation) [, call.operation = ''] = /(?:^|&)Action=(\w+)/.exec(bytes.slice(0, 4096).toString('latin1')) || [];
+      if (mode === 'carry' && req._headerSent === false && known(call.service, call.operation)) this.carry();
+    }
+    this.size += bytes.length;
+    // The payload of an invocation tells nothing but whether it is sent again, where the SDK does not.
+    if (this.size <= LARGEST && !(call.service === 'lambda' && this.headers['amz-sdk-invocation-id'])) pieces.push(bytes);
+  }
+
+  // carry puts a span of the invocation's trace into the header that the SDK copied from the invocation. What it is to say
+  // the extension has written beside the invocation; it has written nothing where the header is to stay.
+  carry() {
+    const { call, req } = this;
+    if (call.service !== 'sqs' && call.service !== 'sns') return;
+    const { carry, trace: invocation, traceparent } = current();
+    const present = /\r\nx-amzn-trace-id: ([^\r\n]*)\r\n/i.exec(req._header);
+    if (!carry || !present || (present[1] !== invocation && decodeURIComponent(present[1]) !== invocation)) return;
+    const span = spanID();
+    const head = splice(req._header, { 'x-amzn-trace-id': carry.replace('{span}', span) });
+    if (!head) return;
+    req._header = head;
+    this.carried = { trace_id: traceparent.slice(3, 35), span_id: span, flags: '01' };
+  }
+
+  answered() {
+    if (this.received.status) this.report('answered', () => this.result());
+  }
+
+  result() {
+    const { received: response, call } = this;
+    const text = response.body === null ? '' : Buffer.from(response.body, 'latin1').toString('utf8');
+    if (response.status >= 300) {
+      const [code = ''] = all(text, /<Code>([^<]+)<\/Code>/g);
+      return { error: response.header('x-amzn-query-error').split(';')[0] || this.answer().error || code || String(response.status) };
+    }
+    if (call.service === 'lambda') return { ids: [response.header('x-amzn-requestid')].filter(Boolean) };
+    try {
+      return given(call.service, text);
+    } catch {
+      return {}; // compressed, or longer than what is read
+    }
+  }
+
+  // told is what the request tells of the call.
+  told() {
+    const { call, pieces } = this;
+    const { service, operation, region, target, type } = call;
+    const told = { service, operation, region, target, invocation_type: type };
+    if (this.size > LARGEST) return told;
+    if (service === 'lambda') return { ...told, size: this.size };
+    const body = Buffer.from(joined(pieces), 'latin1').toString('utf8');
+    try {
+      return { ...told, ...(body.startsWith('{') ? ofJSON(call, body) : ofForm(call, body)) };
+    } catch {
+      return told;
+    }
+  }
+
+  // attempt tells attempts of one call from those of others. SDKs without an ID of theirs write the same body again.
+  attempt() {
+    const [, number] = /attempt=(\d+)/.exec(this.headers['amz-sdk-request']) || [];
+    const [, max] = /max=(\d+)/.exec(this.headers['amz-sdk-request']) || [];
+    const sum = () => createHash('sha256').update(this.call.service).update(this.req.path).update(Buffer.from(joined(this.pieces.concat('')), 'latin1')).digest('hex');
+    return { invocation_id: this.headers['amz-sdk-invocation-id'] || sum(), attempt: Number(number) || 1, max: Number(max) || 0 };
+  }
+
+  report(outcome, fields = () => ({})) {
+    if (this.reported) return;
+    this.reported = true;
+    this.span.end();
+    hops.delete(this.req);
+    sender.delete(this.req);
+    if (!known(this.call.service, this.call.operation) && !['lambda', 'scheduler'].includes(this.call.service)) return;
+    tell(`hops${this.query}`, this.span, () => ({ ...this.told(), outcome, ...fields(), ...this.attempt(), ...this.carried }));
+  }
+}
+
+const hops = new WeakMap(); // requests, with their Hop
+
+// send is called in the place of a request's _send.
+function send(...piece) {
+  const hop = hops.get(this);
+  try {
+    if (hop) hop.wrote(piece[0], piece[1]);
+  } catch { /* the request goes on as it was */ }
+  sender.delete(this);
+  try {
+    return this._send(...piece);
+  } finally {
+    if (hops.has(this)) sender.set(this, send);
+  }
+}
+
+function begin(req) {
+  const call = recognise(req);
+  if (!call) return;
+  hops.set(req, new Hop(req, call));
+  sender.set(req, send);
+}
+
+function start() {
+  if (!reachable || parseInt(process.versions.node, 10) < 18 || mode === 'off' || typeof http.OutgoingMessage.prototype._send !== 'function' || !sender.start()) return;
+  requests(begin);
+}
+
+module.exports = { start };

@@ -1,0 +1,143 @@
+"""PutEvents calls of botocore, and so of boto3 and aiobotocore: stamped and counted.
+
+The handlers are appended to botocore's own, which every session registers when
+it is made. before-call has the serialised body, which nothing has signed yet:
+botocore signs and sends the stamped one as it is configured. A call is reported
+once, whatever was retried inside it.
+"""
+
+import json
+from os import urandom
+from time import time_ns
+
+from .calls import Call, raised, taken
+from .faults import own
+from .files import read
+from .frameless import frameless
+from .loopback import about, client
+
+_KIND = "application/x-amz-json-1.1"
+_MARK = "throughline"  # key of a call in botocore's context of it
+_BODY = 2 << 20  # bytes of a body that the extension takes
+
+
+def _endpoint():
+    """The URL of the events endpoint: the extension stamps and counts there what goes through it. Or None."""
+    try:
+        for line in read("endpoints").decode().splitlines():
+            name, _, address = line.partition("=")
+            if name == "events" and address:
+                return "http://" + address + "/"
+    except (OSError, ValueError) as error:
+        if not own(error):
+            raise
+    return None
+
+
+_through = _endpoint()
+
+
+def patch(module):
+    if client is None or any(spec[1] is _HANDLERS[0][1] for spec in module.BUILTIN_HANDLERS):
+        return
+    sections = {"first": module.REGISTER_FIRST, "last": module.REGISTER_LAST}
+    module.BUILTIN_HANDLERS.extend((name, handler, sections[section]) for name, handler, section in _HANDLERS)
+
+
+# A before-call handler that returns something answers the call in the service's place.
+def _before_call(model=None, params=None, context=None, **_):
+    try:
+        if model.name != "PutEvents" or params["headers"].get("X-Amz-Target") != "AWSEvents.PutEvents":
+            return
+        if _through is not None and params.get("url", "").startswith(_through):
+            return
+        body = params["body"]
+        sent = body.encode() if isinstance(body, str) else body
+        if not isinstance(sent, bytes) or "Content-Encoding" in params["headers"]:
+            return
+        call = _Call()
+        context[_MARK] = call
+    except Exception as error:
+        if not own(error):
+            raise
+        return
+    if len(sent) > _BODY:
+        call.reason = "size"
+        return
+    answer = client.ask("POST", about("events"), _KIND, sent, call.id)
+    try:
+        if answer.status == 200 and answer.kind == _KIND and answer.body.startswith(b"{"):
+            params["body"] = answer.body.decode() if isinstance(body, str) else answer.body
+            call.stamped = True
+        elif answer.status != 204:
+            call.reason = answer.reason or ("busy" if answer.status == 503 else "answer")
+            if answer.status == 0 and b"\n" not in sent:
+                # The span of it says what was published, and that it goes without a stamp.
+                name = about("events")
+                client.report_now(name + ("&" if "?" in name else "?") + "call=" + call.id, sent)
+    except Exception as error:
+        if not own(error):
+            raise
+    call.start = time_ns()
+
+
+def _after_call(http_response=None, parsed=None, context=None, **_):
+    call = taken(context, _MARK)
+    if call is None:
+        return
+    told = {"outcome": "answered"}
+    try:
+        metadata = parsed.get("ResponseMetadata") or {}
+        told["status"] = http_response.status_code
+        told["attempts"] = (metadata.get("RetryAttempts") or 0) + 1
+        told["error"] = str((parsed.get("Error") or {}).get("Code") or "")
+        told["entries"] = [
+            {name: str(entry[name])[:128] for name in ("EventId", "ErrorCode") if entry.get(name)} for entry in parsed.get("Entries") or ()
+        ][:256]
+    except Exception as error:
+        if not own(error):
+            raise
+    call.report(told, context)
+
+
+def _after_call_error(exception=None, context=None, **_):
+    call = taken(context, _MARK)
+    if call is not None:
+        call.report(raised(exception), context)
+
+
+# botocore calls the handlers of the most specific name first, and those of "*" before those
+# of a name. So after-call.*.* is nobody's after: when a handler raises, no other one is called.
+_HANDLERS = (
+    ("before-call", frameless(_before_call), "last"),
+    ("after-call.*.*", frameless(_after_call), "first"),
+    ("after-call-error.*.*", frameless(_after_call_error), "first"),
+)
+
+
+class _Call(Call):
+    def __init__(self):
+        super().__init__()
+        self.id = urandom(16).hex()
+        self.stamped = False
+        self.reason = ""
+
+    def cancelled(self):
+        client.report_now("events/" + self.id, self._told({"outcome": "cancelled"}))
+
+    def report(self, told, context):
+        self.open = False
+        try:
+            retries = context.get("retries") or {}
+            told["invocation_id"] = str(retries.get("invocation-id") or "")
+            told.setdefault("attempts", retries.get("attempt") or 0)
+            body = self._told(told)
+        except Exception as error:
+            if not own(error):
+                raise
+            return
+        client.report("events/" + self.id, body)
+
+    def _told(self, told):
+        told.update(stamped=self.stamped, reason=self.reason, start_unix_nano=self.start, end_unix_nano=max(time_ns(), self.start))
+        return json.dumps(told).encode()
