@@ -1,0 +1,45 @@
+package buslocal
+
+import (
+	"context"
+	"sync"
+)
+
+// flight counts what is on its way. Unlike a WaitGroup it may be waited for
+// while more sets out. The zero value is empty.
+type flight struct {
+	mu      sync.Mutex
+	n       int
+	landed  chan struct{} // closed when n falls to zero; nil when nobody waits
+	waiting bool
+}
+
+func (f *flight) add(delta int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.n += delta
+	if f.n == 0 && f.waiting {
+		close(f.landed)
+		f.waiting = false
+	}
+}
+
+// wait returns when nothing is on its way, or with ctx's error.
+func (f *flight) wait(ctx context.Context) error {
+	f.mu.Lock()
+	if f.n == 0 {
+		f.mu.Unlock()
+		return nil
+	}
+	if !f.waiting {
+		f.landed, f.waiting = make(chan struct{}), true
+	}
+	landed := f.landed
+	f.mu.Unlock()
+	select {
+	case <-landed:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

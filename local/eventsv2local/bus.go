@@ -1,0 +1,109 @@
+package eventsv2local
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+)
+
+// Bus is a new custom bus. Use [Service.CreateBus].
+type Bus struct {
+	Name, ARN     string
+	RetentionDays int
+	Created       time.Time
+
+	service     *Service
+	description string
+	log         []*Event
+	subscribers []*Subscriber
+	seen        map[string]taken // for deduplication
+	creating    time.Time        // until when a subscriber's creation goes on
+}
+
+// taken is an event that was put, for deduplication.
+type taken struct {
+	event *Event
+	at    time.Time
+}
+
+var busName = regexp.MustCompile(`^[A-Za-z0-9][.\-_A-Za-z0-9]{0,255}$`)
+
+// CreateBus makes a bus that keeps events for so many days; 0 means one.
+func (s *Service) CreateBus(name string, retentionDays int) (*Bus, error) {
+	if !busName.MatchString(name) {
+		return nil, invalid("the name %q is not 1 to 256 letters, digits, dots, hyphens and underscores", name)
+	}
+	if retentionDays < 0 || retentionDays > 365 {
+		return nil, invalid("events are kept for 1 to 365 days, not %d", retentionDays)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.order {
+		if b.Name == name {
+			return nil, &Error{409, "ResourceAlreadyExistsException", "there is a bus of the name " + name}
+		}
+	}
+	b := &Bus{
+		Name: name, ARN: fmt.Sprintf("arn:aws:events:%s:%s:event-busv2/%s/%s", s.options.Region, s.options.Account, name, generatedID()),
+		RetentionDays: cmp.Or(retentionDays, 1), Created: s.now(), service: s, seen: map[string]taken{},
+	}
+	s.buses[b.ARN] = b
+	s.order = append(s.order, b)
+	return b, nil
+}
+
+// busLocked is the bus with an ARN.
+func (s *Service) busLocked(arn string) (*Bus, error) {
+	if b := s.buses[arn]; b != nil {
+		return b, nil
+	}
+	return nil, notFound("the bus", arn)
+}
+
+// state is the bus's, in the API's words.
+func (b *Bus) state() string {
+	if b.service.now().Before(b.Created.Add(b.service.options.Provisioning)) {
+		return "CREATING"
+	}
+	return "ACTIVE"
+}
+
+// active is an error where the bus takes nothing yet.
+func (b *Bus) active() error {
+	if state := b.state(); state != "ACTIVE" {
+		return &Error{409, "InvalidStateException", "the bus is " + state}
+	}
+	return nil
+}
+
+// deleteBus removes a bus without subscribers.
+func (s *Service) deleteBus(arn string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b, err := s.busLocked(arn)
+	if err != nil {
+		return err
+	}
+	if len(b.subscribers) > 0 {
+		return &Error{409, "ResourceInUseException", "the bus has subscribers"}
+	}
+	delete(s.buses, arn)
+	s.order = slices.DeleteFunc(s.order, func(other *Bus) bool { return other == b })
+	return nil
+}
+
+// horizonLocked is the index of the oldest event that is still kept.
+func (b *Bus) horizonLocked() int {
+	oldest := b.service.now().AddDate(0, 0, -b.RetentionDays)
+	n, _ := slices.BinarySearchFunc(b.log, oldest, func(e *Event, at time.Time) int { return e.Taken.Compare(at) })
+	return n
+}
+
+// Events are the events that the bus keeps.
+func (b *Bus) Events() []*Event {
+	b.service.mu.Lock()
+	defer b.service.mu.Unlock()
+	return slices.Clone(b.log[b.horizonLocked():])
+}

@@ -1,0 +1,15 @@
+// Package recent keeps the last entries of lists that would grow for ever.
+package recent
+
+import "slices"
+
+// Append appends item to list. Where keep is above zero and list has twice as many entries,
+// the oldest go, so that keep are left; dropped is how many went. Zero keeps all.
+func Append[T any](list []T, keep int, item T) (grown []T, dropped int) {
+	list = append(list, item)
+	if keep <= 0 || len(list) < 2*keep {
+		return list, 0
+	}
+	dropped = len(list) - keep
+	return slices.Clone(list[dropped:]), dropped
+}
