@@ -24,6 +24,10 @@ const (
 	LessOrEqual    Comparison = "LessThanOrEqualToThreshold"
 )
 
+// bands are the comparisons with an anomaly detection band. Specs have none; alarms
+// that others wrote do.
+var bands = []Comparison{"LessThanLowerOrGreaterThanUpperThreshold", "LessThanLowerThreshold", "GreaterThanUpperThreshold"}
+
 // Symbol is the comparison as it is written in a spec: >, >=, <, <=.
 func (c Comparison) Symbol() string {
 	for symbol, comparison := range comparisons {
@@ -80,6 +84,9 @@ type Stat struct {
 	Dimensions []Dimension `json:"dimensions"`
 	Statistic  string      `json:"statistic"`      // Sum, Average, Minimum, Maximum, SampleCount, or a percentile such as p99
 	Period     int         `json:"period_seconds"` // seconds
+	// Unit restricts the metric to datapoints that were published with this unit; empty
+	// takes all. Specs never set it.
+	Unit string `json:"unit,omitempty"`
 }
 
 // Query is one line of an alarm: a metric, or an expression over other lines.
@@ -89,6 +96,9 @@ type Query struct {
 	Expression string `json:"expression,omitempty"`
 	Label      string `json:"label,omitempty"`
 	Return     bool   `json:"return"` // the one that is held against the threshold
+	// Period is that of an expression without metrics, such as a Metrics Insights query, in
+	// seconds; 0 for that of the metrics.
+	Period int `json:"period_seconds,omitempty"`
 }
 
 // Severity is how urgent an alarm is.
@@ -110,8 +120,9 @@ type Alarm struct {
 	Queries           []Query    `json:"metrics"`
 	Comparison        Comparison `json:"comparison"`
 	Threshold         float64    `json:"threshold"`
-	EvaluationPeriods int        `json:"evaluation_periods"`  // N
-	DatapointsToAlarm int        `json:"datapoints_to_alarm"` // M; 0 means N
+	ThresholdMetric   string     `json:"threshold_metric,omitempty"` // the ID of an anomaly detection band, in place of Threshold
+	EvaluationPeriods int        `json:"evaluation_periods"`         // N
+	DatapointsToAlarm int        `json:"datapoints_to_alarm"`        // M; 0 means N
 	Missing           Missing    `json:"missing"`
 	LowSample         string     `json:"low_sample,omitempty"` // of percentiles: "", evaluate or ignore
 	ActionsDisabled   bool       `json:"actions_disabled,omitempty"`
@@ -129,7 +140,8 @@ type Meta struct {
 	Key      string   `json:"key"`   // of the pack's row: errors, depth, …
 	Match    string   `json:"match"` // by which an override of the spec names this alarm alone; placeholders stay in it
 	Severity Severity `json:"severity"`
-	Line     int      `json:"line"` // of the spec, 0 where there is none
+	Line     int      `json:"line"`            // of the spec, 0 where there is none
+	Allow    string   `json:"allow,omitempty"` // why lint's warnings are not to be given
 	Origins  []Origin `json:"origins,omitempty"`
 }
 
@@ -158,12 +170,8 @@ type Composite struct {
 // The result shares nothing with a.
 func (a Alarm) Normalize() Alarm {
 	a.Description = strings.TrimSpace(a.Description)
-	if a.DatapointsToAlarm == 0 {
-		a.DatapointsToAlarm = a.EvaluationPeriods
-	}
-	if a.Missing == "" {
-		a.Missing = MissingMissing
-	}
+	a.DatapointsToAlarm = cmp.Or(a.DatapointsToAlarm, a.EvaluationPeriods)
+	a.Missing = cmp.Or(a.Missing, MissingMissing)
 	if a.LowSample == "evaluate" { // what CloudWatch does when nothing is said
 		a.LowSample = ""
 	}
@@ -257,6 +265,11 @@ func (a Alarm) Period() int {
 			return q.Stat.Period
 		}
 	}
+	for _, q := range a.Queries {
+		if q.Period > 0 {
+			return q.Period
+		}
+	}
 	return 0
 }
 
@@ -273,6 +286,9 @@ type Set struct {
 	LogGroups  []string // that the saved queries read
 	Dashboard  string   // its name
 	Notes      []Note
+	// Partial says that resources are left out for want of their names; see
+	// [CompileKnown]. What an account has of the spec's beside it stays.
+	Partial bool
 }
 
 // Parameter is a placeholder that a spec declares.
@@ -281,6 +297,10 @@ type Parameter struct {
 	Default     string
 	HasDefault  bool
 	Description string
+	// LogicalID is that of the resource of a CloudFormation stack whose name this is, or
+	// with .Arn behind it whose ARN; nested stacks' IDs stand before it: Inner/Queue. It is
+	// empty for any other parameter.
+	LogicalID string
 }
 
 // Note says what a spec leaves out, and why.

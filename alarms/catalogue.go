@@ -58,15 +58,49 @@ func Lookup(namespace, name, own string, profile metrics.Profile) (Metric, bool)
 	return Metric{}, false
 }
 
-// Sibling returns s with the metric that shows whether anything at all is
-// published with its dimensions, and false where it has none.
-func Sibling(s Stat) (Stat, bool) {
-	m, ok := Lookup(s.Namespace, s.Metric, "", metrics.Off)
-	if !ok || m.Sibling == "" {
+// Sibling returns s with the metric that shows whether the resource is active at all,
+// with the dimensions that it is published with, and false where there is none. Metrics
+// appear on activity or on trouble alone, so that the absence of one says nothing
+// without its sibling. own is the namespace of Throughline's metrics.
+func Sibling(s Stat, own string) (Stat, bool) {
+	metric := ""
+	if m, ok := Lookup(s.Namespace, s.Metric, "", metrics.Off); ok {
+		metric = m.Sibling
+	}
+	if metric == "" {
+		metric = activity(s, own)
+	}
+	if metric == "" || metric == s.Metric {
 		return Stat{}, false
 	}
-	s.Metric, s.Statistic = m.Sibling, "Sum"
+	if s.Namespace == own { // of the service, whatever the event type
+		s.Dimensions = slices.DeleteFunc(slices.Clone(s.Dimensions), func(d Dimension) bool { return d.Name != metrics.DimensionService })
+	}
+	s.Metric, s.Statistic = metric, "Sum"
 	return s, true
+}
+
+// activity is what a resource in use publishes.
+func activity(s Stat, own string) string {
+	if s.Namespace == own {
+		return string(metrics.Duration)
+	}
+	of := func(dimension string) bool {
+		return slices.ContainsFunc(s.Dimensions, func(d Dimension) bool { return d.Name == dimension })
+	}
+	switch {
+	case s.Namespace == "AWS/Lambda" && of("FunctionName") && !of("EventSourceMappingUUID"):
+		return "Invocations"
+	case s.Namespace == "AWS/Events" && of("RuleName"):
+		return "TriggeredRules"
+	case s.Namespace == "AWS/Events" && len(s.Dimensions) == 0 && strings.HasPrefix(s.Metric, "PutEvents"):
+		return "PutEventsEntriesCount"
+	case s.Namespace == "AWS/SQS" && s.Metric != "NumberOfMessagesSent":
+		return "NumberOfMessagesSent"
+	case s.Namespace == "AWS/DynamoDB" && of("Operation"):
+		return "SuccessfulRequestLatency"
+	}
+	return ""
 }
 
 // ceiling is what no datapoint of a metric alone can be above, and why; ok is
@@ -79,14 +113,11 @@ func ceiling(s Stat, own string) (most float64, why string, ok bool) {
 	case "AWS/Lambda Duration":
 		return 900_000, "an invocation lasts 15 minutes at most", true
 	case "AWS/SQS ApproximateNumberOfMessagesNotVisible":
-		for _, d := range s.Dimensions {
-			if d.Name == "QueueName" && strings.HasSuffix(d.Value, ".fifo") {
-				return 20_000, "a FIFO queue has 20000 messages in flight at most", true
-			}
-		}
-		return 120_000, "a standard queue has 120000 messages in flight at most", true
+		return 120_000, "a queue has 120000 messages in flight at most", true
 	case "AWS/SQS ApproximateAgeOfOldestMessage":
 		return 14 * 86400, "a queue keeps messages for 14 days at most", true
+	case "AWS/Lambda ProvisionedConcurrencyUtilization":
+		return 1, "it is a share of 1", true
 	case own + " " + string(metrics.TimeoutUtilization), own + " " + string(metrics.MemoryUtilization):
 		return 100, "it is a percentage", true
 	default:
@@ -115,8 +146,8 @@ func namesIn(namespace, own string) []string {
 	return names
 }
 
-// aws is what the monitoring pages of EventBridge, Lambda, SQS, DynamoDB and
-// Scheduler document. It is read only.
+// aws is what the monitoring pages of EventBridge, Lambda, SQS, DynamoDB, the [services]
+// and the [newBuses] document. It is read only.
 var aws = sync.OnceValue(func() []Metric {
 	var all []Metric
 	add := func(namespace string, sets [][]string, kind MetricKind, onlyNonZero bool, sibling, names string) {
@@ -138,22 +169,26 @@ var aws = sync.OnceValue(func() []Metric {
 	add(events, [][]string{{"EventBusName"}}, Counted, false, "", "EventBusEncryptionStarted EventBusEncryptionCompleted EventBusEncryptionFailed")
 	add(events, [][]string{{"EventSourceName"}}, Counted, false, "", "Events")
 	add(events, none, Counted, false, "", `InvocationsCreated PutEventsApproximateCallCount PutEventsApproximateFailedCount PutEventsApproximateSuccessCount
-		PutEventsApproximateThrottledCount PutEventsEntriesCount PutEventsFailedEntriesCount`)
+		PutEventsApproximateThrottledCount PutEventsEntriesCount PutEventsFailedEntriesCount PutPartnerEventsApproximateCallCount PutPartnerEventsApproximateFailedCount PutPartnerEventsApproximateThrottledCount
+		PutPartnerEventsEntriesCount PutPartnerEventsFailedEntriesCount`)
 	add(events, none, Sampled, false, "", "PutEventsLatency PutEventsRequestSize")
 
 	function := [][]string{{}, {"FunctionName"}, {"FunctionName", "Resource"}, {"ExecutedVersion", "FunctionName", "Resource"}}
 	const lambda = "AWS/Lambda"
 	add(lambda, function, Counted, false, "", `Invocations Errors Throttles OversizedRecordCount ProvisionedConcurrencyInvocations
 		ProvisionedConcurrencySpilloverInvocations AsyncEventsReceived`)
-	add(lambda, function, Counted, true, "Invocations", "DeadLetterErrors DestinationDeliveryFailures AsyncEventsDropped RecursiveInvocationsDropped")
+	add(lambda, function, Counted, true, "Invocations", "DeadLetterErrors DestinationDeliveryFailures AsyncEventsDropped")
 	add(lambda, function, Sampled, false, "", "Duration PostRuntimeExtensionsDuration IteratorAge OffsetLag AsyncEventAge")
 	add(lambda, function, Gauge, false, "", "ConcurrentExecutions ProvisionedConcurrentExecutions ProvisionedConcurrencyUtilization")
+	mapping := [][]string{{"EventSourceMappingUUID", "FunctionName"}, {"EventSourceMappingUUID"}}
+	add(lambda, mapping, Counted, false, "", "PolledEventCount InvokedEventCount FilteredOutEventCount FailedInvokeEventCount DeletedEventCount DroppedEventCount OnFailureDestinationDeliveredEventCount")
+	add(lambda, function, Counted, true, "Invocations", "SignatureValidationErrors RecursiveInvocationsDropped")
 	add(lambda, none, Gauge, false, "", "UnreservedConcurrentExecutions ClaimedAccountConcurrency")
 
 	queue := [][]string{{"QueueName"}}
 	const sqs = "AWS/SQS"
 	add(sqs, queue, Gauge, false, "", `ApproximateNumberOfMessagesVisible ApproximateNumberOfMessagesNotVisible ApproximateNumberOfMessagesDelayed
-		ApproximateAgeOfOldestMessage ApproximateNumberOfGroupsWithInflightMessages`)
+		ApproximateAgeOfOldestMessage ApproximateNumberOfGroupsWithInflightMessages ApproximateNumberOfNoisyGroups`)
 	add(sqs, queue, Counted, false, "", "NumberOfMessagesSent NumberOfMessagesReceived NumberOfMessagesDeleted NumberOfEmptyReceives NumberOfDeduplicatedSentMessages")
 	add(sqs, queue, Sampled, false, "", "SentMessageSize")
 
@@ -170,10 +205,9 @@ var aws = sync.OnceValue(func() []Metric {
 	add(dynamodb, none, Gauge, false, "", "AccountProvisionedReadCapacityUtilization AccountProvisionedWriteCapacityUtilization MaxProvisionedTableReadCapacityUtilization MaxProvisionedTableWriteCapacityUtilization")
 	add(dynamodb, table, Counted, true, "", "ConditionalCheckFailedRequests TransactionConflict TimeToLiveDeletedItemCount")
 
-	group := [][]string{{}, {"ScheduleGroup"}}
-	const scheduler = "AWS/Scheduler"
-	add(scheduler, group, Counted, false, "", "InvocationAttemptCount")
-	add(scheduler, group, Counted, true, "InvocationAttemptCount", `InvocationDroppedCount TargetErrorCount TargetErrorThrottledCount InvocationThrottleCount
-		InvocationsSentToDeadLetterCount InvocationsFailedToBeSentToDeadLetterCount`)
-	return all
+	add(dynamodb, tableOrIndex, Gauge, false, "", "ProvisionedReadCapacityUnits ProvisionedWriteCapacityUnits")
+	add(dynamodb, [][]string{{"ReceivingRegion", "TableName"}}, Sampled, false, "", "ReplicationLatency PendingReplicationCount")
+	add(dynamodb, tableOrIndex, Counted, true, "", `ReadKeyRangeThroughputThrottleEvents WriteKeyRangeThroughputThrottleEvents ReadMaxOnDemandThroughputThrottleEvents
+		WriteMaxOnDemandThroughputThrottleEvents ReadProvisionedThroughputThrottleEvents WriteProvisionedThroughputThrottleEvents ReadAccountLimitThrottleEvents WriteAccountLimitThrottleEvents`)
+	return slices.Concat(all, services(), newBuses())
 })

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/throughline/throughline/metrics"
 )
@@ -14,16 +15,29 @@ import (
 // ever fire, is for [Lint] to say. It may be called concurrently: nothing of one
 // spec reaches another.
 func Compile(data []byte) (Set, error) {
+	s, _, err := compileWithout(data, nil)
+	return s, err
+}
+
+// compileWithout leaves out what some parameters are needed for.
+func compileWithout(data []byte, unknown []string) (Set, []Note, error) {
 	s, r, err := read(data)
 	if err != nil {
-		return Set{}, err
+		return Set{}, nil, err
 	}
-	c := compiler{spec: s, r: r, set: Set{
+	left := s.leaveOut(unknown)
+	c := compiler{unknown: unknown, spec: s, r: r, set: Set{
 		Name: s.name, Prefix: s.prefix, Region: s.region, Namespace: s.namespace, Profile: s.profile,
 		Parameters: s.parameters, LogGroups: s.logGroups, Dashboard: s.dashboard,
 	}}
+	if c.essential {
+		c.group()
+	}
 	for _, res := range s.resources {
 		c.resource(res)
+	}
+	if c.essential {
+		c.services()
 	}
 	for _, a := range s.custom {
 		c.custom(a)
@@ -35,14 +49,35 @@ func Compile(data []byte) (Set, error) {
 		c.composite(composite)
 	}
 	c.placeholders()
+	c.silence()
 	c.set.sort()
-	return c.set, c.r.err()
+	return c.set, left, c.r.err()
+}
+
+// silence notes that nobody is told of any alarm.
+func (c *compiler) silence() {
+	told := func(actions []string) bool { return len(actions) > 0 }
+	for _, a := range c.set.Alarms {
+		if told(a.Actions) {
+			return
+		}
+	}
+	for _, composite := range c.set.Composites {
+		if told(composite.Actions) {
+			return
+		}
+	}
+	c.set.Notes = append(c.set.Notes, Note{Message: "nobody is told of any alarm: name SNS topics under notify"})
 }
 
 type compiler struct {
 	spec
-	r   *reader
-	set Set
+	r      *reader
+	set    Set
+	groups map[string]*group // by function, under watch: essential
+	// unknown are the parameters without which the set is compiled; what they would have
+	// been for may be missing.
+	unknown []string
 }
 
 func (c *compiler) resource(res resource) {
@@ -50,10 +85,16 @@ func (c *compiler) resource(res resource) {
 		return // refused when it was read
 	}
 	rows, notes := res.kind.rows(res, context{c.namespace, c.profile, c.limit})
+	if c.essential {
+		notes = nil // of rows that it leaves out as well
+	}
 	for _, note := range notes {
 		c.set.Notes = append(c.set.Notes, Note{res.line, res.label() + ": " + note})
 	}
 	for _, row := range rows {
+		if c.essential {
+			c.essentialRow(res, &row)
+		}
 		c.row(res, row)
 	}
 }
@@ -61,6 +102,7 @@ func (c *compiler) resource(res resource) {
 // row makes an alarm of a row, unless it is off: pack, defaults, overrides in
 // their order.
 func (c *compiler) row(res resource, row row) {
+	row.shape(c.steady)
 	enabled, why := !row.off, fmt.Sprintf("pack %s, row %s", res.kind.name, row.key)
 	p := pending{row: row, alarm: Alarm{
 		Name: c.alarmName(res, row), Queries: row.queries,
@@ -94,18 +136,68 @@ func (c *compiler) row(res resource, row row) {
 	}
 }
 
-func (c *compiler) alarmName(res resource, row row) string {
-	if row.name != "" {
-		return c.prefix + row.name
+// shape fits a row to the traffic. Of a burst, one minute of failure must be enough,
+// and few samples are all that there are. The window covers what comes late.
+func (row *row) shape(steady bool) {
+	if !steady && !row.sustained {
+		row.m, row.n = 1, 1
+		if row.minSamples > 0 {
+			row.guard(1)
+		}
 	}
+	period := time.Minute
+	if row.period > 0 {
+		period = time.Duration(row.period) * time.Second
+	}
+	if row.lag >= period {
+		row.n += int((row.lag + period - 1) / period)
+	}
+	row.m, row.n = afterFill(row.queries, row.missing, row.m, row.n)
+}
+
+// late is how many of the newest datapoints may not be there yet when CloudWatch
+// evaluates.
+const late = 2
+
+// afterFill widens the window of an alarm that fills missing datapoints with good ones.
+// FILL fills the newest as well, before it is published, so that an alarm that needs the
+// newest could never fire: AWS's page on metric math says to take M out of N.
+func afterFill(queries []Query, missing Missing, m, n int) (int, int) {
+	fills := slices.ContainsFunc(queries, func(q Query) bool { return strings.Contains(q.Expression, "FILL(") })
+	if fills && missing != Breaching {
+		n = max(n, m+late)
+	}
+	return m, n
+}
+
+// guard sets the least number of samples of a rate.
+func (row *row) guard(least float64) {
+	row.minSamples = least
+	row.queries = slices.Clone(row.queries)
+	for i := range row.queries {
+		if q := &row.queries[i]; q.Return {
+			q.Expression = guard("100*FILL(part,0)/n", least)
+		}
+	}
+}
+
+func (c *compiler) alarmName(res resource, row row) string {
 	parts := []string{res.label()}
 	if res.kind.name == "event-rule" && res.as == "" && res.bus != "" && res.bus != "default" {
 		parts = []string{res.bus, res.name}
 	}
-	if row.suffix != "" {
-		parts = append(parts, row.suffix)
+	return c.prefix + c.called(res.kind.name, strings.Join(parts, "-"), row)
+}
+
+// called is an alarm's name after the prefix.
+func (c *compiler) called(kind, resource string, row row) string {
+	if row.suffix != "" && !strings.Contains(c.names, "{detail}") {
+		resource += "-" + row.suffix
 	}
-	return c.prefix + strings.Join(append(parts, row.key), "-")
+	if c.names == "" {
+		return resource + "-" + row.key
+	}
+	return strings.NewReplacer("{resource}", resource, "{detail}", row.suffix, "{key}", row.key, "{kind}", kind, "{severity}", string(row.severity)).Replace(c.names)
 }
 
 // matches says whether the override is of the row; its name may be the
@@ -122,6 +214,9 @@ type pending struct {
 	row   row
 	given []string // actions that a change named
 	named bool
+	hours string // as they were written, "" for always
+	// window says that a change gave the datapoints, which then stay.
+	window bool
 }
 
 func (p *pending) origin(field, source string) {
@@ -141,6 +236,12 @@ func (p *pending) origin(field, source string) {
 		value = number(p.row.minSamples)
 	case "actions":
 		value = strings.Join(p.given, ", ")
+	case "period":
+		value = fmt.Sprintf("%d s", p.alarm.Period())
+	case "lowSample":
+		value = p.alarm.LowSample
+	case "hours":
+		value = p.hours
 	}
 	origins := p.alarm.Meta.Origins
 	if i := slices.IndexFunc(origins, func(o Origin) bool { return o.Field == field }); i >= 0 {
@@ -201,7 +302,7 @@ func (c *compiler) apply(p *pending, ch change, source string) {
 		if err != nil {
 			c.r.fail(ch.window.Line, "for: %v", err)
 		}
-		p.alarm.DatapointsToAlarm, p.alarm.EvaluationPeriods = m, n
+		p.alarm.DatapointsToAlarm, p.alarm.EvaluationPeriods, p.window = m, n, true
 		p.origin("for", source)
 	}
 	if ch.missing != nil {
@@ -216,28 +317,13 @@ func (c *compiler) apply(p *pending, ch change, source string) {
 		p.given, p.named = c.r.texts(ch.actions, "actions"), true
 		p.origin("actions", source)
 	}
+	if ch.allow != "" {
+		p.alarm.Meta.Allow = ch.allow
+	}
 	if ch.minSamples != nil {
 		c.minSamples(p, ch, source)
 	}
-}
-
-func (c *compiler) minSamples(p *pending, ch change, source string) {
-	least := c.r.number(ch.minSamples, "minSamples")
-	if p.row.minSamples == 0 {
-		if source == fmt.Sprintf("defaults, line %d", c.defaults.at) {
-			return // of the rates among the alarms
-		}
-		c.r.fail(ch.minSamples.Line, "minSamples: %s is no rate of at least so many", p.alarm.Name)
-		return
-	}
-	p.row.minSamples = least
-	p.alarm.Queries = slices.Clone(p.alarm.Queries)
-	for i := range p.alarm.Queries {
-		if q := &p.alarm.Queries[i]; q.Return {
-			q.Expression = guard("100*FILL(part,0)/n", least)
-		}
-	}
-	p.origin("minSamples", source)
+	c.applyMetric(p, ch, source)
 }
 
 // finish gives the alarm what depends on its severity and its key, and adds it.
@@ -255,6 +341,17 @@ func (c *compiler) finish(p *pending, help string) {
 	}
 	if len(a.Queries) == 1 {
 		a.LowSample = lowSample(a)
+	} else {
+		a.LowSample = ""
+	}
+	if h, err := parseHours(p.hours); err == nil {
+		h.within(&a)
+		if !p.window {
+			a.DatapointsToAlarm, a.EvaluationPeriods = afterFill(a.Queries, a.Missing, a.DatapointsToAlarm, a.EvaluationPeriods)
+		}
+	}
+	if g := c.groups[p.row.service]; g != nil {
+		g.members = append(g.members, a.Name)
 	}
 	c.set.Alarms = append(c.set.Alarms, a.Normalize())
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/throughline/throughline/internal/nearest"
 )
 
 // checkOverride refuses an override that changes nothing: most often its key or
@@ -16,11 +18,11 @@ func (c *compiler) checkOverride(o override) {
 		}
 	}
 	switch {
-	case o.used:
+	case o.used || len(c.unknown) > 0:
 	case o.key != "" && !slices.Contains(known, o.key):
 		c.r.fail(o.at, "override: there is no alarm %q%s", o.key, suggestOf(o.key, known))
 	case o.name != "":
-		c.r.fail(o.at, "override: it matches no alarm of %q%s", o.name, suggest(o.name, c.labels()))
+		c.r.fail(o.at, "override: it matches no alarm of %q%s", o.name, nearest.Hint(o.name, c.labels()))
 	default:
 		c.r.fail(o.at, "override: it matches no alarm")
 	}
@@ -39,6 +41,9 @@ func (c *compiler) keys(kind string) []string {
 				keys = append(keys, row.key)
 			}
 		}
+	}
+	if c.essential && (kind == "" || kind == "service") {
+		keys = append(keys, "lost", "stuck")
 	}
 	return keys
 }
@@ -62,9 +67,15 @@ func (c *compiler) composite(in composite) {
 	for _, a := range c.set.Alarms {
 		names = append(names, strings.TrimPrefix(a.Name, c.prefix))
 	}
+	if len(c.unknown) > 0 {
+		members = slices.DeleteFunc(slices.Clone(members), func(m string) bool { return !slices.Contains(names, m) })
+		if len(members) == 0 || len(members) < len(in.all) {
+			return
+		}
+	}
 	for _, member := range members {
 		if !slices.Contains(names, member) {
-			c.r.fail(in.line, "composite %s: there is no alarm %q%s", in.name, member, suggest(member, names))
+			c.r.fail(in.line, "composite %s: there is no alarm %q%s", in.name, member, nearest.Hint(member, names))
 		}
 		terms = append(terms, fmt.Sprintf("ALARM(%q)", c.prefix+member))
 	}
@@ -89,7 +100,7 @@ func (c *compiler) placeholders() {
 			parts, _ := Parts(text) // refused when it was read
 			for _, p := range parts {
 				if p.Placeholder && !used[p.Text] && !slices.Contains(declared, p.Text) {
-					c.r.fail(line, "${%s} is not among the parameters%s", p.Text, suggest(p.Text, declared))
+					c.r.fail(line, "${%s} is not among the parameters%s", p.Text, nearest.Hint(p.Text, declared))
 				}
 				if p.Placeholder {
 					used[p.Text] = true
@@ -114,7 +125,7 @@ func (c *compiler) placeholders() {
 		look(composite.Meta.Line, slices.Concat([]string{composite.Name, composite.Rule, composite.Description}, composite.Actions)...)
 	}
 	for _, name := range declared {
-		if !used[name] {
+		if !used[name] && !slices.Contains(c.unknown, name) {
 			c.set.Notes = append(c.set.Notes, Note{Message: "parameter " + name + " is used by nothing"})
 		}
 	}

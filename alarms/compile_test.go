@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -153,19 +154,6 @@ func TestOverrideOfOneAlarm(t *testing.T) {
 	}
 }
 
-// TestSeedPack: the three alarms of the first user's list, by their names and with
-// their thresholds and periods; without rules, throttling is the account's.
-func TestSeedPack(t *testing.T) {
-	s := compile(t, "name: a\nprefix: alchemiser-\nresources: [{kind: seed, function: f, queue: q}]")
-	want := `alchemiser-EventBridgeDLQDepth | Maximum ApproximateNumberOfMessagesVisible of QueueName=q | >= 1 | 1 of 1 @300 | notBreaching | critical
-alchemiser-EventBridgeThrottled | Sum ThrottledRules of the account | > 10 | 1 of 1 @300 | notBreaching | warning
-alchemiser-LambdaErrors | Sum Errors of FunctionName=f | > 5 | 1 of 1 @300 | notBreaching | critical
-`
-	if got := table(s); got != want || len(Lint(s)) > 0 {
-		t.Errorf("%s%v", got, Lint(s))
-	}
-}
-
 // TestNothingLeaks: compiling one spec changes nothing of another's defaults.
 func TestNothingLeaks(t *testing.T) {
 	plain := "name: a\nresources: [{kind: lambda, name: f, timeout: 30s}, {kind: dlq, name: q}]"
@@ -201,40 +189,42 @@ func TestBadSpecs(t *testing.T) {
 		"resources: []":          "the spec has no name",
 		"name: o\nresources: []": "nothing to watch",
 		head + "tresholds: 1":    `line 4: the spec has no "tresholds"`,
-		"name: o\nresources:\n- {kind: lamda, name: f}":                                       `line 3: there is no kind "lamda"; did you mean lambda?`,
-		"name: o\nresources:\n- {kind: lambda, name: f, timout: 3s}":                          "did you mean timeout?",
-		"name: o\nresources:\n- {kind: lambda}":                                               "kind lambda needs name",
-		"name: o\nresources:\n- {name: f}":                                                    "a resource without a kind",
-		"name: o\nresources:\n- f":                                                            "a resource is a text",
-		"name: o\nresources:\n- {kind: lambda, name: f, timeout: 3}":                          `"3" is not a duration: write 30s`,
-		"name: o\nresources:\n- {kind: queue, name: f, fifo: perhaps}":                        "it is true or false",
-		"name: o\nresources:\n- {kind: dynamodb, name: f, operations: [a,b,c,d,e,f,g,h,i,j]}": "at most nine",
-		head + "overrides: [{match: {key: erors}, threshold: 1%}]":                            `there is no alarm "erors"; did you mean errors?`,
-		head + "overrides: [{match: {name: g}, threshold: 1%}]":                               `it matches no alarm of "g"`,
-		head + "overrides: [{match: {kind: dlq}, threshold: 1}]":                              "it matches no alarm",
-		head + "overrides: [{disable: [erors]}]":                                              "did you mean errors?",
-		head + "overrides: [{match: {key: errors}, threshold: 10s}]":                          `"10s" is not a percentage: write 1%`,
-		head + "overrides: [{match: {key: errors-any}, threshold: 1%}]":                       `is not a count: write 5`,
-		head + "overrides: [{match: {key: async-age}, threshold: 5}]":                         `is not a duration`,
-		head + "overrides: [{match: {key: async-age}, threshold: 5% of timeout}]":             "there is no timeout here",
-		head + "overrides: [{match: {key: errors}, threshold: lots}]":                         "does not begin with a number",
-		head + "overrides: [{match: {key: errors}, for: 5 of 3}]":                             `"5 of 3": 5 datapoints can never breach of 3`,
-		head + "overrides: [{match: {key: errors}, for: 0 of 3}]":                             "both are at least 1",
-		head + "overrides: [{match: {key: errors}, for: often}]":                              "not of the form 3 of 5",
-		head + "overrides: [{match: {key: errors}, missing: fine}]":                           "missing: \"fine\"",
-		head + "overrides: [{match: {key: errors}, severity: page}]":                          "severity: \"page\"",
-		head + "overrides: [{match: {key: throttles}, minSamples: 5}]":                        "is no rate of at least so many",
-		head + "overrides: [{match: {key: errors}, minSamples: -5}]":                          "not a number above 0",
-		head + "notify: {critical: [\"${Topic}\"]}":                                           "${Topic} is not among the parameters",
-		head + "parameters: {Topik: {}}\nnotify: {critical: [\"${Topic}\"]}":                  "did you mean Topik?",
-		head + "prefix: \"${\"":                                                               "does not end",
-		head + "composites: [{name: c, any: [f-erors]}]":                                      "did you mean f-errors?",
-		head + "composites: [{name: c}]":                                                      "lists alarms under any or under all",
-		head + "alarms: [{name: a, threshold: 5}]":                                            "needs its namespace and its metric",
-		head + "alarms: [{name: a, namespace: N, metric: M}]":                                 "has no threshold",
-		head + "alarms: [{name: a, threshold: 1, metrics: {m1: {namespace: N, metric: M}}}]":  "return: name the metric",
-		head + "sizeLimit: big":                                                               "sizeLimit",
-		head + "profile: fuller":                                                              "did you mean full?",
+		"name: o\nresources:\n- {kind: lamda, name: f}":                                                                    `line 3: there is no kind "lamda"; did you mean lambda?`,
+		"name: o\nresources:\n- {kind: lambda, name: f, timout: 3s}":                                                       "did you mean timeout?",
+		"name: o\nresources:\n- {kind: lambda}":                                                                            "kind lambda needs name",
+		"name: o\nresources:\n- {name: f}":                                                                                 "a resource without a kind",
+		"name: o\nresources:\n- f":                                                                                         "a resource is a text",
+		"name: o\nresources:\n- {kind: lambda, name: f, timeout: 3}":                                                       `"3" is not a duration: write 30s`,
+		"name: o\nresources:\n- {kind: dlq, name: f, drained: perhaps}":                                                    "it is true or false",
+		"name: o\nresources:\n- {kind: dynamodb, name: f, operations: [a,b,c,d,e,f,g,h,i,j]}":                              "at most nine",
+		head + "overrides: [{match: {key: erors}, threshold: 1%}]":                                                         `there is no alarm "erors"; did you mean errors?`,
+		head + "overrides: [{match: {name: g}, threshold: 1%}]":                                                            `it matches no alarm of "g"`,
+		head + "overrides: [{match: {kind: dlq}, threshold: 1}]":                                                           "it matches no alarm",
+		head + "overrides: [{disable: [erors]}]":                                                                           "did you mean errors?",
+		head + "overrides: [{match: {key: errors}, threshold: 10s}]":                                                       `"10s" is not a percentage: write 1%`,
+		head + "overrides: [{match: {key: errors-any}, threshold: 1%}]":                                                    `is not a count: write 5`,
+		"name: o\nresources:\n- {kind: lambda, name: f, timeout: 9s}\noverrides: [{match: {key: duration}, threshold: 5}]": `is not a duration`,
+		head + "overrides: [{match: {key: errors}, threshold: 5% of timeout}]":                                             "there is no timeout here",
+		head + "overrides: [{match: {key: errors}, threshold: lots}]":                                                      "does not begin with a number",
+		head + "overrides: [{match: {key: errors}, for: 5 of 3}]":                                                          `"5 of 3": 5 datapoints can never breach of 3`,
+		head + "overrides: [{match: {key: errors}, for: 0 of 3}]":                                                          "both are at least 1",
+		head + "overrides: [{match: {key: errors}, for: often}]":                                                           "not of the form 3 of 5",
+		head + "overrides: [{match: {key: errors}, missing: fine}]":                                                        "missing: \"fine\"",
+		head + "overrides: [{match: {key: errors}, severity: page}]":                                                       "severity: \"page\"",
+		head + "overrides: [{match: {key: throttles}, minSamples: 5}]":                                                     "is no rate of at least so many",
+		head + "overrides: [{match: {key: errors}, minSamples: -5}]":                                                       "not a number above 0",
+		head + "notify: {critical: [\"${Topic}\"]}":                                                                        "${Topic} is not among the parameters",
+		head + "parameters: {Topik: {}}\nnotify: {critical: [\"${Topic}\"]}":                                               "did you mean Topik?",
+		head + "prefix: \"${\"":                                                                                            "does not end",
+		head + "composites: [{name: c, any: [f-erors]}]":                                                                   "did you mean f-errors?",
+		head + "composites: [{name: c}]":                                                                                   "lists alarms under any or under all",
+		head + "alarms: [{name: a, threshold: 5}]":                                                                         "needs its namespace and its metric",
+		head + "alarms: [{name: a, namespace: N, metric: M}]":                                                              "has no threshold",
+		head + "alarms: [{name: a, threshold: 1, metrics: {m1: {namespace: N, metric: M}}}]":                               "return: name the metric",
+		"name: o\nresources:\n- {kind: event-bus, arn: orders}":                                                            "write dimension",
+		"name: o\nresources:\n- {kind: subscriber, arn: a}":                                                                "kind subscriber needs bus",
+		head + "sizeLimit: big":                                                                                            "sizeLimit",
+		head + "profile: fuller":                                                                                           "did you mean full?",
 	} {
 		_, err := Compile([]byte(text))
 		var problems Problems
@@ -267,7 +257,8 @@ func TestResolve(t *testing.T) {
 	if text := table(resolved); strings.Contains(text, "${") || !strings.Contains(text, "orders/fn-1-errors") {
 		t.Error(text)
 	}
-	if actions := resolved.Alarms[0].Actions; len(actions) != 1 || actions[0] != "arn:aws:sns:eu-west-1:123456789012:alerts" {
+	depth := slices.IndexFunc(resolved.Alarms, func(a Alarm) bool { return a.Name == "orders/orders-dlq-depth" })
+	if actions := resolved.Alarms[depth].Actions; len(actions) != 1 || actions[0] != "arn:aws:sns:eu-west-1:123456789012:alerts" {
 		t.Error(actions)
 	}
 	if resolved.LogGroups[0] != "/aws/lambda/fn-1" {
@@ -347,7 +338,7 @@ func ExampleCost() {
 	}
 	bill := Cost(set, DefaultPrices())
 	fmt.Printf("%d alarms evaluate %d metrics: $%.2f a month\n", bill.Alarms, bill.Metrics, bill.Dollars)
-	// Output: 7 alarms evaluate 9 metrics: $0.90 a month
+	// Output: 3 alarms evaluate 5 metrics: $0.50 a month
 }
 
 func ExampleCompile() {

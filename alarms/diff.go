@@ -19,6 +19,7 @@ func Diff(was, is Alarm) []Change {
 	var d differ
 	d.add("metric", queryText(was.Queries), queryText(is.Queries))
 	d.add("threshold", was.Comparison.Symbol()+" "+number(was.Threshold), is.Comparison.Symbol()+" "+number(is.Threshold))
+	d.add("threshold metric", was.ThresholdMetric, is.ThresholdMetric)
 	d.add("for", windowText(was), windowText(is))
 	d.add("missing", string(was.Missing), string(is.Missing))
 	d.add("low samples", was.LowSample, is.LowSample)
@@ -76,6 +77,9 @@ func queryText(queries []Query) string {
 		text := q.Expression
 		if q.Stat != nil {
 			text = fmt.Sprintf("%s %s %s of %s @%d s", q.Stat.Statistic, q.Stat.Namespace, q.Stat.Metric, dimensionText(q.Stat.Dimensions), q.Stat.Period)
+			if q.Stat.Unit != "" {
+				text += " in " + q.Stat.Unit
+			}
 		}
 		if len(queries) > 1 {
 			text = q.ID + " = " + text

@@ -34,6 +34,7 @@ type linter struct {
 	set      Set
 	alarm    string
 	line     int
+	allowed  bool // its warnings are not given
 	findings []Finding
 }
 
@@ -42,6 +43,9 @@ func (l *linter) errorf(format string, args ...any) {
 }
 
 func (l *linter) warnf(format string, args ...any) {
+	if l.allowed {
+		return
+	}
 	l.findings = append(l.findings, Finding{l.line, l.alarm, true, fmt.Sprintf(format, args...)})
 }
 
@@ -53,14 +57,14 @@ func Lint(s Set) []Finding {
 	l := &linter{set: s}
 	lines := map[string]int{}
 	for _, a := range s.Alarms {
-		l.alarm, l.line = a.Name, a.Meta.Line
+		l.alarm, l.line, l.allowed = a.Name, a.Meta.Line, a.Meta.Allow != ""
 		l.unique(lines)
 		l.texts(a.Description, a.Tags, a.Actions, a.OKActions, a.NoDataActions)
 		l.evaluation(a)
 		l.queries(a)
 	}
 	for _, c := range s.Composites {
-		l.alarm, l.line = c.Name, c.Meta.Line
+		l.alarm, l.line, l.allowed = c.Name, c.Meta.Line, false
 		l.unique(lines)
 		l.texts(c.Description, c.Tags, c.Actions, c.OKActions, c.NoDataActions)
 		l.rule(c)
@@ -144,8 +148,13 @@ func (l *linter) evaluation(a Alarm) {
 	default:
 		l.errorf("missing data cannot be treated as %q: notBreaching, breaching, ignore or missing", a.Missing)
 	}
-	if a.Comparison.Symbol() == string(a.Comparison) {
+	switch band := slices.Contains(bands, a.Comparison); {
+	case a.Comparison.Symbol() == string(a.Comparison) && !band:
 		l.errorf("%q is no comparison: >, >=, < or <=", a.Comparison)
+	case band != (a.ThresholdMetric != ""):
+		l.errorf("an anomaly detection band takes ThresholdMetricId and a comparison with a band: both or neither")
+	case band && !slices.ContainsFunc(a.Queries, func(q Query) bool { return q.ID == a.ThresholdMetric }):
+		l.errorf("there is no %s, which ThresholdMetricId names", a.ThresholdMetric)
 	}
 }
 
@@ -175,6 +184,7 @@ func (l *linter) queries(a Alarm) {
 		l.stat(a, *q.Stat)
 	}
 	switch {
+	case stats == 0 && a.Period() > 0: // Metrics Insights and Contributor Insights bring their own
 	case stats == 0:
 		l.errorf("it has no metric, expressions alone")
 	case stats > 10:
@@ -182,17 +192,31 @@ func (l *linter) queries(a Alarm) {
 	case expressions > 10:
 		l.errorf("%d expressions: an alarm takes ten", expressions)
 	}
+	if m := a.Normalize().DatapointsToAlarm; m > 0 {
+		if _, n := afterFill(a.Queries, a.Missing, m, a.EvaluationPeriods); n > a.EvaluationPeriods {
+			l.warnf("it may never fire: FILL fills the newest datapoints as well, before they are published, and %d of %d need them; take %d of %d", m, a.EvaluationPeriods, m, n)
+		}
+	}
+	if a.ThresholdMetric != "" {
+		returned-- // the band
+	}
 	if returned != 1 {
 		l.errorf("%d of its metrics and expressions are held against the threshold: it must be one", returned)
 	}
 	for _, q := range a.Queries {
-		if q.Stat == nil {
+		if q.Stat == nil && !insights(q.Expression) {
 			l.expression(q, ids)
+			l.share(a, q)
 		}
 		if !lowerID(q.ID) {
 			l.errorf("%q is no ID: a lower-case letter, then letters, digits and _", q.ID)
 		}
 	}
+}
+
+// insights says whether an expression is a query of Metrics Insights.
+func insights(expression string) bool {
+	return strings.HasPrefix(strings.ToUpper(strings.TrimSpace(expression)), "SELECT ")
 }
 
 func lowerID(id string) bool {

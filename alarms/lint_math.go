@@ -1,10 +1,13 @@
 package alarms
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/throughline/throughline/internal/nearest"
 )
 
 // expression checks what can be told of metric math without CloudWatch: that it
@@ -36,15 +39,10 @@ func (l *linter) expression(q Query, ids map[string]bool) {
 		switch {
 		case word == q.ID:
 			l.errorf("the expression %s is made of itself", q.ID)
-		case word == "SEARCH" || word == "METRICS":
-			l.errorf("%s: %s is for dashboards: an alarm names its metrics", q.ID, word)
+		case word == "SEARCH":
+			l.errorf("%s: SEARCH gives any number of series, and an alarm watches one: name the metrics", q.ID)
 		case lowerID(word) && !ids[word]:
-			known := make([]string, 0, len(ids))
-			for id := range ids {
-				known = append(known, id)
-			}
-			slices.Sort(known)
-			l.errorf("%s: there is no %s%s", q.ID, word, suggestOf(word, known))
+			l.errorf("%s: there is no %s%s", q.ID, word, suggestOf(word, slices.Sorted(maps.Keys(ids))))
 		}
 	}
 }
@@ -76,7 +74,7 @@ type arity struct{ least, most int }
 var mathFunctions = map[string]arity{
 	"ABS": {1, 1}, "ANOMALY_DETECTION_BAND": {1, 2}, "AVG": {1, 0}, "CEIL": {1, 1}, "DATAPOINT_COUNT": {1, 0}, "DAY": {1, 1}, "DATE": {1, 1}, "DIFF": {1, 1}, "DIFF_TIME": {1, 1},
 	"EPOCH": {1, 1}, "FILL": {2, 2}, "FIRST": {1, 0}, "FLOOR": {1, 1}, "HOUR": {1, 1}, "IF": {2, 3}, "INSIGHT_RULE_METRIC": {2, 2}, "LAMBDA": {1, 0}, "LAST": {1, 0},
-	"LOG": {1, 1}, "LOG10": {1, 1}, "MAX": {1, 0}, "METRIC_COUNT": {1, 0}, "MIN": {1, 0}, "MINUTE": {1, 1}, "MONTH": {1, 1}, "PERIOD": {1, 1}, "RATE": {1, 1},
+	"LOG": {1, 1}, "LOG10": {1, 1}, "MAX": {1, 0}, "METRIC_COUNT": {1, 0}, "METRICS": {0, 1}, "MIN": {1, 0}, "MINUTE": {1, 1}, "MONTH": {1, 1}, "PERIOD": {1, 1}, "RATE": {1, 1},
 	"REMOVE_EMPTY": {1, 1}, "RUNNING_SUM": {1, 1}, "SERVICE_QUOTA": {1, 1}, "SLICE": {2, 3}, "SORT": {3, 4}, "STDDEV": {1, 0}, "SUM": {1, 0}, "TIME_SERIES": {1, 1}, "YEAR": {1, 1},
 }
 
@@ -92,12 +90,7 @@ func (l *linter) call(id string, c called) {
 	switch {
 	case c.name == "SEARCH" || c.name == "METRICS": // said by expression
 	case !known:
-		names := make([]string, 0, len(mathFunctions))
-		for name := range mathFunctions {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		l.errorf("%s: metric math has no %s%s", id, c.name, suggest(c.name, names))
+		l.errorf("%s: metric math has no %s%s", id, c.name, nearest.Hint(c.name, slices.Sorted(maps.Keys(mathFunctions))))
 	case c.args < want.least || want.most > 0 && c.args > want.most:
 		takes := strconv.Itoa(want.least)
 		switch {

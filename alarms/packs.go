@@ -1,8 +1,9 @@
 package alarms
 
 import (
+	"cmp"
 	"fmt"
-	"strings"
+	"time"
 
 	"github.com/throughline/throughline/metrics"
 )
@@ -10,7 +11,6 @@ import (
 // row is one alarm of a pack, before a spec's overrides.
 type row struct {
 	key        string
-	name       string // in place of resource and key, where the alarm has a name of its own
 	suffix     string // between the resource and the key: an event type, an index
 	queries    []Query
 	scale      scale
@@ -21,9 +21,12 @@ type row struct {
 	missing    Missing
 	lowSample  string
 	severity   Severity
-	minSamples float64 // of rates; 0 for none
+	minSamples float64       // of rates; 0 for none
+	sustained  bool          // it is about a stretch of time, so m of n holds for bursts as well
+	lag        time.Duration // how late a datapoint can come: CloudWatch has it at the start of what it tells of
 	full       metrics.Name
-	off        bool // unless enabled
+	off        bool   // unless enabled
+	service    string // whose composite it is of; "" for none
 	help       string
 }
 
@@ -47,16 +50,23 @@ type context struct {
 // spec's overrides can never reach another's defaults.
 func kinds() []kind {
 	return []kind{
-		{"lambda", []string{"timeout", "reserved", "stream"}, []string{"name"}, "a Lambda function", lambdaRows},
-		{"event-rule", []string{"bus", "dlq", "every"}, []string{"name"}, "a rule of an event bus", ruleRows},
+		{"lambda", []string{"timeout", "reserved", "stream", "async", "deadLetter", "destination", "every", "slack", "qualifier", "executedVersion"}, []string{"name"}, "a Lambda function", lambdaRows},
+		{"event-rule", []string{"bus", "dlq", "every", "slack"}, []string{"name"}, "a rule of an event bus", ruleRows},
+		{"event-bus", []string{"name", "dimension", "every", "slack"}, []string{"arn"}, "a new custom bus of EventBridge", newBusRows},
+		{"subscriber", []string{"name", "dimension", "dlq", "slo"}, []string{"arn", "bus"}, "a subscriber of a new custom bus", subscriberRows},
 		{"account", []string{"concurrency"}, nil, "what EventBridge and Lambda publish of the account and Region", accountRows},
-		{"queue", []string{"retention", "slo", "fifo"}, []string{"name"}, "an SQS queue", queueRows},
+		{"queue", []string{"retention", "slo"}, []string{"name"}, "an SQS queue", queueRows},
 		{"dlq", []string{"drained"}, []string{"name"}, "a dead-letter queue", dlqRows},
 		{"dynamodb", []string{"indexes", "operations"}, []string{"name"}, "a DynamoDB table", dynamoRows},
-		{"scheduler", nil, []string{"name"}, "an EventBridge Scheduler group", schedulerRows},
+		{"scheduler", []string{"dlq", "every", "slack"}, []string{"name"}, "an EventBridge Scheduler group", schedulerRows},
+		{"state-machine", []string{"name", "timeout", "slo", "every", "slack"}, []string{"arn"}, "a Step Functions state machine", stateMachineRows},
+		{"pipe", nil, []string{"name"}, "an EventBridge pipe", pipeRows},
+		{"rest-api", []string{"stage", "slo"}, []string{"name"}, "a REST API of API Gateway", restAPIRows},
+		{"http-api", []string{"name", "stage", "slo"}, []string{"id"}, "an HTTP API of API Gateway", httpAPIRows},
+		{"kinesis", []string{"retention", "slo"}, []string{"name"}, "a Kinesis data stream", kinesisRows},
+		{"topic", []string{"dlq"}, []string{"name"}, "an SNS topic", topicRows},
 		{"events", []string{"service", "detailTypes", "slo", "maxHops"}, []string{"service"}, "the events of a service, by Throughline's metrics", eventsRows},
 		{"extension", []string{"service", "function"}, []string{"service"}, "the invocations of a service, and Throughline itself", extensionRows},
-		{"seed", []string{"function", "queue", "rules", "bus"}, nil, "EventBridgeThrottled, LambdaErrors and EventBridgeDLQDepth", seedRows},
 	}
 }
 
@@ -87,31 +97,49 @@ func rate(part, whole *Stat, least float64) []Query {
 	}
 }
 
+// longestInvocation is Lambda's longest time-out.
+const longestInvocation = 15 * time.Minute
+
+// lambdaRows follow "Types of metrics for Lambda functions"
+// (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html). Errors,
+// throttles, durations and invocations of an alias or a version are published with the
+// dimension Resource, and with ExecutedVersion for one of the two versions of an alias;
+// what is of the function as a whole stays so.
 func lambdaRows(r resource, _ context) (rows []row, notes []string) {
 	m := func(metric, statistic string) []Query {
 		return query("AWS/Lambda", metric, statistic, 60, "FunctionName", r.name)
 	}
-	s := func(metric string) *Stat { return stat("AWS/Lambda", metric, "Sum", 60, "FunctionName", r.name) }
+	of := r.functionDimensions()
+	s := func(metric string) *Stat { return stat("AWS/Lambda", metric, "Sum", 60, of...) }
+	lag := r.timeout // an error is counted at the minute in which its invocation began
+	lag = cmp.Or(lag, longestInvocation)
 	rows = []row{
-		{key: "errors", queries: rate(s("Errors"), s("Invocations"), 20), minSamples: 20, scale: scale{unit: percent}, comparison: Greater, threshold: 1, m: 3, n: 5, missing: NotBreaching, severity: Critical,
+		{key: "errors", queries: rate(s("Errors"), s("Invocations"), 20), minSamples: 20, scale: scale{unit: percent}, comparison: Greater, threshold: 1, m: 3, n: 5, lag: lag, missing: NotBreaching, severity: Critical,
 			help: "the share of invocations that end in an error"},
-		{key: "errors-any", queries: m("Errors", "Sum"), scale: scale{unit: count}, comparison: Greater, m: 1, n: 1, missing: NotBreaching, severity: Warning, help: "an invocation ended in an error"},
+		{key: "errors-any", queries: query("AWS/Lambda", "Errors", "Sum", 60, of...), scale: scale{unit: count}, comparison: Greater, m: 1, n: 1, lag: lag, missing: NotBreaching, severity: Warning, help: "an invocation ended in an error"},
 		{key: "throttles", queries: []Query{
 			{ID: "i", Stat: s("Invocations")}, {ID: "t", Stat: s("Throttles")},
 			{ID: "rate", Expression: "IF(FILL(t,0) > 0, 100*t/(t+FILL(i,0)), 0)", Return: true},
 		}, scale: scale{unit: percent}, comparison: Greater, threshold: 1, m: 3, n: 5, missing: NotBreaching, severity: Warning, help: "the share of invocations that Lambda refuses for want of concurrency"},
-		{key: "async-age", queries: m("AsyncEventAge", "Maximum"), scale: scale{unit: milliseconds}, comparison: Greater, threshold: 300_000, m: 3, n: 5, missing: NotBreaching, severity: Warning,
-			help: "how long events wait in Lambda's own queue"},
-		{key: "async-drop", queries: m("AsyncEventsDropped", "Sum"), scale: scale{unit: count}, comparison: Greater, m: 1, n: 1, missing: NotBreaching, severity: Critical,
-			help: "events given up without a success, even if a dead-letter queue has them"},
-		{key: "dead-letter", queries: m("DeadLetterErrors", "Sum"), scale: scale{unit: count}, comparison: Greater, m: 1, n: 1, missing: NotBreaching, severity: Critical,
-			help: "a failed event did not reach the dead-letter queue either"},
-		{key: "destination", queries: m("DestinationDeliveryFailures", "Sum"), scale: scale{unit: count}, comparison: Greater, m: 1, n: 1, missing: NotBreaching, severity: Critical,
-			help: "the record of an invocation did not reach its destination"},
+	}
+	if r.async || r.deadLetter || r.destination {
+		rows = append(rows,
+			row{key: "async-age", queries: m("AsyncEventAge", "Maximum"), scale: scale{unit: milliseconds}, comparison: Greater, threshold: 300_000, m: 3, n: 5, missing: NotBreaching, severity: Warning,
+				help: "how long events wait in Lambda's own queue"},
+			row{key: "async-drop", queries: m("AsyncEventsDropped", "Sum"), scale: scale{unit: count}, comparison: Greater, m: 1, n: 1, missing: NotBreaching, severity: Critical,
+				help: "events given up without a success, even if a dead-letter queue has them"})
+	}
+	if r.deadLetter {
+		rows = append(rows, row{key: "dead-letter", queries: m("DeadLetterErrors", "Sum"), scale: scale{unit: count}, comparison: Greater, m: 1, n: 1, missing: NotBreaching, severity: Critical,
+			help: "a failed event did not reach the dead-letter queue either"})
+	}
+	if r.destination {
+		rows = append(rows, row{key: "destination", queries: m("DestinationDeliveryFailures", "Sum"), scale: scale{unit: count}, comparison: Greater, m: 1, n: 1, missing: NotBreaching, severity: Critical,
+			help: "the record of an invocation did not reach its destination"})
 	}
 	if r.timeout > 0 {
 		ms := float64(r.timeout.Milliseconds())
-		rows = append(rows, row{key: "duration", queries: m("Duration", "Maximum"), scale: scale{milliseconds, "timeout", ms}, comparison: Greater, threshold: 0.9 * ms, m: 2, n: 3,
+		rows = append(rows, row{key: "duration", queries: query("AWS/Lambda", "Duration", "Maximum", 60, of...), scale: scale{milliseconds, "timeout", ms}, comparison: Greater, threshold: 0.9 * ms, m: 2, n: 3, lag: lag,
 			missing: NotBreaching, severity: Warning, help: "the longest invocation comes near the function's time-out"})
 	} else {
 		notes = append(notes, "no duration alarm: give the function's timeout")
@@ -124,19 +152,31 @@ func lambdaRows(r resource, _ context) (rows []row, notes []string) {
 		rows = append(rows, row{key: "iterator-age", queries: m("IteratorAge", "Maximum"), scale: scale{unit: milliseconds}, comparison: Greater, threshold: 60_000, m: 3, n: 5,
 			missing: NotBreaching, severity: Warning, help: "how old records of a stream are when they are read"})
 	}
-	return rows, notes
+	silent, note := absent(row{key: "not-invoked", queries: query("AWS/Lambda", "Invocations", "Sum", 60, of...), severity: Warning,
+		help: "the function was not invoked for as long as its schedule says it should be"}, r.every, r.slack)
+	return append(rows, silent), append(notes, note...)
+}
+
+// functionDimensions are those of a function, or of its alias or version.
+func (r resource) functionDimensions() []string {
+	of := []string{"FunctionName", r.name}
+	if r.qualifier != "" {
+		of = append(of, "Resource", r.name+":"+r.qualifier)
+	}
+	if r.executedVersion != "" {
+		of = append(of, "ExecutedVersion", r.executedVersion)
+	}
+	return of
 }
 
 // sum is Σ FILL(metric,0): the metrics are published only where there is
 // something to count.
 func sum(namespace string, period int, names []string, dimensions ...string) []Query {
-	queries, terms := make([]Query, 0, len(names)+1), make([]string, 0, len(names))
+	stats := make([]*Stat, len(names))
 	for i, name := range names {
-		id := fmt.Sprintf("m%d", i+1)
-		queries = append(queries, Query{ID: id, Stat: stat(namespace, name, "Sum", period, dimensions...)})
-		terms = append(terms, "FILL("+id+",0)")
+		stats[i] = stat(namespace, name, "Sum", period, dimensions...)
 	}
-	return append(queries, Query{ID: "total", Expression: strings.Join(terms, " + "), Return: true})
+	return total(stats)
 }
 
 func (r resource) ruleDimensions(name string) []string {
@@ -154,15 +194,12 @@ func ruleRows(r resource, _ context) ([]row, []string) {
 	rows := []row{
 		{key: "failed", queries: m("FailedInvocations", "Sum", 60), scale: scale{unit: count}, comparison: Greater, m: 1, n: 1, missing: NotBreaching, severity: Critical, help: "an event could not be delivered for good"},
 		{key: "throttled", queries: m("ThrottledRules", "Sum", 60), scale: scale{unit: count}, comparison: Greater, m: 3, n: 5, missing: NotBreaching, severity: Warning, help: "deliveries are delayed by throttling"},
-		{key: "latency", queries: m("IngestionToInvocationSuccessLatency", "p99", 60), scale: scale{unit: milliseconds}, comparison: Greater, threshold: 30_000, m: 3, n: 5, missing: NotBreaching, lowSample: "ignore", severity: Warning,
+		{key: "latency", queries: m("IngestionToInvocationSuccessLatency", "p99", 60), scale: scale{unit: milliseconds}, comparison: Greater, threshold: 30_000, m: 3, n: 5, missing: NotBreaching, severity: Warning,
 			help: "how long events take from the bus to a target that took them"},
 	}
-	silent := row{key: "silent", queries: m("TriggeredRules", "Sum", 3600), period: 3600, scale: scale{unit: count}, comparison: Less, threshold: 1, m: 1, n: 1, missing: Breaching, severity: Warning, off: r.every == 0,
-		help: "no event matched the rule for as long as its schedule says there should be one"}
-	if hours := int(r.every.Hours() + 0.999); hours > 1 {
-		// Datapoints of at most an hour: a window of days is evaluated hourly.
-		silent.m, silent.n = min(hours, 168), min(hours, 168)
-	}
+	silent, note := absent(row{key: "silent", queries: m("TriggeredRules", "Sum", 3600), severity: Warning,
+		help: "no event matched the rule for as long as its schedule says there should be one"}, r.every, r.slack)
+	notes = append(notes, note...)
 	rows = append(rows, silent)
 	lost := row{key: "dlq-lost", queries: m("InvocationsFailedToBeSentToDlq", "Sum", 60), scale: scale{unit: count}, comparison: Greater, m: 1, n: 1, missing: NotBreaching, severity: Critical,
 		help: "a failed event could not be sent to the dead-letter queue either: its policy, its key or the size"}
@@ -192,15 +229,18 @@ func queueRows(r resource, _ context) ([]row, []string) {
 	if r.slo > 0 {
 		age = r.slo.Seconds()
 	}
-	inFlight := 120_000.0
-	if r.fifo {
-		inFlight = 20_000
-	}
+	const inFlight = 120_000.0 // of standard and FIFO queues alike
 	return []row{
 		{key: "age", queries: m("ApproximateAgeOfOldestMessage", "Maximum"), scale: scale{seconds, "retention", r.retention.Seconds()}, comparison: Greater, threshold: age, m: 5, n: 5, missing: NotBreaching, severity: Warning,
 			help: "the oldest message waits too long"},
 		{key: "in-flight", queries: m("ApproximateNumberOfMessagesNotVisible", "Maximum"), scale: scale{count, "limit", inFlight}, comparison: Greater, threshold: 0.8 * inFlight, m: 3, n: 5, missing: NotBreaching, severity: Warning,
 			help: "messages in flight come near SQS's limit, beyond which none is given out"},
+		{key: "stuck", queries: []Query{
+			{ID: "waiting", Stat: stat("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Minimum", 60, "QueueName", r.name)},
+			{ID: "done", Stat: stat("AWS/SQS", "NumberOfMessagesDeleted", "Sum", 60, "QueueName", r.name)},
+			{ID: "stuck", Expression: "IF(FILL(waiting,0) > 0 AND FILL(done,0) == 0, 1, 0)", Return: true},
+		}, scale: scale{unit: count}, comparison: Greater, m: 15, n: 15, sustained: true, missing: NotBreaching, severity: Warning,
+			help: "messages wait and none is done with: the age of the oldest leaves out messages that were received three times"},
 	}, nil
 }
 
@@ -209,15 +249,10 @@ func dlqRows(r resource, _ context) ([]row, []string) {
 		return query("AWS/SQS", metric, statistic, 60, "QueueName", r.name)
 	}
 	return []row{
-		{key: "depth", queries: m("ApproximateNumberOfMessagesVisible", "Maximum"), scale: scale{unit: count}, comparison: GreaterOrEqual, threshold: 1, m: 1, n: 1, missing: NotBreaching, severity: Critical, help: "messages wait in the dead-letter queue"},
+		{key: "depth", queries: m("ApproximateNumberOfMessagesVisible", "Maximum"), scale: scale{unit: count}, comparison: GreaterOrEqual, threshold: 1, m: 1, n: 5, sustained: true, missing: Ignore, severity: Critical, help: "messages wait in the dead-letter queue"}, // the depth is approximate, and ends with a queue that has been idle for six hours
 		{key: "arrivals", queries: m("NumberOfMessagesReceived", "Sum"), scale: scale{unit: count}, comparison: Greater, m: 1, n: 1, missing: NotBreaching, severity: Critical, off: !r.drained,
 			help: "messages were taken out of the dead-letter queue: of one that is drained, the depth never shows (what is sent by a redrive is not counted as sent)"},
 	}, nil
-}
-
-func schedulerRows(r resource, _ context) ([]row, []string) {
-	return []row{{key: "dropped", queries: query("AWS/Scheduler", "InvocationDroppedCount", "Sum", 60, "ScheduleGroup", r.name), scale: scale{unit: count}, comparison: Greater, m: 1, n: 1, missing: NotBreaching, severity: Critical,
-		help: "a schedule's target was not invoked, after every retry"}}, nil
 }
 
 func dynamoRows(r resource, _ context) ([]row, []string) {
@@ -234,12 +269,10 @@ func dynamoRows(r resource, _ context) ([]row, []string) {
 		return rows, []string{"no system-errors alarm: it is published by operation, so list the operations that are used"}
 	}
 	system := row{key: "system-errors", scale: scale{unit: count}, comparison: Greater, m: 2, n: 3, missing: NotBreaching, severity: Critical, help: "DynamoDB answers with errors of its own"}
-	var terms []string
-	for i, operation := range r.operations {
-		id := fmt.Sprintf("m%d", i+1)
-		system.queries = append(system.queries, Query{ID: id, Stat: stat("AWS/DynamoDB", "SystemErrors", "Sum", 60, "TableName", r.name, "Operation", operation)})
-		terms = append(terms, "FILL("+id+",0)")
+	var stats []*Stat
+	for _, operation := range r.operations {
+		stats = append(stats, stat("AWS/DynamoDB", "SystemErrors", "Sum", 60, "TableName", r.name, "Operation", operation))
 	}
-	system.queries = append(system.queries, Query{ID: "total", Expression: strings.Join(terms, " + "), Return: true})
+	system.queries = total(stats)
 	return append(rows, system), nil
 }

@@ -2,8 +2,11 @@ package alarms
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+
+	"github.com/throughline/throughline/internal/nearest"
 )
 
 // Part is a piece of a text: literal, or the name of a placeholder.
@@ -100,18 +103,14 @@ func (s Set) Resolve(values map[string]string) (Set, error) {
 	}
 	for name, value := range values {
 		if !slices.ContainsFunc(s.Parameters, func(p Parameter) bool { return p.Name == name }) {
-			return Set{}, fmt.Errorf("%s is not a parameter of %s%s", name, s.Name, suggest(name, parameterNames(s.Parameters)))
+			return Set{}, fmt.Errorf("%s is not a parameter of %s%s", name, s.Name, nearest.Hint(name, parameterNames(s.Parameters)))
 		}
 		all[name] = value
 	}
 	missing := map[string]bool{}
 	out := s.Map(func(text string) string { return substitute(text, all, missing) })
 	if len(missing) > 0 {
-		names := make([]string, 0, len(missing))
-		for name := range missing {
-			names = append(names, name)
-		}
-		slices.Sort(names)
+		names := slices.Sorted(maps.Keys(missing))
 		return Set{}, fmt.Errorf("no value for %s: give --set %s=…", strings.Join(names, ", "), names[0])
 	}
 	out.Parameters = nil
@@ -181,7 +180,7 @@ func (s *Set) sort() {
 func (s Set) Fill(values map[string]string) (Set, error) {
 	for name := range values {
 		if !slices.ContainsFunc(s.Parameters, func(p Parameter) bool { return p.Name == name }) {
-			return Set{}, fmt.Errorf("%s is not a parameter of %s%s", name, s.Name, suggest(name, parameterNames(s.Parameters)))
+			return Set{}, fmt.Errorf("%s is not a parameter of %s%s", name, s.Name, nearest.Hint(name, parameterNames(s.Parameters)))
 		}
 	}
 	literals := map[string]string{}

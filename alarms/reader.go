@@ -3,11 +3,13 @@ package alarms
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/throughline/throughline/alarms/internal/node"
+	"github.com/throughline/throughline/internal/nearest"
+	"github.com/throughline/throughline/internal/yamltree"
 )
 
 // Problem is something that is wrong with a spec. Line is 0 where it is of no
@@ -54,47 +56,41 @@ func (r *reader) err() error {
 
 // fields hands each member of a mapping to its function. A key that no function
 // takes, or that stands twice, is refused.
-func (r *reader) fields(n *node.Node, what string, take map[string]func(*node.Node)) {
-	if n == nil || n.Kind == node.Null {
+func (r *reader) fields(n *yamltree.Node, what string, take map[string]func(*yamltree.Node)) {
+	if n == nil || n.Kind == yamltree.Null {
 		return
 	}
-	if n.Kind != node.Map {
+	if n.Kind != yamltree.Map {
 		r.fail(n.Line, "%s is %s: it must be a mapping", what, n.Kind)
 		return
 	}
-	known := make([]string, 0, len(take))
-	for key := range take {
-		known = append(known, key)
-	}
-	slices.Sort(known)
-	seen := map[string]int{}
+	known := slices.Sorted(maps.Keys(take))
 	for _, pair := range n.Pairs {
 		f, ok := take[pair.Key]
-		switch first := seen[pair.Key]; {
+		switch {
 		case !ok:
 			r.fail(pair.Line, "%s has no %q%s", what, pair.Key, suggestOf(pair.Key, known))
-		case first > 0:
-			r.fail(pair.Line, "%s: %s is given twice, first on line %d", what, pair.Key, first)
+		case pair.First > 0:
+			r.fail(pair.Line, "%s: %s is given twice, first on line %d", what, pair.Key, pair.First)
 		default:
 			f(pair.Value)
 		}
-		seen[pair.Key] = pair.Line
 	}
 }
 
 // suggestOf is the nearest key, or where none is near, all that there are.
 func suggestOf(wanted string, known []string) string {
-	if near := suggest(wanted, known); near != "" {
+	if near := nearest.Hint(wanted, known); near != "" {
 		return near
 	}
 	return ": there are " + strings.Join(known, ", ")
 }
 
-func (r *reader) list(n *node.Node, what string) []*node.Node {
-	if n == nil || n.Kind == node.Null {
+func (r *reader) list(n *yamltree.Node, what string) []*yamltree.Node {
+	if n == nil || n.Kind == yamltree.Null {
 		return nil
 	}
-	if n.Kind != node.List {
+	if n.Kind != yamltree.List {
 		r.fail(n.Line, "%s is %s: it must be a list", what, n.Kind)
 		return nil
 	}
@@ -103,7 +99,7 @@ func (r *reader) list(n *node.Node, what string) []*node.Node {
 
 // text is a scalar in which placeholders may stand; whether they are declared
 // is checked when all parameters are known.
-func (r *reader) text(n *node.Node, what string) string {
+func (r *reader) text(n *yamltree.Node, what string) string {
 	if !n.Scalar() || n.Value() == "" {
 		line := 0
 		if n != nil {
@@ -118,7 +114,7 @@ func (r *reader) text(n *node.Node, what string) string {
 	return n.Value()
 }
 
-func (r *reader) texts(n *node.Node, what string) []string {
+func (r *reader) texts(n *yamltree.Node, what string) []string {
 	var out []string
 	for _, item := range r.list(n, what) {
 		out = append(out, r.text(item, what))
@@ -126,14 +122,14 @@ func (r *reader) texts(n *node.Node, what string) []string {
 	return out
 }
 
-func (r *reader) bool(n *node.Node, what string) bool {
-	if n.Kind != node.Bool {
+func (r *reader) bool(n *yamltree.Node, what string) bool {
+	if n.Kind != yamltree.Bool {
 		r.fail(n.Line, "%s is %s: it is true or false", what, n.Kind)
 	}
-	return n.Value() == "true"
+	return n.True()
 }
 
-func (r *reader) duration(n *node.Node, what string) time.Duration {
+func (r *reader) duration(n *yamltree.Node, what string) time.Duration {
 	d, ok := duration(n.Value())
 	if !ok || d == 0 {
 		r.fail(n.Line, "%s: %q is not a duration: write 30s, 5m, 1h or 14d", what, n.Value())
@@ -141,7 +137,7 @@ func (r *reader) duration(n *node.Node, what string) time.Duration {
 	return d
 }
 
-func (r *reader) number(n *node.Node, what string) float64 {
+func (r *reader) number(n *yamltree.Node, what string) float64 {
 	f, err := n.Float()
 	if err != nil || f <= 0 {
 		r.fail(n.Line, "%s: %q is not a number above 0", what, n.Value())
@@ -150,7 +146,7 @@ func (r *reader) number(n *node.Node, what string) float64 {
 }
 
 // words is a choice of one of a few.
-func (r *reader) choice(n *node.Node, what string, of ...string) string {
+func (r *reader) choice(n *yamltree.Node, what string, of ...string) string {
 	if !slices.Contains(of, n.Value()) {
 		r.fail(n.Line, "%s: %q%s", what, n.Value(), suggestOf(n.Value(), of))
 	}
@@ -158,10 +154,9 @@ func (r *reader) choice(n *node.Node, what string, of ...string) string {
 }
 
 // parse reads the tree of a document.
-func parse(data []byte) (*node.Node, error) {
-	n, err := node.Parse(data)
-	var at *node.Error
-	if errors.As(err, &at) {
+func parse(data []byte) (*yamltree.Node, error) {
+	n, err := yamltree.Parse(data)
+	if at, ok := errors.AsType[*yamltree.Error](err); ok {
 		return nil, Problems{{at.Line, at.Message}}
 	}
 	return n, err

@@ -20,8 +20,8 @@ func TestRunbooks(t *testing.T) {
 		}
 	}
 	everything := resource{
-		name: "n", timeout: 1, reserved: 1, stream: true, dlq: "d", retention: 1, service: "s", function: "f", queue: "q",
-		rules: []string{"r"}, indexes: []string{"i"}, operations: []string{"o"}, detailTypes: []string{"t"},
+		name: "n", timeout: 1, reserved: 1, stream: true, async: true, deadLetter: true, destination: true, dlq: "d", retention: 1, service: "s", function: "f",
+		arn: "a", id: "i", indexes: []string{"i"}, operations: []string{"o"}, detailTypes: []string{"t"},
 	}
 	for _, k := range kinds() {
 		rows, _ := k.rows(everything, context{namespace: "Throughline", limit: 1})

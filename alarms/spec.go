@@ -1,17 +1,22 @@
 package alarms
 
 import (
+	"cmp"
+	"strings"
 	"time"
 
-	"github.com/throughline/throughline/alarms/internal/node"
+	"github.com/throughline/throughline/internal/yamltree"
 	"github.com/throughline/throughline/metrics"
 )
 
 // spec is a document as it was written.
 type spec struct {
 	name, prefix, region, runbook, namespace, dashboard string
+	names                                               string // of alarms, after the prefix: {resource}-{detail}-{key}
 	profile                                             metrics.Profile
 	limit                                               float64
+	essential                                           bool // a few alarms a service, in place of every row
+	steady                                              bool // traffic all day, in place of bursts
 	parameters                                          []Parameter
 	notify                                              map[Severity][]string
 	ok, noData                                          []string
@@ -31,12 +36,18 @@ type resource struct {
 	kind                             kind
 	name, as                         string
 	timeout, every, retention, slo   time.Duration
+	slack                            time.Duration // past every
+	retained                         bool          // retention was given
+	arn, id, stage                   string
+	dimension                        string // EventBus, of a new custom bus
+	qualifier, executedVersion       string // of a function: an alias or a version
 	reserved, concurrency, maxHops   float64
-	stream, fifo, drained            bool
+	stream, drained                  bool
+	async, deadLetter, destination   bool
+	of                               string // the function that it belongs to
 	bus, dlq                         string
-	service, function, queue         string
+	service, function                string
 	indexes, operations, detailTypes []string
-	rules                            []string
 }
 
 // label is what the resource is called in names and messages.
@@ -44,10 +55,22 @@ func (r resource) label() string {
 	switch {
 	case r.as != "":
 		return r.as
+	case r.qualifier != "" && r.executedVersion != "":
+		return r.name + ":" + r.qualifier + ":" + r.executedVersion
+	case r.qualifier != "":
+		return r.name + ":" + r.qualifier
 	case r.name != "":
 		return r.name
 	case r.service != "":
 		return r.service
+	case r.arn != "":
+		last := r.arn[strings.LastIndexByte(r.arn, ':')+1:]
+		if parts := strings.Split(last, "/"); len(parts) == 3 { // event-busv2/orders/ID
+			return parts[1]
+		}
+		return last
+	case r.id != "":
+		return r.id
 	default:
 		return r.kind.name
 	}
@@ -56,13 +79,18 @@ func (r resource) label() string {
 // change is what a spec says of alarms in place of a pack's row. Its lines say
 // where; 0 is where it says nothing.
 type change struct {
-	threshold  *node.Node
-	window     *node.Node
-	minSamples *node.Node
-	missing    *node.Node
-	severity   *node.Node
-	actions    *node.Node
+	threshold  *yamltree.Node
+	window     *yamltree.Node
+	minSamples *yamltree.Node
+	missing    *yamltree.Node
+	severity   *yamltree.Node
+	actions    *yamltree.Node
+	period     *yamltree.Node
+	statistic  *yamltree.Node
+	lowSample  *yamltree.Node
+	hours      *yamltree.Node
 	at         int
+	allow      string // why lint's warnings are not to be given
 }
 
 type override struct {
@@ -100,42 +128,45 @@ func read(data []byte) (spec, *reader, error) {
 	}
 	r := &reader{}
 	s := spec{namespace: metrics.DefaultNamespace, limit: defaultSizeLimit, notify: map[Severity][]string{}}
-	if root.Kind == node.Null {
+	if root.Kind == yamltree.Null {
 		return spec{}, nil, Problems{{1, "the spec is empty: begin with `name:` and `resources:`, or with the output of `throughline alarms init`"}}
 	}
-	r.fields(root, "the spec", map[string]func(*node.Node){
-		"name":       func(n *node.Node) { s.name = r.text(n, "name") },
-		"prefix":     func(n *node.Node) { s.prefix = r.text(n, "prefix") },
-		"region":     func(n *node.Node) { s.region = r.text(n, "region") },
-		"runbook":    func(n *node.Node) { s.runbook = r.text(n, "runbook") },
-		"namespace":  func(n *node.Node) { s.namespace = r.text(n, "namespace") },
-		"dashboard":  func(n *node.Node) { s.dashboard = r.text(n, "dashboard") },
-		"logGroups":  func(n *node.Node) { s.logGroups = r.texts(n, "logGroups") },
-		"profile":    func(n *node.Node) { s.profile = r.profile(n) },
-		"sizeLimit":  func(n *node.Node) { s.limit = r.size(n) },
-		"parameters": func(n *node.Node) { s.parameters = r.parameters(n) },
-		"tags":       func(n *node.Node) { s.tags = r.tags(n) },
-		"notify":     func(n *node.Node) { r.notify(n, &s) },
-		"defaults": func(n *node.Node) {
+	r.fields(root, "the spec", map[string]func(*yamltree.Node){
+		"name":       func(n *yamltree.Node) { s.name = r.text(n, "name") },
+		"prefix":     func(n *yamltree.Node) { s.prefix = r.text(n, "prefix") },
+		"names":      func(n *yamltree.Node) { s.names = r.names(n) },
+		"region":     func(n *yamltree.Node) { s.region = r.text(n, "region") },
+		"runbook":    func(n *yamltree.Node) { s.runbook = r.text(n, "runbook") },
+		"namespace":  func(n *yamltree.Node) { s.namespace = r.text(n, "namespace") },
+		"dashboard":  func(n *yamltree.Node) { s.dashboard = r.text(n, "dashboard") },
+		"logGroups":  func(n *yamltree.Node) { s.logGroups = r.texts(n, "logGroups") },
+		"profile":    func(n *yamltree.Node) { s.profile = r.profile(n) },
+		"traffic":    func(n *yamltree.Node) { s.steady = r.choice(n, "traffic", "burst", "steady") == "steady" },
+		"watch":      func(n *yamltree.Node) { s.essential = r.choice(n, "watch", "essential", "all") == "essential" },
+		"sizeLimit":  func(n *yamltree.Node) { s.limit = r.size(n) },
+		"parameters": func(n *yamltree.Node) { s.parameters = r.parameters(n) },
+		"tags":       func(n *yamltree.Node) { s.tags = r.tags(n) },
+		"notify":     func(n *yamltree.Node) { r.notify(n, &s) },
+		"defaults": func(n *yamltree.Node) {
 			s.defaults.at = n.Line
 			r.fields(n, "defaults", r.changes(&s.defaults))
 		},
-		"resources": func(n *node.Node) {
+		"resources": func(n *yamltree.Node) {
 			for _, item := range r.list(n, "resources") {
 				s.resources = append(s.resources, r.resource(item))
 			}
 		},
-		"overrides": func(n *node.Node) {
+		"overrides": func(n *yamltree.Node) {
 			for _, item := range r.list(n, "overrides") {
 				s.overrides = append(s.overrides, r.override(item))
 			}
 		},
-		"alarms": func(n *node.Node) {
+		"alarms": func(n *yamltree.Node) {
 			for _, item := range r.list(n, "alarms") {
 				s.custom = append(s.custom, r.custom(item))
 			}
 		},
-		"composites": func(n *node.Node) {
+		"composites": func(n *yamltree.Node) {
 			for _, item := range r.list(n, "composites") {
 				s.composites = append(s.composites, r.composite(item))
 			}
@@ -144,26 +175,35 @@ func read(data []byte) (spec, *reader, error) {
 	if s.name == "" && root.Get("name") == nil {
 		r.fail(1, "the spec has no name: it says whose the alarms are")
 	}
-	if s.prefix == "" {
-		s.prefix = s.name + "/"
-	}
-	if s.dashboard == "" {
-		s.dashboard = s.name
-	}
+	s.prefix = cmp.Or(s.prefix, s.name+"/")
+	s.dashboard = cmp.Or(s.dashboard, s.name)
 	if len(s.resources)+len(s.custom) == 0 {
 		r.fail(1, "the spec has no resources and no alarms: there is nothing to watch")
 	}
 	return s, r, nil
 }
 
-func (r *reader) profile(n *node.Node) metrics.Profile {
+// names is a template of alarms' names.
+func (r *reader) names(n *yamltree.Node) string {
+	text := r.text(n, "names")
+	rest := strings.NewReplacer("{resource}", "", "{detail}", "", "{key}", "", "{kind}", "", "{severity}", "").Replace(text)
+	if !strings.Contains(text, "{resource}") || !strings.Contains(text, "{key}") {
+		r.fail(n.Line, "names: %q: it must hold {resource} and {key}, or alarms are called alike", text)
+	}
+	if bare := strings.ReplaceAll(rest, "${", ""); strings.Contains(bare, "{") {
+		r.fail(n.Line, "names: %q: there are {resource}, {detail}, {key}, {kind} and {severity}, which is the pack's", text)
+	}
+	return text
+}
+
+func (r *reader) profile(n *yamltree.Node) metrics.Profile {
 	if r.choice(n, "profile", "basic", "full") == "full" {
 		return metrics.Full
 	}
 	return metrics.Basic
 }
 
-func (r *reader) size(n *node.Node) float64 {
+func (r *reader) size(n *yamltree.Node) float64 {
 	f, err := scale{unit: bytes}.value(n.Value())
 	if err != nil || f <= 0 {
 		r.fail(n.Line, "sizeLimit: %q is not a size: write 1MiB or 256KiB", n.Value())
@@ -171,9 +211,9 @@ func (r *reader) size(n *node.Node) float64 {
 	return f
 }
 
-func (r *reader) parameters(n *node.Node) []Parameter {
+func (r *reader) parameters(n *yamltree.Node) []Parameter {
 	var out []Parameter
-	if n.Kind != node.Map {
+	if n.Kind != yamltree.Map {
 		r.fail(n.Line, "parameters is %s: it must be a mapping of names", n.Kind)
 	}
 	for _, pair := range n.Pairs {
@@ -181,18 +221,19 @@ func (r *reader) parameters(n *node.Node) []Parameter {
 		if !identifier(pair.Key) {
 			r.fail(pair.Line, "parameter %q: a name is letters and digits", pair.Key)
 		}
-		r.fields(pair.Value, "parameter "+pair.Key, map[string]func(*node.Node){
-			"default":     func(n *node.Node) { p.Default, p.HasDefault = n.Value(), true },
-			"description": func(n *node.Node) { p.Description = n.Value() },
+		r.fields(pair.Value, "parameter "+pair.Key, map[string]func(*yamltree.Node){
+			"default":     func(n *yamltree.Node) { p.Default, p.HasDefault = n.Value(), true },
+			"description": func(n *yamltree.Node) { p.Description = n.Value() },
+			"logicalId":   func(n *yamltree.Node) { p.LogicalID = n.Value() },
 		})
 		out = append(out, p)
 	}
 	return out
 }
 
-func (r *reader) tags(n *node.Node) []Tag {
+func (r *reader) tags(n *yamltree.Node) []Tag {
 	var out []Tag
-	if n.Kind != node.Map {
+	if n.Kind != yamltree.Map {
 		r.fail(n.Line, "tags is %s: it must be a mapping", n.Kind)
 	}
 	for _, pair := range n.Pairs {
@@ -201,39 +242,56 @@ func (r *reader) tags(n *node.Node) []Tag {
 	return out
 }
 
-func (r *reader) notify(n *node.Node, s *spec) {
-	r.fields(n, "notify", map[string]func(*node.Node){
-		string(Critical): func(n *node.Node) { s.notify[Critical] = r.texts(n, "notify") },
-		string(Warning):  func(n *node.Node) { s.notify[Warning] = r.texts(n, "notify") },
-		"ok":             func(n *node.Node) { s.ok = r.texts(n, "notify") },
-		"noData":         func(n *node.Node) { s.noData = r.texts(n, "notify") },
+func (r *reader) notify(n *yamltree.Node, s *spec) {
+	if n.Value() == "none" {
+		return
+	}
+	r.fields(n, "notify", map[string]func(*yamltree.Node){
+		string(Critical): func(n *yamltree.Node) { s.notify[Critical] = r.topics(n) },
+		string(Warning):  func(n *yamltree.Node) { s.notify[Warning] = r.topics(n) },
+		"ok":             func(n *yamltree.Node) { s.ok = r.texts(n, "notify") },
+		"noData":         func(n *yamltree.Node) { s.noData = r.texts(n, "notify") },
 	})
 }
 
+// topics are whom to tell: an empty list would tell nobody without saying so.
+func (r *reader) topics(n *yamltree.Node) []string {
+	topics := r.texts(n, "notify")
+	if len(topics) == 0 {
+		r.fail(n.Line, "notify: an empty list tells nobody: name a topic, leave it out, or write notify: none")
+	}
+	return topics
+}
+
 // changes are the members that defaults, overrides and custom alarms share.
-func (r *reader) changes(c *change) map[string]func(*node.Node) {
-	return map[string]func(*node.Node){
-		"threshold":  func(n *node.Node) { c.threshold = n },
-		"for":        func(n *node.Node) { c.window = n },
-		"minSamples": func(n *node.Node) { c.minSamples = n },
-		"missing":    func(n *node.Node) { c.missing = n },
-		"severity":   func(n *node.Node) { c.severity = n },
-		"actions":    func(n *node.Node) { c.actions = n },
+func (r *reader) changes(c *change) map[string]func(*yamltree.Node) {
+	return map[string]func(*yamltree.Node){
+		"threshold":  func(n *yamltree.Node) { c.threshold = n },
+		"for":        func(n *yamltree.Node) { c.window = n },
+		"minSamples": func(n *yamltree.Node) { c.minSamples = n },
+		"missing":    func(n *yamltree.Node) { c.missing = n },
+		"severity":   func(n *yamltree.Node) { c.severity = n },
+		"actions":    func(n *yamltree.Node) { c.actions = n },
+		"period":     func(n *yamltree.Node) { c.period = n },
+		"statistic":  func(n *yamltree.Node) { c.statistic = n },
+		"lowSample":  func(n *yamltree.Node) { c.lowSample = n },
+		"hours":      func(n *yamltree.Node) { c.hours = n },
+		"allow":      func(n *yamltree.Node) { c.allow = r.text(n, "allow") },
 	}
 }
 
-func (r *reader) override(n *node.Node) override {
+func (r *reader) override(n *yamltree.Node) override {
 	o := override{change: change{at: n.Line}}
 	take := r.changes(&o.change)
-	take["match"] = func(n *node.Node) {
-		r.fields(n, "match", map[string]func(*node.Node){
-			"kind": func(n *node.Node) { o.kind = r.choice(n, "kind", kindNames()...) },
-			"key":  func(n *node.Node) { o.key = r.text(n, "key") },
-			"name": func(n *node.Node) { o.name = r.text(n, "name") },
+	take["match"] = func(n *yamltree.Node) {
+		r.fields(n, "match", map[string]func(*yamltree.Node){
+			"kind": func(n *yamltree.Node) { o.kind = r.choice(n, "kind", kindNames()...) },
+			"key":  func(n *yamltree.Node) { o.key = r.text(n, "key") },
+			"name": func(n *yamltree.Node) { o.name = r.text(n, "name") },
 		})
 	}
-	take["enable"] = func(n *node.Node) { o.enable = r.texts(n, "enable") }
-	take["disable"] = func(n *node.Node) { o.disable = r.texts(n, "disable") }
+	take["enable"] = func(n *yamltree.Node) { o.enable = r.texts(n, "enable") }
+	take["disable"] = func(n *yamltree.Node) { o.disable = r.texts(n, "disable") }
 	r.fields(n, "an override", take)
 	return o
 }
@@ -243,5 +301,5 @@ func kindNames() []string {
 	for _, k := range kinds() {
 		names = append(names, k.name)
 	}
-	return append(names, "custom")
+	return append(names, "service", "custom")
 }

@@ -1,16 +1,17 @@
 package alarms
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/throughline/throughline/alarms/internal/node"
+	"github.com/throughline/throughline/internal/yamltree"
 )
 
-func (r *reader) resource(n *node.Node) resource {
+func (r *reader) resource(n *yamltree.Node) resource {
 	out := resource{line: n.Line, retention: 4 * 24 * time.Hour, concurrency: 1000, maxHops: 16} // AWS's and our own defaults
-	if n.Kind != node.Map {
+	if n.Kind != yamltree.Map {
 		r.fail(n.Line, "a resource is %s: write {kind: lambda, name: …}", n.Kind)
 		return out
 	}
@@ -27,7 +28,7 @@ func (r *reader) resource(n *node.Node) resource {
 	}
 	out.kind = all[found]
 	members := r.members(&out)
-	take := map[string]func(*node.Node){"kind": func(*node.Node) {}, "as": members["as"]}
+	take := map[string]func(*yamltree.Node){"kind": func(*yamltree.Node) {}, "as": members["as"], "of": members["of"]}
 	for _, name := range append(slices.Clone(out.kind.members), out.kind.needs...) {
 		take[name] = members[name]
 	}
@@ -37,55 +38,61 @@ func (r *reader) resource(n *node.Node) resource {
 			r.fail(n.Line, "kind %s needs %s", out.kind.name, need)
 		}
 	}
+	if out.kind.name == "event-bus" && n.Get("arn") != nil && out.newBus() == "" {
+		r.fail(n.Line, "%q is no ARN of a new custom bus (…%sNAME/ID): write dimension, the value of EventBus that `aws cloudwatch list-metrics --namespace AWS/EventsV2` shows", out.arn, busArn)
+	}
+	if out.executedVersion != "" && out.qualifier == "" {
+		r.fail(n.Line, "executedVersion is of an alias: give its name as qualifier")
+	}
 	return out
 }
 
 // members are the members of every kind of resource.
-func (r *reader) members(out *resource) map[string]func(*node.Node) {
-	text := func(to *string) func(*node.Node) {
-		return func(n *node.Node) { *to = r.text(n, "the value") }
+func (r *reader) members(out *resource) map[string]func(*yamltree.Node) {
+	text := func(to *string) func(*yamltree.Node) {
+		return func(n *yamltree.Node) { *to = r.text(n, "the value") }
 	}
-	texts := func(to *[]string) func(*node.Node) {
-		return func(n *node.Node) {
+	texts := func(to *[]string) func(*yamltree.Node) {
+		return func(n *yamltree.Node) {
 			*to = r.texts(n, "the value")
-			if len(*to) > 9 && to != &out.detailTypes {
+			if len(*to) > 9 && to == &out.operations {
 				r.fail(n.Line, "%d values: an alarm takes at most ten metrics, so list at most nine and write a second resource", len(*to))
 			}
 		}
 	}
-	span := func(to *time.Duration) func(*node.Node) {
-		return func(n *node.Node) { *to = r.duration(n, "the value") }
+	span := func(to *time.Duration) func(*yamltree.Node) {
+		return func(n *yamltree.Node) { *to = r.duration(n, "the value") }
 	}
-	amount := func(to *float64) func(*node.Node) {
-		return func(n *node.Node) { *to = r.number(n, "the value") }
+	amount := func(to *float64) func(*yamltree.Node) {
+		return func(n *yamltree.Node) { *to = r.number(n, "the value") }
 	}
-	truth := func(to *bool) func(*node.Node) {
-		return func(n *node.Node) { *to = r.bool(n, "the value") }
+	truth := func(to *bool) func(*yamltree.Node) {
+		return func(n *yamltree.Node) { *to = r.bool(n, "the value") }
 	}
-	return map[string]func(*node.Node){
-		"name": text(&out.name), "as": text(&out.as), "bus": text(&out.bus), "dlq": text(&out.dlq),
-		"service": text(&out.service), "function": text(&out.function), "queue": text(&out.queue),
-		"timeout": span(&out.timeout), "every": span(&out.every), "retention": span(&out.retention), "slo": span(&out.slo),
+	return map[string]func(*yamltree.Node){
+		"name": text(&out.name), "of": text(&out.of), "arn": text(&out.arn), "dimension": text(&out.dimension), "id": text(&out.id), "stage": text(&out.stage), "qualifier": text(&out.qualifier), "executedVersion": text(&out.executedVersion),
+		"as": text(&out.as), "bus": text(&out.bus), "dlq": text(&out.dlq),
+		"service": text(&out.service), "function": text(&out.function),
+		"timeout": span(&out.timeout), "every": span(&out.every), "slack": span(&out.slack),
+		"retention": func(n *yamltree.Node) { out.retention, out.retained = r.duration(n, "the value"), true }, "slo": span(&out.slo),
 		"reserved": amount(&out.reserved), "concurrency": amount(&out.concurrency), "maxHops": amount(&out.maxHops),
-		"stream": truth(&out.stream), "fifo": truth(&out.fifo), "drained": truth(&out.drained),
-		"indexes": texts(&out.indexes), "operations": texts(&out.operations), "detailTypes": texts(&out.detailTypes), "rules": texts(&out.rules),
+		"stream": truth(&out.stream), "async": truth(&out.async), "deadLetter": truth(&out.deadLetter), "destination": truth(&out.destination), "drained": truth(&out.drained),
+		"indexes": texts(&out.indexes), "operations": texts(&out.operations), "detailTypes": texts(&out.detailTypes),
 	}
 }
 
-func (r *reader) custom(n *node.Node) custom {
+func (r *reader) custom(n *yamltree.Node) custom {
 	out := custom{line: n.Line, change: change{at: n.Line}, period: 60}
 	one := Stat{Statistic: "Sum"}
-	var metricsNode *node.Node
+	var metricsNode *yamltree.Node
 	returned := ""
 	take := r.changes(&out.change)
-	take["name"] = func(n *node.Node) { out.name = r.text(n, "name") }
-	take["description"] = func(n *node.Node) { out.description = r.text(n, "description") }
-	take["period"] = func(n *node.Node) { out.period = int(r.duration(n, "period").Seconds()) }
-	take["metrics"] = func(n *node.Node) { metricsNode = n }
-	take["return"] = func(n *node.Node) { returned = r.text(n, "return") }
-	for key, f := range r.stat(&one) {
-		take[key] = f
-	}
+	take["name"] = func(n *yamltree.Node) { out.name = r.text(n, "name") }
+	take["description"] = func(n *yamltree.Node) { out.description = r.text(n, "description") }
+	take["period"] = func(n *yamltree.Node) { out.period = int(r.duration(n, "period").Seconds()) }
+	take["metrics"] = func(n *yamltree.Node) { metricsNode = n }
+	take["return"] = func(n *yamltree.Node) { returned = r.text(n, "return") }
+	maps.Copy(take, r.stat(&one))
 	r.fields(n, "an alarm", take)
 	if out.name == "" {
 		r.fail(n.Line, "an alarm without a name")
@@ -96,15 +103,15 @@ func (r *reader) custom(n *node.Node) custom {
 		out.queries = []Query{{ID: "m1", Stat: &one, Return: true}}
 		return out
 	}
-	if metricsNode.Kind != node.Map {
+	if metricsNode.Kind != yamltree.Map {
 		r.fail(metricsNode.Line, "metrics is %s: it must be a mapping of IDs", metricsNode.Kind)
 		return out
 	}
 	for _, pair := range metricsNode.Pairs {
 		q, s := Query{ID: pair.Key, Return: pair.Key == returned}, Stat{Statistic: "Sum", Period: out.period}
 		take := r.stat(&s)
-		take["expression"] = func(n *node.Node) { q.Expression = n.Value() }
-		take["label"] = func(n *node.Node) { q.Label = n.Value() }
+		take["expression"] = func(n *yamltree.Node) { q.Expression = n.Value() }
+		take["label"] = func(n *yamltree.Node) { q.Label = n.Value() }
 		r.fields(pair.Value, "metric "+pair.Key, take)
 		if q.Expression == "" {
 			r.needStat(pair.Line, s)
@@ -118,13 +125,13 @@ func (r *reader) custom(n *node.Node) custom {
 	return out
 }
 
-func (r *reader) stat(s *Stat) map[string]func(*node.Node) {
-	return map[string]func(*node.Node){
-		"namespace": func(n *node.Node) { s.Namespace = r.text(n, "namespace") },
-		"metric":    func(n *node.Node) { s.Metric = r.text(n, "metric") },
-		"statistic": func(n *node.Node) { s.Statistic = r.text(n, "statistic") },
-		"dimensions": func(n *node.Node) {
-			if n.Kind != node.Map {
+func (r *reader) stat(s *Stat) map[string]func(*yamltree.Node) {
+	return map[string]func(*yamltree.Node){
+		"namespace": func(n *yamltree.Node) { s.Namespace = r.text(n, "namespace") },
+		"metric":    func(n *yamltree.Node) { s.Metric = r.text(n, "metric") },
+		"statistic": func(n *yamltree.Node) { s.Statistic = r.text(n, "statistic") },
+		"dimensions": func(n *yamltree.Node) {
+			if n.Kind != yamltree.Map {
 				r.fail(n.Line, "dimensions is %s: it must be a mapping", n.Kind)
 			}
 			for _, pair := range n.Pairs {
@@ -140,16 +147,16 @@ func (r *reader) needStat(line int, s Stat) {
 	}
 }
 
-func (r *reader) composite(n *node.Node) composite {
+func (r *reader) composite(n *yamltree.Node) composite {
 	out := composite{line: n.Line, severity: Critical}
-	r.fields(n, "a composite", map[string]func(*node.Node){
-		"name":        func(n *node.Node) { out.name = r.text(n, "name") },
-		"description": func(n *node.Node) { out.description = r.text(n, "description") },
-		"severity": func(n *node.Node) {
+	r.fields(n, "a composite", map[string]func(*yamltree.Node){
+		"name":        func(n *yamltree.Node) { out.name = r.text(n, "name") },
+		"description": func(n *yamltree.Node) { out.description = r.text(n, "description") },
+		"severity": func(n *yamltree.Node) {
 			out.severity = Severity(r.choice(n, "severity", string(Critical), string(Warning)))
 		},
-		"any": func(n *node.Node) { out.any = r.texts(n, "any") },
-		"all": func(n *node.Node) { out.all = r.texts(n, "all") },
+		"any": func(n *yamltree.Node) { out.any = r.texts(n, "any") },
+		"all": func(n *yamltree.Node) { out.all = r.texts(n, "all") },
 	})
 	if out.name == "" {
 		r.fail(n.Line, "a composite without a name")

@@ -134,7 +134,7 @@ func (a *applying) put(ctx context.Context, s Step) error {
 			_, err = a.api.PutMetricAlarm(ctx, putMetricAlarm(s.desired.alarm))
 		}
 		if err != nil {
-			return explain(fmt.Sprintf("%s %s", s.Action, s.Name), permission, err)
+			return Explain(fmt.Sprintf("%s %s", s.Action, s.Name), permission, err)
 		}
 	}
 	if s.Action == Create {
@@ -163,7 +163,7 @@ func (a *applying) retag(ctx context.Context, s Step) error {
 			return err
 		}
 		if _, err := a.api.UntagResource(ctx, &cloudwatch.UntagResourceInput{ResourceARN: &s.live.arn, TagKeys: gone}); err != nil {
-			return explain("untag "+s.Name, "cloudwatch:UntagResource", err)
+			return Explain("untag "+s.Name, "cloudwatch:UntagResource", err)
 		}
 	}
 	for _, list := range [][]types.Tag{first, last} {
@@ -174,7 +174,7 @@ func (a *applying) retag(ctx context.Context, s Step) error {
 			return err
 		}
 		if _, err := a.api.TagResource(ctx, &cloudwatch.TagResourceInput{ResourceARN: &s.live.arn, Tags: list}); err != nil {
-			return explain("tag "+s.Name, "cloudwatch:TagResource", err)
+			return Explain("tag "+s.Name, "cloudwatch:TagResource", err)
 		}
 	}
 	return nil
@@ -185,7 +185,7 @@ func (a *applying) remove(ctx context.Context, names ...string) error {
 		return err
 	}
 	if _, err := a.api.DeleteAlarms(ctx, &cloudwatch.DeleteAlarmsInput{AlarmNames: names}); err != nil {
-		return explain("delete "+strings.Join(names, ", "), "cloudwatch:DeleteAlarms", err)
+		return Explain("delete "+strings.Join(names, ", "), "cloudwatch:DeleteAlarms", err)
 	}
 	return nil
 }

@@ -103,6 +103,46 @@ func TestApplyThenNothing(t *testing.T) {
 	}
 }
 
+// TestPartial: a set without some of its resources deletes nothing and makes no alarm
+// watch less; what it has, it changes.
+func TestPartial(t *testing.T) {
+	const text = "name: p\nwatch: essential\nparameters: {R: {logicalId: R}}\nresources:\n  - {kind: lambda, name: f, timeout: 60s, async: true}\n  - {kind: event-rule, name: r, of: f}\n  - {kind: event-rule, name: \"${R}\", of: f}\n  - {kind: event-rule, name: \"${R}\", bus: b}\n"
+	f := newFake()
+	known := func(text string, values map[string]string) alarms.Set {
+		s, _, err := alarms.CompileKnown([]byte(text), values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, err = s.Resolve(values); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	whole := known(text, map[string]string{"R": "made-up"})
+	apply(t, f, whole)
+	part := known(text, nil)
+	if p := plan(t, f, part); !part.Partial || !p.Empty() || p.Kept != len(whole.Alarms)+len(whole.Composites) || len(part.Alarms) >= len(whole.Alarms) {
+		t.Errorf("%+v", p)
+	}
+	p := plan(t, f, known(strings.Replace(text, "60s", "30s", 1), nil))
+	if len(p.Steps) != 2 || p.Steps[0].Action != Change {
+		t.Errorf("%+v", p.Steps)
+	}
+	f = newFake()
+	apply(t, f, part)
+	if p := plan(t, f, part); !p.Empty() {
+		t.Errorf("%+v", p.Steps)
+	}
+	apply(t, f, whole)
+	if p := plan(t, f, whole); !p.Empty() {
+		t.Errorf("%+v", p.Steps)
+	}
+	destroy, err := MakeDestroy(t.Context(), f, part, alarms.DefaultPrices(), f.pace())
+	if err != nil || len(destroy.Steps) != len(whole.Alarms)+len(whole.Composites) {
+		t.Errorf("%+v, %v", destroy.Steps, err)
+	}
+}
+
 func TestHandEdit(t *testing.T) {
 	f, s := newFake(), set(t)
 	apply(t, f, s)
@@ -282,7 +322,7 @@ func TestRefusals(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	none := explain("read the alarms", "x", errors.New("operation error CloudWatch: get identity: get credentials: failed to refresh cached credentials"))
+	none := Explain("read the alarms", "x", errors.New("operation error CloudWatch: get identity: get credentials: failed to refresh cached credentials"))
 	if !strings.Contains(none.Error(), "there are no AWS credentials: set AWS_PROFILE") {
 		t.Error(none)
 	}

@@ -20,7 +20,7 @@ func putMetricAlarm(a alarms.Alarm) *cloudwatch.PutMetricAlarmInput {
 	in := &cloudwatch.PutMetricAlarmInput{
 		AlarmName: &a.Name, AlarmDescription: optional(a.Description), ActionsEnabled: aws.Bool(!a.ActionsDisabled),
 		ComparisonOperator: types.ComparisonOperator(a.Comparison), Threshold: &a.Threshold,
-		EvaluationPeriods: aws.Int32(int32(a.EvaluationPeriods)), DatapointsToAlarm: aws.Int32(int32(a.DatapointsToAlarm)), //nolint:gosec // lint bounds both by a day's minutes
+		EvaluationPeriods: aws.Int32(int32(a.EvaluationPeriods)), DatapointsToAlarm: aws.Int32(int32(a.DatapointsToAlarm)),
 		TreatMissingData: aws.String(string(a.Missing)), EvaluateLowSampleCountPercentile: optional(a.LowSample),
 		AlarmActions: a.Actions, OKActions: a.OKActions, InsufficientDataActions: a.NoDataActions, Tags: tags(a.Tags),
 	}
@@ -54,7 +54,7 @@ func metric(s alarms.Stat) *types.Metric {
 	return &types.Metric{Namespace: &s.Namespace, MetricName: &s.Metric, Dimensions: dimensions(s.Dimensions)}
 }
 
-func seconds(period int) *int32 { return aws.Int32(int32(period)) } //nolint:gosec // lint bounds it by a week
+func seconds(period int) *int32 { return aws.Int32(int32(period)) }
 
 func optional(s string) *string {
 	if s == "" {
@@ -83,15 +83,15 @@ func tags(list []alarms.Tag) []types.Tag {
 func fromMetricAlarm(m types.MetricAlarm) alarms.Alarm {
 	a := alarms.Alarm{
 		Name: aws.ToString(m.AlarmName), Description: aws.ToString(m.AlarmDescription), ActionsDisabled: !aws.ToBool(m.ActionsEnabled),
-		Comparison: alarms.Comparison(m.ComparisonOperator), Threshold: aws.ToFloat64(m.Threshold),
+		Comparison: alarms.Comparison(m.ComparisonOperator), Threshold: aws.ToFloat64(m.Threshold), ThresholdMetric: aws.ToString(m.ThresholdMetricId),
 		EvaluationPeriods: int(aws.ToInt32(m.EvaluationPeriods)), DatapointsToAlarm: int(aws.ToInt32(m.DatapointsToAlarm)),
 		Missing: alarms.Missing(aws.ToString(m.TreatMissingData)), LowSample: aws.ToString(m.EvaluateLowSampleCountPercentile),
 		Actions: m.AlarmActions, OKActions: m.OKActions, NoDataActions: m.InsufficientDataActions,
 	}
 	for _, q := range m.Metrics {
-		query := alarms.Query{ID: aws.ToString(q.Id), Expression: aws.ToString(q.Expression), Label: aws.ToString(q.Label), Return: q.ReturnData == nil || *q.ReturnData}
+		query := alarms.Query{ID: aws.ToString(q.Id), Expression: aws.ToString(q.Expression), Label: aws.ToString(q.Label), Return: q.ReturnData == nil || *q.ReturnData, Period: int(aws.ToInt32(q.Period))}
 		if s := q.MetricStat; s != nil {
-			query.Stat = &alarms.Stat{Statistic: aws.ToString(s.Stat), Period: int(aws.ToInt32(s.Period))}
+			query.Stat = &alarms.Stat{Statistic: aws.ToString(s.Stat), Period: int(aws.ToInt32(s.Period)), Unit: string(s.Unit)}
 			if s.Metric != nil {
 				query.Stat.Namespace, query.Stat.Metric = aws.ToString(s.Metric.Namespace), aws.ToString(s.Metric.MetricName)
 				query.Stat.Dimensions = fromDimensions(s.Metric.Dimensions)
@@ -102,7 +102,7 @@ func fromMetricAlarm(m types.MetricAlarm) alarms.Alarm {
 	if m.MetricName != nil {
 		a.Queries = []alarms.Query{{ID: "m1", Return: true, Stat: &alarms.Stat{
 			Namespace: aws.ToString(m.Namespace), Metric: *m.MetricName, Dimensions: fromDimensions(m.Dimensions),
-			Statistic: string(m.Statistic) + aws.ToString(m.ExtendedStatistic), Period: int(aws.ToInt32(m.Period)),
+			Statistic: string(m.Statistic) + aws.ToString(m.ExtendedStatistic), Period: int(aws.ToInt32(m.Period)), Unit: string(m.Unit),
 		}}}
 	}
 	return a.Normalize()

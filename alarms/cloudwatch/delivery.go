@@ -1,6 +1,7 @@
 package cloudwatch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,8 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 )
-
-func asError[T error](err error, target *T) bool { return errors.As(err, target) }
 
 // States is what of CloudWatch's client [Test] and [History] need.
 type States interface {
@@ -39,23 +38,21 @@ func History(ctx context.Context, api States, name string, since time.Time, pace
 		AlarmTypes: []types.AlarmType{types.AlarmTypeMetricAlarm, types.AlarmTypeCompositeAlarm},
 	}
 	var out []Item
-	for {
+	pages := cloudwatch.NewDescribeAlarmHistoryPaginator(api, in)
+	for pages.HasMorePages() {
 		if err := pace.wait(ctx, describing); err != nil {
 			return out, err
 		}
-		page, err := api.DescribeAlarmHistory(ctx, in)
+		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return out, explain("read the history of "+name, "cloudwatch:DescribeAlarmHistory", err)
+			return out, Explain("read the history of "+name, "cloudwatch:DescribeAlarmHistory", err)
 		}
 		for _, i := range page.AlarmHistoryItems {
 			out = append(out, Item{At: aws.ToTime(i.Timestamp).UTC(), Alarm: aws.ToString(i.AlarmName), Kind: string(i.HistoryItemType), Summary: aws.ToString(i.HistorySummary)})
 		}
-		if aws.ToString(page.NextToken) == "" {
-			slices.SortStableFunc(out, func(a, b Item) int { return a.At.Compare(b.At) })
-			return out, nil
-		}
-		in.NextToken = page.NextToken
 	}
+	slices.SortStableFunc(out, func(a, b Item) int { return a.At.Compare(b.At) })
+	return out, nil
 }
 
 // Delivery is what a test of one alarm's notifications came to.
@@ -63,7 +60,8 @@ type Delivery struct {
 	Alarm string `json:"alarm"`
 	// Sent says that the alarm's history tells of an action that succeeded.
 	Sent bool `json:"sent"`
-	// Reached says that each of its topics has a confirmed subscription.
+	// Reached says that each of its topics has a confirmed subscription, and no key that
+	// keeps CloudWatch out.
 	Reached  bool     `json:"reached"`
 	Restored string   `json:"restored"` // the state that it was put back to
 	Problems []string `json:"problems,omitempty"`
@@ -84,7 +82,7 @@ func Test(ctx context.Context, api States, topics Topics, name string, force boo
 	}
 	out, err := api.DescribeAlarms(ctx, &cloudwatch.DescribeAlarmsInput{AlarmNames: []string{name}, AlarmTypes: []types.AlarmType{types.AlarmTypeMetricAlarm, types.AlarmTypeCompositeAlarm}})
 	if err != nil {
-		return d, explain("read "+name, "cloudwatch:DescribeAlarms", err)
+		return d, Explain("read "+name, "cloudwatch:DescribeAlarms", err)
 	}
 	var actions []string
 	var before types.StateValue
@@ -102,7 +100,7 @@ func Test(ctx context.Context, api States, topics Topics, name string, force boo
 	if err := testable(name, actions, enabled, force); err != nil {
 		return d, err
 	}
-	if d.Reached, d.Problems, err = reached(ctx, topics, actions); err != nil {
+	if d.Reached, d.Problems, err = reached(ctx, topics, actions, name); err != nil {
 		return d, err
 	}
 	if before == types.StateValueAlarm { // from which no action would follow
@@ -118,9 +116,7 @@ func Test(ctx context.Context, api States, topics Topics, name string, force boo
 	defer func() {
 		back, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
-		if before == "" {
-			before = types.StateValueOk
-		}
+		before = cmp.Or(before, types.StateValueOk)
 		if e := setState(back, api, name, before, "throughline: the test of delivery is over", pace); e != nil {
 			err = errors.Join(err, fmt.Errorf("%s is still in ALARM: %w", name, e))
 			return
@@ -146,19 +142,27 @@ func testable(name string, actions []string, enabled, force bool) error {
 	return nil
 }
 
-func reached(ctx context.Context, topics Topics, actions []string) (all bool, problems []string, err error) {
+func reached(ctx context.Context, topics Topics, actions []string, alarm string) (all bool, problems []string, err error) {
 	all = true
 	for _, a := range actions {
 		if !isTopic(a) {
 			continue
 		}
-		n, err := subscribers(ctx, topics, a)
+		n, err := topics.Subscribers(ctx, a)
 		if err != nil {
 			return false, nil, err
 		}
 		if n == 0 {
 			all = false
 			problems = append(problems, a+": nobody has confirmed a subscription")
+		}
+		key, err := topics.Key(ctx, a, alarm)
+		if err != nil {
+			return false, nil, err
+		}
+		if key.Blocked != "" {
+			all = false
+			problems = append(problems, a+": CloudWatch may not use its key: "+key.Blocked)
 		}
 	}
 	return all, problems, nil
@@ -170,7 +174,7 @@ func setState(ctx context.Context, api States, name string, state types.StateVal
 	}
 	_, err := api.SetAlarmState(ctx, &cloudwatch.SetAlarmStateInput{AlarmName: &name, StateValue: state, StateReason: &reason})
 	if err != nil {
-		return explain("set the state of "+name, "cloudwatch:SetAlarmState", err)
+		return Explain("set the state of "+name, "cloudwatch:SetAlarmState", err)
 	}
 	return nil
 }
@@ -197,7 +201,7 @@ func sent(ctx context.Context, api States, name string, since time.Time, d *Deli
 			}
 			return true, nil
 		}
-		if err := pace.sleep(ctx, historyPause); err != nil {
+		if err := pace.Pause(ctx, historyPause); err != nil {
 			return false, err
 		}
 	}

@@ -6,17 +6,25 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/sns"
-	snstypes "github.com/aws/aws-sdk-go-v2/service/sns/types"
-
 	"github.com/throughline/throughline/alarms"
 )
 
-// Topics is what of SNS's client is needed to know whether a notification
-// reaches anybody.
+// Topics says whom SNS topics reach. An implementation must be safe for use by one call
+// at a time.
 type Topics interface {
-	ListSubscriptionsByTopic(context.Context, *sns.ListSubscriptionsByTopicInput, ...func(*sns.Options)) (*sns.ListSubscriptionsByTopicOutput, error)
+	// Subscribers returns the number of confirmed subscriptions of a topic: 0 for
+	// a topic that does not exist.
+	Subscribers(ctx context.Context, topicARN string) (int, error)
+	// Key says what keeps an alarm from publishing to an encrypted topic; the zero value
+	// is that nothing does.
+	Key(ctx context.Context, topicARN, alarmName string) (Key, error)
+}
+
+// Key is what keeps CloudWatch from the key of a topic. An alarm's action then fails:
+// "CloudWatch Alarms does not have authorization to access the SNS topic encryption key".
+type Key struct {
+	Blocked string // why CloudWatch may not use the key; empty where it may
+	Unread  string // why that cannot be told; empty where it can
 }
 
 // Class is a way in which the account is not what the set says.
@@ -31,7 +39,8 @@ const (
 	Orphan        Class = "orphan"        // it is the spec's, and no longer in it
 	Dead          Class = "dead"          // nothing publishes its metric
 	Muted         Class = "muted"         // its actions are disabled
-	Undeliverable Class = "undeliverable" // nobody is subscribed to its topic
+	Undeliverable Class = "undeliverable" // nobody is subscribed to its topic, or its key keeps CloudWatch out
+	Unread        Class = "unread"        // whether a topic's key lets CloudWatch in cannot be told
 )
 
 // Deviation is one thing that [Drift] found.
@@ -116,12 +125,22 @@ func undeliverable(ctx context.Context, topics Topics, s alarms.Set) ([]Deviatio
 	}
 	var out []Deviation
 	for topic, names := range using {
-		n, err := subscribers(ctx, topics, topic)
+		slices.Sort(names)
+		n, err := topics.Subscribers(ctx, topic)
 		if err != nil {
 			return nil, err
 		}
+		key, err := topics.Key(ctx, topic, names[0])
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case key.Blocked != "":
+			out = append(out, Deviation{Class: Undeliverable, Name: topic, Detail: fmt.Sprintf("CloudWatch may not use its key, so what %d alarms send reaches nobody; among them %s: %s", len(names), names[0], key.Blocked)})
+		case key.Unread != "":
+			out = append(out, Deviation{Class: Unread, Name: topic, Detail: key.Unread})
+		}
 		if n == 0 {
-			slices.Sort(names)
 			out = append(out, Deviation{Class: Undeliverable, Name: topic, Detail: fmt.Sprintf("nobody has confirmed a subscription: SNS takes what %d alarms send, and it reaches nobody; among them %s", len(names), names[0])})
 		}
 	}
@@ -131,30 +150,4 @@ func undeliverable(ctx context.Context, topics Topics, s alarms.Set) ([]Deviatio
 func isTopic(arn string) bool {
 	parts := strings.SplitN(arn, ":", 6)
 	return len(parts) == 6 && parts[0] == "arn" && parts[2] == "sns"
-}
-
-// subscribers counts a topic's confirmed subscriptions. A topic that is not
-// there has none.
-func subscribers(ctx context.Context, topics Topics, topic string) (int, error) {
-	confirmed := 0
-	in := &sns.ListSubscriptionsByTopicInput{TopicArn: &topic}
-	for {
-		out, err := topics.ListSubscriptionsByTopic(ctx, in)
-		var gone *snstypes.NotFoundException
-		if asError(err, &gone) {
-			return 0, nil
-		}
-		if err != nil {
-			return 0, explain("read the subscriptions of "+topic, "sns:ListSubscriptionsByTopic", err)
-		}
-		for _, sub := range out.Subscriptions {
-			if strings.HasPrefix(aws.ToString(sub.SubscriptionArn), "arn:") { // PendingConfirmation has none
-				confirmed++
-			}
-		}
-		if aws.ToString(out.NextToken) == "" {
-			return confirmed, nil
-		}
-		in.NextToken = out.NextToken
-	}
 }

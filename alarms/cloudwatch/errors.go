@@ -35,8 +35,9 @@ func (e *Error) Error() string {
 // Unwrap returns the client's error.
 func (e *Error) Unwrap() error { return e.Err }
 
-// explain gives an AWS error the step it came from and what to do.
-func explain(step, permission string, err error) error {
+// Explain returns err as an [Error]: step is what was being done, and permission
+// is the IAM action that the call needs.
+func Explain(step, permission string, err error) error {
 	e := &Error{Step: step, Err: err}
 	var api smithy.APIError
 	switch {

@@ -59,5 +59,5 @@ func ExampleDrift() {
 func ExampleCheck() {
 	found, err := Check(context.Background(), listed{}, exampleSet(), newFake().pace())
 	fmt.Println(found[0].Verdict, found[0].Stat.Metric, err)
-	// Output: absent ApproximateNumberOfMessagesVisible <nil>
+	// Output: quiet ApproximateNumberOfMessagesVisible <nil>
 }

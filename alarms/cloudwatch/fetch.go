@@ -68,10 +68,11 @@ func fetch(ctx context.Context, api Data, stats []alarms.Stat, from, to time.Tim
 		byID[id] = stat
 		in.MetricDataQueries = append(in.MetricDataQueries, types.MetricDataQuery{Id: &id, MetricStat: metricStat(stat), ReturnData: aws.Bool(true)})
 	}
-	for {
-		out, err := api.GetMetricData(ctx, in)
+	pages := cloudwatch.NewGetMetricDataPaginator(api, in)
+	for pages.HasMorePages() {
+		out, err := pages.NextPage(ctx)
 		if err != nil {
-			return explain("read metrics", "cloudwatch:GetMetricData", err)
+			return Explain("read metrics", "cloudwatch:GetMetricData", err)
 		}
 		for _, r := range out.MetricDataResults {
 			stat, ok := byID[aws.ToString(r.Id)]
@@ -87,9 +88,6 @@ func fetch(ctx context.Context, api Data, stats []alarms.Stat, from, to time.Tim
 				table[key][second-second%int64(stat.Period)] = r.Values[i]
 			}
 		}
-		if aws.ToString(out.NextToken) == "" {
-			return nil
-		}
-		in.NextToken = out.NextToken
 	}
+	return nil
 }

@@ -67,13 +67,14 @@ func read(ctx context.Context, api API, s alarms.Set, pace *Pace) (map[string]li
 		AlarmNamePrefix: &s.Prefix, MaxRecords: aws.Int32(100),
 		AlarmTypes: []types.AlarmType{types.AlarmTypeMetricAlarm, types.AlarmTypeCompositeAlarm}, // without, composites are left out
 	}
-	for {
+	pages := cloudwatch.NewDescribeAlarmsPaginator(api, in)
+	for pages.HasMorePages() {
 		if err := pace.wait(ctx, describing); err != nil {
 			return nil, err
 		}
-		out, err := api.DescribeAlarms(ctx, in)
+		out, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, explain("read the alarms", "cloudwatch:DescribeAlarms", err)
+			return nil, Explain("read the alarms", "cloudwatch:DescribeAlarms", err)
 		}
 		for _, m := range out.MetricAlarms {
 			all[aws.ToString(m.AlarmName)] = live{arn: aws.ToString(m.AlarmArn), alarm: fromMetricAlarm(m), state: m.StateValue}
@@ -81,10 +82,6 @@ func read(ctx context.Context, api API, s alarms.Set, pace *Pace) (map[string]li
 		for _, c := range out.CompositeAlarms {
 			all[aws.ToString(c.AlarmName)] = live{arn: aws.ToString(c.AlarmArn), composite: true, over: fromCompositeAlarm(c), state: c.StateValue}
 		}
-		if aws.ToString(out.NextToken) == "" {
-			break
-		}
-		in.NextToken = out.NextToken
 	}
 	done := 0
 	for name, l := range all {
@@ -95,7 +92,7 @@ func read(ctx context.Context, api API, s alarms.Set, pace *Pace) (map[string]li
 		}
 		out, err := api.ListTagsForResource(ctx, &cloudwatch.ListTagsForResourceInput{ResourceARN: aws.String(l.arn)})
 		if err != nil {
-			return nil, explain(fmt.Sprintf("read the tags of %s", name), "cloudwatch:ListTagsForResource", err)
+			return nil, Explain(fmt.Sprintf("read the tags of %s", name), "cloudwatch:ListTagsForResource", err)
 		}
 		l.tags = fromTags(out.Tags)
 		all[name] = l

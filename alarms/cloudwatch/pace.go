@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/throughline/throughline/internal/pause"
 )
 
 // Pace keeps calls under CloudWatch's rates: three a second that change alarms,
@@ -42,7 +44,7 @@ func (p *Pace) wait(ctx context.Context, kind callKind) error {
 	}
 	p.next[kind] = at.Add(rates[kind])
 	p.mu.Unlock()
-	return p.sleep(ctx, at.Sub(now))
+	return p.Pause(ctx, at.Sub(now))
 }
 
 func (p *Pace) progress(done, of int) {
@@ -58,19 +60,13 @@ func (p *Pace) now() time.Time {
 	return time.Now()
 }
 
-func (p *Pace) sleep(ctx context.Context, d time.Duration) error {
+// Pause returns after d, or when ctx ends with its error.
+func (p *Pace) Pause(ctx context.Context, d time.Duration) error {
 	if p.Sleep != nil {
 		return p.Sleep(ctx, d)
 	}
 	if err := ctx.Err(); err != nil || d <= 0 {
 		return err
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return pause.For(ctx, d)
 }

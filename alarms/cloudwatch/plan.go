@@ -2,6 +2,7 @@ package cloudwatch
 
 import (
 	"context"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -81,7 +82,8 @@ func (p Plan) Refused() []string {
 	return names
 }
 
-// Make compares the set, which must be resolved, with the account. An alarm that
+// Make compares the set, which must be resolved, with the account. Of one that is partial
+// nothing is deleted, and no alarm is changed that watches more than the set tells. An alarm that
 // bears a name of the set but not the spec's tags is refused, unless adopt names
 // it. It returns an [*Error] where AWS refuses a call.
 func Make(ctx context.Context, api API, s alarms.Set, adopt []string, prices alarms.Prices, pace *Pace) (Plan, error) {
@@ -95,7 +97,7 @@ func Make(ctx context.Context, api API, s alarms.Set, adopt []string, prices ala
 // MakeDestroy is the plan that takes every alarm of the spec away, and nothing
 // that its tags do not prove to be the spec's.
 func MakeDestroy(ctx context.Context, api API, s alarms.Set, prices alarms.Prices, pace *Pace) (Plan, error) {
-	s.Alarms, s.Composites = nil, nil
+	s.Alarms, s.Composites, s.Partial = nil, nil, false
 	return Make(ctx, api, s, nil, prices, pace)
 }
 
@@ -117,6 +119,9 @@ func compare(s alarms.Set, there map[string]live, adopt []string, prices alarms.
 			if slices.Contains(adopt, name) {
 				step.Action = Adopt
 			}
+		case s.Partial && watchesMore(l, d):
+			plan.Kept++
+			return
 		default:
 			applied := l.tag(alarms.TagHash)
 			step.Edited = l.hash() != applied && l.hash() != d.hash()
@@ -145,6 +150,8 @@ func compare(s alarms.Set, there map[string]live, adopt []string, prices alarms.
 	for name, l := range there {
 		switch {
 		case wanted[name]:
+		case l.owned(s.Name) && s.Partial:
+			plan.Kept++
 		case l.owned(s.Name):
 			plan.Steps = append(plan.Steps, Step{Action: Delete, Name: name, Composite: l.composite, Dollars: -dollars(l, prices), Edited: l.hash() != l.tag(alarms.TagHash), live: l})
 		default:
@@ -154,6 +161,26 @@ func compare(s alarms.Set, there map[string]live, adopt []string, prices alarms.
 	slices.SortFunc(plan.Steps, func(a, b Step) int { return strings.Compare(a.Name, b.Name) })
 	slices.Sort(plan.LeftAlone)
 	return plan
+}
+
+// watchesMore says whether an alarm has metrics, or a composite alarms, that the wanted one
+// lacks, and lacks none of its.
+func watchesMore(l, d live) bool {
+	if l.composite {
+		for _, term := range strings.Split(d.over.Rule, " OR ") {
+			if !strings.Contains(l.over.Rule, term) {
+				return false
+			}
+		}
+		return len(l.over.Rule) > len(d.over.Rule)
+	}
+	has := l.alarm.Stats()
+	for _, s := range d.alarm.Stats() {
+		if !slices.ContainsFunc(has, func(o alarms.Stat) bool { return reflect.DeepEqual(o, s) }) {
+			return false
+		}
+	}
+	return len(has) > len(d.alarm.Stats())
 }
 
 func changes(l, d live) []alarms.Change {

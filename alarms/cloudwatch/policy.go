@@ -14,6 +14,9 @@ const ReadPolicy = `{
         "cloudwatch:ListMetrics",
         "cloudwatch:GetMetricData",
         "sns:ListSubscriptionsByTopic",
+        "sns:GetTopicAttributes",
+        "kms:DescribeKey",
+        "kms:GetKeyPolicy",
         "logs:DescribeQueryDefinitions",
         "logs:StartQuery",
         "logs:GetQueryResults"

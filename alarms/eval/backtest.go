@@ -2,6 +2,8 @@ package eval
 
 import (
 	"fmt"
+	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -137,13 +139,23 @@ type Step struct {
 // Sweep replays the alarm under thresholds spread over what was observed, at
 // most steps of them, and its own. It is ordered by threshold.
 func Sweep(a alarms.Alarm, data Data, from, to time.Time, reach, steps int) ([]Step, error) {
+	return sweep(a, data, from, to, reach, steps, false)
+}
+
+// sweep is [Sweep], and with beyond of a threshold that no observed value breaches.
+func sweep(a alarms.Alarm, data Data, from, to time.Time, reach, steps int, beyond bool) ([]Step, error) {
 	a = a.Normalize()
 	points, known, err := Datapoints(a, data)
 	if err != nil {
 		return nil, err
 	}
 	var out []Step
-	for _, threshold := range thresholds(points, from, to, steps, a.Threshold) {
+	tried := thresholds(points, from, to, steps, a.Threshold)
+	if beyond {
+		tried = append(tried, pastObserved(points, a.Comparison)...)
+		slices.Sort(tried)
+	}
+	for _, threshold := range tried {
 		a.Threshold = threshold
 		report, err := replay(a, points, known, from, to, reach)
 		if err != nil {
@@ -176,13 +188,36 @@ func thresholds(points Series, from, to time.Time, steps int, always float64) []
 	return slices.Compact(out)
 }
 
+// ShortestRecord is the least that [Suggest] takes.
+const ShortestRecord = 24 * time.Hour
+
+// pastObserved is a threshold that no observed value breaches, for a comparison that
+// the most extreme one itself would breach.
+func pastObserved(points Series, c alarms.Comparison) []float64 {
+	if len(points) == 0 {
+		return nil
+	}
+	values := slices.Sorted(maps.Values(points))
+	switch highest, lowest := values[len(values)-1], values[0]; c {
+	case alarms.GreaterOrEqual:
+		return []float64{highest + max(1, math.Abs(highest)/10)}
+	case alarms.LessOrEqual:
+		return []float64{lowest - max(1, math.Abs(lowest)/10)}
+	}
+	return nil
+}
+
 // Suggest is the threshold nearest to what is normal under which the alarm would
 // have paged no more often than pages a week, and been in alarm for no more than
 // a tenth of the time, for one that is always in alarm pages but once: the
-// smallest where high values breach, the largest where low ones do. ok is false
-// where no observed value will do, or nothing was observed.
+// smallest where high values breach, the largest where low ones do; beyond every
+// observed value where none will do. ok is false where nothing was observed. A
+// stretch under [ShortestRecord] is an error: it tells nothing of a week.
 func Suggest(a alarms.Alarm, data Data, from, to time.Time, reach int, pages float64) (step Step, ok bool, err error) {
-	sweep, err := Sweep(a, data, from, to, reach, 200)
+	if to.Sub(from) < ShortestRecord {
+		return Step{}, false, fmt.Errorf("the record is %s long: how often an alarm pages a week cannot be told from less than %s", to.Sub(from), ShortestRecord)
+	}
+	sweep, err := sweep(a, data, from, to, reach, 200, true)
 	if err != nil || len(sweep) == 0 {
 		return Step{}, false, err
 	}

@@ -32,17 +32,17 @@ func TestMetricMath(t *testing.T) {
 	}
 	for expression, want := range map[string]Series{
 		"a":                              {0: 10, 60: 20, 180: 0},
-		"a + b":                          {0: 12, 180: 0},
-		"a / b":                          {0: 5}, // 0/0 is no datapoint
+		"a + b":                          {0: 12, 60: 20, 120: 4, 180: 0},
+		"a / b":                          {0: 5, 120: 0}, // by zero there is no datapoint
 		"100*FILL(b,0)/a":                {0: 20, 60: 0},
 		"FILL(a,0)+FILL(b,0)":            {0: 12, 60: 20, 120: 4, 180: 0},
 		"IF(FILL(a,0) >= 15, a, 0)":      {0: 0, 60: 20, 120: 0, 180: 0},
-		"IF(a > 5 AND FILL(b,0)==0,1,0)": {0: 0, 60: 1, 180: 0},
+		"IF(a > 5 AND FILL(b,0)==0,1,0)": {0: 0, 60: 1, 120: 0, 180: 0},
 		"-(a - 1) ^ 2":                   {0: 81, 60: 361, 180: 1},
 		"IF(a > 5, a)":                   {0: 10, 60: 20},
-		"MAX([a, b])":                    {0: 10, 180: 0},
-		"SUM(a, b) * 2":                  {0: 24, 180: 0},
-		"AVG([a,b]) + ABS(-1)":           {0: 7, 180: 1},
+		"MAX([a, b])":                    {0: 10, 60: 20, 120: 4, 180: 0},
+		"SUM(a, b) * 2":                  {0: 24, 60: 40, 120: 8, 180: 0},
+		"AVG([a,b]) + ABS(-1)":           {0: 7, 60: 11, 120: 3, 180: 1},
 		"2 >= 1 || 0":                    {0: 1, 60: 1, 120: 1, 180: 1},
 		"CEIL(a/3) - FLOOR(a/3)":         {0: 1, 60: 1, 180: 0},
 		"MIN(a, 15)":                     {0: 10, 60: 15, 180: 0},
@@ -53,13 +53,17 @@ func TestMetricMath(t *testing.T) {
 		}
 	}
 	for expression, message := range map[string]string{
-		"RATE(a)":                "RATE is not computed here",
+		"STDDEV(a)":              "STDDEV is not computed here",
+		"[a, b]":                 "several series",
+		"[a, b] * [a, b]":        "one array of metrics at most",
+		"METRICS(\"z\") + 1":     "names no metric",
+		"[a, b":                  "a list is not closed",
 		"a +":                    "ends early",
 		"(a":                     "not closed",
 		"a b":                    `"b" was not expected`,
 		"c":                      "there is no c",
 		"e + 1":                  "in a circle",
-		"IF(a)":                  "takes 3 arguments",
+		"IF(a)":                  "takes 2 or 3 arguments",
 		"SUM(a)":                 "a number over all of it",
 		strings.Repeat("(", 300): "nested too deep",
 		"IF(a, 1":                "not closed",
@@ -74,6 +78,8 @@ func FuzzExpression(f *testing.F) {
 	f.Add("IF(FILL(a,0) >= 20, 100*FILL(b,0)/a, 0)")
 	f.Add("((((a")
 	f.Add("SUM([a,b])")
+	f.Add("0/0")
+	f.Add("IF(FILL(a, 1/0), 1/0, FILL(b, 0/0))")
 	f.Fuzz(func(t *testing.T, expression string) {
 		points, _, err := Datapoints(over(expression, "a", "b"), Table{Key(*stat("", "a").Stat): {0: 1, 60: 2}})
 		for _, v := range points {
@@ -191,6 +197,18 @@ func TestSuggest(t *testing.T) {
 	low.Comparison = alarms.Less
 	if step, ok, err := Suggest(low, data, from, to, 0, 0); err != nil || !ok || step.Threshold != 10 {
 		t.Errorf("low values: %+v, %v, %v", step, ok, err)
+	}
+	// A threshold that is too low is raised, one that is too high lowered; where every
+	// observed value pages, beyond all of them.
+	for _, now := range []float64{1, 1000} {
+		reached := a
+		reached.Comparison, reached.Threshold = alarms.GreaterOrEqual, now
+		if step, ok, err := Suggest(reached, data, from, to, 0, 0); err != nil || !ok || step.Threshold != 99 || step.Pages != 0 {
+			t.Errorf(">= %v: %+v, %v, %v", now, step, ok, err)
+		}
+	}
+	if _, _, err := Suggest(a, data, from, from.Add(23*time.Hour), 0, 1); err == nil || !strings.Contains(err.Error(), "the record is 23h0m0s long") {
+		t.Errorf("a short record: %v", err)
 	}
 	if _, ok, err := Suggest(a, Table{}, from, to, 0, 0); ok || err != nil {
 		t.Errorf("nothing observed: %v, %v", ok, err)

@@ -7,7 +7,11 @@
 // silent or contradicts its own tables, [Rule] says what was chosen.
 package eval
 
-import "github.com/throughline/throughline/alarms"
+import (
+	"cmp"
+
+	"github.com/throughline/throughline/alarms"
+)
 
 // State is an alarm's state, in CloudWatch's own words. The zero value is that
 // of an alarm that was never evaluated.
@@ -58,15 +62,14 @@ func (r Rule) reach() int {
 //
 // N real datapoints in the range decide by the newest N of them. With fewer,
 // missing ones are filled in as the rule says; under missing and ignore the
-// real ones decide, but for AWS's rule against late alarms: where there is no
-// real datapoint in the range but breaching ones, and the oldest of these is at
-// least M periods old, missing makes it ALARM and ignore keeps the state. A
-// breach that is older than N but inside the range counts for that (the
-// documents do not say).
+// real ones decide, but where there is no real datapoint in the range but
+// breaching ones, fewer than M. If the oldest of these is at least M periods
+// old, missing makes it ALARM and ignore keeps the state, which is AWS's rule
+// against late alarms; else missing makes it INSUFFICIENT_DATA and ignore keeps
+// the state, as rows of the page's edition of 2019 have it. So has that edition
+// a breach that is older than N but inside the range: it counts.
 func (r Rule) Next(state State, marks []Mark) State {
-	if state == "" {
-		state = Insufficient
-	}
+	state = cmp.Or(state, Insufficient)
 	if reach := r.reach(); len(marks) > reach {
 		marks = marks[len(marks)-reach:]
 	}
@@ -87,11 +90,14 @@ func (r Rule) Next(state State, marks []Mark) State {
 	case r.Missing == alarms.Breaching:
 		filled += r.N - real
 	case r.Missing == alarms.NotBreaching:
-	case breaching < r.M && good == 0 && oldest >= r.M:
-		if r.Missing == alarms.Ignore {
+	case breaching < r.M && good == 0:
+		switch {
+		case r.Missing == alarms.Ignore:
 			return state
+		case oldest >= r.M:
+			return InAlarm
 		}
-		return InAlarm
+		return Insufficient
 	}
 	if filled >= r.M {
 		return InAlarm

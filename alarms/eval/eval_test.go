@@ -36,6 +36,10 @@ func TestDocumentedTables(t *testing.T) {
 		{2, 3, "0-X--", [4]State{OK, OK, InAlarm, OK}},
 		{2, 3, "----0", [4]State{OK, OK, InAlarm, OK}},
 		{2, 3, "---X-", [4]State{InAlarm, keep, InAlarm, OK}},
+		// The edition of 2019 (awsdocs/amazon-cloudwatch-user-guide) has these besides.
+		{3, 3, "----X", [4]State{Insufficient, keep, InAlarm, OK}},
+		{3, 3, "X----", [4]State{InAlarm, keep, InAlarm, OK}},
+		{2, 3, "----X", [4]State{Insufficient, keep, InAlarm, OK}},
 	} {
 		for i, missing := range []alarms.Missing{alarms.MissingMissing, alarms.Ignore, alarms.Breaching, alarms.NotBreaching} {
 			for _, before := range []State{OK, InAlarm, Insufficient} {
@@ -55,10 +59,9 @@ func TestDocumentedTables(t *testing.T) {
 // TestWhereTheDocumentsAreSilent pins what was chosen.
 func TestWhereTheDocumentsAreSilent(t *testing.T) {
 	for points, want := range map[string]State{
-		"X----": InAlarm, // older than N, inside the range: counts
 		"-X---": InAlarm,
 		"X---X": InAlarm,
-		"----X": OK, // one breach, and too new to be all that will come
+		"---X-": Insufficient, // one breach, and too new to be all that will come
 		"0---X": OK,
 	} {
 		if got := (Rule{M: 3, N: 3, Missing: alarms.MissingMissing}).Next(OK, marks(points)); got != want {
@@ -119,9 +122,12 @@ func plain(r Rule, before State, all []Mark) State {
 			return Insufficient
 		}
 		allBreach := count(present, Good) == 0
-		if oldest := len(window) - present[0]; x < r.M && allBreach && oldest >= r.M {
+		if oldest := len(window) - present[0]; x < r.M && allBreach {
 			if r.Missing == alarms.Ignore {
 				return before
+			}
+			if oldest < r.M {
+				return Insufficient
 			}
 			return InAlarm
 		}

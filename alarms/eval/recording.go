@@ -2,6 +2,7 @@ package eval
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -182,15 +183,7 @@ func statistic(name string, observed []sample) (float64, bool) {
 // quantile is the smallest value with at least rank observations up to it.
 func quantile(observed []sample, rank float64) float64 {
 	observed = slices.Clone(observed)
-	slices.SortFunc(observed, func(a, b sample) int {
-		switch {
-		case a.value < b.value:
-			return -1
-		case a.value > b.value:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(observed, func(a, b sample) int { return cmp.Compare(a.value, b.value) })
 	seen := 0.0
 	for _, s := range observed {
 		if seen += s.count; seen >= rank {

@@ -68,10 +68,13 @@ func Datapoints(a alarms.Alarm, data Data) (points Series, known bool, err error
 	if returned.Stat != nil {
 		return values[returned.ID].series, known, nil
 	}
-	m := calculator{stats: values, seconds: span(seconds, int64(a.Period())), queries: a.Queries}
+	m := calculator{stats: values, seconds: span(seconds, int64(a.Period())), period: int64(a.Period()), queries: a.Queries}
 	v, err := m.query(returned, nil)
 	if err != nil {
 		return nil, known, fmt.Errorf("%s: compute %s: %w", a.Name, returned.Expression, err)
+	}
+	if v.items != nil {
+		return nil, known, fmt.Errorf("%s: %s is several series: an alarm watches one", a.Name, returned.Expression)
 	}
 	return v.over(m.seconds), known, nil
 }
@@ -102,11 +105,33 @@ type value struct {
 	scalar float64
 	series Series
 	vector bool
+	items  []value // of an array of series; never empty
+	text   string  // a word or a text in quotes, for functions that take one
+}
+
+// array is one array of series; arrays within it, as in [METRICS("a"), METRICS("b")],
+// are joined.
+func array(items []value) value {
+	if slices.ContainsFunc(items, func(v value) bool { return v.items != nil }) {
+		var flat []value
+		for _, v := range items {
+			if v.items != nil {
+				flat = append(flat, v.items...)
+			} else {
+				flat = append(flat, v)
+			}
+		}
+		items = flat
+	}
+	if len(items) == 0 {
+		return value{vector: true}
+	}
+	return value{items: items}
 }
 
 func (v value) at(second int64) (float64, bool) {
 	if !v.vector {
-		return v.scalar, true
+		return v.scalar, finite(v.scalar)
 	}
 	f, ok := v.series[second]
 	return f, ok
@@ -118,7 +143,9 @@ func (v value) over(seconds []int64) Series {
 	}
 	out := Series{}
 	for _, at := range seconds {
-		out[at] = v.scalar
+		if finite(v.scalar) {
+			out[at] = v.scalar
+		}
 	}
 	return out
 }

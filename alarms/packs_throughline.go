@@ -1,9 +1,6 @@
 package alarms
 
 import (
-	"fmt"
-	"strings"
-
 	"github.com/throughline/throughline/metrics"
 )
 
@@ -72,7 +69,7 @@ func (o own) ofType(t string, r resource, c context) []row {
 	}
 	return []row{
 		payload, critical,
-		{key: "age", suffix: t, queries: of(metrics.DeliveryLag, "p99"), full: metrics.DeliveryLag, scale: scale{unit: milliseconds}, comparison: Greater, threshold: slo, m: 3, n: 5, missing: NotBreaching, lowSample: "ignore", severity: Warning,
+		{key: "age", suffix: t, queries: of(metrics.DeliveryLag, "p99"), full: metrics.DeliveryLag, scale: scale{unit: milliseconds}, comparison: Greater, threshold: slo, m: 3, n: 5, missing: NotBreaching, severity: Warning,
 			help: "how old events are when their handler starts"},
 		{key: "hops", suffix: t, queries: of(metrics.HopCount, "Maximum"), full: metrics.HopCount, scale: scale{count, "limit", r.maxHops}, comparison: Greater, threshold: 0.75 * r.maxHops, m: 1, n: 1, missing: NotBreaching, severity: Warning,
 			help: "events have come nearly as far as is taken for a loop"},
@@ -94,7 +91,7 @@ func extensionRows(r resource, c context) ([]row, []string) {
 		any("soft-errors", metrics.SoftErrors, Warning, 1, 1, "an answer with a statusCode of 500 or more or with failed items, which AWS counts as a success"),
 		{key: "near-timeout", queries: o.query(metrics.TimeoutUtilization, "Maximum"), scale: scale{percent, "timeout", 100}, comparison: Greater, threshold: 80, m: 2, n: 3, missing: NotBreaching, severity: Warning,
 			help: "the longest invocation comes near the time-out"},
-		{key: "cold-starts", queries: rate(o.stat(metrics.ColdStart, "Sum"), o.stat(metrics.Duration, "SampleCount"), 20), minSamples: 20, scale: scale{unit: percent}, comparison: Greater, threshold: 20, m: 3, n: 5, missing: NotBreaching, severity: Warning, off: true,
+		{key: "cold-starts", queries: rate(o.stat(metrics.ColdStart, "Sum"), o.stat(metrics.Duration, "SampleCount"), 20), minSamples: 20, scale: scale{unit: percent}, comparison: Greater, threshold: 20, m: 3, n: 5, sustained: true, missing: NotBreaching, severity: Warning, off: true,
 			help: "the share of invocations that wait for an environment"},
 	}
 	if r.function == "" {
@@ -104,38 +101,5 @@ func extensionRows(r resource, c context) ([]row, []string) {
 		{ID: "i", Stat: stat("AWS/Lambda", "Invocations", "Sum", 60, "FunctionName", r.function)},
 		{ID: "seen", Stat: o.stat(metrics.Duration, "SampleCount")},
 		{ID: "blind", Expression: "IF(FILL(i,0) > 0 AND FILL(seen,0) == 0, 1, 0)", Return: true},
-	}, scale: scale{unit: count}, comparison: Greater, m: 5, n: 5, missing: NotBreaching, severity: Warning, help: "the function is invoked and Throughline reports nothing"}), nil
-}
-
-// seedRows are the three alarms of the first user's list, by their names and
-// intent.
-func seedRows(r resource, _ context) ([]row, []string) {
-	var rows []row
-	var notes []string
-	throttled := query("AWS/Events", "ThrottledRules", "Sum", 300) // of every rule of the account and Region, as the list has it
-	if len(r.rules) > 0 {
-		throttled = nil
-		var terms []string
-		for i, rule := range r.rules {
-			id := fmt.Sprintf("m%d", i+1)
-			throttled = append(throttled, Query{ID: id, Stat: stat("AWS/Events", "ThrottledRules", "Sum", 300, r.ruleDimensions(rule)...)})
-			terms = append(terms, "FILL("+id+",0)")
-		}
-		throttled = append(throttled, Query{ID: "total", Expression: strings.Join(terms, " + "), Return: true})
-	}
-	rows = append(rows, row{key: "throttled", name: "EventBridgeThrottled", queries: throttled, period: 300, scale: scale{unit: count}, comparison: Greater, threshold: 10, m: 1, n: 1, missing: NotBreaching, severity: Warning,
-		help: "deliveries are delayed by throttling"})
-	if r.function != "" {
-		rows = append(rows, row{key: "errors", name: "LambdaErrors", queries: query("AWS/Lambda", "Errors", "Sum", 300, "FunctionName", r.function), period: 300, scale: scale{unit: count}, comparison: Greater, threshold: 5, m: 1, n: 1, missing: NotBreaching,
-			severity: Critical, help: "more than five invocations in five minutes ended in an error"})
-	} else {
-		notes = append(notes, "no LambdaErrors: give the function")
-	}
-	if r.queue != "" {
-		rows = append(rows, row{key: "depth", name: "EventBridgeDLQDepth", queries: query("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", 300, "QueueName", r.queue), period: 300, scale: scale{unit: count}, comparison: GreaterOrEqual, threshold: 1, m: 1, n: 1,
-			missing: NotBreaching, severity: Critical, help: "messages wait in the dead-letter queue"})
-	} else {
-		notes = append(notes, "no EventBridgeDLQDepth: give the queue")
-	}
-	return rows, notes
+	}, scale: scale{unit: count}, comparison: Greater, m: 5, n: 5, sustained: true, missing: NotBreaching, severity: Warning, help: "the function is invoked and Throughline reports nothing"}), nil
 }

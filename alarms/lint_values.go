@@ -1,0 +1,86 @@
+package alarms
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// units are those that AWS publishes metrics of a namespace with, as far as they are all
+// of one: an alarm on another unit has no datapoints.
+var units = map[string]string{
+	"AWS/Lambda Duration": "Milliseconds", "AWS/Lambda IteratorAge": "Milliseconds", "AWS/Lambda AsyncEventAge": "Milliseconds", "AWS/Lambda PostRuntimeExtensionsDuration": "Milliseconds",
+	"AWS/Lambda ConcurrentExecutions": "Count", "AWS/SQS ApproximateNumberOfMessagesVisible": "Count", "AWS/SQS ApproximateNumberOfMessagesNotVisible": "Count", "AWS/SQS ApproximateNumberOfMessagesDelayed": "Count",
+	"AWS/Events IngestionToInvocationSuccessLatency": "Milliseconds", "AWS/Events IngestiontoInvocationStartLatency": "Milliseconds",
+	"AWS/SQS ApproximateAgeOfOldestMessage": "Seconds", "AWS/SQS SentMessageSize": "Bytes", "AWS/DynamoDB SuccessfulRequestLatency": "Milliseconds",
+	"AWS/States ExecutionTime": "Milliseconds", "AWS/EventBridge/Pipes Duration": "Milliseconds", "AWS/ApiGateway Latency": "Milliseconds", "AWS/ApiGateway IntegrationLatency": "Milliseconds",
+	"AWS/Kinesis GetRecords.IteratorAgeMilliseconds": "Milliseconds", "AWS/SNS PublishSize": "Bytes",
+	"AWS/EventsV2 EgressBytes": "Bytes", "AWS/EventsV2 PublishEventsIngressBytes": "Bytes", "AWS/EventsV2 ApproximateBacklogAge": "Milliseconds",
+	"AWS/EventsV2 IngestionToInvocationStartTime": "Milliseconds", "AWS/EventsV2 IngestionToInvocationEndTime": "Milliseconds",
+}
+
+// values checks what can be told of a metric's values: its unit, its sign, how often it
+// has a datapoint.
+func (l *linter) values(a Alarm, m Metric, s Stat) {
+	unit, known := units[s.Namespace+" "+s.Metric]
+	if !known && m.Kind == Counted && s.Namespace != "AWS/EventBridge/Pipes" { // whose counts have no unit
+		unit = "Count"
+	}
+	if s.Unit != "" && unit != "" && s.Unit != unit && s.Namespace != l.set.Namespace {
+		l.errorf("it can never fire: %s is published in %s, not in %s: leave the unit out", s.Metric, unit, s.Unit)
+	}
+	if strings.HasPrefix(s.Namespace, "AWS/") && s.Period > 0 && s.Period < 60 {
+		l.errorf("a period of %d s: %s has a datapoint a minute, and CloudWatch takes shorter periods of custom metrics alone", s.Period, s.Namespace)
+	}
+	if len(a.Queries) != 1 {
+		return
+	}
+	if a.Comparison == Less && a.Threshold <= 0 || a.Comparison == LessOrEqual && a.Threshold < 0 {
+		l.errorf("it can never fire: %s is never below 0", s.Metric)
+	}
+	idle := map[string]string{"AWS/Lambda": "a function that is not invoked", "AWS/Events": "a rule that no event matches"}[s.Namespace]
+	counts := s.Statistic == "SampleCount" || s.Statistic == "Sum" && slices.Contains([]string{"Invocations", "TriggeredRules", "MatchedEvents"}, s.Metric)
+	if idle != "" && counts && a.Missing != Breaching && (a.Comparison == Less && a.Threshold <= 1 || a.Comparison == LessOrEqual && a.Threshold < 1) {
+		l.errorf("it can never fire: nothing is published of %s, so missing data must be breaching", idle)
+	}
+	high := a.Comparison == Greater || a.Comparison == GreaterOrEqual
+	if unit == "Milliseconds" && s.Namespace == "AWS/Lambda" && s.Statistic != "SampleCount" && high && a.Threshold > 0 && a.Threshold < 100 {
+		l.warnf("%s is in milliseconds: %s of them are little; for seconds write %s", s.Metric, number(a.Threshold), number(a.Threshold*1000))
+	}
+	n := a.EvaluationPeriods
+	if m.Kind != Counted || !high || a.Normalize().DatapointsToAlarm != n || n < 15 || a.Missing == Breaching {
+		return
+	}
+	switch {
+	case s.Namespace == "AWS/Lambda":
+		l.warnf("%d datapoints of %d must breach: %s has one only for a minute in which the function ran, and one good invocation a minute is enough to keep it quiet; take %d of %d", n, n, s.Metric, max(1, n/4), n)
+	case m.OnlyNonZero:
+		l.warnf("%d datapoints of %d must breach: %s has one only where it is not zero; take %d of %d", n, n, s.Metric, max(1, n/4), n)
+	}
+}
+
+// percentOf are expressions of 100·part/whole.
+var percentOf = regexp.MustCompile(`^\(?\s*(?:100\s*\*\s*)?\(?(?:FILL\()?([a-z]\w*)(?:,\s*0\))?\s*/\s*([a-z]\w*)\)?(?:\s*\*\s*100)?\s*\)?$`)
+
+// share checks a percentage of errors among invocations, which cannot be above 100.
+func (l *linter) share(a Alarm, q Query) {
+	m := percentOf.FindStringSubmatch(strings.TrimSpace(q.Expression))
+	if m == nil || !q.Return {
+		return
+	}
+	of := func(id, metric string) bool {
+		return slices.ContainsFunc(a.Queries, func(q Query) bool {
+			return q.ID == id && q.Stat != nil && q.Stat.Namespace == "AWS/Lambda" && q.Stat.Metric == metric && q.Stat.Statistic == "Sum"
+		})
+	}
+	if !of(m[1], "Errors") || !of(m[2], "Invocations") {
+		return
+	}
+	most := 1.0
+	if strings.Contains(q.Expression, "100") {
+		most = 100
+	}
+	if a.Comparison == Greater && a.Threshold >= most || a.Comparison == GreaterOrEqual && a.Threshold > most {
+		l.errorf("it can never fire: %s is at most %s, and the threshold is %s %s", q.Expression, number(most), a.Comparison.Symbol(), number(a.Threshold))
+	}
+}
