@@ -1,11 +1,12 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 
 	"github.com/spf13/cobra"
 
 	"github.com/throughline/throughline/cmd/throughline/internal/demo"
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 	"github.com/throughline/throughline/internal/settings"
 )
 
@@ -14,28 +15,32 @@ func newDemo(env environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Play a trading day on this machine, end to end",
-		Long: `demo starts a local event bus, an Alpaca stand-in and functions in local Lambda
-environments with the layer's extension attached, plays a trading day, prints
-what Throughline saw of it, and compares that with what really happened. It
-exits with 1 when anything differs.
+		Long: `demo plays a trading day: a local event bus, a stand-in for Alpaca, and functions
+in local Lambda environments with the layer's extension attached. It prints what
+Throughline saw of the day, and compares that with what happened. If OTEL_EXPORTER_OTLP_ENDPOINT
+is set, it also sends the spans there.
 
-With OTEL_EXPORTER_OTLP_ENDPOINT set the spans are sent there too.`,
+Exit codes: 0 nothing differs; 1 something differs; 2 wrong call; 3 the day could not be
+played.`,
 		Example: `  make demo
   throughline demo --extension bin/throughline-extension --function build/demo/tradingday
+  throughline demo --new-bus
   throughline demo --json
   OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 make demo`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.ForwardTo, o.ForwardHeaders = settings.OTLPTarget(env.getenv)
 			o.Progress = cmd.ErrOrStderr()
-			if err := demo.Run(cmd.Context(), o, cmd.OutOrStdout()); err != nil {
-				return fmt.Errorf("demo: %w", err)
+			err := demo.Run(cmd.Context(), o, cmd.OutOrStdout())
+			if errors.Is(err, demo.ErrDiffers) {
+				err = terminal.As(terminal.Found, err)
 			}
-			return nil
+			return terminal.In("demo", err)
 		},
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&o.JSON, "json", false, "print counts, files and differences as JSON instead of the report")
+	flags.BoolVar(&o.NewBus, "new-bus", false, "play the day on a new custom bus beside the classic one")
 	flags.StringVar(&o.Dir, "dir", "build/demo", "`FOLDER` for spans, metrics, events and the report")
 	flags.StringVar(&o.Extension, "extension", "bin/throughline-extension", "the extension's `BINARY`")
 	flags.StringVar(&o.Function, "function", "build/demo/tradingday", "the functions' `BINARY`")

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,8 +16,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/throughline/throughline/internal/peertest"
 	"github.com/throughline/throughline/internal/settings"
+	"github.com/throughline/throughline/metrics"
+	"github.com/throughline/throughline/peertest"
 )
 
 const repository = "../.."
@@ -24,7 +26,7 @@ const repository = "../.."
 // pages are the documents that a user reads, relative to the repository.
 func pages(t *testing.T) map[string]string {
 	t.Helper()
-	paths := []string{"README.md", "CHANGELOG.md"}
+	paths := []string{"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"}
 	found, err := filepath.Glob(filepath.Join(repository, "docs", "*.md"))
 	if err != nil || len(found) < 3 {
 		t.Fatalf("docs: %v %v", found, err)
@@ -93,21 +95,71 @@ func (b block) script() string {
 	}
 }
 
+// printed are the lines of a console that are no command: what the reader is told to expect.
+func (b block) printed() (lines []string) {
+	if b.language != "console" {
+		return nil
+	}
+	continued := false
+	for _, line := range strings.Split(strings.TrimSuffix(b.text, "\n"), "\n") {
+		if command := strings.HasPrefix(line, "$ "); command || continued {
+			continued = strings.HasSuffix(line, "\\")
+			continue
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// varies is what differs from run to run in an output: IDs that are made, numbers, times.
+var varies = regexp.MustCompile(`[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{8}\b|[0-9]+(?:[.,:][0-9]+)*(?: ?[µm]?s\b)?`)
+
+// holdOutput holds each line that a page shows of an output to the lines that were printed,
+// in their order. "…" stands for anything; a line of it alone, or with "┆", for any lines.
+func holdOutput(t *testing.T, shown []string, out string) {
+	t.Helper()
+	alike := func(s string) string { return varies.ReplaceAllString(s, "0") }
+	lines := strings.Split(alike(out), "\n")
+	for _, line := range shown {
+		if strings.Trim(line, " …┆│") == "" {
+			continue
+		}
+		pattern := regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(alike(line)), "…", ".*") + "$")
+		at := slices.IndexFunc(lines, pattern.MatchString)
+		if at < 0 {
+			t.Errorf("it is shown, and not printed (here):\n%s\n%s", line, out)
+			return
+		}
+		lines = lines[at+1:]
+	}
+}
+
 // stubs stand in for what a test cannot run of a reader's shell: each still
 // checks what it can. Everything else, throughline and aws among it, is real.
 const stubs = `
 set -e -o pipefail
 trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 make() { while [[ $1 == *=* ]]; do shift; done; grep -qE "^$1:" "$REPOSITORY/Makefile" || { echo "no make target $1" >&2; return 1; }
-  if [ "$1" = layer ]; then mkdir -p build/layer; for a in amd64 arm64; do
-    printf 'PK\005\006%018d' 0 | tr 0 '\000' > build/layer/throughline-$a.zip
-    (cd build/layer; sha256sum throughline-$a.zip > throughline-$a.zip.sha256); done; fi; }
+  if [ "$1" = layer ]; then mkdir -p build/layer; for a in "" -amd64 -arm64; do
+    printf 'PK\005\006%018d' 0 | tr 0 '\000' > build/layer/throughline$a.zip
+    (cd build/layer; sha256sum throughline$a.zip > throughline$a.zip.sha256); done; fi; }
 sam() { case "$1" in build|deploy|local|logs) ;; *) echo "no sam command $1" >&2; return 1;; esac; }
-git() { case "$1" in clone) ;; *) echo "git $1 is not expected here" >&2; return 1;; esac; }
+git() { case "$1" in clone) [ -z "${3:-}" ] || ln -sfn "$REPOSITORY" "$3" ;; *) echo "git $1 is not expected here" >&2; return 1;; esac; }
 cd() { [ "$1" = throughline ] || builtin cd "$@"; }
-go() { case "$1" in get) command go list "${2%@*}/..." >/dev/null ;; *) (builtin cd "$REPOSITORY" && command go "$@") ;; esac; }
+go() { case "$1" in mod) [ -e go.mod ] || command go mod init example.com/function; GOFLAGS= command go "$@" ;; get) command go list "${2%@*}/..." >/dev/null ;; *) (builtin cd "$REPOSITORY" && command go "$@") ;; esac; }
 docker() { :; }
 aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; } # older ones read no variable
+`
+
+// reader stands in for the command in a reader's shell: the real one, but that dev, which
+// plays until it is told to stop and has tests of its own, checks its flags alone, and that
+// no line matching is no failure: moto's Logs Insights match none.
+const reader = `#!/usr/bin/env bash
+case "$1" in
+dev) exec "$THROUGHLINE" "$@" --help >/dev/null ;;
+queries) "$THROUGHLINE" "$@" || [ "$2 $?" = "run 1" ] ;;
+*) exec "$THROUGHLINE" "$@" ;;
+esac
 `
 
 // account makes what the pages' examples name.
@@ -120,7 +172,7 @@ aws events create-event-bus --name trading
 aws iam create-role --role-name functions --assume-role-policy-document '{}'
 make layer
 aws lambda create-function --function-name execution --runtime python3.12 --handler execution.handle \
-  --role arn:aws:iam::123456789012:role/functions --zip-file fileb://build/layer/throughline-arm64.zip
+  --role arn:aws:iam::123456789012:role/functions --zip-file fileb://build/layer/throughline.zip
 `
 
 // TestEveryCommandOfTheDocumentsRuns types what the README and docs say into a
@@ -130,13 +182,18 @@ func TestEveryCommandOfTheDocumentsRuns(t *testing.T) {
 	bash := peertest.Command(t, "bash")
 	peertest.Command(t, "aws")
 	moto := peertest.Moto(t)
+	reset, err := http.Post(moto+"/moto-api/reset", "", nil) // of what an earlier run of the test made
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = reset.Body.Close()
 	results := playDemo(t)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	tools := t.TempDir()
-	if err := os.Symlink(self, filepath.Join(tools, "throughline")); err != nil {
+	if err := os.WriteFile(filepath.Join(tools, "throughline"), []byte(reader), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	root, err := filepath.Abs(repository)
@@ -144,20 +201,22 @@ func TestEveryCommandOfTheDocumentsRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Nothing of the tester's own AWS, nor of what other tests set.
-	environ := append(slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "AWS_") }), "THROUGHLINE_TEST_MAIN=1", "GORACE=atexit_sleep_ms=0", "REPOSITORY="+root, "RESULTS="+results, "PATH="+tools+":"+os.Getenv("PATH"),
+	environ := append(slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "AWS_") }), "THROUGHLINE_TEST_MAIN=1", "THROUGHLINE="+self, "GORACE=atexit_sleep_ms=0", "REPOSITORY="+root, "RESULTS="+results, "PATH="+tools+":"+os.Getenv("PATH"),
 		"GOCACHE="+goEnv(t, "GOCACHE"), "GOPATH="+goEnv(t, "GOPATH"), "AWS_ENDPOINT_URL="+moto, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test",
 		"AWS_REGION=eu-west-1", "AWS_DEFAULT_REGION=eu-west-1", "AWS_EC2_METADATA_DISABLED=true", "AWS_PAGER=",
 		"DLQ="+moto+"/123456789012/plans-failed", "TOPIC=arn:aws:sns:eu-west-1:123456789012:alerts")
-	enter := func(t *testing.T, dir, script string) {
+	enter := func(t *testing.T, dir, script string) string {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, bash, "-c", stubs+script)
 		cmd.Dir, cmd.Env = dir, append(environ, "HOME="+dir)
 		cmd.WaitDelay = 10 * time.Second // what a page starts in the background holds the pipe
-		if out, err := cmd.CombinedOutput(); err != nil {
+		out, err := cmd.CombinedOutput()
+		if err != nil {
 			t.Errorf("%v\n%s\n%s", err, script, out)
 		}
+		return string(out)
 	}
 	enter(t, t.TempDir(), account)
 	for page, text := range pages(t) {
@@ -166,7 +225,7 @@ func TestEveryCommandOfTheDocumentsRuns(t *testing.T) {
 		setUpReader(t, dir, results, root)
 		for _, b := range found {
 			if script := b.script(); strings.TrimSpace(script) != "" {
-				t.Run(fmt.Sprintf("%s:%d", page, b.line), func(t *testing.T) { enter(t, dir, script) })
+				t.Run(fmt.Sprintf("%s:%d", page, b.line), func(t *testing.T) { holdOutput(t, b.printed(), enter(t, dir, script)) })
 			}
 		}
 	}
@@ -181,10 +240,21 @@ func goEnv(t *testing.T, name string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// playDemo returns a folder that holds what `make demo` would leave.
+// played keeps the folder of playDemo, and what the demo printed on a terminal of 80
+// columns, for the tests after the first. TestMain removes it.
+var played, playedReport string
+
+// playDemo returns a folder that holds what `make demo` would leave, which no test changes.
 func playDemo(t *testing.T) string {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "build", "demo")
+	if played != "" {
+		return filepath.Join(played, "build", "demo")
+	}
+	var err error
+	if played, err = os.MkdirTemp("", "throughline-demo"); err != nil { //nolint:usetesting // it outlives the test
+		t.Fatal(err)
+	}
+	dir := filepath.Join(played, "build", "demo")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -197,10 +267,11 @@ func playDemo(t *testing.T) string {
 			t.Fatalf("build %s: %v\n%s", name, err, out)
 		}
 	}
-	code, _, stderr := command(t, "demo", "--dir", dir, "--extension", built["extension"], "--function", built["function"], "--events", filepath.Join(repository, "testdata", "events"))
+	code, report := onTerminal(t, "demo", "--dir", dir, "--extension", built["extension"], "--function", built["function"], "--events", filepath.Join(repository, "testdata", "events"))
 	if code != 0 {
-		t.Fatalf("demo: %s", stderr)
+		t.Fatalf("demo: %s", report)
 	}
+	playedReport = report
 	if err := os.RemoveAll(filepath.Join(dir, "environments")); err != nil {
 		t.Fatal(err)
 	}
@@ -216,14 +287,10 @@ func setUpReader(t *testing.T, dir, results, root string) {
 	if err := os.CopyFS(filepath.Join(dir, "examples", "sam"), os.DirFS(filepath.Join(root, "examples", "sam"))); err != nil {
 		t.Fatal(err)
 	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(self, filepath.Join(dir, "bin", "throughline")); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "bin", "throughline"), []byte(reader), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	template, err := os.ReadFile(filepath.Join(root, "examples", "sam", "template.yaml"))
@@ -270,13 +337,18 @@ func TestEveryCommandThatIsNamedParses(t *testing.T) {
 				}
 				call, _, _ = strings.Cut(call, "   ") // what follows explains it
 				call, _, _ = strings.Cut(call, " > ")
-				if err := parses(strings.Fields(strings.NewReplacer(`"`, "", "'", "").Replace(call))[1:]); err != nil {
+				call, _, _ = strings.Cut(call, " >> ")
+				call = quoted.ReplaceAllStringFunc(call, func(text string) string { return strings.ReplaceAll(text[1:len(text)-1], " ", "") })
+				if err := parses(strings.Fields(call)[1:]); err != nil {
 					t.Errorf("%s: `%s`: %v", where, call, err)
 				}
 			}
 		}
 	}
 }
+
+// quoted is an argument in quotes.
+var quoted = regexp.MustCompile(`'[^']*'|"[^"]*"`)
 
 // parses says what the real commands have against the words.
 func parses(args []string) error {
@@ -287,7 +359,8 @@ func parses(args []string) error {
 		return err
 	}
 	cmd.InitDefaultHelpFlag()
-	if err := cmd.ParseFlags(rest); err != nil {
+	cmd.InitDefaultVersionFlag()
+	if err := cmd.ParseFlags(rest); err != nil && !strings.HasPrefix(err.Error(), "flag needs an argument") { // prose names a flag alone
 		return err
 	}
 	if help, _ := cmd.Flags().GetBool("help"); help || len(rest) == 0 {
@@ -310,6 +383,23 @@ func TestEverySettingThatIsNamedExists(t *testing.T) {
 		for _, name := range regexp.MustCompile(`THROUGHLINE_[A-Z_]*[A-Z]`).FindAllString(text, -1) {
 			if !slices.Contains(known, name) {
 				t.Errorf("%s names %s, and there is no such setting", page, name)
+			}
+		}
+	}
+}
+
+// TestMetricsAreNamedAsTheyAre: CloudWatch tells metrics apart by case. A name in the pages
+// that is a metric's but for its case or an s at its end is misspelt.
+func TestMetricsAreNamedAsTheyAre(t *testing.T) {
+	alike := func(name string) string { return strings.TrimSuffix(strings.ToLower(name), "s") }
+	spelt := map[string][]string{}
+	for _, m := range metrics.Catalogue() {
+		spelt[alike(string(m.Name))] = append(spelt[alike(string(m.Name))], string(m.Name))
+	}
+	for page, text := range pages(t) {
+		for _, m := range regexp.MustCompile("`([A-Z][A-Za-z]+)(?:_[a-z-]+)?`").FindAllStringSubmatch(text, -1) {
+			if known := spelt[alike(m[1])]; known != nil && m[1] != strings.ToUpper(m[1]) && !slices.Contains(known, m[1]) {
+				t.Errorf("%s names the metric %s, which is %s", page, m[1], strings.Join(known, " or "))
 			}
 		}
 	}
@@ -369,6 +459,9 @@ func TestEveryLinkResolves(t *testing.T) {
 func TestBlocks(t *testing.T) {
 	found, prose := blocks("a\n```console\n$ one \\\n  two\nout\n$ three\n```\nb\n```sh\nfour\n```\n")
 	if got := fmt.Sprintf("%q %q %q", found[0].script(), found[1].script(), prose); got != `"one \\\n  two\nthree" "four\n" ["a" "b" ""]` {
+		t.Error(got)
+	}
+	if got := fmt.Sprintf("%q", found[0].printed()); got != `["out"]` {
 		t.Error(got)
 	}
 	if got := anchor("Kill switch, upgrade: `lambda-errors`"); got != "kill-switch-upgrade-lambda-errors" {

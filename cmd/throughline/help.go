@@ -10,37 +10,15 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
-// showOneScreen gives the root a help that fits 24 lines of 80 columns. Every
-// other command keeps cobra's.
-func showOneScreen(root *cobra.Command) {
-	usual := root.HelpFunc()
-	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
-		if cmd != root {
-			usual(cmd, args)
-			return
-		}
-		writeRootHelp(cmd.OutOrStdout(), cmd)
-	})
-}
-
-func writeRootHelp(out io.Writer, root *cobra.Command) {
-	fmt.Fprintf(out, "%s\n", root.Long)
-	for _, group := range root.Groups() {
-		fmt.Fprintf(out, "\n%s\n", group.Title)
-		for _, cmd := range root.Commands() {
-			if cmd.GroupID == group.ID {
-				fmt.Fprintf(out, "  %-11s %s\n", cmd.Name(), cmd.Short)
-			}
-		}
-	}
-	fmt.Fprintln(out, "\nEach takes --help, which shows examples. Begin with `make demo`.")
-}
-
 // nameNextSteps has what cobra itself refuses (a command it does not know, a
 // flag, a number of arguments) say what to do about it.
 func nameNextSteps(root *cobra.Command) {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return misuse("%s: %v: `%s --help` lists its flags", within(cmd), err, cmd.CommandPath())
+		err = fmt.Errorf("%w: `%s --help` lists its flags", err, cmd.CommandPath())
+		if cmd.HasParent() {
+			err = terminal.In(within(cmd), err)
+		}
+		return terminal.As(terminal.Misused, err)
 	})
 	walk(root, func(cmd *cobra.Command) {
 		check := cmd.Args
@@ -55,15 +33,10 @@ func nameNextSteps(root *cobra.Command) {
 			case cmd.HasAvailableSubCommands() && len(args) > 0:
 				return unknown(cmd, args[0])
 			default:
-				return misuse("%s: %v: it is called as `%s`; --help shows examples", within(cmd), err, cmd.UseLine())
+				return terminal.Misuse("%s: %v: it is called as `%s`; --help shows examples", within(cmd), err, cmd.UseLine())
 			}
 		}
 	})
-}
-
-// misuse ends a command that is called wrongly.
-func misuse(format string, args ...any) error {
-	return terminal.Exit{Code: 2, Message: fmt.Sprintf(format, args...)}
 }
 
 // flagged adds the command and the next step to what cobra says of flags that
@@ -71,7 +44,7 @@ func misuse(format string, args ...any) error {
 func flagged(cmd *cobra.Command, err error) error {
 	for _, start := range []string{"required flag(s)", "if any flags in the group", "at least one of the flags in the group"} {
 		if strings.HasPrefix(err.Error(), start) {
-			return misuse("%s: %v: `%s --help` shows examples", within(cmd), err, cmd.CommandPath())
+			return terminal.Misuse("%s: %v: `%s --help` shows examples", within(cmd), err, cmd.CommandPath())
 		}
 	}
 	return err
@@ -86,7 +59,7 @@ func unknown(cmd *cobra.Command, name string) error {
 	if near := cmd.SuggestionsFor(name); len(near) > 0 {
 		hint = fmt.Sprintf("did you mean `%s %s`?", cmd.CommandPath(), strings.Join(near, "` or `"+cmd.CommandPath()+" "))
 	}
-	return misuse("there is no command `%s %s`: %s", cmd.CommandPath(), name, hint)
+	return terminal.Misuse("there is no command `%s %s`: %s", cmd.CommandPath(), name, hint)
 }
 
 // within is a command's path below the root, as errors begin.

@@ -6,13 +6,11 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"runtime"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -23,9 +21,17 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/checkcmd"
 	"github.com/throughline/throughline/cmd/throughline/internal/costcmd"
 	"github.com/throughline/throughline/cmd/throughline/internal/dedupecmd"
+	"github.com/throughline/throughline/cmd/throughline/internal/devcmd"
+	"github.com/throughline/throughline/cmd/throughline/internal/dlqcmd"
+	"github.com/throughline/throughline/cmd/throughline/internal/expectcmd"
+	"github.com/throughline/throughline/cmd/throughline/internal/mapcmd"
 	"github.com/throughline/throughline/cmd/throughline/internal/repeatscmd"
+	"github.com/throughline/throughline/cmd/throughline/internal/rulescmd"
 	"github.com/throughline/throughline/cmd/throughline/internal/sizescmd"
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 	"github.com/throughline/throughline/cmd/throughline/internal/tracecmd"
+	"github.com/throughline/throughline/cmd/throughline/internal/whycmd"
+	"github.com/throughline/throughline/internal/version"
 )
 
 // environment is what the command takes from the process it runs in.
@@ -33,37 +39,38 @@ type environment struct {
 	getenv         func(string) string
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	columns        int // that reports fit; 0 means the terminal's, and no bound where stdout is none
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], environment{os.Getenv, os.Stdin, os.Stdout, os.Stderr})
+	code := run(ctx, os.Args[1:], environment{getenv: os.Getenv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr})
 	stop()
 	os.Exit(code)
 }
 
-// run executes the command and returns its exit code: an error that knows a
-// code of its own gives that, 2 where it is called wrongly, any other 1.
+// run executes the command, prints its error, and returns its exit code.
 func run(ctx context.Context, args []string, env environment) int {
+	stdout, stderr := terminal.NewWriter(env.stdout), terminal.NewWriter(env.stderr)
+	defer stdout.Flush() //nolint:errcheck // nobody is left to tell
+	defer stderr.Flush() //nolint:errcheck // nobody is left to tell
+	env.stdout, env.stderr = stdout, stderr
+	if env.columns > 0 {
+		stdout.SetColumns(env.columns)
+	}
 	root := newRoot(env)
 	root.SetArgs(args)
 	root.SetIn(env.stdin)
 	root.SetOut(env.stdout)
 	root.SetErr(env.stderr)
 	cmd, err := root.ExecuteContextC(ctx)
-	if err == nil {
-		return 0
-	}
-	err = flagged(cmd, err)
-	var coded interface{ ExitCode() int }
-	if errors.As(err, &coded) {
+	if err != nil {
+		err = flagged(cmd, err)
 		if message := err.Error(); message != "" {
 			fmt.Fprintf(env.stderr, "throughline: %s\n", message)
 		}
-		return coded.ExitCode()
 	}
-	fmt.Fprintf(env.stderr, "throughline: %v\n", err)
-	return 1
+	return terminal.Code(err)
 }
 
 // The groups of the root command's help, in their order.
@@ -78,13 +85,22 @@ func newRoot(env environment) *cobra.Command {
 		Use:   "throughline",
 		Short: "See event-driven systems on Amazon EventBridge and AWS Lambda as one line",
 		Long: "throughline makes systems on Amazon EventBridge and AWS Lambda legible.\n" +
-			"Exit codes: 0; 1 where something failed; 2 where it was called wrongly.",
+			"Exit codes: 0 fine; 1 something to look at, or nothing found; 2 a wrong call;\n" +
+			"3 it could not: no credentials, unreachable, unreadable.",
 		Example: `  throughline demo
   throughline trace --last`,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Version:       version.String(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
+	}
+	root.SetVersionTemplate("throughline {{.Version}}\n")
+	wide := root.PersistentFlags().Bool("wide", false, "print whole IDs and lines, also where they do not fit the terminal")
+	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) {
+		if out, ok := cmd.OutOrStdout().(*terminal.Writer); ok && *wide {
+			out.SetColumns(0)
+		}
 	}
 	root.AddGroup(&cobra.Group{ID: groupSee, Title: "See what happened"},
 		&cobra.Group{ID: groupOperate, Title: "Operate a system"}, &cobra.Group{ID: groupRun, Title: "Set up"})
@@ -94,13 +110,13 @@ func newRoot(env environment) *cobra.Command {
 			root.AddCommand(cmd)
 		}
 	}
-	add(groupSee, newDemo(env), tracecmd.New(config.LoadDefaultConfig, time.Now), repeatscmd.New(), sizescmd.New())
+	add(groupSee, newDemo(env), devcmd.New(), tracecmd.New(config.LoadDefaultConfig, time.Now), mapcmd.New(config.LoadDefaultConfig, time.Now), expectcmd.New(config.LoadDefaultConfig, time.Now), repeatscmd.New(), sizescmd.New(), whycmd.New(config.LoadDefaultConfig, time.Now))
 	add(groupOperate, alarmscmd.New(config.LoadDefaultConfig, time.Now), alarmscmd.NewQueries(config.LoadDefaultConfig, time.Now),
-		checkcmd.New(config.LoadDefaultConfig, time.Now), costcmd.New(config.LoadDefaultConfig, time.Now))
+		checkcmd.New(config.LoadDefaultConfig, time.Now), costcmd.New(config.LoadDefaultConfig, time.Now), rulescmd.New(config.LoadDefaultConfig), dlqcmd.New(config.LoadDefaultConfig, time.Now))
 	add(groupRun, newSidecar(env), dedupecmd.New(config.LoadDefaultConfig), newCompletion(root), newVersion())
 	root.SetHelpCommand(newHelp(root))
 	nameNextSteps(root)
-	showOneScreen(root)
+	fitHelp(root)
 	return root
 }
 
@@ -114,21 +130,12 @@ func newVersion() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{"version": version(), "go": runtime.Version()})
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{"version": version.String(), "go": runtime.Version()})
 			}
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), "throughline", version())
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "throughline", version.String())
 			return err
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
-}
-
-// version is the module's version as the toolchain recorded it.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(unknown)"
-	}
-	return info.Main.Version
 }

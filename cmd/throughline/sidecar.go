@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
+	"os"
+	"runtime/debug"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -11,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/throughline/throughline/cmd/internal/assemble"
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 	"github.com/throughline/throughline/extension"
 	"github.com/throughline/throughline/internal/settings"
 )
@@ -24,23 +28,23 @@ func newSidecar(env environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sidecar",
 		Short: "Answer the layer's endpoints outside Lambda: container, laptop",
-		Long: `sidecar answers, on loopback, what the layer answers in Lambda: spans (OTLP/HTTP),
-EventBridge's API and Alpaca's. Point an application at it:
+		Long: `sidecar answers on loopback what the layer answers in Lambda: spans (OTLP/HTTP),
+EventBridge's API, and Alpaca's. Point an application at it:
 
   AWS_ENDPOINT_URL_EVENTBRIDGE=http://127.0.0.1:4319
   OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318
   an Alpaca client's base URL: http://127.0.0.1:4320/paper
 
-With --endpoints runtime and AWS_LAMBDA_RUNTIME_API it also stands between a
-function and a Lambda emulator: start the function with its own
-AWS_LAMBDA_RUNTIME_API=127.0.0.1:4321.
+With --endpoints runtime and AWS_LAMBDA_RUNTIME_API it also stands between a function
+and a Lambda emulator. Start the function with AWS_LAMBDA_RUNTIME_API=127.0.0.1:4321.
 
-The settings are the layer's, from the environment or as flags, which win.
-Spans go where OTEL_EXPORTER_OTLP_ENDPOINT points unless that is the sidecar
-itself, metrics to the standard output. It listens on loopback alone: whoever
-reaches it calls with its credentials, which come from the AWS SDK's ordinary
-chain. GET /healthz on any endpoint answers 200. SIGTERM lets calls finish, for
-up to five seconds, and exports what is left.`,
+The settings are those of the layer, from flags or from the environment; flags win.
+Spans go to OTEL_EXPORTER_OTLP_ENDPOINT, unless that is the sidecar itself. Metrics go
+to standard output.
+
+Calls use the credentials of the AWS SDK's default chain, also for whoever reaches the
+sidecar: it listens on loopback alone. GET /healthz answers 200 on each endpoint. On
+SIGTERM it finishes calls for up to five seconds and exports the remaining spans.`,
 		Example: `  throughline sidecar
   throughline sidecar --endpoints events --events-addr 127.0.0.1:4319 --events-upstream http://127.0.0.1:5000
   throughline sidecar --alpaca-faults delay=2s,error=503:10%`,
@@ -76,15 +80,27 @@ func shownDefault(s settings.Setting) string {
 	return " (default " + s.Default + ")"
 }
 
+// What the garbage collector works to when many large requests come at once. The
+// rest of the process takes about 15 MB.
+const (
+	gcPercent   = 50
+	memoryLimit = 20 << 20 // bytes
+)
+
 func runSidecar(cmd *cobra.Command, getenv func(string) string) error {
 	say := func(message string) { fmt.Fprintln(cmd.ErrOrStderr(), "throughline:", message) }
-	client := &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
-	c := assemble.Extension(getenv, chain(), client, cmd.OutOrStdout(), say, []string{"otlp", "events", "alpaca"})
-	c.Log = cmd.ErrOrStderr()
-	if c.Metrics.Service == "" {
-		c.Metrics.Service = "sidecar"
+	// It lives beside an application: a small heap is kept small.
+	debug.SetGCPercent(gcPercent)
+	debug.SetMemoryLimit(memoryLimit)
+	for _, warning := range settings.Unknown(os.Environ()) {
+		say(warning)
 	}
+	client := &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
+	c := assemble.Extension(getenv, chain(), client, terminal.JSON(cmd.OutOrStdout()), say, assemble.OfSidecar())
+	c.Log = cmd.ErrOrStderr()
+	c.Metrics.Service = cmp.Or(c.Metrics.Service, "sidecar")
 	err := extension.Sidecar(cmd.Context(), c, func(addresses map[string]string) {
+		forgetCode()
 		for _, name := range []string{"otlp", "events", "alpaca", "runtime"} {
 			if addresses[name] != "" {
 				say(name + " answers at http://" + addresses[name])
@@ -94,10 +110,7 @@ func runSidecar(cmd *cobra.Command, getenv func(string) string) error {
 			say("spans go nowhere: set OTEL_EXPORTER_OTLP_ENDPOINT to a backend")
 		}
 	})
-	if err != nil {
-		return fmt.Errorf("sidecar: %w", err)
-	}
-	return nil
+	return terminal.In("sidecar", err)
 }
 
 // chain is the AWS SDK's ordinary chain of credentials, looked up when first needed.

@@ -1,8 +1,10 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,7 +56,7 @@ func Dimension(m types.Metric, name string) string {
 }
 
 // Statistics calls f with the given statistics of each metric and hour, of the
-// time over before now, that has data.
+// time over before now, that has data, in the order of the metrics and of time.
 func Statistics(ctx context.Context, api cloudwatch.GetMetricDataAPIClient, list []types.Metric, stats []string, now time.Time, over time.Duration, f func(types.Metric, []float64)) error {
 	const queries, hour = 500, 3600 // of a request (API reference, GetMetricData); a period
 	for per := queries / len(stats); len(list) > 0; {
@@ -93,8 +95,11 @@ func Statistics(ctx context.Context, api cloudwatch.GetMetricDataAPIClient, list
 				}
 			}
 		}
-		for c, hour := range values {
-			f(part[c.metric], hour)
+		// In order, so that sums of fractions and the order of what is printed are
+		// the same in each run.
+		cells := slices.SortedFunc(maps.Keys(values), func(a, b cell) int { return cmp.Or(a.metric-b.metric, cmp.Compare(a.at, b.at)) })
+		for _, c := range cells {
+			f(part[c.metric], values[c])
 		}
 	}
 	return nil

@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -28,13 +31,13 @@ func (a app) command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "alarms",
 		Short: "Keep CloudWatch alarms as code: lint, plan, apply, drift, render",
-		Long: `alarms keeps CloudWatch alarms as code. A spec names resources; packs turn them
-into alarms; lint refuses those that could never fire. The same spec is applied
-straight to the account, which needs no state file, or rendered as CloudFormation,
-SAM, Terraform or a shell script, and tried on history before it pages anybody.`,
-		Example: `  throughline alarms init template.yaml -o alarms.yaml   a first spec, from a SAM or CloudFormation template
-  throughline alarms lint                                what CloudWatch would refuse, and what could never fire
-  throughline alarms plan --set OrdersFn=orders-prod     what apply would change, and by how much a month
+		Long: `alarms keeps CloudWatch alarms as code. A spec names resources, and packs turn these
+into alarms. lint refuses alarms that can never fire, and backtest tries them on
+history. The spec is applied to the account directly, without a state file, or rendered
+as CloudFormation, SAM, Terraform or a shell script.`,
+		Example: `  throughline alarms init template.yaml -o alarms.yaml
+  throughline alarms lint
+  throughline alarms plan --set OrdersFn=orders-prod
   throughline alarms apply --yes
   throughline alarms backtest --metrics build/demo/metrics.jsonl
   throughline alarms render --format terraform > alarms.tf`,
@@ -56,69 +59,137 @@ type app struct {
 	pace      func() *cloudwatch.Pace // made anew for each run of a verb
 }
 
-// wrap gives a verb's errors its name, but for exits, which say what they mean.
+// verbatim are the verbs whose output is a file for another program.
+var verbatim = []string{"render", "suggest", "dashboard", "init", "policy"}
+
+// wrap gives a verb's errors its name, and has its report fit the terminal.
 func wrap(cmd *cobra.Command) {
 	run := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		err := run(cmd, args)
-		var e terminal.Exit
-		if err == nil || errors.As(err, &e) {
-			return err
+		report := func(out io.Writer) error {
+			cmd.SetOut(out)
+			return run(cmd, args)
 		}
-		return fmt.Errorf("%s %s: %w", cmd.Parent().Name(), cmd.Name(), err)
+		out, err := cmd.OutOrStdout(), error(nil)
+		if asJSON, _ := cmd.Flags().GetBool("json"); asJSON || slices.Contains(verbatim, cmd.Name()) {
+			err = report(out)
+		} else {
+			const hang = 2
+			err = terminal.Fit(out, hang, report)
+		}
+		return terminal.In(cmd.Parent().Name()+" "+cmd.Name(), err)
 	}
 }
 
 // specOptions are the flags of a verb that reads a spec.
 type specOptions struct {
-	file string
-	set  []string
-	json bool
+	file  string
+	set   []string
+	json  bool
+	stack string            // whose names and parameters are taken
+	live  map[string]string // these, by parameter of the spec; see [app.readStack]
 }
 
 func (o *specOptions) bind(flags *pflag.FlagSet) {
-	flags.StringVarP(&o.file, "file", "f", "alarms.yaml", "the spec, a `FILE` in YAML or JSON; - is standard input")
-	flags.StringArrayVar(&o.set, "set", nil, "`NAME=VALUE` of a parameter; again for each")
+	flags.StringVarP(&o.file, "file", "f", "alarms.yaml", "read the spec from `FILE`, YAML or JSON; - is standard input")
+	flags.StringArrayVar(&o.set, "set", nil, "set a parameter: `NAME=VALUE`; repeat for more")
 	flags.BoolVar(&o.json, "json", false, "print JSON")
 }
 
+// bindStack adds the flag of verbs that speak to an account.
+func (o *specOptions) bindStack(flags *pflag.FlagSet) {
+	flags.StringVar(&o.stack, "stack", "", "take resource names and parameters from the deployed stack `NAME`")
+}
+
+// readSpec is the text of the spec.
+func (o specOptions) readSpec(cmd *cobra.Command) ([]byte, error) {
+	data, err := readFile(cmd, o.file)
+	if _, missing := os.Stat(o.file); o.file != "-" && errors.Is(missing, os.ErrNotExist) {
+		return nil, fmt.Errorf("%w: name another with -f, or begin with `throughline alarms init template.yaml -o alarms.yaml`", err)
+	}
+	if err == nil && aTemplate.Match(data) {
+		return nil, terminal.Misuse("%s is a CloudFormation template, not a spec: `throughline alarms init %[1]s -o alarms.yaml` writes a spec of it, and `throughline alarms lint --from cloudformation -f %[1]s` looks at the alarms in it", o.file)
+	}
+	return data, err
+}
+
+// aTemplate matches what every CloudFormation template has and no spec, in YAML and JSON.
+var aTemplate = regexp.MustCompile(`(?m)^(?:[ \t{]*")?(?:AWSTemplateFormatVersion|Resources|Transform|Globals)"?[ \t]*:`)
+
 // compile reads the spec; its placeholders stay.
 func (o specOptions) compile(cmd *cobra.Command) (alarms.Set, error) {
-	data, err := readFile(cmd, o.file)
+	data, err := o.readSpec(cmd)
 	if err != nil {
 		return alarms.Set{}, err
 	}
 	s, err := alarms.Compile(data)
-	var problems alarms.Problems
-	if errors.As(err, &problems) {
+	return s, o.located(err)
+}
+
+// located puts the file before each of a spec's problems, which are what lint finds.
+func (o specOptions) located(err error) error {
+	if problems, ok := errors.AsType[alarms.Problems](err); ok {
 		lines := make([]string, len(problems))
 		for i, p := range problems {
 			lines[i] = at(o.file, p.Line) + p.Message
 		}
-		return s, errors.New(strings.Join(lines, "\n"))
+		return terminal.Finding("%s", strings.Join(lines, "\n"))
 	}
-	return s, err
+	return terminal.As(terminal.Found, err)
+}
+
+// known reads the spec without what there is no name for, which it says, and the values
+// of its parameters.
+func (o specOptions) known(cmd *cobra.Command) (alarms.Set, map[string]string, error) {
+	data, err := o.readSpec(cmd)
+	if err != nil {
+		return alarms.Set{}, nil, err
+	}
+	values, err := o.values()
+	if err != nil {
+		return alarms.Set{}, nil, err
+	}
+	for name, value := range o.live {
+		if _, set := values[name]; !set {
+			values[name] = value
+		}
+	}
+	s, left, err := alarms.CompileKnown(data, values)
+	if err != nil {
+		return s, nil, o.located(err)
+	}
+	printNotes(cmd, o.file, left)
+	return s, values, nil
 }
 
 // resolve reads the spec, gives its placeholders values, and refuses what lint
 // has an error against.
 func (o specOptions) resolve(cmd *cobra.Command) (alarms.Set, error) {
-	s, err := o.compile(cmd)
+	s, values, err := o.known(cmd)
 	if err != nil {
 		return s, err
 	}
 	if err := o.refuse(alarms.Lint(s)); err != nil {
 		return s, err
 	}
-	values, err := o.values()
-	if err != nil {
-		return s, err
-	}
 	resolved, err := s.Resolve(values)
 	if err != nil {
-		return s, err
+		return s, terminal.As(terminal.Misused, err)
 	}
 	return resolved, o.refuse(alarms.Lint(resolved)) // a value can make a name too long
+}
+
+// connect is the resolved spec and what clients of the account are made with.
+func (a app) connect(cmd *cobra.Command, spec specOptions, on account.Flags) (alarms.Set, aws.Config, error) {
+	if err := a.readStack(cmd, &spec, on); err != nil {
+		return alarms.Set{}, aws.Config{}, err
+	}
+	s, err := spec.resolve(cmd)
+	if err != nil {
+		return s, aws.Config{}, err
+	}
+	cfg, err := on.Config(cmd.Context(), a.configure)
+	return s, cfg, err
 }
 
 func (o specOptions) refuse(findings []alarms.Finding) error {
@@ -131,15 +202,20 @@ func (o specOptions) refuse(findings []alarms.Finding) error {
 	if len(lines) == 0 {
 		return nil
 	}
-	return fmt.Errorf("lint has errors, so nothing was done\n%s", strings.Join(lines, "\n"))
+	return terminal.Finding("lint has errors, so nothing was done\n%s", strings.Join(lines, "\n"))
 }
 
 func (o specOptions) values() (map[string]string, error) {
+	return pairs(o.set)
+}
+
+// pairs are the values of --set.
+func pairs(set []string) (map[string]string, error) {
 	values := map[string]string{}
-	for _, pair := range o.set {
+	for _, pair := range set {
 		name, value, ok := strings.Cut(pair, "=")
 		if !ok || name == "" {
-			return nil, fmt.Errorf("--set %s: write NAME=VALUE", pair)
+			return nil, terminal.Misuse("--set %s: write NAME=VALUE", pair)
 		}
 		values[name] = value
 	}
@@ -172,10 +248,10 @@ func readFile(cmd *cobra.Command, name string) ([]byte, error) {
 	}
 	data, err := os.ReadFile(name)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("there is no %s: name another with -f, or begin with `throughline alarms init template.yaml -o alarms.yaml`", name)
+		return nil, fmt.Errorf("there is no file %s", name)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the spec: %w", err)
+		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	return data, nil
 }

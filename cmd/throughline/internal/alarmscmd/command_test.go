@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -19,14 +18,16 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/throughline/throughline/alarms/cloudwatch"
-	"github.com/throughline/throughline/internal/peertest"
+	"github.com/throughline/throughline/cmd/throughline/internal/queries"
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
+	"github.com/throughline/throughline/peertest"
 )
 
 // TestMain is the command itself where a test runs this binary as a process of
 // its own, to kill it or to give it a terminal.
 func TestMain(m *testing.M) {
 	if os.Getenv("THROUGHLINE_TEST_COMMAND") != "" {
-		os.Exit(execute(context.Background(), root(app{config.LoadDefaultConfig, time.Now, func() *cloudwatch.Pace { return &cloudwatch.Pace{} }}), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+		os.Exit(execute(context.Background(), root(app{config.LoadDefaultConfig, time.Now, func() *cloudwatch.Pace { return &cloudwatch.Pace{} }}), os.Args[1:], os.Stdin, terminal.NewWriter(os.Stdout), terminal.NewWriter(os.Stderr)))
 	}
 	os.Exit(m.Run())
 }
@@ -44,17 +45,10 @@ func execute(ctx context.Context, root *cobra.Command, args []string, in io.Read
 	root.SetOut(out)
 	root.SetErr(errs)
 	err := root.ExecuteContext(ctx)
-	var coded interface{ ExitCode() int }
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &coded):
+	if err != nil {
 		fmt.Fprint(errs, err)
-		return coded.ExitCode()
-	default:
-		fmt.Fprint(errs, err)
-		return 1
 	}
+	return terminal.Code(err)
 }
 
 // quick is an app that does not wait for CloudWatch's rates.
@@ -93,6 +87,23 @@ func (r ran) want(t *testing.T, code int, texts ...string) ran {
 		}
 	}
 	return r
+}
+
+// TestRowsFitATerminal: a table where it fits, and else a block for each row.
+func TestRowsFitATerminal(t *testing.T) {
+	rows := []queries.Row{{{Name: "event_id", Value: "trade-6513270e-269e-4d37-b2a7-4de452e6b438"}, {Name: "kind", Value: "replay"}}, {{Name: "event_id", Value: "e-2"}, {Name: "kind", Value: "retry"}}}
+	for columns, want := range map[int]string{
+		0:  "event_id                                    kind\ntrade-6513270e-269e-4d37-b2a7-4de452e6b438  replay\ne-2                                         retry\n",
+		80: "event_id         kind\ntrade-6513270e…  replay\ne-2              retry\n",
+		20: "event_id: trade-6513270e-269e-4d37-b2a7-4de452e6b438\nkind: replay\n\nevent_id: e-2\nkind: retry\n",
+	} {
+		var out bytes.Buffer
+		w := terminal.NewWriter(&out)
+		w.SetColumns(columns)
+		if err := printRows(w, rows); err != nil || out.String() != want {
+			t.Errorf("%d columns: %v\n%s\nwant\n%s", columns, err, out.String(), want)
+		}
+	}
 }
 
 // decode reads what was printed with --json.
@@ -176,8 +187,7 @@ func TestHelp(t *testing.T) {
 	if verbs < 2+14+2 {
 		t.Errorf("%d verbs", verbs)
 	}
-	run(t, "alarms", "lint", "--nonsense").want(t, 1, "unknown flag: --nonsense")
-	run(t, "alarms", "__complete", "render", "--format", "").want(t, 1)
+	run(t, "alarms", "__complete", "render", "--format", "").want(t, 3)
 	for _, flag := range []string{"render --format", "lint --from"} {
 		words := strings.Fields(flag)
 		r := runWith(t, quick(), "", append([]string{"__complete", "alarms"}, append(words, "")...)...)
@@ -203,10 +213,11 @@ func TestCompletion(t *testing.T) {
 
 const orders = `name: orders
 prefix: alch-
+traffic: steady
 notify: {critical: ["arn:aws:sns:eu-west-1:123456789012:alerts"], ok: ["arn:aws:sns:eu-west-1:123456789012:alerts"]}
 resources:
   - {kind: dlq, name: orders-dlq}
-  - {kind: lambda, name: orders, timeout: 30s}
+  - {kind: lambda, name: orders, timeout: 30s, async: true, deadLetter: true, destination: true}
 composites:
   - {name: broken, any: [orders-dlq-depth, orders-errors]}
 `
@@ -214,8 +225,8 @@ composites:
 func TestLint(t *testing.T) {
 	good, bad := file(t, "alarms.yaml", orders), file(t, "bad.yaml", orders+"alarms:\n  - {name: a, namespace: AWS/DynamoDB, metric: UserErrors, dimensions: {TableName: t}, threshold: \"> 0\", for: 1 of 1}\n")
 	run(t, "alarms", "lint", "-f", good).want(t, 0, "no errors: 9 alarms and 1 composite, 0 warnings; $1.60 a month")
-	run(t, "alarms", "lint", "-f", bad).want(t, 1, "error   "+bad+":10: alch-a: it can never fire: UserErrors is published with no dimension, not with TableName", "1 error and 2 warnings in 11 alarms")
-	if found := decode[[]map[string]any](t, run(t, "alarms", "lint", "-f", bad, "--json").want(t, 1)); len(found) != 3 || found[0]["line"] != 10.0 {
+	run(t, "alarms", "lint", "-f", bad).want(t, 1, "error   "+bad+":11: alch-a: it can never fire: UserErrors is published with no dimension, not with TableName", "1 error and 2 warnings in 11 alarms")
+	if found := decode[[]map[string]any](t, run(t, "alarms", "lint", "-f", bad, "--json").want(t, 1)); len(found) != 3 || found[0]["line"] != 11.0 {
 		t.Errorf("%v", found)
 	}
 	if found := decode[[]map[string]any](t, run(t, "alarms", "lint", "-f", good, "--json").want(t, 0)); found == nil || len(found) != 0 {
@@ -232,22 +243,22 @@ func TestLint(t *testing.T) {
 	run(t, "alarms", "lint", "-f", template, "--from", "cloudformation").want(t, 1, "no evaluation periods", "with QueueName, not with no dimension", "is a level, not a count")
 	script := file(t, "a.sh", "aws cloudwatch put-metric-alarm --alarm-name x --namespace AWS/SQS --metric-name ApproximateNumberOfMessagesVisible --statistic Sum --period 300 --threshold 1 --comparison-operator GreaterThanThreshold")
 	run(t, "alarms", "lint", "-f", script, "--from", "sh").want(t, 1, "> 1 never fires on a single message")
-	run(t, "alarms", "lint", "-f", script, "--from", "shell").want(t, 1, "it is spec, cloudformation, sam or sh")
+	run(t, "alarms", "lint", "-f", script, "--from", "shell").want(t, 2, "it is spec, cloudformation, sam or sh")
 }
 
-// TestSeedPack: the first user's three alarms by their own names, after the
-// prefix that its routing goes by.
-func TestSeedPack(t *testing.T) {
-	spec := file(t, "alarms.yaml", "name: alchemiser\nprefix: alchemiser-\nresources:\n- {kind: seed, function: the-alchemiser-v2-lambda-dev, queue: alchemiser-trading-events-dlq-dev, rules: [trades], bus: alchemiser}\n")
-	run(t, "alarms", "lint", "-f", spec).want(t, 0, "3 alarms")
+// TestExample: the spec of examples/alarms lints clean and keeps the names and
+// thresholds of the checklist that it stands for.
+func TestExample(t *testing.T) {
+	const spec = "../../../../examples/alarms/alarms.yaml"
+	run(t, "alarms", "lint", "-f", spec).want(t, 0, "no errors")
 	run(t, "alarms", "explain", "-f", spec).want(t, 0, "alchemiser-EventBridgeThrottled", "> 10 in 1 of 1 datapoints of 300 s", "alchemiser-LambdaErrors", "> 5 in 1 of 1", "alchemiser-EventBridgeDLQDepth", ">= 1 in 1 of 1",
-		"Maximum AWS/SQS ApproximateNumberOfMessagesVisible of QueueName=alchemiser-trading-events-dlq-dev")
+		"Maximum AWS/SQS ApproximateNumberOfMessagesVisible of QueueName=${DeadLetterQueue}")
 }
 
 func TestExplainCostPolicy(t *testing.T) {
 	spec := file(t, "alarms.yaml", orders)
 	run(t, "alarms", "explain", "-f", spec, "orders-errors").want(t, 0, "alch-orders-errors", "(pack lambda, row errors)", "costs $0.20 a month")
-	run(t, "alarms", "explain", "-f", spec, "broken").want(t, 0, `ALARM while ALARM("alch-orders-dlq-depth") OR ALARM("alch-orders-errors")`, "composite, line 8")
+	run(t, "alarms", "explain", "-f", spec, "broken").want(t, 0, `ALARM while ALARM("alch-orders-dlq-depth") OR ALARM("alch-orders-errors")`, "composite, line 9")
 	run(t, "alarms", "explain", "-f", spec, "orders-erors").want(t, 1, "did you mean orders-errors?")
 	explained := decode[struct {
 		Alarms []struct {
@@ -292,17 +303,16 @@ func TestRenderAndDashboard(t *testing.T) {
 	if plain := run(t, "alarms", "render", "-f", spec, "--no-queries", "--no-dashboard").want(t, 0).out; strings.Contains(plain, "QueryDefinition") || strings.Contains(plain, "Dashboard") {
 		t.Error(plain)
 	}
-	run(t, "alarms", "render", "-f", spec, "--alchemiser-queries").want(t, 0, "extra.event_type", "alchemiser-duplicates")
 	dir := t.TempDir()
 	run(t, "alarms", "render", "-f", spec, "--format", "terraform", "--dir", dir).want(t, 0, "wrote "+filepath.Join(dir, "alarms.tf"))
-	run(t, "alarms", "render", "-f", spec, "--format", "cdk").want(t, 1, "it is cloudformation, sam, terraform or sh")
+	run(t, "alarms", "render", "-f", spec, "--format", "cdk").want(t, 2, "it is cloudformation, sam, terraform or sh")
 	var many strings.Builder
 	many.WriteString("name: many\nresources:\n")
 	for i := range 600 {
 		fmt.Fprintf(&many, "- {kind: dlq, name: q%d}\n", i)
 	}
 	big := file(t, "big.yaml", many.String())
-	run(t, "alarms", "render", "-f", big).want(t, 1, "2 templates of 500 resources each: give --dir")
+	run(t, "alarms", "render", "-f", big).want(t, 2, "2 templates of 500 resources each: give --dir")
 	run(t, "alarms", "render", "-f", big, "--dir", dir).want(t, 0, "alarms-2.yaml")
 
 	type body struct {
@@ -333,7 +343,7 @@ func TestRenderAndDashboard(t *testing.T) {
 	if text, err := os.ReadFile(page); err != nil || !strings.Contains(string(text), "<svg") || !strings.Contains(string(text), "alch-") && !strings.Contains(string(text), "orders-errors") {
 		t.Errorf("%v\n%s", err, text)
 	}
-	run(t, "alarms", "dashboard", "-f", spec, "--html", page, "--metrics", "/none").want(t, 1, "no such file", "make demo")
+	run(t, "alarms", "dashboard", "-f", spec, "--html", page, "--metrics", "/none").want(t, 3, "no such file", "make demo")
 }
 
 // day is six hours of a queue's depth and a function's errors: deep for twenty
@@ -377,16 +387,20 @@ func TestBacktestAndSuggest(t *testing.T) {
 		}
 	}
 	reports := decode[[]report](t, run(t, "alarms", "backtest", "-f", spec, "--metrics", metrics, "--json", "--sweep", "orders-dlq-depth").want(t, 0))
-	if len(reports) != 1 || reports[0].Pages != 1 || reports[0].InAlarm != 20*time.Minute || reports[0].Range != 3 || len(reports[0].Transitions) != 2 || reports[0].Transitions[0]["to"] != "ALARM" || len(reports[0].Sweep) < 2 {
+	if len(reports) != 1 || reports[0].Pages != 1 || reports[0].InAlarm != 24*time.Minute || reports[0].Range != 7 || len(reports[0].Transitions) != 2 || reports[0].Transitions[0]["to"] != "ALARM" || len(reports[0].Sweep) < 2 {
 		t.Errorf("%+v", reports)
 	}
-	run(t, "alarms", "backtest", "-f", spec, "--metrics", metrics, "--max-pages", "1", "orders-dlq-depth").want(t, 2, "more than 1 pages a week: alch-orders-dlq-depth (28.0)")
+	run(t, "alarms", "backtest", "-f", spec, "--metrics", metrics, "--max-pages", "1", "orders-dlq-depth").want(t, 1, "more than 1 pages a week: alch-orders-dlq-depth (28.0)")
 	run(t, "alarms", "backtest", "-f", spec, "--metrics", metrics, "--max-pages", "30").want(t, 0)
 	run(t, "alarms", "backtest", "-f", spec, "--metrics", metrics, "--range", "5", "orders-dlq-depth").want(t, 0, "5 periods")
 	runWith(t, quick(), day(t), "alarms", "backtest", "-f", spec, "--metrics", "-").want(t, 0, "alch-orders-dlq-depth")
-	run(t, "alarms", "backtest", "-f", spec, "--metrics", spec).want(t, 1, "no line is in the embedded metric format")
-	run(t, "alarms", "backtest", "-f", spec, "--since", "1s").want(t, 1, "--since is between a minute and 455 days")
+	run(t, "alarms", "backtest", "-f", spec, "--metrics", spec).want(t, 3, "no line is in the embedded metric format")
+	run(t, "alarms", "backtest", "-f", spec, "--since", "1s").want(t, 2, "--since is between a minute and 455 days")
 
+	run(t, "alarms", "suggest", "-f", spec, "--metrics", metrics, "--pages", "0").want(t, 3, "the record is 6h0m0s long")
+	// A line a day later makes the record long enough.
+	end := time.Date(2026, 11, 25, 9, 0, 0, 0, time.UTC).UnixMilli()
+	metrics = file(t, "long.jsonl", day(t)+fmt.Sprintf(`{"D":"d","X":1,"_aws":{"Timestamp":%d,"CloudWatchMetrics":[{"Namespace":"N","Dimensions":[["D"]],"Metrics":[{"Name":"X"}]}]}}`+"\n", end))
 	// What suggest prints, put under the spec, is a spec that pages no more often.
 	r := run(t, "alarms", "suggest", "-f", spec, "--metrics", metrics, "--pages", "0").want(t, 0, "overrides:", "orders-errors-any", "was 0")
 	better := file(t, "better.yaml", orders+r.out)
@@ -404,9 +418,8 @@ func TestInit(t *testing.T) {
 	runWith(t, quick(), r.out, "alarms", "lint", "-f", "-").want(t, 0, "no errors", "0 warnings")
 	target := filepath.Join(t.TempDir(), "alarms.yaml")
 	run(t, "alarms", "init", template, "-o", target).want(t, 0, "wrote "+target)
-	run(t, "alarms", "init", template, "-o", target).want(t, 1, "is there already: give --force")
+	run(t, "alarms", "init", template, "-o", target).want(t, 2, "is there already: give --force")
 	run(t, "alarms", "init", template, "-o", target, "--force").want(t, 0)
-	run(t, "alarms", "init", file(t, "empty.yaml", "Resources: {}")).want(t, 1, "nothing to watch")
-	run(t, "alarms", "init", "/none.yaml").want(t, 1, "there is no /none.yaml")
-	run(t, "alarms", "init").want(t, 1, "accepts 1 arg")
+	run(t, "alarms", "init", file(t, "empty.yaml", "Resources: {}")).want(t, 3, "nothing to watch")
+	run(t, "alarms", "init", "/none.yaml").want(t, 3, "there is no file /none.yaml")
 }

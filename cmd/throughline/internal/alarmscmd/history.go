@@ -1,7 +1,6 @@
 package alarmscmd
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/throughline/throughline/alarms/cloudwatch"
 	"github.com/throughline/throughline/alarms/eval"
 	"github.com/throughline/throughline/cmd/throughline/internal/account"
+	"github.com/throughline/throughline/cmd/throughline/internal/phrase"
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
@@ -27,8 +27,8 @@ type past struct {
 func (p *past) bind(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&p.metrics, "metrics", "", "read metrics lines (EMF) from `FILE`, - for standard input, instead of CloudWatch")
-	flags.DurationVar(&p.since, "since", 15*24*time.Hour, "how far back to read CloudWatch, which keeps minutes for 15 days")
-	flags.IntVar(&p.reach, "range", 0, "how many periods back CloudWatch looks for datapoints; 0 for the alarm's own and two")
+	flags.DurationVar(&p.since, "since", 15*24*time.Hour, "read CloudWatch as far back as this; it keeps one-minute data for 15 days")
+	flags.IntVar(&p.reach, "range", 0, "the number of periods that an evaluation looks at; 0 means those of the alarm and two more")
 	p.on.Bind(flags)
 }
 
@@ -43,7 +43,7 @@ func (p past) read(cmd *cobra.Command, a app, s alarms.Set) (data eval.Data, fro
 		return recording, from, to, nil
 	}
 	if p.since < time.Minute || p.since > 455*24*time.Hour {
-		return nil, from, to, errors.New("--since is between a minute and 455 days")
+		return nil, from, to, terminal.Misuse("--since is between a minute and 455 days")
 	}
 	cfg, err := p.on.Config(cmd.Context(), a.configure)
 	if err != nil {
@@ -64,11 +64,12 @@ func (a app) backtest() *cobra.Command {
 	var sweep bool
 	cmd := &cobra.Command{
 		Use:   "backtest [ALARM…]",
-		Short: "Say how often the alarms would have paged, on recorded metrics or CloudWatch's",
-		Long: `backtest evaluates each alarm over history as CloudWatch does, its M of N datapoints
-and its missing data: how often it would have paged, how long it would have been in
-alarm. With --max-pages it ends with 2 where an alarm would have paged more often a
-week. --sweep shows the pages under other thresholds.`,
+		Short: "Show how often alarms would have paged in the past",
+		Long: `backtest evaluates each alarm over history as CloudWatch does, with its M-of-N datapoints
+and its missing data. It prints how often the alarm would have paged, and how long it
+would have been in ALARM. --sweep adds the pages under other thresholds.
+
+Exit code 1: with --max-pages, an alarm would have paged more often in a week.`,
 		Example: `  throughline alarms backtest --metrics build/demo/metrics.jsonl
   throughline alarms backtest orders-errors --since 168h --sweep --max-pages 3`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -107,8 +108,8 @@ week. --sweep shows the pages under other thresholds.`,
 	cmd.ValidArgsFunction = spec.complete
 	spec.bind(cmd.Flags())
 	p.bind(cmd)
-	cmd.Flags().Float64Var(&most, "max-pages", -1, "end with 2 where an alarm would page more often a week; below 0 for no limit")
-	cmd.Flags().BoolVar(&sweep, "sweep", false, "show the pages under other thresholds")
+	cmd.Flags().Float64Var(&most, "max-pages", -1, "exit with 1 if an alarm would page more often than this in a week; below 0 means no limit")
+	cmd.Flags().BoolVar(&sweep, "sweep", false, "also show how often other thresholds would page")
 	return cmd
 }
 
@@ -139,12 +140,8 @@ func printBacktest(cmd *cobra.Command, results []tested, from, to time.Time, rea
 		}
 	} else {
 		p := terminal.Painter(out)
-		width := 20
-		for _, r := range results {
-			width = max(width, len(r.Alarm))
-		}
 		fmt.Fprintf(out, "%s to %s UTC\n", from.Format(time.DateTime), to.Format(time.DateTime))
-		fmt.Fprintf(out, "%-*s %6s %8s %10s %10s %8s\n", width, "alarm", "pages", "a week", "in alarm", "longest", "no data")
+		fmt.Fprintf(out, "%6s %8s %10s %10s %8s  %s\n", "pages", "a week", "in alarm", "longest", "no data", "alarm")
 		unknown := 0
 		for _, r := range results {
 			if !r.Known {
@@ -156,13 +153,13 @@ func printBacktest(cmd *cobra.Command, results []tested, from, to time.Time, rea
 				pages = p.Yellow(pages)
 			}
 			share := 100 * float64(r.NoData) / float64(max(1, to.Sub(from)))
-			fmt.Fprintf(out, "%-*s %s %8.1f %10s %10s %7.0f%%\n", width, r.Alarm, pages, r.PagesAWeek, r.InAlarm, r.Longest, min(100, share))
+			fmt.Fprintf(out, "%s %8.1f %10s %10s %7.0f%%  %s\n", pages, r.PagesAWeek, r.InAlarm, r.Longest, min(100, share), r.Alarm)
 			for _, step := range r.Sweep {
 				fmt.Fprintf(out, "%s\n", p.Dim(fmt.Sprintf("    threshold %-14s %5d pages, %6.1f a week, in alarm %3.0f%%", r.readable(step.Threshold), step.Pages, step.PerWeek, 100*step.InAlarm)))
 			}
 		}
 		if unknown > 0 {
-			fmt.Fprintf(out, "of %s nothing was recorded, so nothing is said of them\n", counted(unknown, "alarm"))
+			fmt.Fprintf(out, "of %s nothing was recorded, so nothing is said of them\n", phrase.Count(unknown, "alarm"))
 		}
 		fmt.Fprintln(out, p.Dim("each evaluation looked back over "+lookBack(reach)))
 		fmt.Fprintln(out, p.Dim(eval.Limits))
@@ -174,7 +171,7 @@ func printBacktest(cmd *cobra.Command, results []tested, from, to time.Time, rea
 	for i, r := range over {
 		names[i] = fmt.Sprintf("%s (%.1f)", r.Alarm, r.PagesAWeek)
 	}
-	return terminal.Exit{Code: 2, Message: fmt.Sprintf("more than %g pages a week: %s", most, strings.Join(names, ", "))}
+	return terminal.Finding("more than %g pages a week: %s", most, strings.Join(names, ", "))
 }
 
 func (a app) suggest() *cobra.Command {
@@ -183,11 +180,11 @@ func (a app) suggest() *cobra.Command {
 	var pages float64
 	cmd := &cobra.Command{
 		Use:   "suggest [ALARM…]",
-		Short: "Find the thresholds under which history would have paged no more often than you say",
-		Long: `suggest finds for each alarm the threshold nearest to what is normal under which it
-would have paged at most --pages times a week, and prints it as overrides for the
-spec, which it never edits.`,
-		Example: `  throughline alarms suggest --metrics build/demo/metrics.jsonl --pages 1
+		Short: "Suggest thresholds under which alarms would page seldom enough",
+		Long: `suggest finds for each alarm the threshold closest to normal values under which it would
+have paged at most --pages times in a week. It prints these thresholds as overrides for
+the spec, which it does not edit. It needs at least a day of history.`,
+		Example: `  throughline alarms suggest --metrics metrics.jsonl --pages 1
   throughline alarms suggest orders-errors --since 336h >> overrides.yaml`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := spec.resolve(cmd)
@@ -207,7 +204,7 @@ spec, which it never edits.`,
 	cmd.ValidArgsFunction = spec.complete
 	spec.bind(cmd.Flags())
 	p.bind(cmd)
-	cmd.Flags().Float64Var(&pages, "pages", 1, "how often an alarm may page a week")
+	cmd.Flags().Float64Var(&pages, "pages", 1, "allow an alarm this many pages in a week")
 	return cmd
 }
 

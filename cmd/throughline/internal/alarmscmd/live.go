@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/spf13/cobra"
 
 	"github.com/throughline/throughline/alarms/cloudwatch"
@@ -18,20 +17,17 @@ func (a app) check() *cobra.Command {
 	var on account.Flags
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Ask CloudWatch whether it knows the metrics, with their very dimensions",
-		Long: `check asks for each metric that the alarms watch whether it was published with its
-dimensions in the last two weeks. One that is published only when it is not zero is
-told by a sibling with the same dimensions. It never takes silence for health, and
-ends with 2 where a metric is not known to be there.`,
+		Short: "Ask CloudWatch whether the metrics of the alarms exist",
+		Long: `check asks CloudWatch for each metric that the alarms watch: was it published in the last
+two weeks, with exactly these dimensions? A metric that is published only when it is not
+zero is judged by a sibling with the same dimensions. Silence never counts as health.
+
+Exit code 1: a metric is not known to be published.`,
 		Example: `  throughline alarms check
   throughline alarms check --json --region eu-west-1`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := spec.resolve(cmd)
-			if err != nil {
-				return err
-			}
-			cfg, err := on.Config(cmd.Context(), a.configure)
+			s, cfg, err := a.connect(cmd, spec, on)
 			if err != nil {
 				return err
 			}
@@ -45,6 +41,7 @@ ends with 2 where a metric is not known to be there.`,
 		},
 	}
 	spec.bind(cmd.Flags())
+	spec.bindStack(cmd.Flags())
 	on.Bind(cmd.Flags())
 	return cmd
 }
@@ -83,16 +80,16 @@ func (a app) test() *cobra.Command {
 	var force bool
 	cmd := &cobra.Command{
 		Use:   "test ALARM…",
-		Short: "Prove that an alarm's notification leaves and has somebody to reach",
-		Long: `test puts alarms into ALARM, looks in their history for the notification, looks
-whether their topics have confirmed subscribers, and puts their states back. It
-does page whoever is subscribed. An alarm with an action that is not an SNS topic is
-refused, for it might roll back a deployment, unless --force is given.`,
+		Short: "Prove that the notification of an alarm is sent and reaches somebody",
+		Long: `test sets alarms to ALARM, looks for the notification in their history, checks that
+their topics have confirmed subscribers, and restores their states. It does page the
+subscribers. It refuses alarms with actions other than SNS topics, which could roll back
+a deployment, unless --force is given.`,
 		Example: `  throughline alarms test orders-dlq-depth
   throughline alarms test orders-dlq-depth --json --profile prod`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := spec.resolve(cmd)
+			s, cfg, err := a.connect(cmd, spec, on)
 			if err != nil {
 				return err
 			}
@@ -100,17 +97,13 @@ refused, for it might roll back a deployment, unless --force is given.`,
 			if err != nil {
 				return err
 			}
-			cfg, err := on.Config(cmd.Context(), a.configure)
-			if err != nil {
-				return err
-			}
-			api, topics, pace := cloudwatch.NewClient(cfg), sns.NewFromConfig(cfg), a.pace()
+			api, reachable, pace := cloudwatch.NewClient(cfg), newTopics(cfg), a.pace()
 			bar := terminal.NewProgress(cmd)
 			var results []cloudwatch.Delivery
 			good := true
 			for i, name := range chosen {
 				bar.Show("%d of %d: testing %s", i+1, len(chosen), name)
-				d, err := cloudwatch.Test(cmd.Context(), api, topics, name, force, pace)
+				d, err := cloudwatch.Test(cmd.Context(), api, reachable, name, force, pace)
 				bar.End()
 				if err != nil {
 					return err
@@ -126,15 +119,16 @@ refused, for it might roll back a deployment, unless --force is given.`,
 				}
 			}
 			if !good {
-				return terminal.Exit{Code: 1}
+				return terminal.Exit{Code: terminal.Found}
 			}
 			return nil
 		},
 	}
 	cmd.ValidArgsFunction = spec.complete
 	spec.bind(cmd.Flags())
+	spec.bindStack(cmd.Flags())
 	on.Bind(cmd.Flags())
-	cmd.Flags().BoolVar(&force, "force", false, "test alarms whose actions are not SNS topics too")
+	cmd.Flags().BoolVar(&force, "force", false, "also test alarms that have actions other than SNS topics")
 	return cmd
 }
 
@@ -154,20 +148,16 @@ func (a app) history() *cobra.Command {
 	var since time.Duration
 	cmd := &cobra.Command{
 		Use:   "history ALARM…",
-		Short: "Show what alarms did and whom they told, of the thirty days that CloudWatch keeps",
+		Short: "Show state changes and notifications of alarms (CloudWatch keeps 30 days)",
 		Example: `  throughline alarms history orders-dlq-depth
   throughline alarms history orders- --since 168h --json`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := spec.resolve(cmd)
+			s, cfg, err := a.connect(cmd, spec, on)
 			if err != nil {
 				return err
 			}
 			chosen, err := chooseNames(s, args)
-			if err != nil {
-				return err
-			}
-			cfg, err := on.Config(cmd.Context(), a.configure)
 			if err != nil {
 				return err
 			}
@@ -196,8 +186,9 @@ func (a app) history() *cobra.Command {
 	}
 	cmd.ValidArgsFunction = spec.complete
 	spec.bind(cmd.Flags())
+	spec.bindStack(cmd.Flags())
 	on.Bind(cmd.Flags())
-	cmd.Flags().DurationVar(&since, "since", 7*24*time.Hour, "how far back")
+	cmd.Flags().DurationVar(&since, "since", 7*24*time.Hour, "show the history of this long")
 	return cmd
 }
 
@@ -218,6 +209,6 @@ func (a app) policy() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&write, "write", false, "what apply, destroy, test and saved queries need besides")
+	cmd.Flags().BoolVar(&write, "write", false, "print what apply, destroy, test and queries apply need in addition")
 	return cmd
 }

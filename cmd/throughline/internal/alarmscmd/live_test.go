@@ -78,7 +78,7 @@ func inAccount(t *testing.T) []types.MetricAlarm {
 // is not the spec's is neither changed nor deleted.
 func TestFromTemplateToAccount(t *testing.T) {
 	inMoto(t)
-	spec := file(t, "alarms.yaml", run(t, "alarms", "init", file(t, "template.yaml", trading(20, 10, 5)), "--name", "trading").want(t, 0).out)
+	spec := file(t, "alarms.yaml", strings.Replace(run(t, "alarms", "init", file(t, "template.yaml", trading(20, 10, 5)), "--name", "trading").want(t, 0).out, "watch: essential", "watch: all", 1))
 	if found := decode[[]any](t, run(t, "alarms", "lint", "-f", spec, "--json").want(t, 0)); len(found) != 0 {
 		t.Fatalf("%v", found)
 	}
@@ -97,11 +97,11 @@ func TestFromTemplateToAccount(t *testing.T) {
 		Steps []struct{ Action, Name string }
 		Kept  int
 	}
-	first := decode[plan](t, verb("plan", "--json").want(t, 2))
-	if len(first.Steps) < 20*8+10*5+5 {
+	first := decode[plan](t, verb("plan", "--json").want(t, 1))
+	if len(first.Steps) < 20*4+10*5+5 {
 		t.Fatalf("%d steps", len(first.Steps))
 	}
-	verb("apply").want(t, 1, "nothing was changed: give --yes")
+	verb("apply").want(t, 2, "nothing was changed: give --yes")
 	if n := len(inAccount(t)); n != 0 {
 		t.Fatalf("%d alarms before anybody said yes", n)
 	}
@@ -137,9 +137,9 @@ func TestFromTemplateToAccount(t *testing.T) {
 		Dimensions: []types.Dimension{{Name: aws.String("FunctionName"), Value: aws.String("worker-3-dev")}}, EvaluationPeriods: aws.Int32(3), DatapointsToAlarm: aws.Int32(2), Threshold: aws.Float64(1), ComparisonOperator: types.ComparisonOperatorGreaterThanThreshold}); err != nil {
 		t.Fatal(err)
 	}
-	verb("plan").want(t, 2, "~ change "+edited+"  edited by hand", "threshold: > 1 → > 29700")
-	verb("drift").want(t, 2, "edited        "+edited)
-	if found := decode[[]struct{ Class, Name string }](t, verb("drift", "--json").want(t, 2)); !slices.Contains(found, struct{ Class, Name string }{"edited", edited}) {
+	verb("plan").want(t, 1, "~ change "+edited+"  edited by hand", "threshold: > 1 → > 29700")
+	verb("drift").want(t, 1, "edited        "+edited)
+	if found := decode[[]struct{ Class, Name string }](t, verb("drift", "--json").want(t, 1)); !slices.Contains(found, struct{ Class, Name string }{"edited", edited}) {
 		t.Errorf("%v", found)
 	}
 
@@ -157,9 +157,9 @@ func TestFromTemplateToAccount(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	verb("plan").want(t, 2, "! refuse trading-worker-4-dev-duration  the name is taken by an alarm that is not of trading", "left alone under the prefix, for not being of trading: 1 alarm: trading-of-somebody")
+	verb("plan").want(t, 1, "! refuse trading-worker-4-dev-duration  the name is taken by an alarm that is not of trading", "left alone under the prefix, for not being of trading: 1 alarm: trading-of-somebody")
 	verb("apply", "--yes").want(t, 1, "nothing was changed; rename one of them, or take it over with --adopt trading-worker-4-dev-duration")
-	verb("plan").want(t, 2, "~ change "+edited)
+	verb("plan").want(t, 1, "~ change "+edited)
 	outcome := decode[applied](t, verb("apply", "--yes", "--json", "--adopt", "trading-worker-4-dev-duration").want(t, 0))
 	if outcome.Done != 2 || outcome.Of != 2 || len(outcome.Steps) != 2 {
 		t.Errorf("%+v", outcome)
@@ -207,10 +207,10 @@ func TestBacktestFromCloudWatch(t *testing.T) {
 	if live, recorded := transitions("--since", "6h"), transitions("--metrics", file(t, "metrics.jsonl", day(t))); live != recorded {
 		t.Errorf("%s from CloudWatch, %s from the file", live, recorded)
 	}
-	runWith(t, a, "", "alarms", "backtest", "-f", spec, "--since", "6h", "--max-pages", "3").want(t, 2, "more than 3 pages a week")
+	runWith(t, a, "", "alarms", "backtest", "-f", spec, "--since", "6h", "--max-pages", "3").want(t, 1, "more than 3 pages a week")
 	// And check knows that queue's metric, and of the function's that nobody has seen one.
-	run(t, "alarms", "check", "-f", spec).want(t, 2, "absent  alch-orders-duration: Duration: nothing published it", "idle    alch-orders-async-drop", "1 of 11 metrics are known to be published")
-	if found := decode[[]struct{ Verdict string }](t, run(t, "alarms", "check", "-f", spec, "--json").want(t, 2)); len(found) != 11 {
+	run(t, "alarms", "check", "-f", spec).want(t, 1, "idle    alch-orders-duration: Duration: neither it nor Invocations", "idle    alch-orders-async-drop", "1 of 11 metrics are known to be published")
+	if found := decode[[]struct{ Verdict string }](t, run(t, "alarms", "check", "-f", spec, "--json").want(t, 1)); len(found) != 11 {
 		t.Errorf("%v", found)
 	}
 }
@@ -294,10 +294,10 @@ func TestDeliveryAndHistory(t *testing.T) {
 		t.Fatal(err)
 	}
 	spec := file(t, "alarms.yaml", "name: orders\nnotify: {critical: [\""+*topic.TopicArn+"\"]}\nresources: [{kind: dlq, name: orders-dlq}]\n")
-	run(t, "alarms", "test", "-f", spec, "orders-dlq-depth").want(t, 1, "there is no such alarm in this account and Region: apply the spec first")
+	run(t, "alarms", "test", "-f", spec, "orders-dlq-depth").want(t, 3, "there is no such alarm in this account and Region: apply the spec first")
 	run(t, "alarms", "apply", "-f", spec, "--yes").want(t, 0, "1 done")
 	run(t, "alarms", "test", "-f", spec, "orders-dlq-depth").want(t, 1, "not delivered orders/orders-dlq-depth", "nobody has confirmed a subscription")
-	run(t, "alarms", "drift", "-f", spec).want(t, 2, "undeliverable "+*topic.TopicArn)
+	run(t, "alarms", "drift", "-f", spec).want(t, 1, "undeliverable "+*topic.TopicArn)
 	if _, err := topics.Subscribe(t.Context(), &sns.SubscribeInput{TopicArn: topic.TopicArn, Protocol: aws.String("sqs"), Endpoint: aws.String("arn:aws:sqs:eu-west-1:123456789012:q")}); err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +305,6 @@ func TestDeliveryAndHistory(t *testing.T) {
 	if d := decode[[]cloudwatch.Delivery](t, run(t, "alarms", "test", "-f", spec, "--json", "orders-dlq-depth").want(t, 0)); len(d) != 1 || !d[0].Good() {
 		t.Errorf("%+v", d)
 	}
-	run(t, "alarms", "test", "-f", spec).want(t, 1, "requires at least 1 arg")
 	run(t, "alarms", "test", "-f", spec, "orders-dlq-dept-h").want(t, 1, "did you mean orders-dlq-depth?")
 	run(t, "alarms", "history", "-f", spec, "orders-dlq").want(t, 0, "orders/orders-dlq-depth  Successfully executed action")
 	if items := decode[[]cloudwatch.Item](t, run(t, "alarms", "history", "-f", spec, "--json", "orders-dlq").want(t, 0)); len(items) != 3 {
@@ -316,22 +315,19 @@ func TestDeliveryAndHistory(t *testing.T) {
 func TestQueriesCommand(t *testing.T) {
 	s := &standIn{allow: -1}
 	s.start(t)
-	run(t, "queries").want(t, 0, "# large-events: ", "# repeats: ", "# alchemiser-duplicates: ", "extra.event_type")
+	run(t, "queries").want(t, 0, "# large-events: ", "# repeats: ")
 	run(t, "queries", "repeats").want(t, 0, `filter throughline = "repeat"`)
-	run(t, "queries", "repeat").want(t, 1, "there is no repeat: there are large-events")
-	if all := decode[[]map[string]any](t, run(t, "queries", "--json").want(t, 0)); len(all) < 9 {
+	run(t, "queries", "repeat").want(t, 2, "there is no repeat: there are large-events")
+	if all := decode[[]map[string]any](t, run(t, "queries", "--json").want(t, 0)); len(all) < 6 {
 		t.Errorf("%v", all)
 	}
 	run(t, "queries", "apply", "--log-group", "/aws/lambda/orders").want(t, 0, "saved Throughline/large-events", "saved Throughline/repeats")
-	if strings.Contains(fmt.Sprint(s.saved), "alchemiser") {
-		t.Error("another's queries were saved without being asked for")
-	}
 	n := len(s.saved)
 	run(t, "queries", "apply", "--log-group", "/aws/lambda/billing").want(t, 0, "changed Throughline/large-events")
 	if len(s.saved) != n || !strings.Contains(fmt.Sprint(s.saved[0]), "/aws/lambda/billing") {
 		t.Errorf("%d queries after the second time, %d after the first: %v", len(s.saved), n, s.saved[0])
 	}
-	if saved := decode[[]savedQuery](t, run(t, "queries", "apply", "--alchemiser-queries", "--json").want(t, 0)); len(saved) <= n || saved[0].Made || !saved[len(saved)-1].Made {
+	if saved := decode[[]savedQuery](t, run(t, "queries", "apply", "--json").want(t, 0)); len(saved) != n || saved[0].Made {
 		t.Errorf("%v", saved)
 	}
 	cfg, err := config.LoadDefaultConfig(t.Context())
@@ -342,14 +338,14 @@ func TestQueriesCommand(t *testing.T) {
 	if _, err := groups.CreateLogGroup(t.Context(), &logs.CreateLogGroupInput{LogGroupName: aws.String("/aws/lambda/orders")}); err != nil {
 		t.Fatal(err)
 	}
-	run(t, "queries", "run", "repeats", "--log-group", "/aws/lambda/orders").want(t, 0, "no line matched")
-	if rows := decode[[]any](t, run(t, "queries", "run", "workflow", "--correlation-id", "w-1", "--log-group", "/aws/lambda/orders", "--json").want(t, 0)); rows == nil {
+	run(t, "queries", "run", "repeats", "--log-group", "/aws/lambda/orders").want(t, 1, "no line matched")
+	if rows := decode[[]any](t, run(t, "queries", "run", "workflow", "--correlation-id", "w-1", "--log-group", "/aws/lambda/orders", "--json").want(t, 1)); rows == nil {
 		t.Error("no rows is null")
 	}
-	run(t, "queries", "run", "repeats").want(t, 1, "which logs? give --log-group")
-	run(t, "queries", "run", "workflow", "--log-group", "/aws/lambda/orders").want(t, 1, "which workflow? give --correlation-id")
-	run(t, "queries", "run", "workflow", "--correlation-id", `a"b`, "--log-group", "x").want(t, 1, "cannot hold quotes")
-	run(t, "queries", "run", "repeats", "--log-group", "/aws/lambda/none").want(t, 1, "start the query")
+	run(t, "queries", "run", "repeats").want(t, 2, "which logs? give --log-group")
+	run(t, "queries", "run", "workflow", "--log-group", "/aws/lambda/orders").want(t, 2, "which workflow? give --correlation-id")
+	run(t, "queries", "run", "workflow", "--correlation-id", `a"b`, "--log-group", "x").want(t, 2, "cannot hold quotes")
+	run(t, "queries", "run", "repeats", "--log-group", "/aws/lambda/none").want(t, 3, "start the query")
 }
 
 // TestRefusedByAWS: what AWS refuses is said with what to do next, by an exit of
@@ -369,7 +365,7 @@ func TestRefusedByAWS(t *testing.T) {
 		s := &standIn{allow: -1, fail: code}
 		s.start(t)
 		for _, verb := range [][]string{{"plan"}, {"apply", "--yes"}, {"destroy", "--yes"}, {"drift"}} {
-			r := runWith(t, impatient, "", append([]string{"alarms", "-f", spec}, verb...)...).want(t, 1, "alarms "+verb[0]+": read the alarms: "+code+": as the test has it: "+want)
+			r := runWith(t, impatient, "", append([]string{"alarms", "-f", spec}, verb...)...).want(t, 3, "alarms "+verb[0]+": read the alarms: "+code+": as the test has it: "+want)
 			if r.out != "" {
 				t.Errorf("%v: %s", verb, r.out)
 			}
@@ -379,7 +375,7 @@ func TestRefusedByAWS(t *testing.T) {
 		s := &standIn{allow: -1}
 		s.start(t)
 		s.allow, s.fail = 4, code
-		r := runWith(t, impatient, "", "alarms", "apply", "--yes", "--json", "-f", spec).want(t, 1, "4 of 9 steps are done; what is not is shown by plan, and done by the next apply")
+		r := runWith(t, impatient, "", "alarms", "apply", "--yes", "--json", "-f", spec).want(t, 3, "4 of 9 steps are done; what is not is shown by plan, and done by the next apply")
 		if outcome := decode[applied](t, r); outcome.Done != 4 || outcome.Of != 9 || !strings.Contains(outcome.Steps[len(outcome.Steps)-1].Error, code) {
 			t.Errorf("%+v", outcome)
 		}
@@ -393,13 +389,13 @@ func TestRefusedByAWS(t *testing.T) {
 	asIf(t, "http://127.0.0.1:1")
 	t.Setenv("AWS_ACCESS_KEY_ID", "")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
-	runWith(t, impatient, "", "alarms", "plan", "-f", spec).want(t, 1, "there are no AWS credentials: set AWS_PROFILE or give --profile, or run aws sso login")
+	runWith(t, impatient, "", "alarms", "plan", "-f", spec).want(t, 3, "there are no AWS credentials: set AWS_PROFILE or give --profile, or run aws sso login")
 	t.Setenv("AWS_REGION", "")
 	t.Setenv("AWS_DEFAULT_REGION", "")
-	runWith(t, impatient, "", "alarms", "plan", "-f", spec).want(t, 1, "there is no Region: give --region, or set AWS_REGION")
-	runWith(t, impatient, "", "alarms", "plan", "-f", spec, "--profile", "nobody").want(t, 1, "configure AWS", "nobody")
+	runWith(t, impatient, "", "alarms", "plan", "-f", spec).want(t, 3, "there is no Region: give --region, or set AWS_REGION")
+	runWith(t, impatient, "", "alarms", "plan", "-f", spec, "--profile", "nobody").want(t, 3, "configure AWS", "nobody")
 	asIf(t, "http://127.0.0.1:1")
-	runWith(t, impatient, "", "alarms", "plan", "-f", spec).want(t, 1, "connection refused")
+	runWith(t, impatient, "", "alarms", "plan", "-f", spec).want(t, 3, "connection refused")
 }
 
 // TestBadSpecs: each wrong spec ends with 1 and the line, at every verb, before AWS
@@ -412,21 +408,27 @@ func TestBadSpecs(t *testing.T) {
 		head + "overrides: [{match: {key: errors}, threshold: 10s}]": `:4: threshold of o/f-errors: "10s" is not a percentage: write 1%`,
 		head + "overrides: [{match: {key: errors}, for: 5 of 3}]":    "5 datapoints can never breach of 3",
 		head + "tresholds: {}": `:4: the spec has no "tresholds"`,
-		head + "alarms: [{name: a, namespace: AWS/Lambda, metric: Error, dimensions: {FunctionName: f}, threshold: 1, for: 1 of 1}]": "AWS/Lambda publishes no Error; did you mean Errors?",
+		head + "alarms: [{name: a, namespace: AWS/Lambda, metric: Errors, dimensions: {Function: f}, threshold: 1, for: 1 of 1}]": "it can never fire: Errors is published with no dimension, or FunctionName",
 	} {
 		spec := file(t, "alarms.yaml", text)
 		for _, verb := range []string{"lint", "plan", "apply", "drift", "render", "backtest", "suggest", "check", "dashboard"} {
 			run(t, "alarms", verb, "-f", spec).want(t, 1, want)
 		}
 	}
-	run(t, "alarms", "plan", "-f", "/none.yaml").want(t, 1, "there is no /none.yaml: name another with -f, or begin with `throughline alarms init template.yaml -o alarms.yaml`")
-	run(t, "alarms", "plan", "-f", file(t, "alarms.yaml", orders), "--set", "X").want(t, 1, "--set X: write NAME=VALUE")
-	run(t, "alarms", "plan", "-f", file(t, "alarms.yaml", "name: o\nparameters: {F: {}}\nresources: [{kind: lambda, name: \"${F}\"}]\n")).want(t, 1, "no value for F: give --set F=…")
+	run(t, "alarms", "plan", "-f", "/none.yaml").want(t, 3, "there is no file /none.yaml: name another with -f, or begin with `throughline alarms init template.yaml -o alarms.yaml`")
+	for name, template := range map[string]string{"t.yaml": "Globals:\n  Function: {Timeout: 3}\nResources: {}\n", "t.json": `{"AWSTemplateFormatVersion": "2010-09-09", "Resources": {}}`} {
+		path := file(t, name, template)
+		for _, verb := range []string{"lint", "plan", "render", "destroy"} {
+			run(t, "alarms", verb, "-f", path).want(t, 2, path+" is a CloudFormation template, not a spec: `throughline alarms init "+path+" -o alarms.yaml` writes a spec of it")
+		}
+	}
+	run(t, "alarms", "plan", "-f", file(t, "alarms.yaml", orders), "--set", "X").want(t, 2, "--set X: write NAME=VALUE")
+	run(t, "alarms", "plan", "-f", file(t, "alarms.yaml", "name: o\nparameters: {F: {}}\nresources: [{kind: lambda, name: \"${F}\"}]\n")).want(t, 2, "no value for F: give --set F=…")
 
 	var many strings.Builder
 	many.WriteString("name: many\nresources:\n")
 	for i := range 700 {
-		fmt.Fprintf(&many, "- {kind: lambda, name: f%d, timeout: 30s}\n", i)
+		fmt.Fprintf(&many, "- {kind: lambda, name: f%d, timeout: 30s, async: true, deadLetter: true, destination: true}\n", i)
 	}
 	run(t, "alarms", "lint", "-f", file(t, "alarms.yaml", many.String())).want(t, 0, "5600 alarms: an account has 5000 a Region unless AWS raised that", "no errors: 5600 alarms")
 }

@@ -3,16 +3,21 @@ package alarmscmd
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/spf13/cobra"
 
 	"github.com/throughline/throughline/alarms"
-	"github.com/throughline/throughline/alarms/render"
-	"github.com/throughline/throughline/alarms/scaffold"
+	"github.com/throughline/throughline/cmd/throughline/internal/account"
+	"github.com/throughline/throughline/cmd/throughline/internal/alarmparse"
+	"github.com/throughline/throughline/cmd/throughline/internal/phrase"
+	"github.com/throughline/throughline/cmd/throughline/internal/template"
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
+	"github.com/throughline/throughline/internal/nearest"
 )
 
 func (a app) lint() *cobra.Command {
@@ -20,13 +25,15 @@ func (a app) lint() *cobra.Command {
 	var from string
 	cmd := &cobra.Command{
 		Use:   "lint",
-		Short: "Say what CloudWatch would refuse, and which alarms could never fire",
-		Long: `lint holds the spec's alarms to CloudWatch's limits and to a catalogue of metrics:
-a metric that nothing publishes, dimensions that it is not published with, a sum of
-a level, more datapoints than are looked at. It needs no AWS and ends with 1 where
-there is an error. With --from it lints alarms that others wrote: those of a
-CloudFormation or SAM template, or the calls of aws cloudwatch put-metric-alarm in
-a shell script.`,
+		Short: "Find alarms that CloudWatch would refuse, or that can never fire",
+		Long: `lint compares the spec with CloudWatch's limits and with a catalogue of metrics. It finds
+metrics that nothing publishes, wrong dimensions, sums of levels, and alarms that wait
+for more datapoints than they look at. It needs no AWS account.
+
+With --from it lints alarms from elsewhere: those of a CloudFormation or SAM template, or
+the calls of aws cloudwatch put-metric-alarm in a shell script.
+
+Exit code 1: there is an error.`,
 		Example: `  throughline alarms lint
   throughline alarms lint -f template.yaml --from cloudformation
   throughline alarms lint -f alarms.sh --from sh --json`,
@@ -40,7 +47,7 @@ a shell script.`,
 		},
 	}
 	spec.bind(cmd.Flags())
-	cmd.Flags().StringVar(&from, "from", "spec", "what the file is: spec, cloudformation, sam or sh")
+	cmd.Flags().StringVar(&from, "from", "spec", "the format of the file: spec, cloudformation, sam or sh")
 	complete(cmd, "from", "spec", "cloudformation", "sam", "sh")
 	return cmd
 }
@@ -51,18 +58,31 @@ func complete(cmd *cobra.Command, flag string, values ...string) {
 
 // read is the set of a file of one of the formats that lint knows.
 func (o specOptions) read(cmd *cobra.Command, from string) (alarms.Set, error) {
-	parse := map[string]func([]byte) (alarms.Set, error){"cloudformation": render.ParseCloudFormation, "sam": render.ParseCloudFormation, "sh": render.ParseShell}[from]
-	switch {
-	case from == "spec":
-		return o.compile(cmd)
-	case parse == nil:
-		return alarms.Set{}, fmt.Errorf("--from %s: it is spec, cloudformation, sam or sh", from)
+	values, err := o.values()
+	if err != nil {
+		return alarms.Set{}, err
+	}
+	switch from {
+	case "spec":
+		s, err := o.compile(cmd)
+		if err != nil {
+			return s, err
+		}
+		s, err = s.Fill(values)
+		return s, terminal.As(terminal.Misused, err)
+	case "cloudformation", "sam", "sh":
+	default:
+		return alarms.Set{}, terminal.Misuse("--from %s: it is spec, cloudformation, sam or sh", from)
 	}
 	data, err := readFile(cmd, o.file)
 	if err != nil {
 		return alarms.Set{}, err
 	}
-	s, err := parse(data)
+	parse := func() (alarms.Set, error) { return alarmparse.CloudFormation(data, values) }
+	if from == "sh" {
+		parse = func() (alarms.Set, error) { return alarmparse.Shell(data) }
+	}
+	s, err := parse()
 	if err != nil {
 		return s, fmt.Errorf("%s: %w", o.file, err)
 	}
@@ -71,7 +91,7 @@ func (o specOptions) read(cmd *cobra.Command, from string) (alarms.Set, error) {
 
 func printFindings(cmd *cobra.Command, spec specOptions, s alarms.Set, findings []alarms.Finding) error {
 	out := cmd.OutOrStdout()
-	failed := terminal.Exit{Code: 1}
+	failed := terminal.Exit{Code: terminal.Found}
 	if spec.json {
 		if findings == nil {
 			findings = []alarms.Finding{}
@@ -97,11 +117,11 @@ func printFindings(cmd *cobra.Command, spec specOptions, s alarms.Set, findings 
 		fmt.Fprintf(out, "%s %s%s\n", word, at(spec.file, f.Line), subject(f))
 	}
 	if count > 0 {
-		fmt.Fprintf(out, "%s and %s in %s\n", counted(count, "error"), counted(len(findings)-count, "warning"), counted(len(s.Alarms)+len(s.Composites), "alarm"))
+		fmt.Fprintf(out, "%s and %s in %s\n", phrase.Count(count, "error"), phrase.Count(len(findings)-count, "warning"), phrase.Count(len(s.Alarms)+len(s.Composites), "alarm"))
 		return failed
 	}
 	bill := alarms.Cost(s, alarms.DefaultPrices())
-	fmt.Fprintf(out, "%s: %s and %s, %s; $%.2f a month\n", p.Green("no errors"), counted(len(s.Alarms), "alarm"), counted(len(s.Composites), "composite"), counted(len(findings), "warning"), bill.Dollars)
+	fmt.Fprintf(out, "%s: %s and %s, %s; $%.2f a month\n", p.Green("no errors"), phrase.Count(len(s.Alarms), "alarm"), phrase.Count(len(s.Composites), "composite"), phrase.Count(len(findings), "warning"), bill.Dollars)
 	return nil
 }
 
@@ -109,9 +129,9 @@ func (a app) explain() *cobra.Command {
 	var spec specOptions
 	cmd := &cobra.Command{
 		Use:   "explain [ALARM…]",
-		Short: "Say in words what alarms do, and which line set each of their fields",
-		Long: `explain prints what each alarm watches and which line of the spec, or which row of
-which pack, set each of its fields. An ALARM is a name or a part of one.`,
+		Short: "Explain what alarms do, and where each of their fields is set",
+		Long: `explain prints for each alarm what it watches, and which line of the spec, or which row of
+a pack, set each of its fields. ALARM is a name or a part of one.`,
 		Example: `  throughline alarms explain
   throughline alarms explain orders-dlq-depth`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -163,10 +183,10 @@ func choose(s alarms.Set, words []string) (alarms.Set, error) {
 		return s, nil
 	}
 	hint := "`throughline alarms explain` lists them"
-	if near := alarms.Nearest(words[0], names); near != "" {
+	if near := nearest.Of(words[0], names); near != "" {
 		hint = "did you mean " + near + "?"
 	}
-	return s, fmt.Errorf("no alarm's name holds %q: %s", words[0], hint)
+	return s, terminal.Finding("no alarm's name holds %q: %s", words[0], hint)
 }
 
 // complete offers the names of the spec's alarms, without its prefix; a spec that
@@ -209,7 +229,7 @@ func (a app) cost() *cobra.Command {
 	var spec specOptions
 	cmd := &cobra.Command{
 		Use:   "cost",
-		Short: "Count what the alarms cost a month: CloudWatch bills the metrics that they evaluate",
+		Short: "Show what the alarms cost in a month",
 		Example: `  throughline alarms cost
   throughline alarms cost --json`,
 		Args: cobra.NoArgs,
@@ -230,13 +250,8 @@ func (a app) cost() *cobra.Command {
 				k.Alarms = append(k.Alarms, alarm)
 				kinds[alarm.Meta.Kind] = k
 			}
-			names := make([]string, 0, len(kinds))
-			for name := range kinds {
-				names = append(names, name)
-			}
-			slices.Sort(names)
 			fmt.Fprintf(out, "%-12s %7s %8s %9s\n", "kind", "alarms", "metrics", "$/month")
-			for _, name := range names {
+			for _, name := range slices.Sorted(maps.Keys(kinds)) {
 				b := alarms.Cost(kinds[name], prices)
 				fmt.Fprintf(out, "%-12s %7d %8d %9.2f\n", name, b.Alarms, b.Metrics+b.HighResolution, b.Dollars)
 			}
@@ -253,15 +268,21 @@ func (a app) cost() *cobra.Command {
 }
 
 func (a app) initialise() *cobra.Command {
-	var output, name string
+	var output, stack string
+	var set []string
+	var o template.Options
+	var on account.Flags
 	var force bool
 	cmd := &cobra.Command{
 		Use:   "init TEMPLATE",
-		Short: "Write a first spec, with comments, from a SAM or CloudFormation template",
-		Long: `init reads a template's functions with their time-outs, rules, queues, dead-letter
-queues, tables and schedules, and prints a spec that watches them. Names that the
-template leaves to CloudFormation become parameters of the spec.`,
+		Short: "Write a first spec from a SAM or CloudFormation template",
+		Long: `init reads the functions, rules, queues, tables and schedules of a template, and prints a
+spec that watches them. Parameters of the template become parameters of the spec, with
+their defaults. Names that CloudFormation generates become parameters too, unless --stack
+names the deployed stack. What the template does not tell is left out, and comments list
+what is not watched.`,
 		Example: `  throughline alarms init template.yaml -o alarms.yaml
+  throughline alarms init template.yaml --notify arn:aws:sns:eu-west-1:123456789012:alerts --stack orders-prod
   throughline alarms init template.yaml --name trading | throughline alarms lint -f -`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -269,7 +290,25 @@ template leaves to CloudFormation become parameters of the spec.`,
 			if err != nil {
 				return err
 			}
-			text, err := scaffold.Spec(data, name)
+			if o.Values, err = pairs(set); err != nil {
+				return err
+			}
+			for _, action := range o.Notify {
+				if !strings.HasPrefix(action, "arn:") {
+					return terminal.Misuse("--notify %s: it is no ARN: write arn:aws:sns:<Region>:<account>:<topic>", action)
+				}
+			}
+			if stack != "" {
+				cfg, err := on.Config(cmd.Context(), a.configure)
+				if err != nil {
+					return err
+				}
+				if err := deployed(cmd.Context(), cloudformation.NewFromConfig(cfg), stack, &o); err != nil {
+					return err
+				}
+			}
+			o.Open = besides(args[0])
+			text, err := template.Spec(data, o)
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
@@ -277,8 +316,12 @@ template leaves to CloudFormation become parameters of the spec.`,
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "write to `FILE` instead of standard output")
-	cmd.Flags().StringVar(&name, "name", "alarms", "the spec's `NAME`: whose the alarms are, and how their names begin")
-	cmd.Flags().BoolVar(&force, "force", false, "write over a file that is there")
+	cmd.Flags().StringVar(&stack, "stack", "", "take resource names and parameters from the deployed stack `NAME`")
+	cmd.Flags().StringArrayVar(&set, "set", nil, "set a parameter of the template: `NAME=VALUE`; repeat for more")
+	cmd.Flags().StringArrayVar(&o.Notify, "notify", nil, "notify the SNS topic `ARN`; repeat for more")
+	on.Bind(cmd.Flags())
+	cmd.Flags().StringVar(&o.Name, "name", "alarms", "the `NAME` of the spec, with which the names of its alarms begin")
+	cmd.Flags().BoolVar(&force, "force", false, "overwrite an existing file")
 	return cmd
 }
 
@@ -293,9 +336,9 @@ func write(cmd *cobra.Command, name string, data []byte, force bool) error {
 	if force {
 		flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
 	}
-	file, err := os.OpenFile(name, flags, 0o644) //nolint:gosec // a spec is for everybody to read
+	file, err := os.OpenFile(name, flags, 0o644)
 	if errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("%s is there already: give --force to write over it, or another name", name)
+		return terminal.Misuse("%s is there already: give --force to write over it, or another name", name)
 	}
 	if err != nil {
 		return fmt.Errorf("write: %w", err)

@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/spf13/cobra"
 
 	"github.com/throughline/throughline/alarms"
@@ -17,7 +16,7 @@ import (
 )
 
 // changes is the code of a verb that found something to do.
-var changes = terminal.Exit{Code: 2}
+var changes = terminal.Exit{Code: terminal.Found}
 
 func (a app) plan() *cobra.Command {
 	var spec specOptions
@@ -26,10 +25,11 @@ func (a app) plan() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plan",
 		Short: "Show what apply would change, field by field, and what it costs",
-		Long: `plan compares the spec with the account: what is to be made, changed and deleted,
-what somebody edited by hand, and by how much the monthly bill changes. It ends
-with 2 where there is something to do. Of an account it reads the alarms under the
-spec's prefix; only those with its tags are ever changed.`,
+		Long: `plan compares the spec with the account. It shows what apply would create, change and
+delete, what somebody edited by hand, and how the monthly cost changes. It reads the
+alarms under the spec's prefix; only those with the spec's tags are ever changed.
+
+Exit code 1: there is something to do.`,
 		Example: `  throughline alarms plan --set OrdersFn=orders-prod
   throughline alarms plan --profile prod --region eu-west-1 --json`,
 		Args: cobra.NoArgs,
@@ -51,17 +51,14 @@ spec's prefix; only those with its tags are ever changed.`,
 		},
 	}
 	spec.bind(cmd.Flags())
+	spec.bindStack(cmd.Flags())
 	on.Bind(cmd.Flags())
-	cmd.Flags().StringArrayVar(&adopt, "adopt", nil, "take over the alarm `NAME`, which is not the spec's; again for each")
+	cmd.Flags().StringArrayVar(&adopt, "adopt", nil, "take over the existing alarm `NAME`, which the spec did not create; repeat for more")
 	return cmd
 }
 
 func (a app) make(cmd *cobra.Command, spec specOptions, on account.Flags, adopt []string) (alarms.Set, cloudwatch.Plan, cloudwatch.API, error) {
-	s, err := spec.resolve(cmd)
-	if err != nil {
-		return s, cloudwatch.Plan{}, nil, err
-	}
-	cfg, err := on.Config(cmd.Context(), a.configure)
+	s, cfg, err := a.connect(cmd, spec, on)
 	if err != nil {
 		return s, cloudwatch.Plan{}, nil, err
 	}
@@ -81,9 +78,9 @@ func (a app) apply() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "apply",
 		Short: "Make the account what the spec says",
-		Long: `apply shows the plan and carries it out: alarms are made before any is deleted, and
-the tag that says what was applied is written last, so that one which is
-interrupted is finished by the next. CloudWatch takes three changes a second.`,
+		Long: `apply shows the plan and carries it out. It creates alarms before it deletes any. It
+writes the tag that says what was applied last, so that the next apply finishes one that
+was interrupted. CloudWatch takes three changes a second.`,
 		Example: `  throughline alarms apply
   throughline alarms apply --yes --set OrdersFn=orders-prod --profile prod`,
 		Args: cobra.NoArgs,
@@ -96,9 +93,10 @@ interrupted is finished by the next. CloudWatch takes three changes a second.`,
 		},
 	}
 	spec.bind(cmd.Flags())
+	spec.bindStack(cmd.Flags())
 	on.Bind(cmd.Flags())
-	cmd.Flags().StringArrayVar(&adopt, "adopt", nil, "take over the alarm `NAME`, which is not the spec's; again for each")
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	cmd.Flags().StringArrayVar(&adopt, "adopt", nil, "take over the existing alarm `NAME`, which the spec did not create; repeat for more")
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask for confirmation")
 	return cmd
 }
 
@@ -109,22 +107,21 @@ func (a app) destroy() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "destroy",
 		Short: "Delete the spec's alarms, and no others",
-		Long: `destroy deletes every alarm whose tags prove that it is the spec's, whether the spec
-still names it or not. An alarm of the same name or prefix without these tags stays.`,
+		Long: `destroy deletes every alarm that has the tags of the spec, even if the spec no longer
+names it. Alarms without these tags stay, whatever their names are.`,
 		Example: `  throughline alarms destroy
   throughline alarms destroy --yes --profile dev`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := spec.compile(cmd)
-			if err != nil {
+			if err := a.readStack(cmd, &spec, on); err != nil {
 				return err
 			}
-			values, err := spec.values()
+			s, values, err := spec.known(cmd)
 			if err != nil {
 				return err
 			}
 			if s, err = s.Resolve(values); err != nil {
-				return err
+				return terminal.As(terminal.Misused, err)
 			}
 			cfg, err := on.Config(cmd.Context(), a.configure)
 			if err != nil {
@@ -141,8 +138,9 @@ still names it or not. An alarm of the same name or prefix without these tags st
 		},
 	}
 	spec.bind(cmd.Flags())
+	spec.bindStack(cmd.Flags())
 	on.Bind(cmd.Flags())
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask for confirmation")
 	return cmd
 }
 
@@ -176,6 +174,9 @@ func (a app) carryOut(cmd *cobra.Command, s alarms.Set, plan cloudwatch.Plan, ap
 		bar.Show("%d of %d: %s %s", outcome.Done, outcome.Of, s.Action, s.Name)
 	})
 	bar.End()
+	if len(plan.Refused()) > 0 {
+		err = terminal.As(terminal.Found, err)
+	}
 	if asJSON {
 		err = errors.Join(err, terminal.PrintJSON(out, outcome))
 	} else if err == nil {
@@ -203,12 +204,12 @@ func ask(cmd *cobra.Command, asJSON bool) error {
 		ok = err == nil && info.Mode()&os.ModeCharDevice != 0
 	}
 	if !ok || asJSON {
-		return errors.New("nothing was changed: give --yes to do it without being asked")
+		return terminal.Misuse("nothing was changed: give --yes to do it without being asked")
 	}
 	fmt.Fprint(cmd.ErrOrStderr(), "do this? [y/N] ")
 	answer, _ := bufio.NewReader(stdin).ReadString('\n')
 	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
-		return errors.New("nothing was changed")
+		return terminal.Finding("nothing was changed")
 	}
 	return nil
 }
@@ -218,25 +219,24 @@ func (a app) drift() *cobra.Command {
 	var on account.Flags
 	cmd := &cobra.Command{
 		Use:   "drift",
-		Short: "Say in what the account is not what the spec says: edits, strangers, dead and mute alarms",
-		Long: `drift finds alarms that are missing, edited by hand, behind the spec, orphaned or
-foreign, whose actions are disabled, whose metric nothing publishes, and topics
-that nobody is subscribed to. It changes nothing, and ends with 2 where it finds any.`,
+		Short: "Show how the account differs from the spec: edits, dead and mute alarms",
+		Long: `drift finds alarms that are missing, edited by hand, older than the spec, orphaned, or
+created by somebody else; alarms whose actions are disabled or whose metric nothing
+publishes; and topics that have no subscriber or whose key CloudWatch may not use. It
+changes nothing.
+
+Exit code 1: it found something.`,
 		Example: `  throughline alarms drift
   throughline alarms drift --json --profile prod`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := spec.resolve(cmd)
-			if err != nil {
-				return err
-			}
-			cfg, err := on.Config(cmd.Context(), a.configure)
+			s, cfg, err := a.connect(cmd, spec, on)
 			if err != nil {
 				return err
 			}
 			api := cloudwatch.NewClient(cfg)
 			bar := terminal.NewProgress(cmd)
-			found, err := cloudwatch.Drift(cmd.Context(), api, api, sns.NewFromConfig(cfg), s, a.watched(bar, "compared %d of %d alarms"))
+			found, err := cloudwatch.Drift(cmd.Context(), api, api, newTopics(cfg), s, a.watched(bar, "compared %d of %d alarms"))
 			bar.End()
 			if err != nil {
 				return err
@@ -245,6 +245,7 @@ that nobody is subscribed to. It changes nothing, and ends with 2 where it finds
 		},
 	}
 	spec.bind(cmd.Flags())
+	spec.bindStack(cmd.Flags())
 	on.Bind(cmd.Flags())
 	return cmd
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/throughline/throughline/alarms"
 	"github.com/throughline/throughline/alarms/cloudwatch"
+	"github.com/throughline/throughline/cmd/throughline/internal/phrase"
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
@@ -49,7 +50,7 @@ func printPlan(out io.Writer, plan cloudwatch.Plan, spec string) {
 		count[s.Action]++
 	}
 	if plan.Empty() {
-		fmt.Fprintf(out, "no changes: %s as the spec says\n", counted(plan.Kept, "alarm"))
+		fmt.Fprintf(out, "no changes: %s as the spec says\n", phrase.Count(plan.Kept, "alarm"))
 	} else {
 		var parts []string
 		for _, a := range []cloudwatch.Action{cloudwatch.Create, cloudwatch.Change, cloudwatch.Retag, cloudwatch.Adopt, cloudwatch.Delete, cloudwatch.Refuse} {
@@ -60,19 +61,11 @@ func printPlan(out io.Writer, plan cloudwatch.Plan, spec string) {
 		fmt.Fprintf(out, "%s, %d unchanged; %+.2f dollars a month\n", strings.Join(parts, ", "), plan.Kept, plan.Dollars())
 	}
 	if n := len(plan.LeftAlone); n > 0 {
-		fmt.Fprintf(out, "left alone under the prefix, for not being of %s: %s: %s\n", spec, counted(n, "alarm"), strings.Join(plan.LeftAlone[:min(n, 5)], ", "))
+		fmt.Fprintf(out, "left alone under the prefix, for not being of %s: %s: %s\n", spec, phrase.Count(n, "alarm"), strings.Join(plan.LeftAlone[:min(n, 5)], ", "))
 	}
 	if n := plan.Greetings(); n > 0 {
 		fmt.Fprintln(out, p.Dim(fmt.Sprintf("an alarm begins in INSUFFICIENT_DATA: %d of the new ones have ok actions, and will each tell once that they are OK", n)))
 	}
-}
-
-// counted is a number of things in words: 1 alarm, 2 alarms.
-func counted(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 func orNothing(s string) string {

@@ -3,44 +3,26 @@ package alarmscmd
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
-	"github.com/throughline/throughline/internal/peertest"
+	"github.com/throughline/throughline/internal/pseudoterminal"
+	"github.com/throughline/throughline/peertest"
 )
-
-// pseudo is a terminal: a pair of ends: what a person sees, and what a process is given.
-func pseudo(t *testing.T) (seen, given *os.File) {
-	t.Helper()
-	seen, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
-	if err != nil {
-		peertest.Missing(t, "a pseudo-terminal")
-	}
-	var number, unlock int32
-	for request, argument := range map[uintptr]*int32{syscall.TIOCGPTN: &number, syscall.TIOCSPTLCK: &unlock} {
-		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, seen.Fd(), request, uintptr(unsafe.Pointer(argument))); errno != 0 {
-			t.Fatal(errno)
-		}
-	}
-	given, err = os.OpenFile(fmt.Sprint("/dev/pts/", number), os.O_RDWR|syscall.O_NOCTTY, 0)
-	if err != nil {
-		peertest.Missing(t, "a pseudo-terminal")
-	}
-	return seen, given
-}
 
 // onTerminal runs the command as a process whose three files are a terminal, and
 // types what is given.
 func onTerminal(t *testing.T, typed string, env []string, args ...string) (string, int) {
 	t.Helper()
-	seen, given := pseudo(t)
+	const columns, rows = 80, 24
+	seen, given, err := pseudoterminal.Open(columns, rows)
+	if err != nil {
+		peertest.Missing(t, "a pseudo-terminal: "+err.Error())
+	}
 	defer seen.Close()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
 	cmd.Env = append(append(os.Environ(), "THROUGHLINE_TEST_COMMAND=1"), env...)
@@ -70,7 +52,7 @@ func onTerminal(t *testing.T, typed string, env []string, args ...string) (strin
 func TestTerminal(t *testing.T) {
 	inMoto(t)
 	spec := file(t, "alarms.yaml", strings.Split(orders, "composites:")[0])
-	bad := file(t, "bad.yaml", "name: o\nresources: [{kind: dlq, name: q}]\nalarms:\n  - {name: a, namespace: AWS/SQS, metric: X, threshold: 1, for: 1 of 1}\n")
+	bad := file(t, "bad.yaml", "name: o\nresources: [{kind: dlq, name: q}]\nalarms:\n  - {name: a, namespace: AWS/SQS, metric: NumberOfMessagesSent, threshold: 1, for: 1 of 1}\n")
 	out, code := onTerminal(t, "", nil, "alarms", "lint", "-f", bad)
 	if code != 1 || !strings.Contains(out, "\x1b[31merror  \x1b[0m") {
 		t.Errorf("%d %q", code, out)

@@ -1,20 +1,17 @@
 package alarmscmd
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	logs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/spf13/cobra"
 
 	"github.com/throughline/throughline/alarms/cloudwatch"
-	"github.com/throughline/throughline/alarms/queries"
 	"github.com/throughline/throughline/cmd/throughline/internal/account"
+	"github.com/throughline/throughline/cmd/throughline/internal/queries"
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
@@ -28,10 +25,9 @@ func (a app) queries() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "queries [NAME…]",
 		Short: "Print, save and run Logs Insights queries for Throughline's lines",
-		Long: `queries prints the Logs Insights queries for the lines that Throughline writes: large
-events, slow handlers, repeats, one workflow; those named alchemiser-… read the first
-user's own log lines. "apply" saves them in the account, "run" runs one and shows
-its answer.`,
+		Long: `queries prints Logs Insights queries for the lines that Throughline writes: large events,
+slow handlers, repeats, one workflow. "queries apply" saves them in the account, and
+"queries run" runs one of them.`,
 		Example: `  throughline queries
   throughline queries repeats
   throughline queries apply --log-group /aws/lambda/orders --log-group /aws/lambda/billing
@@ -41,18 +37,21 @@ its answer.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			chosen, err := chooseQueries(args)
 			if err != nil {
-				return fmt.Errorf("queries: %w", err)
+				return terminal.In("queries", err)
 			}
 			if asJSON {
 				return terminal.PrintJSON(cmd.OutOrStdout(), chosen)
 			}
-			for i, q := range chosen {
-				if i > 0 {
-					fmt.Fprintln(cmd.OutOrStdout())
+			const hang = 4 // Logs Insights takes a line end for a space
+			return terminal.Fit(cmd.OutOrStdout(), hang, func(out io.Writer) error {
+				for i, q := range chosen {
+					if i > 0 {
+						fmt.Fprintln(out)
+					}
+					fmt.Fprintf(out, "# %s: %s\n%s\n", q.Name, q.Title, q.Text)
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "# %s: %s\n%s\n", q.Name, q.Title, q.Text)
-			}
-			return nil
+				return nil
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
@@ -83,7 +82,7 @@ func chooseQueries(names []string) ([]queries.Query, error) {
 			for _, q := range queries.All() {
 				known = append(known, q.Name)
 			}
-			return nil, fmt.Errorf("there is no %s: there are %s", name, strings.Join(known, ", "))
+			return nil, terminal.Misuse("there is no %s: there are %s", name, strings.Join(known, ", "))
 		}
 		out = append(out, q)
 	}
@@ -93,10 +92,10 @@ func chooseQueries(names []string) ([]queries.Query, error) {
 func (a app) saveQueries() *cobra.Command {
 	var on account.Flags
 	var groups []string
-	var foreign, asJSON bool
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "apply [NAME…]",
-		Short: "Save the queries in the account, under Throughline/, in the place of those that are there",
+		Short: "Save the queries in the account, in the folder Throughline",
 		Example: `  throughline queries apply --log-group /aws/lambda/orders
   throughline queries apply repeats --log-group /aws/lambda/orders --profile prod`,
 		ValidArgsFunction: completeQueries,
@@ -105,9 +104,6 @@ func (a app) saveQueries() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if len(args) == 0 && !foreign {
-				chosen = slices.DeleteFunc(chosen, func(q queries.Query) bool { return q.Foreign })
-			}
 			cfg, err := on.Config(cmd.Context(), a.configure)
 			if err != nil {
 				return err
@@ -115,17 +111,17 @@ func (a app) saveQueries() *cobra.Command {
 			api := logs.NewFromConfig(cfg)
 			saved := []savedQuery{}
 			for _, q := range chosen {
-				made, err := cloudwatch.SaveQuery(cmd.Context(), api, q, groups)
+				made, err := queries.Save(cmd.Context(), api, q, groups)
 				if err != nil {
 					return fmt.Errorf("%w; %d of %d queries are saved", err, len(saved), len(chosen))
 				}
-				saved = append(saved, savedQuery{cloudwatch.QueryFolder + q.Name, made})
+				saved = append(saved, savedQuery{queries.Folder + q.Name, made})
 				if !asJSON {
 					verb := "changed"
 					if made {
 						verb = "saved"
 					}
-					fmt.Fprintf(cmd.OutOrStdout(), "%s %s%s\n", verb, cloudwatch.QueryFolder, q.Name)
+					fmt.Fprintf(cmd.OutOrStdout(), "%s %s%s\n", verb, queries.Folder, q.Name)
 				}
 			}
 			if asJSON {
@@ -135,8 +131,7 @@ func (a app) saveQueries() *cobra.Command {
 		},
 	}
 	on.Bind(cmd.Flags())
-	cmd.Flags().StringArrayVar(&groups, "log-group", nil, "a log group `NAME` that the queries read; again for each")
-	cmd.Flags().BoolVar(&foreign, "alchemiser-queries", false, "save the queries on the first user's own log lines too")
+	cmd.Flags().StringArrayVar(&groups, "log-group", nil, "save the queries with the log group `NAME`; repeat for more")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -154,7 +149,7 @@ func (a app) runQuery() *cobra.Command {
 	var correlation string
 	cmd := &cobra.Command{
 		Use:   "run NAME",
-		Short: "Run one query over log groups and show its answer",
+		Short: "Run a query on log groups and show its results",
 		Example: `  throughline queries run repeats --log-group /aws/lambda/orders
   throughline queries run workflow --correlation-id workflow-6513270e --log-group /aws/lambda/orders --since 72h --json`,
 		Args:              cobra.ExactArgs(1),
@@ -167,11 +162,11 @@ func (a app) runQuery() *cobra.Command {
 			text := chosen[0].Text
 			switch {
 			case len(groups) == 0:
-				return errors.New("which logs? give --log-group /aws/lambda/NAME, again for each function")
+				return terminal.Misuse("which logs? give --log-group /aws/lambda/NAME, again for each function")
 			case strings.ContainsAny(correlation, "\"\\\n"):
-				return errors.New("--correlation-id: it cannot hold quotes, backslashes or line ends in a query")
+				return terminal.Misuse("--correlation-id: it cannot hold quotes, backslashes or line ends in a query")
 			case strings.Contains(text, "CORRELATION_ID") && correlation == "":
-				return errors.New("which workflow? give --correlation-id ID")
+				return terminal.Misuse("which workflow? give --correlation-id ID")
 			}
 			text = strings.ReplaceAll(text, "CORRELATION_ID", correlation)
 			cfg, err := on.Config(cmd.Context(), a.configure)
@@ -180,26 +175,31 @@ func (a app) runQuery() *cobra.Command {
 			}
 			bar := terminal.NewProgress(cmd)
 			bar.Show("running %s", chosen[0].Name)
-			rows, err := cloudwatch.RunQuery(cmd.Context(), logs.NewFromConfig(cfg), text, groups, a.now().Add(-since), a.now(), a.pace())
+			rows, err := queries.Run(cmd.Context(), logs.NewFromConfig(cfg), text, groups, a.now().Add(-since), a.now(), a.pace())
 			bar.End()
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				return terminal.PrintJSON(cmd.OutOrStdout(), members(rows))
+				err = terminal.PrintJSON(cmd.OutOrStdout(), members(rows))
+			} else {
+				err = printRows(cmd.OutOrStdout(), rows)
 			}
-			return printRows(cmd.OutOrStdout(), rows)
+			if err == nil && len(rows) == 0 {
+				return terminal.Exit{Code: terminal.Found}
+			}
+			return err
 		},
 	}
 	on.Bind(cmd.Flags())
-	cmd.Flags().StringArrayVar(&groups, "log-group", nil, "a log group `NAME` to read; again for each")
-	cmd.Flags().DurationVar(&since, "since", 24*time.Hour, "how far back")
-	cmd.Flags().StringVar(&correlation, "correlation-id", "", "the workflow's `ID`, for the query workflow")
+	cmd.Flags().StringArrayVar(&groups, "log-group", nil, "read the log group `NAME`; repeat for more")
+	cmd.Flags().DurationVar(&since, "since", 24*time.Hour, "read logs as far back as this")
+	cmd.Flags().StringVar(&correlation, "correlation-id", "", "the correlation `ID` for the query workflow")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
-func members(rows []cloudwatch.Row) []map[string]string {
+func members(rows []queries.Row) []map[string]string {
 	out := make([]map[string]string, len(rows))
 	for i, row := range rows {
 		out[i] = map[string]string{}
@@ -210,24 +210,32 @@ func members(rows []cloudwatch.Row) []map[string]string {
 	return out
 }
 
-func printRows(out io.Writer, rows []cloudwatch.Row) error {
+func printRows(out io.Writer, rows []queries.Row) error {
 	if len(rows) == 0 {
 		_, err := fmt.Fprintln(out, "no line matched")
 		return err
 	}
-	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	var table [][]string
 	for i, row := range rows {
 		var names, values []string
 		for _, f := range row {
-			names, values = append(names, f.Name), append(values, f.Value)
+			names, values = append(names, terminal.Line(f.Name)), append(values, terminal.Short(out, terminal.Line(f.Value)))
 		}
 		if i == 0 {
-			fmt.Fprintln(w, strings.Join(names, "\t"))
+			table = append(table, names)
 		}
-		fmt.Fprintln(w, strings.Join(values, "\t"))
+		table = append(table, values)
 	}
-	if err := w.Flush(); err != nil {
-		return fmt.Errorf("print: %w", err)
+	if columns := terminal.Columns(out); columns == 0 || terminal.TableWidth(table) <= columns {
+		return terminal.Table(out, 0, table)
+	}
+	for i, row := range rows { // too wide for a table: a block for each
+		if i > 0 {
+			fmt.Fprintln(out)
+		}
+		for _, f := range row {
+			fmt.Fprintf(out, "%s: %s\n", terminal.Line(f.Name), terminal.Line(f.Value))
+		}
 	}
 	return nil
 }

@@ -12,25 +12,36 @@ import (
 
 	"github.com/throughline/throughline/alarms"
 	"github.com/throughline/throughline/alarms/eval"
-	"github.com/throughline/throughline/alarms/render"
+	"github.com/throughline/throughline/cmd/throughline/internal/records"
+	"github.com/throughline/throughline/cmd/throughline/internal/render"
+	"github.com/throughline/throughline/cmd/throughline/internal/template"
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
 func (a app) render() *cobra.Command {
 	var spec specOptions
 	var format, dir string
-	var noQueries, noDashboard, foreign bool
+	var noQueries, noDashboard, inline bool
 	cmd := &cobra.Command{
-		Use:   "render",
+		Use:   "render [TEMPLATE]",
 		Short: "Write the alarms as CloudFormation, SAM, Terraform or a shell script",
-		Long: `render writes the alarms for other tools to deploy. Parameters of the spec become
-theirs, but for those that --set gives a value. CloudFormation and SAM also get the
-dashboard and the saved queries. A template holds 500 resources: more are several
-files, for which --dir is needed; the last of them is to be deployed last.`,
-		Example: `  throughline alarms render --format cloudformation > alarms-template.yaml
+		Long: `render writes the alarms in a format that other tools deploy. Parameters of the spec
+become parameters there, except those that --set gives a value. CloudFormation and SAM
+also get the dashboard and the saved queries. A template holds 500 resources; for more,
+render writes several files, and needs --dir. Deploy the last of them last.
+
+With --inline it writes alarms for the Resources section of the template that they watch.
+They refer to the template's own resources and parameters, and have their conditions.
+TEMPLATE is the one that init read; the default is template.yaml.`,
+		Example: `  throughline alarms render --inline template.yaml > resources.yaml
+  throughline alarms render --format cloudformation > alarms-template.yaml
   throughline alarms render --format terraform --dir infrastructure
   throughline alarms render --format sh | OrdersFn=orders-prod sh`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 && !inline {
+				return terminal.Misuse("%s: a template is for --inline alone; the spec is named with -f", args[0])
+			}
 			s, err := spec.compile(cmd)
 			if err != nil {
 				return err
@@ -42,10 +53,13 @@ files, for which --dir is needed; the last of them is to be deployed last.`,
 			if err != nil {
 				return err
 			}
-			if s, err = s.Fill(values); err != nil {
-				return err
+			if inline {
+				return renderInline(cmd, s, append(args, "template.yaml")[0], values, dir)
 			}
-			files, err := renderSet(s, format, !noQueries, !noDashboard, foreign)
+			if s, err = s.Fill(values); err != nil {
+				return terminal.As(terminal.Misused, err)
+			}
+			files, err := renderSet(s, format, !noQueries, !noDashboard)
 			if err != nil {
 				return err
 			}
@@ -54,19 +68,64 @@ files, for which --dir is needed; the last of them is to be deployed last.`,
 	}
 	spec.bind(cmd.Flags())
 	_ = cmd.Flags().MarkHidden("json") // every output is for a machine already
-	cmd.Flags().StringVar(&format, "format", "cloudformation", "cloudformation, sam, terraform or sh")
-	cmd.Flags().StringVar(&dir, "dir", "", "write files into `DIR` instead of standard output")
-	cmd.Flags().BoolVar(&noQueries, "no-queries", false, "leave the saved queries out")
-	cmd.Flags().BoolVar(&noDashboard, "no-dashboard", false, "leave the dashboard out")
-	cmd.Flags().BoolVar(&foreign, "alchemiser-queries", false, "add the queries on the first user's own log lines")
+	cmd.Flags().StringVar(&format, "format", "cloudformation", "the output format: cloudformation, sam, terraform or sh")
+	cmd.Flags().StringVar(&dir, "dir", "", "write files into the folder `DIR` instead of standard output")
+	cmd.Flags().BoolVar(&inline, "inline", false, "write resources to paste into the template that the alarms watch")
+	cmd.Flags().BoolVar(&noQueries, "no-queries", false, "omit the saved queries")
+	cmd.Flags().BoolVar(&noDashboard, "no-dashboard", false, "omit the dashboard")
 	complete(cmd, "format", "cloudformation", "sam", "terraform", "sh")
 	return cmd
 }
 
-func renderSet(s alarms.Set, format string, queries, dashboard, foreign bool) ([]render.File, error) {
+// renderInline renders alarms for their own template. Values of the template's parameters
+// decide its conditions; they stay parameters.
+func renderInline(cmd *cobra.Command, s alarms.Set, name string, values map[string]string, dir string) error {
+	data, err := readFile(cmd, name)
+	if err != nil {
+		return err
+	}
+	stack, err := template.OpenStack(data, template.Options{Name: s.Name, Values: values, Open: besides(name)})
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	own := map[string]string{}
+	for _, p := range s.Parameters {
+		if value, given := values[p.Name]; given && !stack.Knows(p.Name) {
+			own[p.Name] = value
+		}
+	}
+	for name := range values {
+		if _, ours := own[name]; !ours && !stack.Knows(name) {
+			return terminal.Misuse("--set %s: it is no parameter of the spec or of the template", name)
+		}
+	}
+	if s, err = s.Fill(own); err != nil {
+		return terminal.As(terminal.Misused, err)
+	}
+	file, notes, err := render.Inline(s, stack, filepath.Base(name))
+	if err != nil {
+		return err
+	}
+	for _, note := range notes {
+		fmt.Fprintln(cmd.ErrOrStderr(), note)
+	}
+	return writeFiles(cmd, []render.File{file}, dir)
+}
+
+// besides reads files by their paths from a template.
+func besides(name string) func(string) ([]byte, error) {
+	return func(file string) ([]byte, error) {
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(filepath.Dir(name), filepath.FromSlash(file))
+		}
+		return readTemplate(file)
+	}
+}
+
+func renderSet(s alarms.Set, format string, queries, dashboard bool) ([]render.File, error) {
 	extra := map[string]any{}
 	if queries {
-		extra = render.QueryDefinitions(s, foreign)
+		extra = render.QueryDefinitions(s)
 	}
 	if dashboard {
 		resource, err := render.DashboardResource(s)
@@ -85,14 +144,14 @@ func renderSet(s alarms.Set, format string, queries, dashboard, foreign bool) ([
 	case "sh":
 		return render.Shell(s)
 	default:
-		return nil, fmt.Errorf("--format %s: it is cloudformation, sam, terraform or sh", format)
+		return nil, terminal.Misuse("--format %s: it is cloudformation, sam, terraform or sh", format)
 	}
 }
 
 func writeFiles(cmd *cobra.Command, files []render.File, dir string) error {
 	if dir == "" {
 		if len(files) > 1 {
-			return fmt.Errorf("the alarms need %d templates of 500 resources each: give --dir", len(files))
+			return terminal.Misuse("the alarms need %d templates of 500 resources each: give --dir", len(files))
 		}
 		_, err := cmd.OutOrStdout().Write(files[0].Data)
 		return err
@@ -113,11 +172,10 @@ func (a app) dashboard() *cobra.Command {
 	var page, metrics, region, account string
 	cmd := &cobra.Command{
 		Use:   "dashboard",
-		Short: "Print the body of a CloudWatch dashboard, or draw it as a page from a metrics file",
-		Long: `dashboard prints the body for aws cloudwatch put-dashboard: the alarms' states, then
-their graphs with the thresholds drawn in. With --html it draws the same panels
-from a file of metrics lines, with no AWS at all, each with when it would have been
-in alarm.`,
+		Short: "Print a CloudWatch dashboard, or draw it from a file of metrics",
+		Long: `dashboard prints the body for aws cloudwatch put-dashboard: the states of the alarms, then
+graphs with thresholds. With --html it draws the same panels from a file of metric lines,
+without AWS, and marks when each alarm would have been in ALARM.`,
 		Example: `  throughline alarms dashboard --region eu-west-1 --account 123456789012 > body.json
   throughline alarms dashboard --html dashboard.html --metrics build/demo/metrics.jsonl`,
 		Args: cobra.NoArgs,
@@ -143,10 +201,10 @@ in alarm.`,
 	}
 	spec.bind(cmd.Flags())
 	_ = cmd.Flags().MarkHidden("json") // the body is JSON
-	cmd.Flags().StringVar(&page, "html", "", "draw a page into `FILE`")
-	cmd.Flags().StringVar(&metrics, "metrics", "build/demo/metrics.jsonl", "the metrics lines (EMF) to draw, in `FILE`")
-	cmd.Flags().StringVar(&region, "region", "us-east-1", "the `REGION` of the metrics")
-	cmd.Flags().StringVar(&account, "account", "", "the account's `NUMBER`, without which the alarms' states are left out")
+	cmd.Flags().StringVar(&page, "html", "", "write the dashboard as an HTML page to `FILE`")
+	cmd.Flags().StringVar(&metrics, "metrics", "build/demo/metrics.jsonl", "draw the metric lines (EMF) in `FILE`")
+	cmd.Flags().StringVar(&region, "region", "us-east-1", "the AWS `REGION` of the metrics")
+	cmd.Flags().StringVar(&account, "account", "", "the `NUMBER` of the AWS account; without it the states of the alarms are omitted")
 	return cmd
 }
 
@@ -167,15 +225,14 @@ func picture(cmd *cobra.Command, s alarms.Set, page, metrics string) error {
 }
 
 func readRecording(cmd *cobra.Command, name string) (*eval.Recording, error) {
-	if name == "-" {
-		return eval.ReadRecording(cmd.InOrStdin())
-	}
-	file, err := os.Open(name)
+	file, err := terminal.Open(cmd.InOrStdin(), name)
 	if err != nil {
 		return nil, fmt.Errorf("open the metrics: %w; `make demo` writes build/demo/metrics.jsonl", err)
 	}
 	defer file.Close()
-	recording, err := eval.ReadRecording(file)
+	lines := records.Lines(file)
+	defer lines.Close()
+	recording, err := eval.ReadRecording(lines)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}

@@ -24,11 +24,23 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	alarmscloudwatch "github.com/throughline/throughline/alarms/cloudwatch"
+	"github.com/throughline/throughline/cmd/throughline/internal/checkcmd/judge"
 	"github.com/throughline/throughline/metrics"
 )
 
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+func arnOf(service, rest string) string {
+	return "arn:aws:" + service + ":eu-west-1:123456789012:" + rest
+}
+
+func policyFor(action, resource, rule string) string {
+	return `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"events.amazonaws.com"},"Action":"` + action +
+		`","Resource":"` + resource + `","Condition":{"ArnEquals":{"aws:SourceArn":"` + rule + `"}}}]}`
+}
+
 // check runs the command against the front.
-func (f *front) check(args ...string) (int, document, map[string]Result) {
+func (f *front) check(args ...string) (int, document, map[string]judge.Result) {
 	f.t.Helper()
 	f.called()
 	code, out, errs := run(f.t, append([]string{"--region", "eu-west-1", "--endpoint-url", f.URL, "--json"}, args...)...)
@@ -119,9 +131,9 @@ const pattern = `{"source":["alchemiser.strategy"],"detail-type":["SignalGenerat
 
 // deploy makes a system in which nothing is wrong: signals → portfolio by a
 // rule, plans → execution by a queue, an archive, and traffic.
-func deploy(t *testing.T, account string) *front {
+func deploy(t *testing.T) *front {
 	t.Helper()
-	f := newFront(t, account)
+	f := newFront(t)
 	events := eventbridge.NewFromConfig(f.config())
 	bus := aws.ToString(must[*eventbridge.CreateEventBusOutput](t)(events.CreateEventBus(t.Context(), &eventbridge.CreateEventBusInput{Name: aws.String("trading")})).EventBusArn)
 	onBus := f.arn("events", "rule/trading/*")
@@ -177,7 +189,7 @@ func actions(t *testing.T, policies ...string) []string {
 // TestAccount: a sound system passes, and nothing is called that is not in the
 // read policy: without --write nothing is changed.
 func TestAccount(t *testing.T) {
-	f := deploy(t, "100000000001")
+	f := deploy(t)
 	code, d, by := f.check("--bus", "trading")
 	calls := f.called()
 	for id, want := range map[string]string{
@@ -187,18 +199,18 @@ func TestAccount(t *testing.T) {
 		"bus": "trading, which portfolio's EVENT_BUS_NAME, execution's EVENT_BUS_NAME name, with 2 rules", "resources": "2 rules, none looks at resources", "targets": "2 targets, each with a queue: dead",
 		"policies": "4 policies, each lets its rule send", "timeouts": "execution, 4.25s of 10s, 42 %", "logs": "2 functions: 2 JSON at INFO", "metrics": "those of 2 of 2 functions", "names": "2 alarms on names",
 	} {
-		if by[id].Status != Pass || !strings.Contains(by[id].Evidence, want) {
+		if by[id].Status != judge.Pass || !strings.Contains(by[id].Evidence, want) {
 			t.Errorf("%+v\nwant %s", by[id], want)
 		}
 	}
 	// What would be done, and is not.
-	if r := by["dlq"]; r.Status != Skip || !strings.Contains(r.Evidence, "--write would make the rule throughline-check-") || !strings.Contains(r.Next, "--write") {
+	if r := by["dlq"]; r.Status != judge.Skip || !strings.Contains(r.Evidence, "--write would make the rule throughline-check-") || !strings.Contains(r.Next, "--write") {
 		t.Errorf("%+v", r)
 	}
-	if r := by["replay"]; r.Status != Skip || !strings.Contains(r.Evidence, "--write would replay all from ") || !strings.Contains(r.Evidence, "to plans, signals, which reach portfolio, work") {
+	if r := by["replay"]; r.Status != judge.Skip || !strings.Contains(r.Evidence, "--write would replay all from ") || !strings.Contains(r.Evidence, "to plans, signals, which reach portfolio, work") {
 		t.Errorf("%+v", r)
 	}
-	if code != 0 || len(d.Did) > 0 || d.Source != "account 100000000001, eu-west-1" {
+	if code != 0 || len(d.Did) > 0 || d.Source != "account "+f.account+", eu-west-1" {
 		t.Errorf("exit %d, did %q, %s", code, d.Did, d.Source)
 	}
 	allowed := actions(t, readPolicy)
@@ -217,7 +229,7 @@ func TestAccount(t *testing.T) {
 		f.deny = "events:ListTargetsByRule"
 		defer func() { f.deny = "" }()
 		code, _, by := f.check("--bus", "trading")
-		if r := by["targets"]; code != 0 || r.Status != Skip || !strings.Contains(r.Evidence, "AccessDeniedException") || !strings.Contains(r.Next, "check policy") || by["size"].Status != Skip && by["size"].Status != Pass {
+		if r := by["targets"]; code != 0 || r.Status != judge.Skip || !strings.Contains(r.Evidence, "AccessDeniedException") || !strings.Contains(r.Next, "check policy") || by["size"].Status != judge.Skip && by["size"].Status != judge.Pass {
 			t.Errorf("exit %d, %+v", code, r)
 		}
 	})
@@ -225,18 +237,18 @@ func TestAccount(t *testing.T) {
 		f.deny = "logs:FilterLogEvents"
 		defer func() { f.deny = "" }()
 		code, d, by := f.check("--bus", "trading")
-		if code != 0 || len(d.Notes) != 1 || !strings.Contains(d.Notes[0], "logs could not be read") || by["size"].Status != Pass || by["correlation"].Status != Skip {
+		if code != 0 || len(d.Notes) != 1 || !strings.Contains(d.Notes[0], "logs could not be read") || by["size"].Status != judge.Pass || by["correlation"].Status != judge.Skip {
 			t.Errorf("exit %d, %q, %+v", code, d.Notes, by)
 		}
 	})
 	t.Run("ByFunction", func(t *testing.T) { // the buses that it names are looked at
 		_, _, by := f.check("--function", "portfolio", "--only", "bus,targets")
-		if by["bus"].Status != Pass || by["targets"].Status != Pass {
+		if by["bus"].Status != judge.Pass || by["targets"].Status != judge.Pass {
 			t.Errorf("%+v", by)
 		}
 	})
 	t.Run("NoSuchFunction", func(t *testing.T) {
-		if code, _, errs := run(t, "--region", "eu-west-1", "--endpoint-url", f.URL, "--function", "nobody"); code != 2 || !strings.Contains(errs, "there is no function nobody") {
+		if code, _, errs := run(t, "--region", "eu-west-1", "--endpoint-url", f.URL, "--function", "nobody"); code != 3 || !strings.Contains(errs, "there is no function nobody") {
 			t.Errorf("exit %d, %s", code, errs)
 		}
 	})
@@ -268,7 +280,7 @@ func (f *front) rules() []string {
 // TestWrite: with --write an event fails into the queue and the archive is
 // replayed; what others have is as before, what check made is gone.
 func TestWrite(t *testing.T) {
-	f := deploy(t, "100000000002")
+	f := deploy(t)
 	events := eventbridge.NewFromConfig(f.config())
 	for range 2 {
 		must[*eventbridge.PutEventsOutput](t)(events.PutEvents(t.Context(), &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{{
@@ -292,10 +304,10 @@ func TestWrite(t *testing.T) {
 	rules := f.rules()
 	code, d, by := f.check("--bus", "trading", "--write", "--wait", "15s", "--only", "dlq,replay")
 	calls := f.called()
-	if r := by["dlq"]; code != 0 || r.Status != Pass || !strings.Contains(r.Evidence, "reached dead after") || !strings.Contains(r.Evidence, "NO_RESOURCE") {
+	if r := by["dlq"]; code != 0 || r.Status != judge.Pass || !strings.Contains(r.Evidence, "reached dead after") || !strings.Contains(r.Evidence, "NO_RESOURCE") {
 		t.Errorf("exit %d, %+v", code, r)
 	}
-	if r := by["replay"]; r.Status != Pass || !strings.Contains(r.Evidence, "2 replayed deliveries flagged, and no event came of it: plan-1 at execution") {
+	if r := by["replay"]; r.Status != judge.Pass || !strings.Contains(r.Evidence, "2 replayed deliveries flagged, and no event came of it: plan-1 at execution") {
 		t.Errorf("%+v", r)
 	}
 	if now := f.rules(); !slices.Equal(now, rules) {
@@ -320,14 +332,14 @@ func TestWrite(t *testing.T) {
 	t.Run("RepeatedEffect", func(t *testing.T) {
 		publishes = emf(t, "execution", time.Now(), func(record func(metrics.Name, float64, string)) { record(metrics.EventsPublished, 3, "TradeExecuted") })
 		code, _, by := f.check("--bus", "trading", "--write", "--wait", "15s", "--only", "replay")
-		if r := by["replay"]; code != 1 || r.Status != Fail || !strings.Contains(r.Evidence, "execution published 3 events while it handled replayed events") || r.Next == "" {
+		if r := by["replay"]; code != 1 || r.Status != judge.Fail || !strings.Contains(r.Evidence, "execution published 3 events while it handled replayed events") || r.Next == "" {
 			t.Errorf("exit %d, %+v", code, r)
 		}
 	})
 	t.Run("DoesNotArrive", func(t *testing.T) {
 		f.deaf = true
 		code, _, by := f.check("--bus", "trading", "--write", "--wait", "2s", "--only", "dlq")
-		if r := by["dlq"]; code != 1 || r.Status != Fail || !strings.Contains(r.Evidence, "did not arrive within 2s") {
+		if r := by["dlq"]; code != 1 || r.Status != judge.Fail || !strings.Contains(r.Evidence, "did not arrive within 2s") {
 			t.Errorf("exit %d, %+v", code, r)
 		}
 		if now := f.rules(); !slices.Equal(now, rules) {
@@ -351,7 +363,7 @@ func TestWrite(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, _, by = f.check("--bus", "trading", "--only", "dlq", "--write", "--wait", "15s", "--rule", "strict", "--event", event)
-		if r := by["dlq"]; r.Status != Pass || !strings.Contains(r.Evidence, "reached strict") {
+		if r := by["dlq"]; r.Status != judge.Pass || !strings.Contains(r.Evidence, "reached strict") {
 			t.Errorf("%+v", r)
 		}
 		if now := f.rules(); !slices.Contains(now, "strict 1") || len(now) != len(rules)+1 {
@@ -363,7 +375,7 @@ func TestWrite(t *testing.T) {
 
 // TestFaultyAccount: each fault of a deployment is found by reading it.
 func TestFaultyAccount(t *testing.T) {
-	f := deploy(t, "100000000003")
+	f := deploy(t)
 	f.function("strategy", 3, map[string]string{"EVENT_BUS_NAME": "tradnig"})
 	f.function("idle", 3, nil)
 	f.rule("new", `{"resources":[{"exists":false}],"source":["a"]}`, f.arn("lambda", "function:strategy"), "")
@@ -387,7 +399,7 @@ func TestFaultyAccount(t *testing.T) {
 		"names": "the alarm trap watches AWS/Events IngestiontoInvocationStartLatency, which nothing emits; it is IngestionToInvocationStartLatency", "delay": "it ran into its time-out",
 	} {
 		r := by[id]
-		if all := strings.Join(append([]string{r.Evidence}, r.Details...), "\n"); r.Status != Fail || !strings.Contains(all, want) || r.Next == "" {
+		if all := strings.Join(append([]string{r.Evidence}, r.Details...), "\n"); r.Status != judge.Fail || !strings.Contains(all, want) || r.Next == "" {
 			t.Errorf("%s: %s: %s\nwant %s", id, r.Status, all, want)
 		}
 	}
@@ -409,7 +421,7 @@ func TestFaultyAccount(t *testing.T) {
 
 // TestStackAndTemplate: the same system, named by what deployed it.
 func TestStackAndTemplate(t *testing.T) {
-	f := newFront(t, "100000000004")
+	f := newFront(t)
 	f.physical = strings.NewReplacer("<PhysicalResourceId></PhysicalResourceId>", "<PhysicalResourceId>trading-dev</PhysicalResourceId>", ">signals<", ">trading-dev|signals<")
 	role := f.role()
 	template := `{"Parameters":{"Stage":{"Type":"String"}},"Resources":{
@@ -431,13 +443,13 @@ func TestStackAndTemplate(t *testing.T) {
 	for name, args := range map[string][]string{"Stack": {"--stack", "trading"}, "Template": {"--template", file, "--set", "Stage=dev"}} {
 		t.Run(name, func(t *testing.T) {
 			code, _, by := f.check(append(args, "--only", "bus,targets,timeouts,metrics")...)
-			if r := by["targets"]; code != 1 || r.Status != Fail || !strings.Contains(fmt.Sprint(r), "rule signals, target work: no dead-letter queue") || !strings.Contains(fmt.Sprint(r), "rule orders") || strings.Contains(fmt.Sprint(r), "foreign") {
+			if r := by["targets"]; code != 1 || r.Status != judge.Fail || !strings.Contains(fmt.Sprint(r), "rule signals, target work: no dead-letter queue") || !strings.Contains(fmt.Sprint(r), "rule orders") || strings.Contains(fmt.Sprint(r), "foreign") {
 				t.Errorf("exit %d, %+v", code, r)
 			}
-			if r := by["bus"]; r.Status != Pass || !strings.Contains(r.Evidence, "trading-dev, with 1 rule") || !strings.Contains(r.Evidence, "default, with 1 rule") {
+			if r := by["bus"]; r.Status != judge.Pass || !strings.Contains(r.Evidence, "trading-dev, with 1 rule") || !strings.Contains(r.Evidence, "default, with 1 rule") {
 				t.Errorf("%+v", r)
 			}
-			if r := by["metrics"]; r.Status != Warn || !strings.Contains(r.Evidence, "strategy-dev: neither invocations nor metrics") {
+			if r := by["metrics"]; r.Status != judge.Warn || !strings.Contains(r.Evidence, "strategy-dev: neither invocations nor metrics") {
 				t.Errorf("%+v", r)
 			}
 		})

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,7 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
-	"github.com/throughline/throughline/cmd/throughline/internal/system"
+	"github.com/throughline/throughline/cmd/throughline/internal/checkcmd/judge"
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 	"github.com/throughline/throughline/metrics"
 )
@@ -40,24 +40,20 @@ func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	cmd.SetErr(&errs)
 	cmd.SetArgs(args)
 	err := cmd.ExecuteContext(t.Context())
-	var exit terminal.Exit
-	switch {
-	case err == nil:
-		return 0, out.String(), errs.String()
-	case errors.As(err, &exit):
-		return exit.Code, out.String(), errs.String() + exit.Message
+	if err != nil {
+		fmt.Fprint(&errs, err)
 	}
-	return 1, out.String(), errs.String() + err.Error()
+	return terminal.Code(err), out.String(), errs.String()
 }
 
 // decoded are the items that --json printed, by ID.
-func decoded(t *testing.T, text string) (document, map[string]Result) {
+func decoded(t *testing.T, text string) (document, map[string]judge.Result) {
 	t.Helper()
 	var d document
 	if err := json.Unmarshal([]byte(text), &d); err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
-	by := map[string]Result{}
+	by := map[string]judge.Result{}
 	for _, r := range d.Items {
 		by[r.ID] = r
 	}
@@ -114,16 +110,16 @@ func TestDemo(t *testing.T) {
 		"durations": "slowest of 1 invocations is strategy, 250ms (request req-strategy)", "correlation": "workflow-1 runs through 1 function", "timeouts": "250ms of 3s, 8 %",
 		"bus": "trading, with 1 rule", "targets": "1 target", "metrics": "those of 1 of 1 function", "loops": "no loop suspected", "resources": "1 rule, none looks at resources", "names": "names in the catalogue",
 	} {
-		if by[id].Status != Pass || !strings.Contains(by[id].Evidence, want) {
+		if by[id].Status != judge.Pass || !strings.Contains(by[id].Evidence, want) {
 			t.Errorf("%+v, want %s", by[id], want)
 		}
 	}
 	for _, id := range []string{"policies", "logs", "delay", "replay"} {
-		if by[id].Status != Skip {
+		if by[id].Status != judge.Skip {
 			t.Errorf("%+v", by[id])
 		}
 	}
-	if code != 0 || d.Summary[Pass] != 12 || d.Summary[Skip] != 4 || errs != "" {
+	if code != 0 || d.Summary[judge.Pass] != 12 || d.Summary[judge.Skip] != 4 || errs != "" {
 		t.Errorf("exit %d, %v, %s", code, d.Summary, errs)
 	}
 	t.Run("Text", func(t *testing.T) {
@@ -137,10 +133,10 @@ func TestDemo(t *testing.T) {
 		bad := map[string]string{"metrics.jsonl": quiet(t), "events.jsonl": envelope + "\n{\"id\":\"x-2\",\"detail-type\":\"B\",\"detail\":\"text\"}\nnot JSON\n"}
 		code, out, _ := run(t, "--demo", folder(t, bad), "--json")
 		_, by := decoded(t, out)
-		if r := by["serialise"]; code != 1 || r.Status != Fail || !strings.Contains(r.Evidence, "events.jsonl line 2, B x-2") || len(r.Details) != 1 || !strings.Contains(r.Details[0], "line 3") {
+		if r := by["serialise"]; code != 1 || r.Status != judge.Fail || !strings.Contains(r.Evidence, "events.jsonl line 2, B x-2") || len(r.Details) != 1 || !strings.Contains(r.Details[0], "line 3") {
 			t.Errorf("exit %d, %+v", code, r)
 		}
-		if by["bus"].Status != Skip || !strings.Contains(by["bus"].Evidence, "no system.json") || by["metrics"].Status != Pass {
+		if by["bus"].Status != judge.Skip || !strings.Contains(by["bus"].Evidence, "no system.json") || by["metrics"].Status != judge.Pass {
 			t.Errorf("%+v %+v", by["bus"], by["metrics"])
 		}
 	})
@@ -151,31 +147,35 @@ func quoted(text string) string {
 	return string(data)
 }
 
-// TestCannotCheck: what keeps check from checking ends with 2, and says what to do.
+// TestCannotCheck: what keeps check from checking says what to do, and ends with 2 where
+// the call is wrong, with 3 where a file or an account is.
 func TestCannotCheck(t *testing.T) {
 	half := folder(t, map[string]string{"metrics.jsonl": quiet(t), "spans.jsonl": "{"})
 	wrong := folder(t, map[string]string{"metrics.jsonl": quiet(t), "system.json": "["})
 	loose := folder(t, map[string]string{"t.yaml": "Resources: {F: {Type: AWS::Lambda::Function}}", "empty.yaml": "Resources: {B: {Type: AWS::S3::Bucket}}"})
-	for want, args := range map[string][]string{
-		"say what to check":               {},
-		"run `make demo`":                 {"--demo", t.TempDir()},
-		"spans.jsonl: line 1":             {"--demo", half},
-		"system.json: unexpected":         {"--demo", wrong},
-		"there is no item sizes":          {"--demo", half, "--only", "sizes"},
-		"must be above zero":              {"--demo", half, "--since", "0s"},
-		"see throughline check --help":    {"--bsu", "x"},
-		"--demo reads files":              {"--demo", half, "--bus", "x"},
-		"there is no Region":              {"--bus", "x"},
-		"--event needs --rule":            {"--bus", "x", "--event", "f"},
-		"--stack, which knows them":       {"--template", filepath.Join(loose, "t.yaml"), "--region", "eu-west-1"},
-		"nothing to check":                {"--template", filepath.Join(loose, "empty.yaml"), "--region", "eu-west-1"},
-		"write NAME=VALUE":                {"--template", filepath.Join(loose, "t.yaml"), "--set", "x", "--region", "eu-west-1"},
-		"describe bus x: operation error": {"--bus", "x", "--region", "eu-west-1", "--endpoint-url", "http://127.0.0.1:1"},
-		"it takes no \"everything\"":      {"everything"},
+	for want, c := range map[string]struct {
+		code int
+		args []string
+	}{
+		"say what to check":               {2, nil},
+		"run `make demo`":                 {3, []string{"--demo", t.TempDir()}},
+		"system.json: unexpected":         {3, []string{"--demo", wrong}},
+		"there is no item sizes":          {2, []string{"--demo", half, "--only", "sizes"}},
+		"must be above zero":              {2, []string{"--demo", half, "--since", "0s"}},
+		"--demo reads files":              {2, []string{"--demo", half, "--bus", "x"}},
+		"there is no Region":              {3, []string{"--bus", "x"}},
+		"--event needs --rule":            {2, []string{"--bus", "x", "--event", "f", "--region", "eu-west-1"}},
+		"--stack, which knows them":       {2, []string{"--template", filepath.Join(loose, "t.yaml"), "--region", "eu-west-1"}},
+		"nothing to check":                {1, []string{"--template", filepath.Join(loose, "empty.yaml"), "--region", "eu-west-1"}},
+		"write NAME=VALUE":                {2, []string{"--template", filepath.Join(loose, "t.yaml"), "--set", "x", "--region", "eu-west-1"}},
+		"describe bus x: operation error": {3, []string{"--bus", "x", "--region", "eu-west-1", "--endpoint-url", "http://127.0.0.1:1"}},
 	} {
-		if code, out, errs := run(t, args...); code != 2 || !strings.Contains(errs, want) {
-			t.Errorf("%v: exit %d\n%s\n%s", args, code, out, errs)
+		if code, out, errs := run(t, c.args...); code != c.code || !strings.Contains(errs, want) {
+			t.Errorf("%v: exit %d, want %d\n%s\n%s", c.args, code, c.code, out, errs)
 		}
+	}
+	if code, out, errs := run(t, "--demo", half); code != 0 || !strings.Contains(errs, "spans.jsonl: 1 line without a JSON document") {
+		t.Errorf("exit %d\n%s\n%s", code, out, errs)
 	}
 }
 
@@ -194,15 +194,4 @@ func TestCompletion(t *testing.T) {
 	if code != 0 || !strings.Contains(out, "resources\trules on resources keep their meaning\n") {
 		t.Errorf("exit %d\n%s", code, out)
 	}
-}
-
-func FuzzTake(f *testing.F) {
-	f.Add([]byte(`{"throughline":"repeat","kind":"replay","service":"s","event_id":"e","correlation_id":"c"}`))
-	f.Add([]byte(`x {"Service":"s","EventType":"A","PayloadSize":[1,2,"x"],"_aws":{"Timestamp":1,"CloudWatchMetrics":[{"Metrics":[{"Name":"PayloadSize"}]}]}}`))
-	f.Add([]byte(`{"Service":"s","Duration":1e300,"EventsFailed_X":1,"_aws":{"Timestamp":-1}}`))
-	f.Fuzz(func(t *testing.T, line []byte) {
-		var o system.Observed
-		take(&o, line)
-		judge(&system.System{Observed: o}, usual, nil)
-	})
 }

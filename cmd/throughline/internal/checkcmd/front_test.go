@@ -22,8 +22,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
-	"github.com/throughline/throughline/internal/buslocal"
-	"github.com/throughline/throughline/internal/peertest"
+	"github.com/throughline/throughline/cmd/throughline/internal/arn"
+	"github.com/throughline/throughline/local/eventpattern"
+	"github.com/throughline/throughline/peertest"
 )
 
 // front stands before moto, writes down which operations are called, and is
@@ -49,18 +50,18 @@ type front struct {
 	physical *strings.Replacer         // in what a stack made: moto gives buses no ID, and rules none with their bus
 }
 
-func newFront(t *testing.T, account string) *front {
+func newFront(t *testing.T) *front {
 	t.Helper()
 	moto, err := url.Parse(peertest.Moto(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &front{t: t, account: account, logging: map[string]map[string]any{}, classes: map[string]string{}, patterns: map[string]string{}, failing: map[string]string{}}
+	f := &front{t: t, account: peertest.Account(), logging: map[string]map[string]any{}, classes: map[string]string{}, patterns: map[string]string{}, failing: map[string]string{}}
 	f.proxy = &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(moto)
 			r.Out.Host = r.In.Host
-			r.Out.Header.Set("x-moto-account-id", account)
+			r.Out.Header.Set("x-moto-account-id", f.account)
 			r.Out.Header.Del("Accept-Encoding")
 		},
 		ModifyResponse: f.complete,
@@ -191,7 +192,7 @@ func (f *front) fail(w http.ResponseWriter, body []byte) bool {
 		if err != nil {
 			f.t.Error(err)
 		}
-		p, err := buslocal.CompilePattern([]byte(f.patterns[rule]))
+		p, err := eventpattern.Compile([]byte(f.patterns[rule]))
 		if err != nil || !p.Match(envelope) {
 			f.t.Errorf("the rule %s %s does not match %s: %v", rule, f.patterns[rule], envelope, err)
 			continue
@@ -208,7 +209,7 @@ func (f *front) fail(w http.ResponseWriter, body []byte) bool {
 
 func (f *front) send(queue, body string, attributes map[string]string) {
 	client := sqs.NewFromConfig(f.config())
-	found, err := client.GetQueueUrl(f.t.Context(), &sqs.GetQueueUrlInput{QueueName: aws.String(last(queue))})
+	found, err := client.GetQueueUrl(f.t.Context(), &sqs.GetQueueUrlInput{QueueName: aws.String(arn.Name(queue))})
 	if err != nil {
 		f.t.Error(err)
 		return

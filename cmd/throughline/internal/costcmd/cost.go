@@ -2,12 +2,12 @@
 package costcmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,34 +37,32 @@ func New(configure account.Configure, now func() time.Time) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cost",
 		Short: "Project what a month of events costs, per type, and our metrics",
-		Long: `cost reads how many events of which sizes were published, from a file of metrics
-lines or from CloudWatch, and projects a month of 730 hours: publishing (by chunks
-of 64 KB), an archive (what is put in, and what is kept), a replay of a whole
-month's events, and the custom metrics and log lines that told it.
+		Long: `cost reads how many events of which sizes were published, from a file of metric lines or
+from CloudWatch, and projects the cost of a month of 730 hours: publishing (in chunks of
+64 KB), an archive (what goes in, and its storage), one replay of the month, and the
+custom metrics and log lines that Throughline itself writes.
 
-A file stands for the time between its first and last line, unless --over says
-otherwise: say --over 24h for a demo that plays a day in seconds. Prices are a
-table with a date; check it against AWS's pages, and override it with --prices.
-It needs cloudwatch:ListMetrics and cloudwatch:GetMetricData for --cloudwatch.`,
+A file stands for the time between its first and its last line. --over says otherwise,
+such as --over 24h for a demo that plays a day in seconds.
+
+The prices are a table with a date. Check them against AWS's pages, and override them
+with --prices. --cloudwatch needs cloudwatch:ListMetrics and cloudwatch:GetMetricData.`,
 		Example: `  throughline cost --file build/demo/metrics.jsonl --over 24h
   throughline cost --cloudwatch --over 168h --region eu-west-1
   throughline cost --show-prices > prices.json && throughline cost --prices prices.json --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.run(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout()); err != nil {
-				return fmt.Errorf("cost: %w", err)
-			}
-			return nil
+			return terminal.In("cost", o.run(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout()))
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.file, "file", "build/demo/metrics.jsonl", "read metrics lines (EMF) from `FILE`, an export of logs included; - is standard input")
-	flags.BoolVar(&o.cloudWatch, "cloudwatch", false, "read from CloudWatch instead")
+	flags.StringVar(&o.file, "file", "build/demo/metrics.jsonl", "read metric lines (EMF) from `FILE`, also an export of logs; - is standard input")
+	flags.BoolVar(&o.cloudWatch, "cloudwatch", false, "read metrics from CloudWatch instead of a file")
 	o.on.Bind(flags)
-	flags.StringVar(&o.namespace, "namespace", "Throughline", "the metrics' `NAMESPACE`")
-	flags.DurationVar(&o.over, "over", 0, "the `TIME` that was observed, as 24h; 168h for CloudWatch if not said")
-	flags.IntVar(&o.retention, "retention", 30, "how many `DAYS` an archive keeps events; 0 leaves its storage out")
-	flags.StringVar(&o.prices, "prices", "", "take prices from `FILE`, JSON with the members that differ")
+	flags.StringVar(&o.namespace, "namespace", "Throughline", "the `NAMESPACE` of the metrics")
+	flags.DurationVar(&o.over, "over", 0, "the `TIME` that the metrics stand for, such as 24h; 0 means that between the first and the last line, or 168h with --cloudwatch")
+	flags.IntVar(&o.retention, "retention", 30, "the `DAYS` that an archive keeps events; 0 omits the cost of its storage")
+	flags.StringVar(&o.prices, "prices", "", "override prices with the JSON in `FILE`")
 	flags.BoolVar(&o.showPrices, "show-prices", false, "print the prices as JSON")
 	flags.BoolVar(&o.json, "json", false, "print JSON")
 	cmd.MarkFlagsMutuallyExclusive("file", "cloudwatch")
@@ -80,7 +78,7 @@ func (o options) run(ctx context.Context, stdin io.Reader, out io.Writer) error 
 		return terminal.PrintJSON(out, p)
 	}
 	if o.retention < 0 || o.over < 0 {
-		return errors.New("--retention and --over must not be below zero")
+		return terminal.Misuse("--retention and --over must not be below zero")
 	}
 	u, err := o.usage(ctx, stdin)
 	if err != nil {
@@ -88,15 +86,16 @@ func (o options) run(ctx context.Context, stdin io.Reader, out io.Writer) error 
 	}
 	switch {
 	case len(u.types) == 0:
-		return fmt.Errorf("%s tells no sizes of events: it needs the metric %s, with the dimension EventType", u.source, sizeMetric)
+		return terminal.Finding("%s tells no sizes of events: it needs the metric %s, with the dimension EventType", u.source, sizeMetric)
 	case u.over <= 0:
-		return fmt.Errorf("%s does not tell how long it stands for: say it with --over, as --over 24h", u.source)
+		return terminal.Misuse("%s does not tell how long it stands for: say it with --over, as --over 24h", u.source)
 	}
 	projected := project(u, p, o.retention)
 	if o.json {
 		return terminal.PrintJSON(out, projected)
 	}
-	return projected.write(out)
+	const hang = 2
+	return terminal.Fit(out, hang, projected.write)
 }
 
 func (o options) readPrices() (prices, error) {
@@ -119,18 +118,14 @@ func (o options) usage(ctx context.Context, stdin io.Reader) (usage, error) {
 	if o.cloudWatch {
 		return o.fromCloudWatch(ctx)
 	}
-	in := stdin
-	if o.file != "-" {
-		f, err := os.Open(o.file)
-		if errors.Is(err, os.ErrNotExist) {
-			return usage{}, fmt.Errorf("no metrics at %s: run `make demo`, name a file with --file, or say --cloudwatch", o.file)
-		}
-		if err != nil {
-			return usage{}, err
-		}
-		defer f.Close()
-		in = f
+	in, err := terminal.Open(stdin, o.file)
+	if errors.Is(err, os.ErrNotExist) {
+		return usage{}, fmt.Errorf("no metrics at %s: run `make demo`, name a file with --file, or say --cloudwatch", o.file)
 	}
+	if err != nil {
+		return usage{}, err
+	}
+	defer in.Close()
 	u, err := fromFile(in, o.file, o.over)
 	if err != nil {
 		return u, fmt.Errorf("%s: %w", o.file, err)
@@ -143,11 +138,16 @@ func (o options) fromCloudWatch(ctx context.Context) (usage, error) {
 	if err != nil {
 		return usage{}, err
 	}
-	over := o.over
-	if over == 0 {
-		over = 7 * day
-	}
+	over := cmp.Or(o.over, 7*day)
 	return fromCloudWatch(ctx, alarmscloudwatch.NewClient(cfg), o.namespace, o.now(), over)
+}
+
+// money is an amount of the prices' currency; what is less than a cent has more digits.
+func money(n float64) string {
+	if n < 0.01 && n > 0 {
+		return fmt.Sprintf("%.4f", n)
+	}
+	return fmt.Sprintf("%.2f", n)
 }
 
 func (p projection) write(out io.Writer) error {
@@ -157,18 +157,18 @@ func (p projection) write(out io.Writer) error {
 		fmt.Fprintln(out, "so short a time says little of a month: say with --over what it stands for, as --over 24h")
 	}
 	fmt.Fprintln(out)
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "EVENTS\tMB\tCHUNKS\tBUS\tARCHIVE IN\tKEPT %d d\tREPLAY ONCE\t\n", p.Retention)
+	table := [][]string{{"EVENTS", "MB", "CHUNKS", "BUS", "ARCHIVE", fmt.Sprintf("KEPT %d d", p.Retention), "REPLAY", "TYPE"}}
 	for _, c := range append(p.Types[:len(p.Types):len(p.Types)], p.Total) {
-		fmt.Fprintf(w, "%.0f\t%.1f\t%.0f\t%.4f\t%.4f\t%.4f\t%.4f\t  %s\n", c.Events, c.Bytes/mega, c.Chunks, c.Bus, c.ArchiveIn, c.ArchiveStorage, c.Replay, c.EventType)
+		table = append(table, []string{fmt.Sprintf("%.0f", c.Events), fmt.Sprintf("%.0f", c.Bytes/mega), fmt.Sprintf("%.0f", c.Chunks),
+			money(c.Bus), money(c.ArchiveIn), money(c.ArchiveStorage), money(c.Replay), terminal.Line(c.EventType)})
 	}
-	if err := w.Flush(); err != nil {
+	if err := terminal.Table(out, len(table[0])-1, table); err != nil {
 		return err
 	}
 	if p.Estimated {
 		fmt.Fprintln(out, "\nchunks are estimated from hourly averages: THROUGHLINE_METRICS=full counts them")
 	}
-	_, err := fmt.Fprintf(out, "\nour own metrics: %d custom metrics, at most %.2f; their log lines %.4f\nin all, at most %.2f a month; a replay of all of it once is %.2f more\n",
-		p.Metrics.Metrics, p.Metrics.Custom, p.Metrics.Logs, p.Monthly, p.Total.Replay)
+	_, err := fmt.Fprintf(out, "\nour own metrics: %d custom metrics, at most %s; their log lines %s\nin all, at most %s a month; a replay of all of it once is %s more\n",
+		p.Metrics.Metrics, money(p.Metrics.Custom), money(p.Metrics.Logs), money(p.Monthly), money(p.Total.Replay))
 	return err
 }

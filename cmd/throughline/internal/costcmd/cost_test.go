@@ -19,8 +19,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 
 	alarmscloudwatch "github.com/throughline/throughline/alarms/cloudwatch"
-	"github.com/throughline/throughline/internal/peertest"
 	"github.com/throughline/throughline/metrics"
+	"github.com/throughline/throughline/peertest"
 )
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -187,7 +187,7 @@ func TestErrors(t *testing.T) {
 }
 
 func TestCloudWatchInMoto(t *testing.T) {
-	url := peertest.Moto(t)
+	url := peertest.MotoAccount(t)
 	cfg, err := configure(t.Context(), config.WithRegion("us-east-1"))
 	if err != nil {
 		t.Fatal(err)

@@ -7,9 +7,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/throughline/throughline/cmd/throughline/internal/sizescmd"
+	"github.com/throughline/throughline/cmd/throughline/internal/distribution"
+	"github.com/throughline/throughline/cmd/throughline/internal/emf"
+	"github.com/throughline/throughline/cmd/throughline/internal/records"
 	"github.com/throughline/throughline/metrics"
-	"github.com/throughline/throughline/sizemeter/distribution"
 )
 
 // emfLine is a line of the embedded metric format, as far as costs go.
@@ -33,26 +34,25 @@ func fromFile(r io.Reader, name string, over time.Duration) (usage, error) {
 	var types distribution.Types
 	distinct := map[string]bool{}
 	var first, last int64
-	_, err := sizescmd.Documents(r, func(document []byte) {
-		sizescmd.Unwrap(document, func(document []byte, _ bool) {
-			var line emfLine
-			if json.Unmarshal(document, &line) != nil || line.AWS == nil {
-				return
+	_, err := records.Read(r, func(d records.Document) error {
+		var line emfLine
+		if json.Unmarshal(d.JSON, &line) != nil || line.AWS == nil {
+			return nil
+		}
+		u.logBytes += int64(len(d.JSON))
+		if at := line.AWS.Timestamp; at > 0 {
+			if first == 0 || at < first {
+				first = at
 			}
-			u.logBytes += int64(len(document))
-			if at := line.AWS.Timestamp; at > 0 {
-				if first == 0 || at < first {
-					first = at
-				}
-				last = max(last, at)
+			last = max(last, at)
+		}
+		if line.EventType != "" && line.PayloadSize != nil {
+			for _, size := range emf.Values(line.PayloadSize) {
+				types.Of(line.EventType).Add(int(size))
 			}
-			if line.EventType != "" && line.PayloadSize != nil {
-				for _, size := range sizescmd.Values(line.PayloadSize) {
-					types.Of(line.EventType).Add(int(size))
-				}
-			}
-			line.identify(document, distinct)
-		})
+		}
+		line.identify(d.JSON, distinct)
+		return nil
 	})
 	for _, t := range types.Names() {
 		d := types.Of(t)

@@ -2,7 +2,7 @@ package costcmd
 
 import (
 	"bytes"
-	_ "embed" // for the table
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"

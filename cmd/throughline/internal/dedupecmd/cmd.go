@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -16,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/throughline/throughline/cmd/throughline/internal/account"
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 	"github.com/throughline/throughline/dedupe/dynamo"
 )
 
@@ -43,10 +45,11 @@ func newCreate(configure account.Configure) *cobra.Command {
 	var o create
 	cmd := &cobra.Command{
 		Use:   "create-table --table NAME",
-		Short: "Make the table, on demand and with time to live, or print it as CloudFormation",
-		Long: `create-table makes the DynamoDB table for THROUGHLINE_DEDUPE=dynamodb:NAME: on
-demand, the string pk its key, the number expiry its time to live. Where the
-table is there already it is left as it is, but for a time to live that is not on.
+		Short: "Create the table, or print it as a CloudFormation template",
+		Long: `create-table creates the DynamoDB table for THROUGHLINE_DEDUPE=dynamodb:NAME. It is
+billed on demand, its key is the string pk, and its time to live is the number expiry.
+If the table exists, create-table only switches its time to live on.
+
 It needs dynamodb:CreateTable, DescribeTable, DescribeTimeToLive and UpdateTimeToLive.
 The functions need dynamodb:PutItem and dynamodb:UpdateItem.`,
 		Example: `  throughline dedupe create-table --table throughline-seen
@@ -54,18 +57,15 @@ The functions need dynamodb:PutItem and dynamodb:UpdateItem.`,
   throughline dedupe create-table --table throughline-seen --print-cloudformation > seen.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.run(cmd, configure); err != nil {
-				return fmt.Errorf("dedupe create-table: %w", err)
-			}
-			return nil
+			return terminal.In("dedupe create-table", o.run(cmd, configure))
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.table, "table", "", "the table's `NAME`")
+	flags.StringVar(&o.table, "table", "", "the `NAME` of the table")
 	o.on.Bind(flags)
-	flags.BoolVar(&o.cloudFormation, "print-cloudformation", false, "print a template instead of making the table")
+	flags.BoolVar(&o.cloudFormation, "print-cloudformation", false, "print a template instead of creating the table")
 	flags.BoolVar(&o.asJSON, "json", false, "print JSON")
-	flags.DurationVar(&o.patience, "wait", time.Minute, "how long to wait until the table can be used")
+	flags.DurationVar(&o.patience, "wait", time.Minute, "wait this long until the table is active")
 	_ = cmd.MarkFlagRequired("table") // there is such a flag
 	cmd.MarkFlagsMutuallyExclusive("print-cloudformation", "json")
 	return cmd
@@ -75,13 +75,13 @@ func (o create) run(cmd *cobra.Command, configure account.Configure) error {
 	if o.cloudFormation {
 		template, err := dynamo.Template(o.table)
 		if err != nil {
-			return err
+			return terminal.As(terminal.Misused, err)
 		}
 		_, err = fmt.Fprint(cmd.OutOrStdout(), template)
 		return err
 	}
 	if err := dynamo.CheckName(o.table); err != nil {
-		return err
+		return terminal.As(terminal.Misused, err)
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), o.patience+30*time.Second)
 	defer cancel()
@@ -101,8 +101,11 @@ func (o create) run(cmd *cobra.Command, configure account.Configure) error {
 	if made {
 		what = "is made"
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "table %s in %s %s: set THROUGHLINE_DEDUPE=dynamodb:%s, and allow the functions dynamodb:PutItem and dynamodb:UpdateItem on it\n", o.table, settings.Region, what, o.table)
-	return err
+	const hang = 2
+	return terminal.Fit(cmd.OutOrStdout(), hang, func(out io.Writer) error {
+		_, err := fmt.Fprintf(out, "table %s in %s %s: set THROUGHLINE_DEDUPE=dynamodb:%s, and allow the functions dynamodb:PutItem and dynamodb:UpdateItem on it\n", o.table, settings.Region, what, o.table)
+		return err
+	})
 }
 
 // make makes the table where there is none and reports whether it did.
@@ -139,7 +142,7 @@ func fits(t *types.TableDescription) error {
 			}
 		}
 	}
-	return fmt.Errorf("a table %s is there, and its only key is not the string pk: choose another name", aws.ToString(t.TableName))
+	return terminal.Finding("a table %s is there, and its only key is not the string pk: choose another name", aws.ToString(t.TableName))
 }
 
 // expire switches time to live on.
@@ -150,7 +153,7 @@ func (o create) expire(ctx context.Context, client *dynamodb.Client) error {
 	}
 	if d := found.TimeToLiveDescription; d != nil && (d.TimeToLiveStatus == types.TimeToLiveStatusEnabled || d.TimeToLiveStatus == types.TimeToLiveStatusEnabling) {
 		if name := aws.ToString(d.AttributeName); name != "expiry" {
-			return fmt.Errorf("the table's time to live is by %s, not by expiry: choose another table", name)
+			return terminal.Finding("the table's time to live is by %s, not by expiry: choose another table", name)
 		}
 		return nil
 	}
@@ -166,8 +169,7 @@ func (o create) expire(ctx context.Context, client *dynamodb.Client) error {
 
 // advise adds to AWS's errors what to do.
 func advise(err error) error {
-	var api smithy.APIError
-	if errors.As(err, &api) && api.ErrorCode() == "AccessDeniedException" {
+	if api, ok := errors.AsType[smithy.APIError](err); ok && api.ErrorCode() == "AccessDeniedException" {
 		return fmt.Errorf("%w\nallow yourself dynamodb:CreateTable, DescribeTable, DescribeTimeToLive and UpdateTimeToLive, or deploy what --print-cloudformation prints", err)
 	}
 	return err

@@ -20,7 +20,7 @@ import (
 
 	"github.com/throughline/throughline/dedupe"
 	"github.com/throughline/throughline/dedupe/dynamo"
-	"github.com/throughline/throughline/internal/peertest"
+	"github.com/throughline/throughline/peertest"
 )
 
 var secrets = credentials.NewStaticCredentialsProvider("AKIAEXAMPLE", "secret", "")
@@ -48,7 +48,7 @@ func run(t *testing.T, args ...string) (string, error) {
 }
 
 func TestCreateTable(t *testing.T) {
-	url := peertest.Moto(t)
+	url := peertest.MotoAccount(t)
 	args := []string{"--table", "seen", "--region", "eu-west-1", "--endpoint-url", url}
 	out, err := run(t, args...)
 	if err != nil || !strings.Contains(out, "is made: set THROUGHLINE_DEDUPE=dynamodb:seen") {
@@ -74,7 +74,7 @@ func TestCreateTable(t *testing.T) {
 }
 
 func TestTableThatDoesNotFit(t *testing.T) {
-	url := peertest.Moto(t)
+	url := peertest.MotoAccount(t)
 	client := dynamodb.New(dynamodb.Options{Region: "eu-west-1", BaseEndpoint: &url, Credentials: secrets})
 	_, err := client.CreateTable(t.Context(), &dynamodb.CreateTableInput{
 		TableName: aws.String("orders"), BillingMode: types.BillingModePayPerRequest,

@@ -3,7 +3,6 @@ package demo
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 
 	"github.com/throughline/throughline/cmd/throughline/internal/checkcmd"
+	"github.com/throughline/throughline/cmd/throughline/internal/checkcmd/judge"
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
@@ -22,11 +22,10 @@ func checkChecklist(t *testing.T, dir string) {
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.SetOut(&out)
 	cmd.SetArgs([]string{"--demo", dir, "--json"})
-	var exit terminal.Exit
-	if err := cmd.ExecuteContext(t.Context()); !errors.As(err, &exit) || exit.Code != 1 {
+	if err := cmd.ExecuteContext(t.Context()); terminal.Code(err) != terminal.Found {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
-	var document struct{ Items []checkcmd.Result }
+	var document struct{ Items []judge.Result }
 	if err := json.Unmarshal(out.Bytes(), &document); err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +35,7 @@ func checkChecklist(t *testing.T, dir string) {
 		"replay":      {"fail", "hedge handled the replay of all-trades-completed-112d4095-eced-4ded-abfa-1f10856aab1d and published HedgeEvaluationCompleted hedge-evaluation-completed-2d2cb4cf-2197-41e5-9a7e-357479d14ba0"},
 		"dlq":         {"pass", "of rule schedules, NO_PERMISSIONS"},
 		"durations":   {"pass", "slowest of 22 invocations is "},
-		"correlation": {"warn", "strategy published 1 of 4 events without a correlation ID"},
+		"correlation": {"pass", " runs through 6 functions: "},
 		"delay":       {"skip", "execution makes up to 3 calls an invocation: 2s more each would come to"},
 		"loops":       {"pass", "the deepest event is at hop 4 of 16"},
 		"bus":         {"pass", bus + ", with 7 rules"},

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/throughline/throughline/alarms"
-	"github.com/throughline/throughline/alarms/queries"
-	"github.com/throughline/throughline/alarms/render"
+	"github.com/throughline/throughline/cmd/throughline/internal/queries"
+	"github.com/throughline/throughline/cmd/throughline/internal/render"
 	"github.com/throughline/throughline/extension"
 	"github.com/throughline/throughline/metrics"
 )
@@ -193,9 +193,6 @@ func TestContract(t *testing.T) {
 		}
 	}
 	for _, q := range queries.All() {
-		if q.Foreign {
-			continue // of lines that are not ours: see TestForeignQueries
-		}
 		for _, message := range all.unread(q) {
 			t.Error(message)
 		}

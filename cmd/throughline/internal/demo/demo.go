@@ -7,19 +7,23 @@ package demo
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
-	"github.com/throughline/throughline/internal/buslocal"
-	"github.com/throughline/throughline/internal/lambdalocal"
+	"github.com/throughline/throughline/local/alpacalocal"
+	"github.com/throughline/throughline/local/buslocal"
+	"github.com/throughline/throughline/local/lambdalocal"
+	"github.com/throughline/throughline/sizemeter"
 )
 
 // Options of [Run]. Dir, Extension, Function and Events are required paths.
@@ -31,15 +35,15 @@ type Options struct {
 	// ForwardTo is the address of traces of a real backend; empty for none.
 	ForwardTo      string
 	ForwardHeaders map[string]string
+	NewBus         bool              // play the day on a new custom bus, but for what hedge publishes
 	JSON           bool              // print a summary as JSON instead of the report
 	Env            map[string]string // of the functions, beside and before what the demo sets
 	Progress       io.Writer         // what is being done, a line each; nil for nothing
 }
 
 const (
-	bus = "alchemiser-trading-events-dev"
-	// sizeLimit is 256 KiB as before 2026, so that one event of the day is close to it.
-	sizeLimit = 256 << 10
+	bus       = "alchemiser-trading-events-dev"
+	sizeLimit = sizemeter.LimitMiB
 	patience  = 2 * time.Minute
 )
 
@@ -65,20 +69,26 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 		}
 		out = io.Discard
 	}
-	if err := report(out, day.reported, sizeLimit); err != nil {
+	const hang = 2
+	return terminal.Fit(out, hang, func(out io.Writer) error { return day.tell(out, o, differences) })
+}
+
+// tell prints the report and how it compares with what happened.
+func (d day) tell(out io.Writer, o Options, differences []string) error {
+	if err := report(out, d.reported, sizeLimit); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "Spans, metrics and events are in %s; open %s in a browser.\n", o.Dir, filepath.Join(o.Dir, "report.html"))
-	if o.ForwardTo != "" && day.passed == nil {
+	if o.ForwardTo != "" && d.passed == nil {
 		fmt.Fprintf(out, "The spans were sent to %s too: search there for throughline.correlation.id.\n", o.ForwardTo)
 	}
 	if len(differences) > 0 {
 		return fmt.Errorf("%w:\n  %s", ErrDiffers, strings.Join(differences, "\n  "))
 	}
-	if day.passed != nil {
-		return fmt.Errorf("send the spans to %s, where OTEL_EXPORTER_OTLP_ENDPOINT points: %w", o.ForwardTo, day.passed)
+	if d.passed != nil {
+		return fmt.Errorf("send the spans to %s, where OTEL_EXPORTER_OTLP_ENDPOINT points: %w", o.ForwardTo, d.passed)
 	}
-	fmt.Fprintf(out, "Checked against the bus's ledger and the local Lambda: %s.\n", day.counts())
+	fmt.Fprintf(out, "Checked against the bus's ledger and the local Lambda: %s.\n", d.counts())
 	return nil
 }
 
@@ -86,16 +96,17 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 type truth struct {
 	ledger      buslocal.Ledger
 	invocations map[string][]lambdalocal.Invocation
-	orders      []order
+	orders      []alpacalocal.Order
 	handled     []handled // what each function was handed, in order
 }
 
 // handled is one event as a function was handed it.
 type handled struct {
-	function string
-	event    *buslocal.Event
-	receives int // of a queue, else 0
-	at       time.Time
+	function  string
+	event     *buslocal.Event
+	receives  int    // of a queue, else 0
+	request   string // of an asynchronous invocation, else empty
+	at, until time.Time
 }
 
 // reported is what the product said.
@@ -143,15 +154,10 @@ func (d day) writeJSON(out io.Writer, dir string, differences []string) error {
 		Differences []string `json:"differences"`
 		Files       []string `json:"files"`
 	}{counts: d.counts(), Differences: append([]string{}, differences...)}
-	for _, name := range sortedKeys(d.files) {
+	for _, name := range slices.Sorted(maps.Keys(d.files)) {
 		summary.Files = append(summary.Files, filepath.Join(dir, name))
 	}
-	encoder := json.NewEncoder(out)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(summary); err != nil {
-		return fmt.Errorf("print summary: %w", err)
-	}
-	return nil
+	return terminal.PrintJSON(out, summary)
 }
 
 // write writes the files of the day, and the page.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,8 +13,8 @@ import (
 	"testing"
 
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
-	"github.com/throughline/throughline/internal/lambdalocal"
-	"github.com/throughline/throughline/internal/peertest"
+	"github.com/throughline/throughline/local/lambdalocal"
+	"github.com/throughline/throughline/peertest"
 )
 
 var binaries string
@@ -80,16 +81,54 @@ func TestTradingDay(t *testing.T) {
 	t.Run("Report", func(t *testing.T) { checkReport(t, d) })
 	t.Run("JSON", func(t *testing.T) { checkJSON(t, d) })
 	t.Run("Checklist", func(t *testing.T) { checkChecklist(t, o.Dir) })
-	for name, br := range breaks {
-		t.Run("Sees"+name, func(t *testing.T) {
-			broken := copyOf(d)
-			br.apply(&broken)
-			differences := verify(broken.truth, broken.reported, broken.details)
-			if !slices.ContainsFunc(differences, func(s string) bool { return strings.Contains(s, br.says) }) {
-				t.Errorf("not seen; it says %q", differences)
-			}
-		})
+	t.Run("Breaks", func(t *testing.T) { checkBreaks(t, d) })
+}
+
+// TestTradingDayOnANewBus plays the day with the new bus beside the classic one.
+func TestTradingDayOnANewBus(t *testing.T) {
+	o := options(t)
+	o.NewBus = true
+	d, err := play(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
 	}
+	if differences := verify(d.truth, d.reported, d.details); len(differences) > 0 {
+		t.Fatalf("differs:\n%s", strings.Join(differences, "\n"))
+	}
+	ways := map[string]int{}
+	for _, r := range d.truth.ledger.Receipts {
+		ways["queue "+r.Queue]++
+	}
+	for _, delivery := range d.truth.ledger.Deliveries {
+		switch payload := string(delivery.Payload); {
+		case delivery.Event.EnvelopeID == "":
+			ways["classic"]++
+		case delivery.Replay != "":
+			ways["replay"]++
+		case delivery.Rule == "completed-notifications": // in an array, as is the default
+			ways["batch"]++
+		case strings.HasPrefix(payload, `{"Data":`):
+			ways["with metadata"]++
+		default:
+			ways["raw"]++
+		}
+	}
+	for _, way := range []string{"queue plans", "queue redriven", "replay", "classic", "batch", "with metadata", "raw"} {
+		if ways[way] == 0 {
+			t.Errorf("no event came by %s: %v", way, ways)
+		}
+	}
+	// Its events on both buses are one tree.
+	tree := workflow.Build(d.reported.spans, "workflow-6513270e-269e-4d37-b2a7-4de452e6b438")
+	for i, n := range tree.Nodes {
+		timedOut := n.Type == "DataLakeUpdateCompleted"
+		if root := n.Parent < 0; root != (i == 0) || n.Gap != "" && !timedOut {
+			t.Errorf("%s %s %s hangs on %d: %s", n.Kind, n.Type, n.EventID, n.Parent, n.Gap)
+		}
+	}
+	t.Run("Report", func(t *testing.T) { checkReport(t, d) })
+	t.Run("JSON", func(t *testing.T) { checkJSON(t, d) })
+	t.Run("Breaks", func(t *testing.T) { checkBreaks(t, d) })
 }
 
 // breaks change a report, or what happened, in one place.
@@ -185,6 +224,19 @@ var breaks = map[string]struct {
 	}, "invocations of hedge"},
 }
 
+func checkBreaks(t *testing.T, d day) {
+	for name, br := range breaks {
+		t.Run("Sees"+name, func(t *testing.T) {
+			broken := copyOf(d)
+			br.apply(&broken)
+			differences := verify(broken.truth, broken.reported, broken.details)
+			if !slices.ContainsFunc(differences, func(s string) bool { return strings.Contains(s, br.says) }) {
+				t.Errorf("not seen; it says %q", differences)
+			}
+		})
+	}
+}
+
 // bump adds one to the first value of a metric.
 func bump(d *day, metric string) {
 	for _, doc := range d.reported.docs {
@@ -210,26 +262,20 @@ func copyOf(d day) day {
 		s := &c.reported.spans[i]
 		s.Links = slices.Clone(s.Links)
 		attributes := map[string]any{}
-		for k, v := range s.Attributes {
-			attributes[k] = v
-		}
+		maps.Copy(attributes, s.Attributes)
 		s.Attributes = attributes
 	}
 	c.reported.docs = slices.Clone(d.reported.docs)
 	for i := range c.reported.docs {
 		fields := map[string]any{}
-		for k, v := range c.reported.docs[i].fields {
-			fields[k] = v
-		}
+		maps.Copy(fields, c.reported.docs[i].fields)
 		c.reported.docs[i].fields = fields
 	}
 	c.reported.rare = slices.Clone(d.reported.rare)
 	c.truth.orders = slices.Clone(d.truth.orders)
 	c.truth.handled = slices.Clone(d.truth.handled)
 	c.truth.invocations = map[string][]lambdalocal.Invocation{}
-	for k, v := range d.truth.invocations {
-		c.truth.invocations[k] = v
-	}
+	maps.Copy(c.truth.invocations, d.truth.invocations)
 	return c
 }
 
@@ -284,7 +330,7 @@ func checkReport(t *testing.T, d day) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"workflow-6513270e-269e-4d37-b2a7-4de452e6b438  11 events, 6 functions", "OUT OF ORDER", "84.8 %", "REDELIVERY", "REPLAY", "REPUBLISH", "RETRY",
+		"workflow-6513270e-269e-4d37-b2a7-4de452e6b438  11 events, 6 functions", "OUT OF ORDER", "limit 1048576 bytes", "21.2 %", "REDELIVERY", "REPLAY", "REPUBLISH", "RETRY",
 		"X-Request-ID", "time-outs", "cold start",
 	} {
 		if !strings.Contains(out.String(), want) {

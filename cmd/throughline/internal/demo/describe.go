@@ -3,11 +3,9 @@ package demo
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/throughline/throughline/cmd/throughline/internal/system"
-	"github.com/throughline/throughline/internal/buslocal"
+	"github.com/throughline/throughline/local/buslocal"
 	"github.com/throughline/throughline/metrics"
 )
 
@@ -50,23 +48,39 @@ func (s *stage) describe() ([]byte, error) {
 	return append(data, '\n'), err
 }
 
-// letters are what was dead-lettered, as SQS's ReceiveMessage gives messages.
+// message is a dead letter as SQS's ReceiveMessage gives it.
+type message struct {
+	Body              string
+	Attributes        map[string]string
+	MessageAttributes map[string]attribute
+}
+
+type attribute struct{ DataType, StringValue string }
+
+// letters are what was dead-lettered, a message a line.
 func (s *stage) letters() ([]byte, error) {
-	type attribute struct{ DataType, StringValue string }
-	var lines []byte
+	var messages []message
+	add := func(body, traceHeader string, attributes map[string]string) {
+		m := message{Body: body, MessageAttributes: map[string]attribute{}}
+		if traceHeader != "" {
+			m.Attributes = map[string]string{"AWSTraceHeader": traceHeader}
+		}
+		for name, value := range attributes {
+			m.MessageAttributes[name] = attribute{"String", value}
+		}
+		messages = append(messages, m)
+	}
 	for _, m := range s.dead.Messages() {
-		message := struct {
-			Body              string
-			Attributes        map[string]string
-			MessageAttributes map[string]attribute
-		}{Body: m.Body, MessageAttributes: map[string]attribute{}}
-		if m.TraceHeader != "" {
-			message.Attributes = map[string]string{"AWSTraceHeader": m.TraceHeader}
+		add(m.Body, m.TraceHeader, m.Attributes)
+	}
+	if s.newBus != nil {
+		for _, l := range s.newBus.letters.Letters() {
+			add(l.Body, "", l.Attributes)
 		}
-		for _, name := range slices.Sorted(maps.Keys(m.Attributes)) {
-			message.MessageAttributes[name] = attribute{"String", m.Attributes[name]}
-		}
-		line, err := json.Marshal(message)
+	}
+	var lines []byte
+	for _, m := range messages {
+		line, err := json.Marshal(m)
 		if err != nil {
 			return nil, err
 		}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/throughline/throughline/cmd/throughline/internal/spanstore"
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
-	"github.com/throughline/throughline/internal/peertest"
+	"github.com/throughline/throughline/peertest"
 )
 
 // TestTradingDayInJaeger sends the day to a real Jaeger, reads it back over its

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"text/tabwriter"
 
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
 	"github.com/throughline/throughline/metrics"
 )
@@ -53,19 +55,10 @@ func table(out io.Writer, title string, header string, rows func(w io.Writer)) e
 	return w.Flush()
 }
 
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
-
 func (r reported) writeSizes(out io.Writer, limit int) error {
 	sizes := observations(r.docs, string(metrics.PayloadSize), "EventType")
 	return table(out, fmt.Sprintf("Sizes of published events, limit %d bytes", limit), "event type\tcount\tp50\tp99\tmax\tof limit", func(w io.Writer) {
-		types := sortedKeys(sizes)
+		types := slices.Sorted(maps.Keys(sizes))
 		slices.SortStableFunc(types, func(a, b string) int { return -cmp.Compare(slices.Max(sizes[a]), slices.Max(sizes[b])) })
 		for _, t := range types {
 			v := sizes[t]
@@ -81,7 +74,7 @@ func (r reported) writeFunctions(out io.Writer) error {
 	durations := observations(r.docs, string(metrics.Duration), "Service")
 	timeouts := observations(r.docs, string(metrics.Timeouts), "Service")
 	return table(out, "Cold starts and durations per function", "function\tinvocations\tcold\tinit ms\tp50 ms\tp99 ms\ttime-outs", func(w io.Writer) {
-		for _, f := range sortedKeys(durations) {
+		for _, f := range slices.Sorted(maps.Keys(durations)) {
 			d := durations[f]
 			fmt.Fprintf(w, "%s\t%d\t%.0f\t%.0f\t%.1f\t%.1f\t%.0f\t\n", f, len(d), sum(cold[f]), quantile(inits[f], 1), quantile(d, 0.5), quantile(d, 0.99), sum(timeouts[f]))
 		}
@@ -91,7 +84,7 @@ func (r reported) writeFunctions(out io.Writer) error {
 func (r reported) writeHandlers(out io.Writer) error {
 	durations := observations(r.docs, string(metrics.HandlerDuration), "Service", "EventType")
 	return table(out, "Handler durations per event type", "function/event type\tcount\tp50 ms\tp99 ms", func(w io.Writer) {
-		for _, key := range sortedKeys(durations) {
+		for _, key := range slices.Sorted(maps.Keys(durations)) {
 			d := durations[key]
 			fmt.Fprintf(w, "%s\t%d\t%.1f\t%.1f\t\n", key, len(d), quantile(d, 0.5), quantile(d, 0.99))
 		}
@@ -102,15 +95,15 @@ func (r reported) writeRepeats(out io.Writer) error {
 	lines := r.repeats()
 	slices.SortStableFunc(lines, func(a, b repeatLine) int { return cmp.Compare(a.Kind, b.Kind) })
 	fmt.Fprintln(out, "Repeats by kind")
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	var rows [][]string
 	for i, line := range lines {
 		kind := line.Kind
 		if i > 0 && lines[i-1].Kind == kind {
 			kind = ""
 		}
-		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", kind, line.function, line.EventType, line.EventID)
+		rows = append(rows, []string{"  " + kind, line.function, line.EventID})
 	}
-	return w.Flush()
+	return terminal.Table(out, 0, rows)
 }
 
 // repeats are the lines that flag a repeat.

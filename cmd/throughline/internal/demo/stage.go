@@ -1,18 +1,21 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
-	"github.com/throughline/throughline/internal/buslocal"
-	"github.com/throughline/throughline/internal/lambdalocal"
+	"github.com/throughline/throughline/cmd/throughline/internal/spancollector"
+	"github.com/throughline/throughline/local/alpacalocal"
+	"github.com/throughline/throughline/local/buslocal"
+	"github.com/throughline/throughline/local/eventsv2local"
+	"github.com/throughline/throughline/local/lambdalocal"
 )
 
 // function is one function of the day.
@@ -37,8 +40,8 @@ var functions = []function{
 type stage struct {
 	options   Options
 	logs      *logs
-	collector *collector
-	alpaca    *alpaca
+	collector *spancollector.Collector
+	alpaca    *alpacalocal.Service
 	bus       *buslocal.Bus
 	lambda    *lambdalocal.Service
 	deployed  map[string]*lambdalocal.Deployment
@@ -46,6 +49,9 @@ type stage struct {
 
 	dead    buslocal.DeadLetters
 	redrive *buslocal.Queue
+
+	newBus      *newBus // nil for a day on the classic bus alone
+	subscribers []eventsv2local.Spec
 
 	mu      sync.Mutex
 	handled []handled
@@ -55,16 +61,24 @@ type stage struct {
 func setUp(o Options) (*stage, error) {
 	s := &stage{options: o, logs: &logs{}, deployed: map[string]*lambdalocal.Deployment{}, held: make(chan struct{})}
 	var err error
-	if s.collector, err = startCollector(o.ForwardTo, o.ForwardHeaders); err != nil {
+	if s.collector, err = spancollector.Start(o.ForwardTo, o.ForwardHeaders); err != nil {
 		return s, err
 	}
-	if s.alpaca, err = startAlpaca(); err != nil {
+	s.alpaca = alpacalocal.New(alpacalocal.Options{FailFirst: 1}) // so that a plan goes back to its queue
+	alpacaURL, err := s.alpaca.Start()
+	if err != nil {
 		return s, err
 	}
 	s.bus = buslocal.New(buslocal.Options{Limit: sizeLimit, Buses: []string{bus}, Fault: s.fault})
 	busURL, err := s.bus.Start()
 	if err != nil {
 		return s, err
+	}
+	var leads map[string]string
+	if o.NewBus {
+		if leads, err = s.startNewBus(); err != nil {
+			return s, err
+		}
 	}
 	environments := filepath.Join(o.Dir, "environments")
 	if err := os.RemoveAll(environments); err != nil {
@@ -75,14 +89,19 @@ func setUp(o Options) (*stage, error) {
 	}
 	s.lambda = lambdalocal.New(lambdalocal.Options{Dir: environments, OnLog: s.logs.add})
 	for _, f := range functions {
-		if err := s.deploy(f, busURL); err != nil {
+		if err := s.deploy(f, busURL, alpacaURL, leads); err != nil {
+			return s, err
+		}
+	}
+	if o.NewBus {
+		if err := s.subscribe(); err != nil {
 			return s, err
 		}
 	}
 	return s, s.addRules()
 }
 
-func (s *stage) deploy(f function, busURL string) error {
+func (s *stage) deploy(f function, busURL, alpacaURL string, leads map[string]string) error {
 	paths := map[string]string{"extension": s.options.Extension, "function": s.options.Function, "events": s.options.Events}
 	for name, path := range paths {
 		absolute, err := filepath.Abs(path)
@@ -95,12 +114,13 @@ func (s *stage) deploy(f function, busURL string) error {
 		paths[name] = absolute
 	}
 	env := map[string]string{
-		"AWS_ENDPOINT_URL_EVENTBRIDGE": busURL, "ALPACA_URL": s.alpaca.url,
+		"AWS_ENDPOINT_URL_EVENTBRIDGE": busURL, "ALPACA_URL": alpacaURL,
 		"TRADINGDAY_EVENTS": paths["events"], "TRADINGDAY_INIT": f.init,
-		"OTEL_EXPORTER_OTLP_ENDPOINT": s.collector.url,
-		"THROUGHLINE_OTLP_ADDR":       "127.0.0.1:0", "THROUGHLINE_SIZE_LIMIT": fmt.Sprint(sizeLimit),
-		"THROUGHLINE_HTTP_HOSTS": "127.0.0.1",
+		"OTEL_EXPORTER_OTLP_ENDPOINT": s.collector.URL,
+		"THROUGHLINE_OTLP_ADDR":       "127.0.0.1:0",
+		"THROUGHLINE_HTTP_HOSTS":      "127.0.0.1",
 	}
+	maps.Copy(env, leads)
 	maps.Copy(env, s.options.Env)
 	deployment, err := s.lambda.Create(lambdalocal.Function{
 		Name: f.name, Handler: f.name, Timeout: f.timeout, Memory: 256, Retries: f.retries, MaxEnvironments: 1,
@@ -114,11 +134,20 @@ func (s *stage) deploy(f function, busURL string) error {
 	return nil
 }
 
-// addRules wires the day. Plans go through a queue, hedge evaluations through a topic.
+// pattern matches the day's events of a type.
+func pattern(detailType string) string {
+	return fmt.Sprintf(`{"detail-type":[%q],"source":[{"prefix":"alchemiser."}]}`, detailType)
+}
+
+// redriven is the queue that takes what was dead-lettered.
+const redriven = "redriven"
+
+// addRules wires the day. Plans go through a queue, hedge evaluations through a
+// topic. Of a day on a new bus the classic one has that topic alone.
 func (s *stage) addRules() error {
 	notifications, aggregator := s.target("notifications"), s.target("aggregator")
 	plans := &buslocal.Queue{QueueName: "plans", Bus: s.bus, Consume: s.consume("execution")}
-	s.redrive = &buslocal.Queue{QueueName: "redriven", Bus: s.bus, Consume: s.consume("notifications")}
+	s.redrive = &buslocal.Queue{QueueName: redriven, Bus: s.bus, Consume: s.consume("notifications")}
 	topic := &buslocal.Topic{TopicName: "hedges", Subscribers: []buslocal.Target{notifications}}
 	for _, r := range []struct {
 		name, detailType string
@@ -132,7 +161,10 @@ func (s *stage) addRules() error {
 		{"schedules", "ScheduleCreated", []buslocal.Target{notifications}},
 		{"data", "DataLakeUpdateCompleted", []buslocal.Target{s.target("reports")}},
 	} {
-		rule := buslocal.Rule{Name: r.name, Bus: bus, Pattern: fmt.Sprintf(`{"detail-type":[%q],"source":[{"prefix":"alchemiser."}]}`, r.detailType)}
+		if s.newBus != nil && r.name != "hedges" {
+			continue
+		}
+		rule := buslocal.Rule{Name: r.name, Bus: bus, Pattern: pattern(r.detailType)}
 		for _, t := range r.targets {
 			rule.Targets = append(rule.Targets, buslocal.RuleTarget{Target: t, DeadLetter: &s.dead})
 		}
@@ -156,10 +188,11 @@ func (s *stage) target(name string) buslocal.Target { return &lambdaTarget{s, na
 func (t *lambdaTarget) Name() string { return t.name }
 
 func (t *lambdaTarget) Deliver(_ context.Context, m buslocal.Message) error {
-	if _, err := t.stage.deployed[t.name].InvokeAsync(m.Payload, lambdalocal.InvokeOptions{TraceHeader: m.TraceHeader}); err != nil {
+	request, err := t.stage.deployed[t.name].InvokeAsync(m.Payload, lambdalocal.InvokeOptions{TraceHeader: m.TraceHeader})
+	if err != nil {
 		return err
 	}
-	t.stage.note(handled{function: t.name, event: m.Event, at: time.Now()})
+	t.stage.note(handled{function: t.name, event: m.Event, request: request})
 	return nil
 }
 
@@ -216,143 +249,6 @@ func eventID(e *buslocal.Event) string {
 	return detail.ID
 }
 
-// play sets the stage, plays the day and takes everything down again.
-func play(ctx context.Context, o Options) (day, error) {
-	progress := func(format string, args ...any) {
-		if o.Progress != nil {
-			fmt.Fprintf(o.Progress, format+"\n", args...)
-		}
-	}
-	progress("starting a bus, an Alpaca stand-in and %d functions with the extension attached", len(functions))
-	s, err := setUp(o)
-	defer s.takeDown()
-	if err != nil {
-		return day{}, err
-	}
-	progress("playing a trading day")
-	if _, err := s.deployed["strategy"].InvokeAsync([]byte(`{"source":"schedule"}`), lambdalocal.InvokeOptions{}); err != nil {
-		return day{}, fmt.Errorf("start the day: %w", err)
-	}
-	if err := s.untilHandled(ctx, "notifications", "AllTradesCompleted"); err != nil {
-		return day{}, fmt.Errorf("%w\n%s", err, s.logs.others())
-	}
-	close(s.held)
-	if err := s.settle(ctx); err != nil {
-		return day{}, err
-	}
-	progress("redriving what was dead-lettered")
-	for _, m := range s.dead.Messages() {
-		s.redrive.Send(m.Body, m.TraceHeader, m.Event)
-	}
-	if err := s.settle(ctx); err != nil {
-		return day{}, err
-	}
-	progress("replaying the end of the run from the archive")
-	s.bus.Replay(buslocal.Replay{Name: "monday", Bus: bus, Match: func(e *buslocal.Event) bool { return e.DetailType == "AllTradesCompleted" }})
-	if err := s.settle(ctx); err != nil {
-		return day{}, err
-	}
-	progress("shutting the environments down")
-	if err := s.lambda.Close(); err != nil {
-		return day{}, fmt.Errorf("shut down: %w", err)
-	}
-	d, err := s.results()
-	if err != nil {
-		return day{}, err
-	}
-	d.passed = s.collector.pass(ctx)
-	return d, nil
-}
-
-// untilHandled waits until a function has handled an event of a type.
-func (s *stage) untilHandled(ctx context.Context, name, detailType string) error {
-	for {
-		s.mu.Lock()
-		count := slices.IndexFunc(s.handled, func(h handled) bool { return h.function == name && h.event.DetailType == detailType })
-		s.mu.Unlock()
-		if count >= 0 && s.idle(name) {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("wait for %s to handle %s: %w", name, detailType, ctx.Err())
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-}
-
-// idle reports whether every event handed to the function has been handled.
-func (s *stage) idle(name string) bool {
-	s.mu.Lock()
-	given := 0
-	for _, h := range s.handled {
-		if h.function == name {
-			given++
-		}
-	}
-	s.mu.Unlock()
-	done := 0
-	for _, i := range s.deployed[name].Invocations() {
-		if i.Done {
-			done++
-		}
-	}
-	return done >= given
-}
-
-// settle waits until neither the bus nor Lambda has anything left to do: what
-// one hands over may give the other work again.
-func (s *stage) settle(ctx context.Context) error {
-	for quiet := 0; quiet < 2; {
-		before := len(s.bus.Ledger().Deliveries)
-		if err := s.bus.Wait(ctx); err != nil {
-			return err
-		}
-		if err := s.lambda.Wait(ctx); err != nil {
-			return fmt.Errorf("wait for functions: %w", err)
-		}
-		if len(s.bus.Ledger().Deliveries) == before {
-			quiet++
-		} else {
-			quiet = 0
-		}
-	}
-	return nil
-}
-
-func (s *stage) results() (day, error) {
-	lines, spans, err := s.collector.spans()
-	if err != nil {
-		return day{}, err
-	}
-	details, err := publishedDetails(s.options.Events)
-	if err != nil {
-		return day{}, err
-	}
-	d := day{details: details, files: map[string][]byte{"spans.jsonl": lines}}
-	d.reported.spans = spans
-	d.reported.docs, d.reported.rare, d.files["metrics.jsonl"] = s.logs.read()
-	d.truth = truth{ledger: s.bus.Ledger(), invocations: map[string][]lambdalocal.Invocation{}, orders: s.alpaca.seen(), handled: s.handled}
-	for name, deployment := range s.deployed {
-		d.truth.invocations[name] = deployment.Invocations()
-	}
-	if d.files["system.json"], err = s.describe(); err != nil {
-		return day{}, fmt.Errorf("describe the stage: %w", err)
-	}
-	if d.files["dead.jsonl"], err = s.letters(); err != nil {
-		return day{}, fmt.Errorf("write dead letters: %w", err)
-	}
-	consumers := map[string]string{"plans": "execution", s.redrive.QueueName: "notifications"}
-	for _, r := range d.truth.ledger.Receipts {
-		d.truth.handled = append(d.truth.handled, handled{function: consumers[r.Queue], event: r.Event, receives: r.ReceiveCount, at: r.At})
-	}
-	slices.SortStableFunc(d.truth.handled, func(a, b handled) int { return a.at.Compare(b.at) })
-	for _, h := range d.truth.handled {
-		d.files["events.jsonl"] = append(append(d.files["events.jsonl"], h.event.Envelope...), '\n')
-	}
-	return d, nil
-}
-
 // publishedDetails are the details in the folder of events, by the event's own
 // ID, or by type where it has none.
 func publishedDetails(folder string) (map[string]string, error) {
@@ -370,10 +266,7 @@ func publishedDetails(folder string) (map[string]string, error) {
 		if err := json.Unmarshal(data, &entry); err != nil {
 			return nil, fmt.Errorf("read %s: %w", f, err)
 		}
-		key := eventID(&buslocal.Event{Detail: entry.Detail})
-		if key == "" {
-			key = entry.DetailType
-		}
+		key := cmp.Or(eventID(&buslocal.Event{Detail: entry.Detail}), entry.DetailType)
 		details[key] = entry.Detail
 	}
 	return details, nil
@@ -383,13 +276,16 @@ func (s *stage) takeDown() {
 	if s.lambda != nil {
 		_ = s.lambda.Close()
 	}
+	if s.newBus != nil {
+		s.newBus.service.Close()
+	}
 	if s.bus != nil {
 		s.bus.Close()
 	}
 	if s.alpaca != nil {
-		s.alpaca.close()
+		s.alpaca.Close()
 	}
 	if s.collector != nil {
-		s.collector.close()
+		s.collector.Close()
 	}
 }

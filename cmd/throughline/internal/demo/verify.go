@@ -1,13 +1,15 @@
 package demo
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
-	"github.com/throughline/throughline/internal/buslocal"
-	"github.com/throughline/throughline/internal/lambdalocal"
+	"github.com/throughline/throughline/local/buslocal"
+	"github.com/throughline/throughline/local/lambdalocal"
 	"github.com/throughline/throughline/metrics"
 )
 
@@ -36,7 +38,20 @@ func verify(t truth, r reported, details map[string]string) []string {
 	v.functions()
 	v.repeats()
 	v.orders()
+	v.linksLead()
 	return v.differences
+}
+
+// linksLead checks that each link leads to a span that was reported.
+func (v *verifier) linksLead() {
+	for i := range v.reported.spans {
+		s := &v.reported.spans[i]
+		for _, l := range s.Links {
+			if v.spans[l.To] == nil {
+				v.differ("%s at %s: its link %s leads to the span %s, which was not reported", s.Name, s.Service, l.Why, l.To.Span)
+			}
+		}
+	}
 }
 
 type verifier struct {
@@ -106,11 +121,7 @@ func (v *verifier) published() {
 		if !slices.Contains(links(s, "causation"), publisher(parent)) {
 			v.differ("%s %s: its span has no causation link to the span that published %s", e.DetailType, id, eventID(parent))
 		}
-		named := e.Line("parent")
-		if named == "" {
-			named = e.Line("causation")
-		}
-		if named != eventID(parent) {
+		if named := cmp.Or(e.Line("parent"), e.Line("causation")); named != eventID(parent) {
 			v.differ("%s %s: its stamp names the parent %s, not %s", e.DetailType, id, named, eventID(parent))
 		}
 		if got, want := e.Line("hops"), nextHop(parent.Line("hops")); got != want {
@@ -209,10 +220,14 @@ func (v *verifier) count(what string, got float64, want int) {
 }
 
 func (v *verifier) counts() {
-	uncorrelated, oversized := 0, 0
+	begun := map[string]bool{} // workflows whose first event was published
 	for _, e := range v.truth.ledger.Published {
-		if !strings.Contains(e.Detail, `"correlation_id"`) {
-			uncorrelated++
+		begun[e.Line("correlation")] = begun[e.Line("correlation")] || e.Line("hops") == "0"
+	}
+	lost, oversized := 0, 0
+	for _, e := range v.truth.ledger.Published {
+		if !begun[e.Line("correlation")] {
+			lost++
 		}
 		if e.Size >= 200_000 {
 			oversized++
@@ -221,29 +236,13 @@ func (v *verifier) counts() {
 	all := func(m metrics.Name) float64 { return v.total(m)[""] }
 	v.count("events published", all(metrics.EventsPublished), len(v.truth.ledger.Published))
 	v.count("events failed", all(metrics.EventsFailed), v.truth.ledger.Refused)
-	v.count("events published without a correlation ID", all(metrics.UncorrelatedPublished), uncorrelated)
+	v.count("events published whose workflow was lost", all(metrics.UncorrelatedPublished), lost)
 	v.count("events close to the limit", all(metrics.OversizedEvents), oversized)
-	v.count("events out of order", all(metrics.OutOfOrderEvents), v.truth.outOfOrder())
+	if least, most := v.truth.outOfOrder(); all(metrics.OutOfOrderEvents) < float64(least) || all(metrics.OutOfOrderEvents) > float64(most) {
+		v.differ("events out of order: reported %.0f, happened %d to %d", all(metrics.OutOfOrderEvents), least, most)
+	}
 	v.count("loops", all(metrics.LoopSuspected), 0)
 	v.count("telemetry dropped", all(metrics.TelemetryDropped), 0)
-}
-
-// outOfOrder counts the events that a function was handed for the first time
-// after an event that they caused: one on purpose, others where the machine is slow.
-func (t truth) outOfOrder() (count int) {
-	caused := map[[2]string]bool{} // function and the parent of an event it was handed
-	seen := map[[2]string]bool{}
-	for _, h := range t.handled {
-		here := [2]string{h.function, eventID(h.event)}
-		if caused[here] && !seen[here] {
-			count++
-		}
-		seen[here] = true
-		if parent := parents[h.event.DetailType]; parent != "" {
-			caused[[2]string{h.function, parent}] = true
-		}
-	}
-	return count
 }
 
 // sizes compares the distribution of sizes per event type, value by value.
@@ -253,7 +252,7 @@ func (v *verifier) sizes() {
 		want[e.DetailType] = append(want[e.DetailType], float64(e.Size))
 	}
 	got := observations(v.reported.docs, string(metrics.PayloadSize), "EventType")
-	for _, t := range sortedKeys(want) {
+	for _, t := range slices.Sorted(maps.Keys(want)) {
 		slices.Sort(want[t])
 		slices.Sort(got[t])
 		if !slices.Equal(got[t], want[t]) {
@@ -266,7 +265,7 @@ func (v *verifier) sizes() {
 func (v *verifier) functions() {
 	cold, timeouts := v.total(metrics.ColdStart, "Service"), v.total(metrics.Timeouts, "Service")
 	durations := observations(v.reported.docs, string(metrics.Duration), "Service")
-	for _, name := range sortedKeys(v.truth.invocations) {
+	for _, name := range slices.Sorted(maps.Keys(v.truth.invocations)) {
 		colds, outs := 0, 0
 		for _, i := range v.truth.invocations[name] {
 			if i.ColdStart {

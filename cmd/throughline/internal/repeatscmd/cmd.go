@@ -3,18 +3,17 @@
 package repeatscmd
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/throughline/throughline/cmd/throughline/internal/phrase"
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 	"github.com/throughline/throughline/dedupe"
 )
@@ -27,17 +26,18 @@ func New() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "repeats FILE",
 		Short: "Show which events were seen again, of which kind, how far apart",
-		Long: `repeats reads a function's log, or a file of metrics or of events as they were
-delivered, one JSON document a line, and prints the events that came again:
+		Long: `repeats prints the events that were seen more than once. It reads a function's log, a
+file of metric lines, or a file of events as they were delivered, in any form that
+docs/trace.md lists under "What is read". The kinds of repeat are:
 
   retry       the same delivery again, because it did not succeed
-  redelivery  the same envelope again after a success
-  republish   the same event ID under another envelope
-  replay      from an archive, and seen before
+  redelivery  the same envelope again, after a success
+  republish   the same event ID in another envelope
+  replay      an event from an archive that was seen before
 
-A log says which function saw them, and after how long. A file of events does
-not, nor how a handling ended: there a retry, or an event that several consumers
-were handed, is a redelivery.`,
+A log also tells which function saw the event, and how much later. A file of events does
+not tell that, nor whether a handler succeeded: a retry, or an event for several
+consumers, counts as a redelivery there.`,
 		Example: `  throughline repeats build/demo/events.jsonl
   throughline repeats function.log --json
   throughline repeats events.jsonl --dedupe-keys TradeExecuted=/metadata/trade_id
@@ -46,39 +46,34 @@ were handed, is a redelivery.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			report, err := open(cmd.InOrStdin(), terminal.NewProgress(cmd), args[0], pointers, keys)
 			if err != nil {
-				return fmt.Errorf("repeats: %w", err)
+				return terminal.In("repeats", err)
 			}
 			if asJSON {
-				encoder := json.NewEncoder(cmd.OutOrStdout())
-				encoder.SetIndent("", "  ")
-				return encoder.Encode(report)
+				return terminal.PrintJSON(cmd.OutOrStdout(), report)
 			}
-			return report.WriteText(cmd.OutOrStdout())
+			const hang = 2
+			return terminal.Fit(cmd.OutOrStdout(), hang, report.WriteText)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.Flags().StringSliceVar(&pointers, "event-id", nil, "JSON `POINTERS` to an event's own ID in the detail, comma separated")
-	cmd.Flags().StringVar(&keys, "dedupe-keys", "", "business `KEYS` that stand for it, by event type, as in THROUGHLINE_DEDUPE_KEYS")
+	cmd.Flags().StringSliceVar(&pointers, "event-id", nil, "find the event's own ID in the detail at these JSON `POINTERS`, comma separated")
+	cmd.Flags().StringVar(&keys, "dedupe-keys", "", "identify events of a type by a JSON pointer in place of their ID: `TYPE=POINTER`, as in THROUGHLINE_DEDUPE_KEYS")
 	return cmd
 }
 
 func open(stdin io.Reader, bar terminal.Progress, path string, pointers []string, businessKeys string) (Report, error) {
 	keys, err := dedupe.ParseKeys(businessKeys)
 	if err != nil {
-		return Report{}, fmt.Errorf("--dedupe-keys: %w", err)
+		return Report{}, terminal.Misuse("--dedupe-keys: %v", err)
 	}
-	in := stdin
-	if path != "-" {
-		f, err := os.Open(path)
-		if errors.Is(err, os.ErrNotExist) {
-			return Report{}, fmt.Errorf("no file %s: run `make demo` for one, or name a function's log", path)
-		}
-		if err != nil {
-			return Report{}, err
-		}
-		defer f.Close()
-		in = f
+	in, err := terminal.Open(stdin, path)
+	if errors.Is(err, os.ErrNotExist) {
+		return Report{}, fmt.Errorf("no file %s: run `make demo` for one, or name a function's log", path)
 	}
+	if err != nil {
+		return Report{}, err
+	}
+	defer in.Close()
 	report, err := Read(bar.Reading(path, in), pointers, keys)
 	if err != nil {
 		return Report{}, fmt.Errorf("%s: %w", path, err)
@@ -86,7 +81,7 @@ func open(stdin io.Reader, bar terminal.Progress, path string, pointers []string
 	return report, nil
 }
 
-var kinds = []dedupe.Kind{dedupe.Retry, dedupe.Redelivery, dedupe.Republish, dedupe.Replay}
+var kinds = []dedupe.Kind{dedupe.Retry, dedupe.Redelivery, dedupe.Republish, dedupe.Replay, dedupe.Conflict}
 
 // WriteText writes the report for people. The error is w's.
 func (r Report) WriteText(w io.Writer) error {
@@ -98,22 +93,28 @@ func (r Report) WriteText(w io.Writer) error {
 		_, err := fmt.Fprintln(w, said)
 		return err
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "EVENT\tTYPE\tSEEN BY\tAGAIN AS\tAFTER")
-	total, suppressed := map[dedupe.Kind]int{}, 0
-	for _, e := range r.Events {
-		var as, after []string
-		for _, again := range e.Repeats {
-			total[again.Kind]++
-			if again.Suppressed {
-				suppressed++
+	total, suppressed, events := map[dedupe.Kind]int{}, 0, r.byEvent()
+	for _, consumers := range events {
+		fmt.Fprintln(w, strings.TrimRight(terminal.Line(consumers[0].EventID)+"  "+terminal.Line(consumers[0].EventType), " "))
+		var rows [][]string
+		for _, e := range consumers {
+			for _, again := range e.Repeats {
+				total[again.Kind]++
+				text := again.after()
+				if again.Suppressed {
+					suppressed++
+					text = strings.TrimSpace(text + "  suppressed")
+				}
+				row := []string{"  " + string(again.Kind), terminal.Line(e.Consumer), text}
+				if e.Consumer == "" { // a file of events does not tell it
+					row = slices.Delete(row, 1, 2)
+				}
+				rows = append(rows, row)
 			}
-			as, after = append(as, string(again.Kind)), append(after, again.after())
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", e.EventID, dash(e.EventType), dash(e.Consumer), strings.Join(as, ", "), strings.Join(after, ", "))
-	}
-	if err := t.Flush(); err != nil {
-		return err
+		if err := terminal.Table(w, 0, rows); err != nil {
+			return err
+		}
 	}
 	var sums []string
 	for _, kind := range kinds {
@@ -121,7 +122,7 @@ func (r Report) WriteText(w io.Writer) error {
 			sums = append(sums, fmt.Sprintf("%d × %s", total[kind], kind))
 		}
 	}
-	said := fmt.Sprintf("%d events came again: %s", len(r.Events), strings.Join(sums, ", "))
+	said := fmt.Sprintf("%s came again: %s", phrase.Count(len(events), "event"), strings.Join(sums, ", "))
 	if suppressed > 0 {
 		said += fmt.Sprintf(" (%d suppressed)", suppressed)
 	}
@@ -144,14 +145,23 @@ func (r Report) counted() string {
 
 func (r Repeat) after() string {
 	if r.AfterMS == nil {
-		return "-"
+		return ""
 	}
-	return (time.Duration(*r.AfterMS) * time.Millisecond).String()
+	return "after " + (time.Duration(*r.AfterMS) * time.Millisecond).String()
 }
 
-func dash(s string) string {
-	if s == "" {
-		return "-"
+// byEvent are the events of all consumers, one list for each event, in the order in which
+// each came first.
+func (r Report) byEvent() (list [][]Event) {
+	at := map[string]int{}
+	for _, e := range r.Events {
+		i, known := at[e.EventID]
+		if !known {
+			i = len(list)
+			at[e.EventID] = i
+			list = append(list, nil)
+		}
+		list[i] = append(list[i], e)
 	}
-	return s
+	return list
 }

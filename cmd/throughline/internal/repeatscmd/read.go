@@ -1,19 +1,18 @@
 package repeatscmd
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"time"
 
+	"github.com/throughline/throughline/cmd/throughline/internal/records"
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 	"github.com/throughline/throughline/dedupe"
+	"github.com/throughline/throughline/internal/lineage"
 	"github.com/throughline/throughline/metrics"
-	"github.com/throughline/throughline/tracing"
 )
 
 // Repeat is one delivery of an event that had come before.
@@ -48,42 +47,34 @@ type Report struct {
 	emf int // metric documents read
 }
 
-// reader collects a report line by line.
+// reader collects a report, document by document.
 type reader struct {
 	report  Report
 	index   map[[2]string]int // of events, by consumer and ID
-	tracing *tracing.Reader
+	tracing *lineage.Reader
 	checker *dedupe.Checker
 }
 
 // everything keeps as many events of a file as a checker is told apart by.
 const everything = 1 << 20
 
-// Read reads events as they were delivered, or metrics and log lines, one JSON
-// document a line; what is neither is passed over. pointers are where an
+// Read reads events as they were delivered, or metrics and log lines, in whatever
+// package records reads; what is neither is passed over. pointers are where an
 // event's own ID is, nil for the usual spellings, and keys what stands for it.
 // The error says that nothing of the kind was found.
 func Read(in io.Reader, pointers []string, keys dedupe.Keys) (Report, error) {
 	r := reader{
-		index: map[[2]string]int{}, tracing: tracing.NewReader(tracing.Config{EventID: pointers}),
+		index: map[[2]string]int{}, tracing: lineage.NewReader(lineage.Config{EventID: pointers}),
 		checker: dedupe.New(dedupe.Config{Window: everything, Age: 100 * 365 * 24 * time.Hour, Keys: keys}),
 	}
-	lines := bufio.NewReader(in)
-	for {
-		line, err := lines.ReadBytes('\n')
-		// A log's line may begin with a time or a request ID.
-		if i := bytes.IndexByte(line, '{'); i >= 0 {
-			r.line(line[i:])
-		}
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return Report{}, fmt.Errorf("read: %w", err)
-		}
+	if _, err := records.Read(in, func(d records.Document) error {
+		r.addDocument(d.JSON)
+		return nil
+	}); err != nil {
+		return Report{}, err
 	}
 	if r.report.Delivered == 0 && r.report.Lines == 0 && r.report.emf == 0 {
-		return Report{}, errors.New(`it holds neither events nor lines of Throughline: name a file of delivered events, or of a function's log, one JSON document a line`)
+		return Report{}, terminal.Finding("it holds neither events nor lines of Throughline: name a file of delivered events, or of a function's log, one JSON document a line")
 	}
 	return r.report, nil
 }
@@ -104,23 +95,23 @@ type logLine struct {
 	AWS            json.RawMessage `json:"_aws"`
 }
 
-func (r *reader) line(line []byte) {
+func (r *reader) addDocument(line []byte) {
 	if bytes.Contains(line, []byte(`"throughline"`)) {
 		var l logLine
 		if json.Unmarshal(line, &l) == nil && l.Throughline != "" {
 			r.report.Lines++
 			if l.Throughline == "repeat" && l.EventID != "" {
-				r.logged(l)
+				r.addLogged(l)
 			}
 			return
 		}
 	}
-	if bytes.Contains(line, []byte(`"_aws"`)) && r.metrics(line) {
+	if bytes.Contains(line, []byte(`"_aws"`)) && r.addMetrics(line) {
 		return
 	}
-	delivery := r.tracing.Read(bytes.TrimSpace(line))
+	delivery := r.tracing.Read(line)
 	for i := range delivery.Events {
-		r.delivered(&delivery.Events[i])
+		r.addDelivery(&delivery.Events[i])
 	}
 }
 
@@ -135,7 +126,7 @@ func (r *reader) event(consumer, id string) *Event {
 	return &r.report.Events[i]
 }
 
-func (r *reader) logged(l logLine) {
+func (r *reader) addLogged(l logLine) {
 	e := r.event(l.Service, l.EventID)
 	e.EventType, e.CorrelationID = l.EventType, l.CorrelationID
 	if e.First.IsZero() {
@@ -159,8 +150,8 @@ func (e *Event) add(again Repeat, first time.Time) {
 	e.Repeats = slices.Insert(e.Repeats, i, again)
 }
 
-// metrics adds up the counters of an EMF document.
-func (r *reader) metrics(line []byte) bool {
+// addMetrics adds up the counters of an EMF document.
+func (r *reader) addMetrics(line []byte) bool {
 	var doc map[string]any
 	if json.Unmarshal(line, &doc) != nil || doc["_aws"] == nil {
 		return false
@@ -180,16 +171,13 @@ func (r *reader) metrics(line []byte) bool {
 	return true
 }
 
-// delivered checks an event as it was handed over, by whatever took it.
-func (r *reader) delivered(e *tracing.Event) {
+// addDelivery checks an event as it was handed over, by whatever took it.
+func (r *reader) addDelivery(e *lineage.Event) {
 	r.report.Delivered++
-	envelope := e.EnvelopeID
-	if envelope == "" {
-		envelope = e.MessageID
-	}
+	envelope := cmp.Or(e.EnvelopeID, e.MessageID)
 	key := r.checker.BusinessKey(e.Type, e.At)
 	v := r.checker.Check(dedupe.Delivery{
-		EventType: e.Type, EventID: e.ID, EnvelopeID: envelope, ReplayName: e.ReplayName,
+		Source: e.Source, EventType: e.Type, EventID: e.ID, Digest: dedupe.Digest(e.Detail, lineage.DefaultDetailKey), EnvelopeID: envelope, ReplayName: e.ReplayName,
 		BusinessKey: key, ReceiveCount: e.ReceiveCount, At: e.Time,
 	})
 	if v.Kind == "" {

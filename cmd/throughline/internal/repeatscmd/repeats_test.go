@@ -43,7 +43,7 @@ func TestEvents(t *testing.T) {
 		envelope("env-1", "trade-1", "2026-11-23T20:45:00Z", `,"replay-name":"monday"`) +
 		envelope("env-4", "trade-4", "2026-11-23T20:45:00Z", `,"replay-name":"monday"`)
 	out, err := run(t, file)
-	for _, want := range []string{"trade-1", "redelivery, replay", "republish", "1m30s", "2 events came again: 1 × redelivery, 1 × republish, 1 × replay"} {
+	for _, want := range []string{"trade-1", "\n  redelivery\n  replay\n", "\n  republish  after 1m30s\n", "2 events came again: 1 × redelivery, 1 × republish, 1 × replay"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%v: no %q in\n%s", err, want, out)
 		}
@@ -78,13 +78,28 @@ func TestLog(t *testing.T) {
 	}
 	// CloudWatch's tail puts a time in front.
 	out, err := run(t, strings.ReplaceAll(log.String(), `{"throughline"`, `2026-11-23T20:47:00 {"throughline"`))
-	for _, want := range []string{"portfolio", "republish, replay", "1m0s, 2m0s", "2 events came again: 1 × retry, 1 × republish, 1 × replay (1 suppressed); the file's metrics count DuplicateEvents 2"} {
+	for _, want := range []string{"portfolio", "\n  republish  portfolio  after 1m0s\n  replay     portfolio  after 2m0s  suppressed\n", "2 events came again: 1 × retry, 1 × republish, 1 × replay (1 suppressed); the file's metrics count DuplicateEvents 2"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%v: no %q in\n%s", err, want, out)
 		}
 	}
 	if strings.Contains(out, "trade-3") {
 		t.Errorf("a loop is a repeat:\n%s", out)
+	}
+}
+
+// TestExports: what the AWS CLI prints of a log says the same as the log.
+func TestExports(t *testing.T) {
+	line := envelope("env-1", "trade-1", "2026-11-23T20:45:00Z", "")
+	message, _ := json.Marshal(line)
+	for name, file := range map[string]string{
+		"FilterLogEvents": fmt.Sprintf(`{"events":[{"message":%s},{"message":%[1]s}]}`, message),
+		"Insights":        fmt.Sprintf(`[{"@message":%s},{"@message":%[1]s}]`, message),
+		"Tail":            "2026-11-23T20:45:00 a " + line + "2026-11-23T20:45:00 a " + line,
+	} {
+		if out, err := run(t, file); err != nil || !strings.Contains(out, "1 × redelivery") {
+			t.Errorf("%s: %v %s", name, err, out)
+		}
 	}
 }
 
@@ -129,7 +144,7 @@ func TestEventIDElsewhere(t *testing.T) {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}
-	if out, err := run(t, file, "--dedupe-keys", "T=/trade/no"); err != nil || !strings.Contains(out, "1 × republish") || !strings.Contains(out, "\n7 ") {
+	if out, err := run(t, file, "--dedupe-keys", "T=/trade/no"); err != nil || !strings.Contains(out, "1 × republish") || !strings.HasPrefix(out, "7  T\n") {
 		t.Errorf("%v %s", err, out)
 	}
 	if out, err := run(t, file, "--event-id", "/trade/no"); err != nil || !strings.Contains(out, "1 × republish") {

@@ -9,9 +9,11 @@ import (
 	"io"
 	"slices"
 
+	"github.com/throughline/throughline/cmd/throughline/internal/distribution"
+	"github.com/throughline/throughline/cmd/throughline/internal/emf"
+	"github.com/throughline/throughline/cmd/throughline/internal/records"
+	"github.com/throughline/throughline/internal/lineage"
 	"github.com/throughline/throughline/sizemeter"
-	"github.com/throughline/throughline/sizemeter/distribution"
-	"github.com/throughline/throughline/tracing"
 )
 
 // report is what the events of some files weigh.
@@ -20,9 +22,10 @@ type report struct {
 	all     distribution.Distribution
 	largest []event // descending
 	top     int     // how many of them are kept
-	skipped int     // lines and documents that are no events
-	reader  *tracing.Reader
-	stamper *tracing.Stamper
+	skipped int     // documents that are no events
+	left    records.Left
+	reader  *lineage.Reader
+	stamper *lineage.Stamper
 }
 
 type event struct {
@@ -32,29 +35,32 @@ type event struct {
 }
 
 func newReport(top int) *report {
-	return &report{top: top, reader: tracing.NewReader(tracing.Config{}), stamper: tracing.NewStamper(tracing.Config{})}
+	return &report{top: top, reader: lineage.NewReader(lineage.Config{}), stamper: lineage.NewStamper(lineage.Config{})}
 }
 
 // read adds the events in r.
 func (r *report) read(in io.Reader) error {
-	skipped, err := Documents(in, func(document []byte) { Unwrap(document, r.document) })
-	r.skipped += skipped
+	left, err := records.Read(in, func(d records.Document) error {
+		r.addDocument(d.JSON, d.Queued)
+		return nil
+	})
+	r.left.Add(left)
 	return err
 }
 
-func (r *report) document(document []byte, queued bool) {
+func (r *report) addDocument(document []byte, queued bool) {
 	switch {
 	case bytes.Contains(document, []byte(`"_aws"`)):
-		r.metrics(document)
-	case r.entry(document):
+		r.addMetrics(document)
+	case r.addEntry(document):
 	default:
-		r.delivered(document, queued)
+		r.addDelivered(document, queued)
 	}
 }
 
-// metrics reads a line of the embedded metric format: every size that it holds,
+// addMetrics reads a line of the embedded metric format: every size that it holds,
 // and which event was the largest.
-func (r *report) metrics(document []byte) {
+func (r *report) addMetrics(document []byte) {
 	var line struct {
 		EventType      string
 		PayloadSize    json.RawMessage
@@ -64,7 +70,7 @@ func (r *report) metrics(document []byte) {
 	if json.Unmarshal(document, &line) != nil || line.EventType == "" || line.PayloadSize == nil {
 		return
 	}
-	for _, size := range Values(line.PayloadSize) {
+	for _, size := range emf.Values(line.PayloadSize) {
 		r.add(line.EventType, int(size))
 	}
 	if line.LargestEventID != "" {
@@ -72,19 +78,8 @@ func (r *report) metrics(document []byte) {
 	}
 }
 
-// Values are the observations of a metric in a line, one or a list.
-func Values(raw json.RawMessage) []float64 {
-	var one float64
-	if json.Unmarshal(raw, &one) == nil {
-		return []float64{one}
-	}
-	var several []float64
-	_ = json.Unmarshal(raw, &several) // what is neither has no values
-	return several
-}
-
-// entry reads an element of a PutEvents request, whose size is exact.
-func (r *report) entry(document []byte) bool {
+// addEntry reads an element of a PutEvents request, whose size is exact.
+func (r *report) addEntry(document []byte) bool {
 	var e struct {
 		Source, DetailType, Detail *string
 		Resources                  []string
@@ -95,18 +90,18 @@ func (r *report) entry(document []byte) bool {
 		return false
 	}
 	size := sizemeter.Entry{Source: *e.Source, DetailType: *e.DetailType, Detail: *e.Detail, Resources: e.Resources, HasTime: e.Time != nil}.Size()
-	out := r.stamper.Resolve(context.Background(), tracing.Entry{Source: *e.Source, DetailType: *e.DetailType, Detail: *e.Detail}, nil)
+	out := r.stamper.Resolve(context.Background(), lineage.Entry{Source: *e.Source, DetailType: *e.DetailType, Detail: *e.Detail}, nil)
 	r.add(*e.DetailType, size)
 	r.rank(event{out.EventID, *e.DetailType, size})
 	return true
 }
 
-// delivered reads an event as a consumer got it. The entry that it was weighed
+// addDelivered reads an event as a consumer got it. The entry that it was weighed
 // the same but for 14 bytes if it set a time, which an envelope does not tell.
-func (r *report) delivered(document []byte, queued bool) {
+func (r *report) addDelivered(document []byte, queued bool) {
 	d := r.reader.Read(document)
-	known := d.Shape == tracing.ShapeEventBridge || d.Shape == tracing.ShapeSQS || d.Shape == tracing.ShapeSNS || d.Shape == tracing.ShapeAlarm || d.Shape == tracing.ShapeSchedule
-	if !known && (!queued || d.Shape == tracing.ShapeUnknown) {
+	known := d.Shape == lineage.ShapeEventBridge || d.Shape == lineage.ShapeSQS || d.Shape == lineage.ShapeSNS || d.Shape == lineage.ShapeAlarm || d.Shape == lineage.ShapeSchedule
+	if !known && (!queued || d.Shape == lineage.ShapeUnknown) {
 		d = r.notification(document)
 	}
 	if len(d.Events) == 0 {
@@ -121,14 +116,14 @@ func (r *report) delivered(document []byte, queued bool) {
 }
 
 // notification reads what SNS put into a queue, which by itself is no payload.
-func (r *report) notification(document []byte) tracing.Delivery {
+func (r *report) notification(document []byte) lineage.Delivery {
 	var n struct{ Type, TopicArn, Message string }
 	if json.Unmarshal(document, &n) != nil || n.Type != "Notification" || n.TopicArn == "" {
-		return tracing.Delivery{}
+		return lineage.Delivery{}
 	}
 	d := r.reader.Read([]byte(n.Message))
-	if d.Shape == tracing.ShapeUnknown {
-		return tracing.Delivery{}
+	if d.Shape == lineage.ShapeUnknown {
+		return lineage.Delivery{}
 	}
 	return d
 }
@@ -170,7 +165,8 @@ type summary struct {
 	Types         []typeLine `json:"types"`
 	Histogram     []bar      `json:"histogram"`
 	Largest       []event    `json:"largest"`
-	Skipped       int        `json:"skipped"`
+	Skipped       int        `json:"skipped"` // lines and documents that are no events
+	Truncated     bool       `json:"truncated,omitempty"`
 }
 
 type typeLine struct {
@@ -193,7 +189,7 @@ type bar struct {
 }
 
 func (r *report) summary(limit int) summary {
-	s := summary{Limit: limit, QuantileError: distribution.Error, Largest: r.largest, Skipped: r.skipped}
+	s := summary{Limit: limit, QuantileError: distribution.Error, Largest: r.largest, Skipped: r.noEvents(), Truncated: r.left.Truncated}
 	for _, name := range r.types.Names() {
 		s.Types = append(s.Types, line(name, r.types.Of(name), limit))
 	}
@@ -204,6 +200,9 @@ func (r *report) summary(limit int) summary {
 	s.Histogram = bars(&r.all)
 	return s
 }
+
+// noEvents is how many lines and documents are no events.
+func (r *report) noEvents() int { return r.skipped + r.left.Lines + r.left.TooLong }
 
 func line(name string, d *distribution.Distribution, limit int) typeLine {
 	return typeLine{name, d.Count(), d.Sum(), d.Quantile(0.5), d.Quantile(0.95), d.Quantile(0.99), d.Max(), sizemeter.Utilization(d.Max(), limit), d.Chunks()}

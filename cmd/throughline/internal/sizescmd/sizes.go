@@ -2,13 +2,9 @@
 package sizescmd
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -28,39 +24,35 @@ func New() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sizes FILE...",
 		Short: "Weigh events as EventBridge counts them, and name the largest",
-		Long: `sizes reads events and prints what they weigh: a table per event type, a
-histogram, and the largest events with their IDs.
+		Long: `sizes prints how large events are: a table by event type, a histogram, and the largest
+events with their IDs.
 
-A FILE holds, in any mixture and also gzipped: events as consumers got them or as
-PutEvents takes them, one JSON document a line or printed over several; metrics
-lines (EMF), whose PayloadSize is read; an export of CloudWatch Logs
-(filter-log-events, Logs Insights, an S3 export); what sqs receive-message
-printed. "-" is standard input. Lines that are none of these are counted.
+A FILE holds events as consumers receive them or as PutEvents takes them, messages of
+sqs receive-message, metric lines (EMF) with PayloadSize, or a log with any of these. It
+can be gzipped. "-" is standard input. docs/trace.md lists every form under "What is
+read". Lines that are none of these are counted.
 
-Counts, sums, the largest and billed chunks are exact; quantiles are within 1 %.
-An event that was read as delivered weighs 14 bytes more if its entry set a time.`,
+Counts, sums, maxima and billed chunks are exact; quantiles are within 1 %. The size of
+an event that was read as delivered leaves out 14 bytes if its entry had set a time.`,
 		Example: `  throughline sizes build/demo/events.jsonl
   throughline sizes --limit 262144 build/demo/metrics.jsonl
   aws logs filter-log-events --log-group-name /aws/lambda/strategy --filter-pattern PayloadSize | throughline sizes -
   aws sqs receive-message --queue-url "$DLQ" --max-number-of-messages 10 | throughline sizes --json -`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.run(cmd.InOrStdin(), cmd.OutOrStdout(), terminal.NewProgress(cmd), args); err != nil {
-				return fmt.Errorf("sizes: %w", err)
-			}
-			return nil
+			return terminal.In("sizes", o.run(cmd.InOrStdin(), cmd.OutOrStdout(), terminal.NewProgress(cmd), args))
 		},
 	}
 	flags := cmd.Flags()
-	flags.IntVar(&o.limit, "limit", sizemeter.LimitMiB, "what an event may weigh, in `BYTES`; 262144 is the limit of before 2026-01-29")
-	flags.IntVar(&o.top, "top", 10, "how many of the largest events to name")
+	flags.IntVar(&o.limit, "limit", sizemeter.LimitMiB, "compare sizes with a limit of `BYTES`; until 2026-01-29 EventBridge's was 262144")
+	flags.IntVar(&o.top, "top", 10, "list this many of the largest events")
 	flags.BoolVar(&o.json, "json", false, "print JSON")
 	return cmd
 }
 
 func (o options) run(stdin io.Reader, out io.Writer, bar terminal.Progress, paths []string) error {
 	if o.limit <= 0 || o.top < 0 {
-		return errors.New("--limit must be above zero, and --top not below")
+		return terminal.Misuse("--limit must be above zero, and --top not below it")
 	}
 	r := newReport(o.top)
 	for _, path := range paths {
@@ -69,27 +61,26 @@ func (o options) run(stdin io.Reader, out io.Writer, bar terminal.Progress, path
 		}
 	}
 	if r.all.Count() == 0 {
-		return fmt.Errorf("no events in %s: %d lines or documents are something else; --help says what is read", strings.Join(paths, ", "), r.skipped)
+		text := fmt.Sprintf("no events in %s: %d lines or documents are something else", strings.Join(paths, ", "), r.noEvents())
+		if r.left.Truncated {
+			text += ", and the compressed data ends in the middle"
+		}
+		return terminal.Finding("%s; --help says what is read", text)
 	}
 	s := r.summary(o.limit)
 	if o.json {
-		encoder := json.NewEncoder(out)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(s)
+		return terminal.PrintJSON(out, s)
 	}
-	return s.write(out)
+	const hang = 2
+	return terminal.Fit(out, hang, s.write)
 }
 
 func readFile(path string, stdin io.Reader, bar terminal.Progress, read func(io.Reader) error) error {
-	in := stdin
-	if path != "-" {
-		f, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		in = f
+	in, err := terminal.Open(stdin, path)
+	if err != nil {
+		return err
 	}
+	defer in.Close()
 	if err := read(bar.Reading(path, in)); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
@@ -97,12 +88,11 @@ func readFile(path string, stdin io.Reader, bar terminal.Progress, read func(io.
 }
 
 func (s summary) write(out io.Writer) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "EVENTS\tP50\tP95\tP99\tLARGEST\tOF %s\tCHUNKS\t\n", strings.ReplaceAll(bytesText(s.Limit), " ", "\u00a0"))
+	table := [][]string{{"EVENTS", "P50", "P95", "P99", "LARGEST", "OF " + strings.ReplaceAll(bytesText(s.Limit), " ", "\u00a0"), "CHUNKS", "TYPE"}}
 	for _, t := range s.Types {
-		fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\t%.1f %%\t%d\t  %s\n", t.Events, t.P50, t.P95, t.P99, t.Max, t.OfLimit, t.Chunks, t.EventType)
+		table = append(table, []string{fmt.Sprint(t.Events), fmt.Sprint(t.P50), fmt.Sprint(t.P95), fmt.Sprint(t.P99), fmt.Sprint(t.Max), fmt.Sprintf("%.1f %%", t.OfLimit), fmt.Sprint(t.Chunks), terminal.Line(t.EventType)})
 	}
-	if err := w.Flush(); err != nil {
+	if err := terminal.Table(out, len(table[0])-1, table); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "\n")
@@ -123,10 +113,13 @@ func (s summary) write(out io.Writer) error {
 		fmt.Fprintf(out, "\nlargest\n")
 	}
 	for _, e := range s.Largest {
-		fmt.Fprintf(out, "%9d  %s  %s\n", e.Size, e.EventType, e.EventID)
+		fmt.Fprintf(out, "%9d  %s  %s\n", e.Size, terminal.Line(e.EventType), terminal.Line(e.EventID))
 	}
 	if s.Skipped > 0 {
 		fmt.Fprintf(out, "\n%d lines or documents were no events\n", s.Skipped)
+	}
+	if s.Truncated {
+		fmt.Fprintln(out, "\nthe compressed data ends in the middle: what follows is not counted")
 	}
 	return nil
 }

@@ -94,8 +94,11 @@ func TestWhatIsNoEvent(t *testing.T) {
 	if _, err := run(t, "", filepath.Join(t.TempDir(), "absent")); err == nil {
 		t.Error("no such file")
 	}
-	if _, err := run(t, "\x1f\x8bnot", "-"); err == nil || !strings.Contains(err.Error(), "unzip") {
+	if _, err := run(t, "\x1f\x8bnot what gzip writes", "-"); err == nil || !strings.Contains(err.Error(), "unzip") {
 		t.Errorf("broken gzip: %v", err)
+	}
+	if _, err := run(t, "\x1f\x8b", "-"); err == nil || !strings.Contains(err.Error(), "ends in the middle") {
+		t.Errorf("half a gzip: %v", err)
 	}
 }
 

@@ -7,33 +7,45 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
-	"github.com/throughline/throughline/tracing"
+	"github.com/throughline/throughline/internal/lineage"
 )
 
-// File is a file of OTLP/JSON as a store. It is read anew for each question,
+// File is a file of spans as a store: OTLP/JSON, or an export of aws/spans, in
+// whatever package records reads. It is read anew for each question,
 // and of it only the workflow asked for is kept, so that its size does not
 // matter. Path is required. Safe for concurrent use.
 type File struct {
 	Path string
+	// Open opens what is read in place of the file at Path. Optional.
+	Open func() (io.ReadCloser, error)
 	Tell Tell
+
+	lines bool // it holds one OTLP/JSON request a line, and no other form
 }
 
 // Workflows implements [Store].
 func (f File) Workflows(ctx context.Context, _ bool) ([]workflow.Summary, error) {
 	var index workflow.Index
-	err := f.each(ctx, func(s *workflow.Span) error {
-		index.Add(s)
+	left, err := f.read(ctx, func(e encoded) error {
+		if s, ok := e.summary(); ok {
+			index.Extend(s)
+		}
 		return nil
 	})
-	return index.Workflows(), err
+	known := index.Workflows()
+	if len(known) == 0 {
+		f.noteLeftOut(left)
+	}
+	return known, err
 }
 
 // CorrelationOf implements [Store].
 func (f File) CorrelationOf(ctx context.Context, eventID string) (string, error) {
 	found := ""
-	err := f.each(ctx, func(s *workflow.Span) error {
+	err := f.eachThatSays(ctx, eventID, func(s *workflow.Span) error {
 		if s.EventID() != eventID || s.Correlation() == "" {
 			return nil
 		}
@@ -46,66 +58,158 @@ func (f File) CorrelationOf(ctx context.Context, eventID string) (string, error)
 	return found, err
 }
 
-// Spans implements [Store]. The file is read twice: which traces are of the
-// workflow is known only at its end.
+// Complete implements [Store].
+func (f File) Complete(ctx context.Context, prefix string, events bool) ([]string, error) {
+	c := completions{prefix: prefix, events: events}
+	err := f.eachThatSays(ctx, prefix, func(s *workflow.Span) error {
+		c.span(s)
+		return nil
+	})
+	return c.list(), err
+}
+
+// CompleteID are the distinct IDs that begin with a prefix of what AWS gave an ID or an
+// ARN: messages, invocations, executions, schedules.
+func (f File) CompleteID(ctx context.Context, prefix string) ([]string, error) {
+	c := completions{prefix: prefix}
+	err := f.eachThatSays(ctx, prefix, func(s *workflow.Span) error {
+		s.IDs(func(id string) bool {
+			c.add(id)
+			return false
+		})
+		return nil
+	})
+	return c.list(), err
+}
+
+// eachThatSays decodes the spans in which a text stands.
+func (f File) eachThatSays(ctx context.Context, text string, visit func(*workflow.Span) error) error {
+	_, err := f.readSome(ctx, saying(text), func(e encoded) error {
+		if !e.says(text) {
+			return nil
+		}
+		span, err := e.decode()
+		if err != nil {
+			return nil
+		}
+		return visit(&span)
+	})
+	return err
+}
+
+// Spans implements [Store].
 func (f File) Spans(ctx context.Context, correlationID string) ([]workflow.Span, error) {
-	traces := map[string]bool{}
-	err := f.each(ctx, func(s *workflow.Span) error {
-		if mentions(s, correlationID) {
-			traces[s.ID.Trace] = true
+	return f.Find(ctx, Query{Correlations: []string{correlationID}})
+}
+
+// Find implements [Store]. The file is read twice: which traces are asked for is
+// known only at its end.
+func (f File) Find(ctx context.Context, q Query) ([]workflow.Span, error) {
+	traces, m := map[string]bool{}, q.matcher()
+	texts, ids := q.texts()
+	_, err := f.readSome(ctx, saying(texts...), func(e encoded) error {
+		if !slices.ContainsFunc(texts, e.says) {
+			return nil
+		}
+		if s, err := e.decode(); err != nil && ids || m.matches(&s) {
+			traces[e.trace()] = true // what cannot be read is counted below
 		}
 		return nil
 	})
 	if err != nil || len(traces) == 0 {
 		return nil, err
 	}
-	var spans []workflow.Span
-	err = f.each(ctx, func(s *workflow.Span) error {
-		if !traces[s.ID.Trace] {
+	var found collected
+	left, err := f.readSome(ctx, ofTraces(traces), func(e encoded) error {
+		if !traces[e.trace()] {
 			return nil
 		}
-		if len(spans) == maxSpans {
-			return errTooMany
+		span, err := e.decode()
+		if err != nil {
+			found.unread++
+			return nil
 		}
-		spans = append(spans, *s)
-		return nil
+		return found.keep(span)
 	})
-	return spans, err
+	left.Spans = found.unread
+	f.noteLeftOut(left)
+	return found.spans, err
 }
 
-// mentions tells whether a span, or a link of it as in a batch over several
-// workflows, carries the correlation ID.
-func mentions(s *workflow.Span, correlationID string) bool {
-	if s.Correlation() == correlationID {
-		return true
-	}
-	for _, l := range s.Links {
-		if l.Attributes[tracing.AttrCorrelationID] == correlationID {
-			return true
+// Trace are the spans of a trace, by its ID in lower-case hex.
+func (f File) Trace(ctx context.Context, trace string) ([]workflow.Span, error) {
+	var found collected
+	_, err := f.readSome(ctx, ofTraces(map[string]bool{trace: true}), func(e encoded) error {
+		if e.trace() != trace {
+			return nil
 		}
-	}
-	return false
+		span, err := e.decode()
+		if err != nil {
+			return nil
+		}
+		return found.keep(span)
+	})
+	return found.spans, err
 }
 
-func (f File) each(ctx context.Context, visit func(*workflow.Span) error) error {
-	file, err := os.Open(f.Path)
+func (f File) noteLeftOut(left LeftOut) {
+	if text := left.String(); text != "" {
+		f.Tell.note("left out of %s: %s", f.Path, text)
+	}
+}
+
+// texts are some of which one stands in each span that is asked for: the IDs, or where
+// they are many the names of the attributes that have them.
+func (q Query) texts() (texts []string, ids bool) {
+	const few = 20
+	if len(q.Correlations)+len(q.Ends) > few {
+		return append([]string{lineage.AttrCorrelationID}, workflow.IDAttributes...), false
+	}
+	texts = slices.Clone(q.Correlations)
+	for _, e := range q.Ends {
+		texts = append(texts, e.ID)
+	}
+	return texts, true
+}
+
+func (f File) read(ctx context.Context, visit func(encoded) error) (LeftOut, error) {
+	return f.readSome(ctx, nil, visit)
+}
+
+// readSome visits the spans of the documents that are wanted; nil wants each. Of another
+// file than one of lines all are visited.
+func (f File) readSome(ctx context.Context, wanted func(document []byte) bool, visit func(encoded) error) (LeftOut, error) {
+	file, err := f.open()
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("no spans at %s: run `make demo`, or name a file with --file, a Jaeger with --jaeger, or AWS with --xray or --transaction-search", f.Path)
+		return LeftOut{}, fmt.Errorf("no spans at %s: run `make demo`, or name a file with --file, a Jaeger with --jaeger, or AWS with --xray or --transaction-search", f.Path)
 	}
 	if err != nil {
-		return err
+		return LeftOut{}, err
 	}
 	defer file.Close()
 	r := &telling{Reader: file, ctx: ctx, tell: f.Tell, name: f.Path}
-	if info, err := file.Stat(); err == nil {
-		r.size = info.Size()
+	if file, ok := file.(*os.File); ok {
+		if info, err := file.Stat(); err == nil {
+			r.size = info.Size()
+		}
 	}
-	if err := ReadOTLP(r, visit); err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s: %w", f.Path, err)
-	} else if err != nil {
-		return err
+	var left LeftOut
+	if f.lines {
+		err = readLines(r, wanted, visit)
+	} else {
+		left, err = readFile(r, visit)
 	}
-	return nil
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = fmt.Errorf("%s: %w", f.Path, err)
+	}
+	return left, err
+}
+
+func (f File) open() (io.ReadCloser, error) {
+	if f.Open != nil {
+		return f.Open()
+	}
+	return os.Open(f.Path)
 }
 
 // telling is a reader that ends with its context and tells how far it is.

@@ -7,12 +7,14 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/throughline/throughline/cmd/throughline/internal/phrase"
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
-	"github.com/throughline/throughline/tracing"
+	"github.com/throughline/throughline/internal/lineage"
 )
 
 // Jaeger reads from Jaeger's query API (its internal HTTP JSON, port 16686).
@@ -55,12 +57,87 @@ type jaegerTag struct {
 // Spans implements [Store]. Jaeger keeps links without their attributes and
 // flags, so a link's reason is inferred from what it points at.
 func (j Jaeger) Spans(ctx context.Context, correlationID string) ([]workflow.Span, error) {
-	return j.find(ctx, map[string]string{tracing.AttrCorrelationID: correlationID})
+	return j.find(ctx, map[string]string{lineage.AttrCorrelationID: correlationID})
+}
+
+// maxQuestions bounds how often Jaeger is asked about the IDs of hops, in all services
+// each.
+const maxQuestions = 200
+
+// Find implements [Store]. Jaeger finds a tag by its whole value, and writes a list as
+// one: a batch is found by the name of its queue, and of a topic's whichever it was among
+// all that was processed. What else that finds is left out here.
+func (j Jaeger) Find(ctx context.Context, q Query) ([]workflow.Span, error) {
+	var found collected
+	for _, id := range q.Correlations {
+		spans, err := j.Spans(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if err := found.merge(spans); err != nil {
+			return nil, err
+		}
+	}
+	m := Query{Ends: q.Ends}.matcher()
+	questions := q.questions()
+	if len(questions) > maxQuestions {
+		j.Tell.note("%s are left unasked: what is at their other ends is missing here", phrase.Count(len(questions)-maxQuestions, "ID of a hop"))
+		questions = questions[:maxQuestions]
+	}
+	for _, tags := range questions {
+		spans, err := j.find(ctx, tags)
+		if err != nil {
+			return nil, err
+		}
+		traces := map[string]bool{}
+		for i := range spans {
+			if m.matches(&spans[i]) {
+				traces[spans[i].ID.Trace] = true
+			}
+		}
+		for i := range spans {
+			if traces[spans[i].ID.Trace] {
+				if err := found.add(spans[i]); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	return found.finish(j.Tell), nil
+}
+
+// questions are the tags by which Jaeger finds the IDs: the queues first, each once.
+func (q Query) questions() (queues []map[string]string) {
+	var ids []map[string]string
+	seen := map[string]bool{}
+	for _, end := range q.Ends {
+		key, value := "messaging.destination.name", end.At
+		if slices.Contains(end.Attributes, lineage.AttrNotificationIDs) {
+			key, value = "messaging.operation.type", "process" // from whichever queue
+		}
+		if value != "" && !seen[value] {
+			seen[value] = true
+			queues = append(queues, map[string]string{key: value})
+		}
+		for _, name := range end.Attributes {
+			value := end.ID
+			switch name {
+			case lineage.AttrMessageIDs, lineage.AttrNotificationIDs, lineage.AttrS3RequestIDs, lineage.AttrOriginRequestIDs, lineage.AttrTaskTokenHashes:
+				text, err := json.Marshal([]string{value})
+				if err != nil {
+					continue
+				}
+				value = string(text)
+			}
+			ids = append(ids, map[string]string{name: value})
+		}
+	}
+	return append(queues, ids...)
 }
 
 // CorrelationOf implements [Store].
 func (j Jaeger) CorrelationOf(ctx context.Context, eventID string) (string, error) {
-	spans, err := j.find(ctx, map[string]string{tracing.AttrEventID: eventID})
+	spans, err := j.find(ctx, map[string]string{lineage.AttrEventID: eventID})
 	for i := range spans {
 		if spans[i].EventID() == eventID && spans[i].Correlation() != "" {
 			return spans[i].Correlation(), nil
@@ -78,6 +155,16 @@ func (j Jaeger) Workflows(ctx context.Context, _ bool) ([]workflow.Summary, erro
 		index.Add(&spans[i])
 	}
 	return index.Workflows(), err
+}
+
+// Complete implements [Store], by reading every trace of the window.
+func (j Jaeger) Complete(ctx context.Context, prefix string, events bool) ([]string, error) {
+	spans, err := j.find(ctx, nil)
+	c := completions{prefix: prefix, events: events}
+	for i := range spans {
+		c.span(&spans[i])
+	}
+	return c.list(), err
 }
 
 // All are the spans of every trace of the window.
@@ -100,7 +187,7 @@ func (j Jaeger) find(ctx context.Context, tags map[string]string) ([]workflow.Sp
 		}
 		query.Set("tags", string(text))
 	}
-	found := collected{seen: map[workflow.ID]bool{}}
+	var found collected
 	for n, service := range services.Data {
 		j.Tell.say("asking Jaeger about %s, %d of %d services: %d spans", service, n+1, len(services.Data), len(found.spans))
 		query.Set("service", service)
@@ -108,26 +195,46 @@ func (j Jaeger) find(ctx context.Context, tags map[string]string) ([]workflow.Sp
 			return nil, err
 		}
 	}
-	inferLinks(found.spans)
-	return found.spans, nil
+	return found.finish(j.Tell), nil
 }
 
-// collected are spans, each once.
+// collected are spans. The zero value is none.
 type collected struct {
-	spans []workflow.Span
-	seen  map[workflow.ID]bool
+	spans  []workflow.Span
+	seen   map[workflow.ID]bool
+	unread int // spans that cannot be read, or whose times are impossible
 }
 
+// add keeps a span, each once.
 func (c *collected) add(s workflow.Span) error {
-	if c.seen[s.ID] {
+	switch {
+	case c.seen[s.ID]:
 		return nil
+	case !usable(s.Start, s.End):
+		c.unread++
+		return nil
+	case c.seen == nil:
+		c.seen = map[workflow.ID]bool{}
 	}
+	c.seen[s.ID] = true
+	return c.keep(s)
+}
+
+func (c *collected) keep(s workflow.Span) error {
 	if len(c.spans) == maxSpans {
 		return errTooMany
 	}
-	c.seen[s.ID] = true
 	c.spans = append(c.spans, s)
 	return nil
+}
+
+// finish says what was left out, infers links, and returns the spans.
+func (c *collected) finish(tell Tell) []workflow.Span {
+	if c.unread > 0 {
+		tell.note("%s cannot be read or have impossible times, and are left out", phrase.Count(c.unread, "span"))
+	}
+	inferLinks(c.spans)
+	return c.spans
 }
 
 // search reads one service's traces of a window, and halves the window where
@@ -221,8 +328,15 @@ func (t jaegerTag) set(s *workflow.Span) {
 
 // plain undoes what Jaeger does to values: integers come as JSON numbers, lists as JSON text.
 func (t jaegerTag) plain() any {
-	if n, ok := t.Value.(float64); ok && t.Type == "int64" {
-		return int64(n)
+	switch n := t.Value.(type) {
+	case float64:
+		if t.Type == "int64" {
+			return int64(n)
+		}
+	case string:
+		if whole, err := strconv.ParseInt(n, 10, 64); err == nil && t.Type == "int64" {
+			return whole
+		}
 	}
 	if text, ok := t.Value.(string); ok && strings.HasPrefix(text, "[") {
 		var list []any

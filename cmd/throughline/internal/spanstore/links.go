@@ -2,7 +2,7 @@ package spanstore
 
 import (
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
-	"github.com/throughline/throughline/tracing"
+	"github.com/throughline/throughline/internal/lineage"
 )
 
 // inferLinks gives links that a backend keeps without attributes their reason
@@ -25,7 +25,7 @@ func inferLinks(spans []workflow.Span) {
 			link.Why = reason(s, n, target, caused[link.To])
 			caused[link.To] = caused[link.To] || link.Why == "causation"
 			if link.Why == "causation" && s.Kind == "CONSUMER" && link.Attributes != nil {
-				link.Attributes[tracing.AttrEventID] = s.Text(tracing.AttrEventID)
+				link.Attributes[lineage.AttrEventID] = s.Text(lineage.AttrEventID)
 			}
 		}
 	}
@@ -46,7 +46,7 @@ func reason(s *workflow.Span, n int, target *workflow.Span, caused bool) string 
 		return "correlation"
 	case handles && target != nil && (causes(target, s) || n == 0): // an event may have no ID of its own
 		return "causation"
-	case handles && target == nil && n == 0 && s.Text(tracing.AttrEventType) != "":
+	case handles && target == nil && n == 0 && s.Text(lineage.AttrEventType) != "":
 		return "causation"
 	case handles && target == nil && n == 0: // no event: the invocation's own trace
 		return "trace"
@@ -59,5 +59,5 @@ func reason(s *workflow.Span, n int, target *workflow.Span, caused bool) string 
 
 func causes(publication, handling *workflow.Span) bool {
 	id := publication.EventID()
-	return id != "" && (id == handling.Text(tracing.AttrEventID) || handling.Text(tracing.AttrEventID) == "")
+	return id != "" && (id == handling.Text(lineage.AttrEventID) || handling.Text(lineage.AttrEventID) == "")
 }

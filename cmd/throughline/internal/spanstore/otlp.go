@@ -1,157 +1,259 @@
 package spanstore
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/throughline/throughline/cmd/throughline/internal/phrase"
+	"github.com/throughline/throughline/cmd/throughline/internal/records"
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
+	"github.com/throughline/throughline/internal/jsonwalk"
+	"github.com/throughline/throughline/internal/lineage"
 )
 
-// The parts of OTLP/JSON's ExportTraceServiceRequest that a workflow needs
-// (OpenTelemetry Protocol 1.x, "JSON Protobuf Encoding"). Enums are read as
-// names too, which some exporters write.
-type (
-	request struct {
-		ResourceSpans []struct {
-			Resource   struct{ Attributes []keyValue }
-			ScopeSpans []struct{ Spans []otlpSpan }
+// encoded is one span where it stands in a document. Most spans of a file are of
+// other workflows and are never decoded.
+type encoded struct {
+	span     []byte // a JSON object
+	resource []byte // of OTLP/JSON: the resource's attributes, a JSON array
+	record   bool   // it is an event of aws/spans
+}
+
+// eachSpan calls visit with each span in a document: an ExportTraceServiceRequest
+// of OTLP/JSON (OpenTelemetry Protocol 1.x, "JSON Protobuf Encoding"), or an event of
+// aws/spans. It reports whether the document is any of them.
+func eachSpan(document []byte, visit func(encoded) error) (spans bool, err error) {
+	for m := jsonwalk.MembersOf(document, 0); m.NextKey(); {
+		switch string(m.Key) {
+		case "resourceSpans":
+			list := jsonwalk.ElementsOf(document, m.At)
+			for list.NextAt() {
+				end, err := eachOfResource(document, list.At, visit)
+				if err != nil {
+					return true, err
+				}
+				if !list.Resume(end) {
+					break
+				}
+			}
+			return true, nil
+		case "spanId":
+			return true, visit(encoded{span: document, record: true})
+		}
+		if !m.Skip() {
+			break
 		}
 	}
-	otlpSpan struct {
-		TraceID           string `json:"traceId"`
-		SpanID            string `json:"spanId"`
-		ParentSpanID      string `json:"parentSpanId"`
-		Name              string
-		Kind              enum
-		StartTimeUnixNano flexInt
-		EndTimeUnixNano   flexInt
-		Attributes        []keyValue
-		Links             []otlpLink
-		Status            struct {
-			Code    enum
-			Message string
+	return false, nil
+}
+
+// eachOfResource visits the spans of the ResourceSpans at i, and returns the index
+// behind it.
+func eachOfResource(data []byte, i int, visit func(encoded) error) (end int, err error) {
+	var resource []byte
+	known, later := false, -1 // where scopeSpans stands before its resource
+	m := jsonwalk.MembersOf(data, i)
+	for m.NextKey() {
+		end := -1
+		switch {
+		case string(m.Key) == "scopeSpans" && known:
+			if end, err = eachOfScopes(data, m.At, resource, visit); err != nil {
+				return -1, err
+			}
+		case string(m.Key) == "scopeSpans":
+			later = m.At
+		}
+		if end > 0 {
+			m.Resume(end)
+			continue
+		}
+		isResource := string(m.Key) == "resource"
+		if !m.Skip() {
+			break
+		}
+		if isResource {
+			known = true
+			for r := jsonwalk.MembersOf(m.Value, 0); r.Next(); {
+				if string(r.Key) == "attributes" {
+					resource = r.Value
+				}
+			}
 		}
 	}
-	otlpLink struct {
-		TraceID    string `json:"traceId"`
-		SpanID     string `json:"spanId"`
-		Flags      *uint32
-		Attributes []keyValue
+	if later >= 0 {
+		_, err = eachOfScopes(data, later, resource, visit)
 	}
-	keyValue struct {
-		Key   string
-		Value anyValue
-	}
-	anyValue struct {
-		StringValue *string
-		BoolValue   *bool
-		IntValue    *flexInt
-		DoubleValue *float64
-		ArrayValue  *struct{ Values []anyValue }
-	}
-	// flexInt is a 64-bit integer, which OTLP/JSON writes as a string and takes as a number too.
-	flexInt int64
-	// enum is an enum's number or its name.
-	enum string
-)
+	return after(m.After, data, i), err
+}
 
-func (i *flexInt) UnmarshalJSON(data []byte) error {
-	text := string(data)
-	if unquoted, err := strconv.Unquote(text); err == nil {
-		text = unquoted
-	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		// X-Ray's times in nanoseconds pass through languages that have only floats.
-		f, floatErr := strconv.ParseFloat(text, 64)
-		if floatErr != nil || f < -9.2e18 || f > 9.2e18 || f != f {
-			return fmt.Errorf("read integer: %w", err)
+// eachOfScopes visits the spans of the ScopeSpans in the array at i, and returns the
+// index behind it.
+func eachOfScopes(data []byte, i int, resource []byte, visit func(encoded) error) (end int, err error) {
+	scopes := jsonwalk.ElementsOf(data, i)
+	for scopes.NextAt() {
+		m := jsonwalk.MembersOf(data, scopes.At)
+		for m.NextKey() {
+			if string(m.Key) != "spans" {
+				if !m.Skip() {
+					break
+				}
+				continue
+			}
+			spans := jsonwalk.ElementsOf(data, m.At)
+			for spans.Next() {
+				if spans.Value[0] != '{' {
+					continue
+				}
+				if err := visit(encoded{span: spans.Value, resource: resource}); err != nil {
+					return -1, err
+				}
+			}
+			if !m.Resume(after(spans.After, data, m.At)) {
+				break
+			}
 		}
-		n = int64(f)
-	}
-	*i = flexInt(n)
-	return nil
-}
-
-func (e *enum) UnmarshalJSON(data []byte) error {
-	var text string
-	if json.Unmarshal(data, &text) == nil {
-		*e = enum(text)
-		return nil
-	}
-	var n int
-	if err := json.Unmarshal(data, &n); err != nil {
-		return fmt.Errorf("read enum: %w", err)
-	}
-	*e = enum(strconv.Itoa(n))
-	return nil
-}
-
-var kinds = map[string]string{
-	"1": "INTERNAL", "2": "SERVER", "3": "CLIENT", "4": "PRODUCER", "5": "CONSUMER",
-	"INTERNAL": "INTERNAL", "SERVER": "SERVER", "CLIENT": "CLIENT", "PRODUCER": "PRODUCER", "CONSUMER": "CONSUMER",
-}
-
-// kind is the span kind by number or name, "" where it is unspecified.
-func (e enum) kind() string {
-	return kinds[strings.TrimPrefix(strings.ToUpper(string(e)), "SPAN_KIND_")]
-}
-
-// failed tells whether a status code is that of an error.
-func (e enum) failed() bool {
-	return e == "2" || strings.TrimPrefix(strings.ToUpper(string(e)), "STATUS_CODE_") == "ERROR"
-}
-
-func (v anyValue) plain() any {
-	switch {
-	case v.StringValue != nil:
-		return *v.StringValue
-	case v.BoolValue != nil:
-		return *v.BoolValue
-	case v.IntValue != nil:
-		return int64(*v.IntValue)
-	case v.DoubleValue != nil:
-		return *v.DoubleValue
-	case v.ArrayValue != nil:
-		list := make([]any, len(v.ArrayValue.Values))
-		for i, item := range v.ArrayValue.Values {
-			list[i] = item.plain()
+		if !scopes.Resume(after(m.After, data, scopes.At)) {
+			break
 		}
-		return list
-	default:
-		return nil
 	}
+	return after(scopes.After, data, i), nil
 }
 
-func attributes(list []keyValue) map[string]any {
-	m := make(map[string]any, len(list))
-	for _, kv := range list {
-		m[kv.Key] = kv.Value.plain()
+// after is the index behind the value at i: known where a walk went over it, else
+// it is skipped, for it is of another kind than was thought.
+func after(known int, data []byte, i int) int {
+	if known > 0 {
+		return known
 	}
-	return m
+	return jsonwalk.SkipValue(data, i)
 }
 
-func id(trace, span string) workflow.ID {
-	return workflow.ID{Trace: strings.ToLower(trace), Span: strings.ToLower(span)}
+// trace is the span's trace ID in lower case.
+func (e encoded) trace() string {
+	for m := jsonwalk.MembersOf(e.span, 0); m.Next(); {
+		if string(m.Key) == "traceId" {
+			return w3c(string(jsonwalk.Inner(m.Value)))
+		}
+	}
+	return ""
 }
 
-func (s *otlpSpan) span(service string) workflow.Span {
-	span := workflow.Span{
-		ID: id(s.TraceID, s.SpanID), Parent: strings.ToLower(s.ParentSpanID), Name: s.Name, Service: service, Kind: s.Kind.kind(),
-		Start: time.Unix(0, int64(s.StartTimeUnixNano)).UTC(), End: time.Unix(0, int64(s.EndTimeUnixNano)).UTC(),
-		Error: s.Status.Code.failed(), Message: s.Status.Message, Attributes: attributes(s.Attributes),
+// says reports whether the text may stand in the span. IDs are not escaped in JSON
+// unless they hold what must be; of those it always may.
+func (e encoded) says(text string) bool {
+	return strings.ContainsFunc(text, mayBeEscaped) || bytes.Contains(e.span, jsonwalk.Bytes(text)) || bytes.Contains(e.span, []byte(`\u`))
+}
+
+func mayBeEscaped(r rune) bool {
+	return r < ' ' || r > '~' || strings.ContainsRune(`"\/<>&'`, r)
+}
+
+// summary is the workflow of the span, without decoding all of it. ok is false where
+// it names none.
+func (e encoded) summary() (s workflow.Summary, ok bool) {
+	if !e.says(lineage.AttrCorrelationID) {
+		return s, false
 	}
-	for _, l := range s.Links {
-		span.Links = append(span.Links, newLink(id(l.TraceID, l.SpanID), l.Flags, attributes(l.Attributes)))
+	if e.record {
+		span, err := e.decode()
+		return span.Summary(), err == nil && span.Correlation() != ""
 	}
-	return span
+	s.Start, s.End = time.Unix(0, 0).UTC(), time.Unix(0, 0).UTC() // as of a span without times
+	s.Spans = 1
+	for m := jsonwalk.MembersOf(e.span, 0); m.Next(); {
+		switch string(m.Key) {
+		case "startTimeUnixNano":
+			s.Start = unixNano(m.Value)
+		case "endTimeUnixNano":
+			s.End = unixNano(m.Value)
+		case "attributes":
+			eachAttribute(m.Value, func(key, value []byte) {
+				switch string(key) {
+				case lineage.AttrCorrelationID:
+					s.CorrelationID, _ = anyValue(value).(string)
+				case lineage.AttrRepeatKind:
+					s.Repeats = 1
+				}
+			})
+		case "status":
+			for status := jsonwalk.MembersOf(m.Value, 0); status.Next(); {
+				if string(status.Key) == "code" && enum(jsonwalk.Scalar(status.Value)).failed() {
+					s.Errors = 1
+				}
+			}
+		}
+	}
+	return s, s.CorrelationID != "" && usable(s.Start, s.End)
+}
+
+// decode is the span itself. The error says that it cannot be.
+func (e encoded) decode() (workflow.Span, error) {
+	if e.record {
+		return readRecord(e.span)
+	}
+	span := workflow.Span{Service: serviceOf(e.resource), Attributes: map[string]any{}, Start: time.Unix(0, 0).UTC(), End: time.Unix(0, 0).UTC()}
+	for m := jsonwalk.MembersOf(e.span, 0); m.Next(); {
+		switch string(m.Key) {
+		case "traceId":
+			span.ID.Trace = strings.ToLower(jsonwalk.Text(m.Value))
+		case "spanId":
+			span.ID.Span = strings.ToLower(jsonwalk.Text(m.Value))
+		case "parentSpanId":
+			span.Parent = strings.ToLower(jsonwalk.Text(m.Value))
+		case "name":
+			span.Name = jsonwalk.Text(m.Value)
+		case "kind":
+			span.Kind = enum(jsonwalk.Scalar(m.Value)).kind()
+		case "startTimeUnixNano":
+			span.Start = unixNano(m.Value)
+		case "endTimeUnixNano":
+			span.End = unixNano(m.Value)
+		case "attributes":
+			span.Attributes = attributes(m.Value)
+		case "links":
+			for l := jsonwalk.ElementsOf(m.Value, 0); l.Next(); {
+				span.Links = append(span.Links, decodeLink(l.Value))
+			}
+		case "status":
+			for s := jsonwalk.MembersOf(m.Value, 0); s.Next(); {
+				switch string(s.Key) {
+				case "code":
+					span.Error = enum(jsonwalk.Scalar(s.Value)).failed()
+				case "message":
+					span.Message = jsonwalk.Text(s.Value)
+				}
+			}
+		}
+	}
+	if !usable(span.Start, span.End) {
+		return span, errTimes
+	}
+	return span, nil
+}
+
+func decodeLink(raw []byte) workflow.Link {
+	var to workflow.ID
+	var flags *uint32
+	set := map[string]any{}
+	for m := jsonwalk.MembersOf(raw, 0); m.Next(); {
+		switch string(m.Key) {
+		case "traceId":
+			to.Trace = strings.ToLower(jsonwalk.Text(m.Value))
+		case "spanId":
+			to.Span = strings.ToLower(jsonwalk.Text(m.Value))
+		case "flags":
+			if n, err := strconv.ParseUint(jsonwalk.Scalar(m.Value), 10, 32); err == nil {
+				told := uint32(n)
+				flags = &told
+			}
+		case "attributes":
+			set = attributes(m.Value)
+		}
+	}
+	return newLink(to, flags, set)
 }
 
 // newLink makes a link. Flags that are not told, or not told to be those of a
@@ -163,98 +265,100 @@ func newLink(to workflow.ID, flags *uint32, attributes map[string]any) workflow.
 	return link
 }
 
-// maxLine bounds one request of a file: an exporter's batch is a few megabytes.
-const maxLine = 64 << 20
+// eachAttribute calls f with the key and the AnyValue of each KeyValue.
+func eachAttribute(list []byte, f func(key, value []byte)) {
+	for e := jsonwalk.ElementsOf(list, 0); e.Next(); {
+		var key, value []byte
+		for m := jsonwalk.MembersOf(e.Value, 0); m.Next(); {
+			switch string(m.Key) {
+			case "key":
+				key = jsonwalk.Inner(m.Value)
+			case "value":
+				value = m.Value
+			}
+		}
+		f(key, value)
+	}
+}
 
-// ReadOTLP reads OTLP/JSON and hands each span to visit, which must not keep
-// the pointer: one ExportTraceServiceRequest a line, as file exporters write
-// it, or one document over many lines. An error names the line, or is visit's.
-func ReadOTLP(r io.Reader, visit func(*workflow.Span) error) error {
-	reader := bufio.NewReaderSize(r, 1<<20)
-	for line := 1; ; line++ {
-		data, err := readLine(reader)
-		if len(bytes.TrimSpace(data)) > 0 {
-			parseErr := readRequest(data, visit)
-			var syntax *json.SyntaxError
-			if line == 1 && err == nil && errors.As(parseErr, &syntax) && syntax.Offset >= int64(len(bytes.TrimSpace(data))) {
-				return readDocument(io.MultiReader(bytes.NewReader(data), reader), visit)
-			}
-			if parseErr != nil {
-				return fmt.Errorf("line %d: %w", line, parseErr)
-			}
+func attributes(list []byte) map[string]any {
+	set := map[string]any{}
+	eachAttribute(list, func(key, value []byte) { set[string(key)] = anyValue(value) })
+	return set
+}
+
+func serviceOf(resource []byte) (service string) {
+	eachAttribute(resource, func(key, value []byte) {
+		if string(key) == "service.name" {
+			service, _ = anyValue(value).(string)
 		}
-		if errors.Is(err, io.EOF) {
-			return nil
+	})
+	return service
+}
+
+// LeftOut counts what was left out of a file of spans. The zero value is nothing.
+type LeftOut struct {
+	records.Left
+	Documents int // that hold no spans
+	Spans     int // that cannot be read, or whose times are impossible
+}
+
+// String says what was left out, "" for nothing.
+func (l LeftOut) String() string {
+	var parts []string
+	if text := l.Left.String(); text != "" {
+		parts = append(parts, text)
+	}
+	if l.Documents > 0 {
+		parts = append(parts, phrase.Count(l.Documents, "document")+" without spans")
+	}
+	if l.Spans > 0 {
+		parts = append(parts, phrase.Count(l.Spans, "span")+" that cannot be read or whose times are impossible")
+	}
+	return strings.Join(parts, ", ")
+}
+
+// readFile calls visit with each span of what package records reads: OTLP/JSON, one
+// request a line as file exporters write it or over many lines, and events of
+// aws/spans.
+func readFile(r io.Reader, visit func(encoded) error) (LeftOut, error) {
+	var left LeftOut
+	var err error
+	left.Left, err = records.Read(r, func(d records.Document) error {
+		spans, err := eachSpan(d.JSON, visit)
+		if !spans {
+			left.Documents++
 		}
+		return err
+	})
+	return left, err
+}
+
+// Visit calls visit with each span of a document that can be read.
+func Visit(document []byte, visit func(*workflow.Span)) {
+	_, _ = eachSpan(document, func(e encoded) error { // it returns none
+		if span, err := e.decode(); err == nil {
+			visit(&span)
+		}
+		return nil
+	})
+}
+
+// ReadSpans reads every span of a file, see [File]. What is left out is counted.
+func ReadSpans(r io.Reader) (spans []workflow.Span, left LeftOut, err error) {
+	unread := 0
+	left, err = readFile(r, func(e encoded) error {
+		span, err := e.decode()
 		if err != nil {
-			return fmt.Errorf("line %d: %w", line, err)
-		}
-	}
-}
-
-// readLine is ReadBytes with a bound.
-func readLine(r *bufio.Reader) ([]byte, error) {
-	var line []byte
-	for {
-		part, err := r.ReadSlice('\n')
-		line = append(line, part...)
-		if len(line) > maxLine {
-			return nil, fmt.Errorf("longer than %d MiB: this is not OTLP/JSON, one request a line", maxLine>>20)
-		}
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			return line, err
-		}
-	}
-}
-
-func readRequest(data []byte, visit func(*workflow.Span) error) error {
-	var req request
-	if err := json.Unmarshal(data, &req); err != nil {
-		return fmt.Errorf("read OTLP/JSON: %w", err)
-	}
-	return req.each(visit)
-}
-
-// readDocument reads requests whose JSON is laid out over lines.
-func readDocument(r io.Reader, visit func(*workflow.Span) error) error {
-	decoder := json.NewDecoder(io.LimitReader(r, maxLine))
-	for {
-		var req request
-		if err := decoder.Decode(&req); errors.Is(err, io.EOF) {
+			unread++
 			return nil
-		} else if err != nil {
-			return fmt.Errorf("line 1 and what follows: read OTLP/JSON: %w", err)
 		}
-		if err := req.each(visit); err != nil {
-			return err
-		}
-	}
-}
-
-func (req *request) each(visit func(*workflow.Span) error) error {
-	for _, rs := range req.ResourceSpans {
-		service, _ := attributes(rs.Resource.Attributes)["service.name"].(string)
-		for _, ss := range rs.ScopeSpans {
-			for i := range ss.Spans {
-				span := ss.Spans[i].span(service)
-				if err := visit(&span); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// ReadSpans reads every span of OTLP/JSON, see [ReadOTLP].
-func ReadSpans(r io.Reader) ([]workflow.Span, error) {
-	var spans []workflow.Span
-	err := ReadOTLP(r, func(s *workflow.Span) error {
 		if len(spans) == maxSpans {
 			return errTooMany
 		}
-		spans = append(spans, *s)
+		spans = append(spans, span)
 		return nil
 	})
-	return spans, err
+	left.Spans = unread
+	return spans, left, err
 }

@@ -42,11 +42,7 @@ type valueMap map[string]any
 func (m *valueMap) UnmarshalJSON(data []byte) error {
 	*m = valueMap{}
 	if data = bytes.TrimSpace(data); len(data) > 0 && data[0] == '[' {
-		var list []keyValue
-		if err := json.Unmarshal(data, &list); err != nil {
-			return fmt.Errorf("read attributes: %w", err)
-		}
-		*m = attributes(list)
+		*m = attributes(data)
 		return nil
 	}
 	var values map[string]any
@@ -70,9 +66,9 @@ func (m valueMap) flatten(prefix string, values map[string]any, depth int) {
 }
 
 // readRecord reads one event of aws/spans.
-func readRecord(message string) (workflow.Span, error) {
+func readRecord(message []byte) (workflow.Span, error) {
 	var r record
-	if err := json.Unmarshal([]byte(message), &r); err != nil {
+	if err := json.Unmarshal(message, &r); err != nil {
 		return workflow.Span{}, fmt.Errorf("read span: %w", err)
 	}
 	if r.Attributes == nil {
@@ -99,6 +95,9 @@ func readRecord(message string) (workflow.Span, error) {
 			l.Attributes = valueMap{}
 		}
 		span.Links = append(span.Links, newLink(id(w3c(l.TraceID), l.SpanID), l.Flags, l.Attributes))
+	}
+	if !usable(span.Start, span.End) {
+		return span, errTimes
 	}
 	return span, nil
 }

@@ -2,13 +2,12 @@ package spanstore
 
 import (
 	"encoding/json"
-	"fmt"
 	"math"
 	"strings"
 	"time"
 
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
-	"github.com/throughline/throughline/tracing"
+	"github.com/throughline/throughline/internal/lineage"
 )
 
 // segment is an X-Ray segment document (X-Ray developer guide, "Segment
@@ -50,10 +49,10 @@ type segmentHTTP struct {
 var annotated = func() map[string]string {
 	names := map[string]string{}
 	for _, name := range []string{
-		tracing.AttrEventID, tracing.AttrEventType, tracing.AttrCorrelationID, tracing.AttrCausationID, tracing.AttrParentEventID, tracing.AttrHops,
-		tracing.AttrLinksDropped, tracing.AttrRepeatKind, tracing.AttrRepeatCount, tracing.AttrRepeatFirstRequest, tracing.AttrRepeatFirstTime,
-		tracing.AttrOrderEarly, tracing.AttrLag, tracing.AttrEntrySize, tracing.AttrReplayName, tracing.AttrInvocationID,
-		"faas.coldstart", "messaging.operation.type", "messaging.batch.message_count", "http.request.resend_count", "url.template", "error.type",
+		lineage.AttrEventID, lineage.AttrEventType, lineage.AttrCorrelationID, lineage.AttrCausationID, lineage.AttrParentEventID, lineage.AttrHops,
+		lineage.AttrLinksDropped, lineage.AttrRepeatKind, lineage.AttrRepeatCount, lineage.AttrRepeatFirstRequest, lineage.AttrRepeatFirstTime,
+		lineage.AttrOrderEarly, lineage.AttrLag, lineage.AttrLagFrom, lineage.AttrEntrySize, lineage.AttrReplayName, lineage.AttrInvocationID,
+		lineage.AttrHopIDs, "faas.coldstart", "messaging.operation.type", "messaging.batch.message_count", "http.request.resend_count", "url.template", "error.type",
 		resourceService,
 	} {
 		names[strings.Map(func(r rune) rune {
@@ -69,16 +68,16 @@ var annotated = func() map[string]string {
 const resourceService = "otel.resource.service.name"
 
 // readSegments reads the documents of one trace.
-func readSegments(documents []string) ([]workflow.Span, error) {
+func readSegments(documents []string) (spans []workflow.Span, unread int) {
 	var queue []*segment
 	for _, d := range documents {
 		s := &segment{}
 		if err := json.Unmarshal([]byte(d), s); err != nil {
-			return nil, fmt.Errorf("read segment document: %w", err)
+			unread++
+			continue
 		}
 		queue = append(queue, s)
 	}
-	var spans []workflow.Span
 	at := map[string]int{}
 	for ; len(queue) > 0; queue = queue[1:] {
 		s := queue[0]
@@ -102,7 +101,7 @@ func readSegments(documents []string) ([]workflow.Span, error) {
 		spans = append(spans, span)
 	}
 	nameServices(spans, at)
-	return spans, nil
+	return spans, unread
 }
 
 // nameServices gives spans without a resource, as subsegments are, the service
@@ -159,7 +158,7 @@ func (s *segment) span() workflow.Span {
 func (s *segment) kind(span *workflow.Span) string {
 	switch span.Text("messaging.operation.type") {
 	case "create", "send":
-		if span.Text(tracing.AttrEventID) != "" || span.Text(tracing.AttrEventType) != "" {
+		if span.Text(lineage.AttrEventID) != "" || span.Text(lineage.AttrEventType) != "" {
 			return "PRODUCER"
 		}
 		return "CLIENT"
@@ -167,6 +166,8 @@ func (s *segment) kind(span *workflow.Span) string {
 		return "CONSUMER"
 	}
 	switch {
+	case span.Text("faas.trigger") != "":
+		return "SERVER" // of an invocation that is no event
 	case s.Namespace == "remote" || s.Namespace == "aws":
 		return "CLIENT"
 	case s.Type == "":

@@ -2,9 +2,11 @@ package spanstore
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -18,10 +20,11 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/throughline/throughline/cmd/throughline/internal/spanstore/spanstoretest"
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow/workflowtest"
-	"github.com/throughline/throughline/internal/peertest"
-	"github.com/throughline/throughline/tracing"
+	"github.com/throughline/throughline/internal/lineage"
+	"github.com/throughline/throughline/peertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -63,9 +66,32 @@ func checkStore(t *testing.T, store Store, truth workflowtest.Truth, keepsFlags 
 	if id, err := store.CorrelationOf(t.Context(), one); err != nil || id != truth.CorrelationID {
 		t.Errorf("%s is of %q, %v", one, id, err)
 	}
+	for _, tt := range []struct {
+		prefix string
+		events bool
+		want   []string
+	}{
+		{truth.CorrelationID[:len(truth.CorrelationID)-3], false, []string{truth.CorrelationID}},
+		{"workflow-none", false, nil},
+		{one[:len(one)-1], true, tens(one[:len(one)-1], truth)},
+	} {
+		if got, err := store.Complete(t.Context(), tt.prefix, tt.events); err != nil || !slices.Equal(got, tt.want) {
+			t.Errorf("%s begins %v, %v, want %v", tt.prefix, got, err, tt.want)
+		}
+	}
 	if spans, err := store.Spans(t.Context(), "workflow-unknown"); err != nil || len(workflow.Build(spans, "workflow-unknown").Nodes) != 0 {
 		t.Errorf("an unknown workflow has spans, or gives %v", err)
 	}
+}
+
+// tens are the events whose IDs have one more digit.
+func tens(prefix string, truth workflowtest.Truth) (ids []string) {
+	for n := range 10 {
+		if id := prefix + strconv.Itoa(n); truth.Handlings[id] > 0 || truth.Gaps[id] != "" {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 func checkWorkflows(t *testing.T, store Store, truth workflowtest.Truth) {
@@ -83,12 +109,26 @@ func checkWorkflows(t *testing.T, store Store, truth workflowtest.Truth) {
 func TestFile(t *testing.T) {
 	spans, truth := generated()
 	path := filepath.Join(t.TempDir(), "spans.jsonl")
-	if err := os.WriteFile(path, bytes.Join(otlpLines(t, spans), []byte("\n")), 0o644); err != nil {
+	if err := os.WriteFile(path, bytes.Join(spanstoretest.OTLPLines(t, spans), []byte("\n")), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	store := File{Path: path}
 	checkStore(t, store, truth, true)
 	checkWorkflows(t, store, truth)
+	for name, text := range fileForms(t, spans) {
+		t.Run(name, func(t *testing.T) {
+			var said told
+			store := File{Path: filepath.Join(t.TempDir(), "spans"), Tell: said.tell()}
+			if err := os.WriteFile(store.Path, text, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			checkStore(t, store, truth, name != "AWSSpans")
+			checkWorkflows(t, store, truth)
+			if left := slices.Contains(said.lines, "left out of %s: %s"); left != (name == "Mixed") {
+				t.Errorf("it says %v", said.lines)
+			}
+		})
+	}
 	if _, err := (File{Path: path + "-not"}).Spans(t.Context(), "x"); err == nil || !strings.Contains(err.Error(), "--file") {
 		t.Errorf("got %v", err)
 	}
@@ -99,10 +139,33 @@ func TestFile(t *testing.T) {
 	}
 }
 
+// fileForms are files of the spans as people have them.
+func fileForms(t *testing.T, spans []workflow.Span) map[string][]byte {
+	lines := spanstoretest.OTLPLines(t, spans)
+	var zipped, mixed, export bytes.Buffer
+	z := gzip.NewWriter(&zipped)
+	for _, line := range lines {
+		_, _ = z.Write(append(line, "\r\n"...))
+		mixed.Write(append(line, "\nSTART RequestId: 1\n{\"resourceMetrics\":[]}\n"...))
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	mixed.WriteString(`{"resourceSpans":[{"resource":{"attr`)
+	events := []spanstoretest.Object{}
+	for _, s := range spans {
+		events = append(events, spanstoretest.Object{"timestamp": s.Start.UnixMilli(), "message": spanstoretest.SpanRecord(t, s)})
+	}
+	if err := json.Indent(&export, spanstoretest.Encode(t, spanstoretest.Object{"events": events}), "", "  "); err != nil {
+		t.Fatal(err)
+	}
+	return map[string][]byte{"Gzip": zipped.Bytes(), "Mixed": mixed.Bytes(), "AWSSpans": export.Bytes()}
+}
+
 // jaegerServer speaks Jaeger's query API: a search gives the latest traces of a
 // service in a window, up to a limit.
 func jaegerServer(t *testing.T, spans []workflow.Span) *httptest.Server {
-	traces := jaegerTraces(spans)
+	traces := spanstoretest.JaegerTraces(spans)
 	type indexed struct {
 		start    int64
 		services []string
@@ -111,11 +174,11 @@ func jaegerServer(t *testing.T, spans []workflow.Span) *httptest.Server {
 	}
 	var index []indexed
 	for _, trace := range traces {
-		x := indexed{trace: encode(t, trace)}
-		for _, s := range trace["spans"].([]object) {
+		x := indexed{trace: spanstoretest.Encode(t, trace)}
+		for _, s := range trace["spans"].([]spanstoretest.Object) {
 			x.start = max(x.start, s["startTime"].(int64))
-			x.services = append(x.services, trace["processes"].(object)[s["processID"].(string)].(object)["serviceName"].(string))
-			for _, tag := range s["tags"].([]object) {
+			x.services = append(x.services, trace["processes"].(spanstoretest.Object)[s["processID"].(string)].(spanstoretest.Object)["serviceName"].(string))
+			for _, tag := range s["tags"].([]spanstoretest.Object) {
 				if text, ok := tag["value"].(string); ok {
 					x.tags = append(x.tags, tag["key"].(string)+"="+text)
 				}
@@ -134,7 +197,7 @@ func jaegerServer(t *testing.T, spans []workflow.Span) *httptest.Server {
 		for name := range names {
 			list = append(list, name)
 		}
-		_, _ = w.Write(encode(t, object{"data": list}))
+		_, _ = w.Write(spanstoretest.Encode(t, spanstoretest.Object{"data": list}))
 	})
 	mux.HandleFunc("/api/traces", func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
@@ -151,7 +214,7 @@ func jaegerServer(t *testing.T, spans []workflow.Span) *httptest.Server {
 				found = append(found, x.trace)
 			}
 		}
-		_, _ = w.Write(encode(t, object{"data": found}))
+		_, _ = w.Write(spanstoretest.Encode(t, spanstoretest.Object{"data": found}))
 	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
@@ -177,7 +240,7 @@ func TestRealJaeger(t *testing.T) {
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}
-	for _, line := range otlpLines(t, spans) {
+	for _, line := range spanstoretest.OTLPLines(t, spans) {
 		resp, err := client.Post(collectorURL+"/v1/traces", "application/json", bytes.NewReader(line))
 		if err != nil {
 			t.Fatal(err)
@@ -219,7 +282,7 @@ func TestJaegerInfersWhy(t *testing.T) {
 		return workflow.Link{To: workflow.ID{Trace: trace, Span: "s"}, Attributes: map[string]any{}}
 	}
 	attrs := func(id string) map[string]any {
-		return map[string]any{tracing.AttrEventID: id, tracing.AttrEventType: "A"}
+		return map[string]any{lineage.AttrEventID: id, lineage.AttrEventType: "A"}
 	}
 	spans := []workflow.Span{
 		{ID: workflow.ID{Trace: "first", Span: "s"}, Kind: "PRODUCER", Attributes: attrs("a")},
@@ -229,7 +292,7 @@ func TestJaegerInfersWhy(t *testing.T) {
 		{ID: workflow.ID{Trace: "unseen", Span: "s"}, Kind: "CONSUMER", Attributes: attrs("c"), Links: []workflow.Link{to("lost"), to("first")}},
 		{ID: workflow.ID{Trace: "lambda", Span: "s"}, Kind: "CONSUMER", Attributes: map[string]any{}, Links: []workflow.Link{to("lost")}},
 		{
-			ID: workflow.ID{Trace: "batch", Span: "s"}, Kind: "CONSUMER", Attributes: map[string]any{tracing.AttrEventType: "A", "messaging.batch.message_count": int64(2)},
+			ID: workflow.ID{Trace: "batch", Span: "s"}, Kind: "CONSUMER", Attributes: map[string]any{lineage.AttrEventType: "A", "messaging.batch.message_count": int64(2)},
 			Links: []workflow.Link{to("second"), to("lost"), to("first")},
 		},
 	}
@@ -275,4 +338,25 @@ func (l *told) tell() Tell {
 		l.lines = append(l.lines, format)
 	}
 	return Tell{Progress: add, Note: add}
+}
+
+// A span that cannot be read is said to be left out also where it is the only one of
+// its trace, and one without times is a workflow's all the same.
+func TestFileSaysWhatItLeavesOut(t *testing.T) {
+	span := func(trace, start string) string {
+		return `{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"` + strings.Repeat(trace, 32) + `","spanId":"` + strings.Repeat(trace, 16) + `","name":"send A","kind":4` + start +
+			`,"attributes":[{"key":"throughline.correlation.id","value":{"stringValue":"w1"}}]}]}]}]}` + "\n"
+	}
+	var notes []string
+	open := func() (io.ReadCloser, error) {
+		return io.NopCloser(strings.NewReader(span("a", "") + span("b", `,"startTimeUnixNano":"1797784800040000000000"`))), nil
+	}
+	f := File{Path: "spans.jsonl", Open: open, Tell: Tell{Note: func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }}}
+	spans, err := f.Spans(t.Context(), "w1")
+	if err != nil || len(spans) != 1 || len(notes) != 1 || !strings.Contains(notes[0], "1 span") {
+		t.Errorf("%d spans, %q, %v", len(spans), notes, err)
+	}
+	if known, err := f.Workflows(t.Context(), false); err != nil || len(known) != 1 || known[0].CorrelationID != "w1" {
+		t.Errorf("%+v, %v", known, err)
+	}
 }

@@ -15,7 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
-	"github.com/throughline/throughline/tracing"
+	"github.com/throughline/throughline/internal/lineage"
+	"github.com/throughline/throughline/internal/pause"
 )
 
 // TransactionSearch reads from CloudWatch's Transaction Search, which keeps
@@ -43,22 +44,30 @@ func (t TransactionSearch) rows() int {
 	return cmp.Or(t.Rows, most)
 }
 
-// Spans implements [Store]: first the spans that mention the ID, in attributes
-// or in a link, then the whole of their traces.
+// Spans implements [Store].
 func (t TransactionSearch) Spans(ctx context.Context, correlationID string) ([]workflow.Span, error) {
-	if err := quotable(correlationID); err != nil {
+	return t.Find(ctx, Query{Correlations: []string{correlationID}})
+}
+
+// Find implements [Store]: first the spans that mention an ID, in attributes or in a
+// link, then the whole of their traces.
+func (t TransactionSearch) Find(ctx context.Context, q Query) ([]workflow.Span, error) {
+	var found collected
+	filters, err := q.filters()
+	if err != nil {
 		return nil, err
 	}
-	found := collected{seen: map[workflow.ID]bool{}}
-	filter := fmt.Sprintf(`filter @message like "%s"`, correlationID)
-	if err := t.spans(ctx, t.Window, filter, &found); err != nil {
-		return nil, err
+	for _, filter := range filters {
+		if err := t.spans(ctx, t.Window, filter, &found); err != nil {
+			return nil, err
+		}
 	}
 	var traces []string
 	var around workflow.Summary
+	m := q.matcher()
 	for i := range found.spans {
 		s := &found.spans[i]
-		if !mentions(s, correlationID) || slices.Contains(traces[max(0, len(traces)-1):], s.ID.Trace) {
+		if !m.matches(s) || slices.Contains(traces[max(0, len(traces)-1):], s.ID.Trace) {
 			continue
 		}
 		traces = append(traces, s.ID.Trace)
@@ -81,8 +90,34 @@ func (t TransactionSearch) Spans(ctx context.Context, correlationID string) ([]w
 			return nil, err
 		}
 	}
-	inferLinks(found.spans)
-	return found.spans, nil
+	return found.finish(t.Tell), nil
+}
+
+// filters are the queries' filters that find each ID, several IDs in one.
+func (q Query) filters() (filters []string, err error) {
+	ids := slices.Clone(q.Correlations)
+	for _, e := range q.Ends {
+		ids = append(ids, e.ID)
+	}
+	slices.Sort(ids)
+	const inOneQuery = 100 // a query string may have 10 000 characters
+	for chunk := range slices.Chunk(slices.Compact(ids), inOneQuery) {
+		parts, size := make([]string, 0, len(chunk)), 0
+		for _, id := range chunk {
+			if err := quotable(id); err != nil {
+				return nil, err
+			}
+			const longest = 9000
+			if part := fmt.Sprintf(`@message like "%s"`, id); size+len(part) < longest || len(parts) == 0 {
+				parts, size = append(parts, part), size+len(part)+len(" or ")
+			} else {
+				filters = append(filters, "filter "+strings.Join(parts, " or "))
+				parts, size = []string{part}, len(part)
+			}
+		}
+		filters = append(filters, "filter "+strings.Join(parts, " or "))
+	}
+	return filters, nil
 }
 
 func later(a, b time.Time) time.Time {
@@ -104,8 +139,8 @@ func (t TransactionSearch) CorrelationOf(ctx context.Context, eventID string) (s
 	if err := quotable(eventID); err != nil {
 		return "", err
 	}
-	found := collected{seen: map[workflow.ID]bool{}}
-	err := t.spans(ctx, t.Window, fmt.Sprintf(`filter attributes.%s = "%s"`, tracing.AttrEventID, eventID), &found)
+	var found collected
+	err := t.spans(ctx, t.Window, fmt.Sprintf(`filter attributes.%s = "%s"`, lineage.AttrEventID, eventID), &found)
 	for i := range found.spans {
 		if s := &found.spans[i]; s.EventID() == eventID && s.Correlation() != "" {
 			return s.Correlation(), nil
@@ -118,16 +153,16 @@ func (t TransactionSearch) CorrelationOf(ctx context.Context, eventID string) (s
 func (t TransactionSearch) Workflows(ctx context.Context, lastOnly bool) ([]workflow.Summary, error) {
 	var index workflow.Index
 	if lastOnly {
-		rows, err := t.query(ctx, t.Window, "fields @message | filter ispresent(attributes."+tracing.AttrCorrelationID+") | sort @timestamp desc | limit 1")
+		rows, err := t.query(ctx, t.Window, "fields @message | filter ispresent(attributes."+lineage.AttrCorrelationID+") | sort @timestamp desc | limit 1")
 		for _, row := range rows {
-			if span, err := readRecord(row["@message"]); err == nil {
+			if span, err := readRecord([]byte(row["@message"])); err == nil {
 				index.Add(&span)
 			}
 		}
 		return index.Workflows(), err
 	}
-	rows, err := t.query(ctx, t.Window, "filter ispresent(attributes."+tracing.AttrCorrelationID+
-		") | stats min(startTimeUnixNano) as began, max(endTimeUnixNano) as ended by attributes."+tracing.AttrCorrelationID+" as workflow | limit "+strconv.Itoa(t.rows()))
+	rows, err := t.query(ctx, t.Window, "filter ispresent(attributes."+lineage.AttrCorrelationID+
+		") | stats min(startTimeUnixNano) as began, max(endTimeUnixNano) as ended by attributes."+lineage.AttrCorrelationID+" as workflow | limit "+strconv.Itoa(t.rows()))
 	for _, row := range rows {
 		if row["workflow"] != "" {
 			index.Extend(workflow.Summary{CorrelationID: row["workflow"], Start: nanoseconds(row["began"]), End: nanoseconds(row["ended"])})
@@ -136,12 +171,26 @@ func (t TransactionSearch) Workflows(ctx context.Context, lastOnly bool) ([]work
 	return index.Workflows(), err
 }
 
+// Complete implements [Store].
+func (t TransactionSearch) Complete(ctx context.Context, prefix string, events bool) ([]string, error) {
+	if err := quotable(prefix); err != nil {
+		return nil, err
+	}
+	var found collected
+	err := t.spans(ctx, t.Window, fmt.Sprintf(`filter @message like "%s"`, prefix), &found)
+	c := completions{prefix: prefix, events: events}
+	for i := range found.spans {
+		c.span(&found.spans[i])
+	}
+	return c.list(), err
+}
+
 func nanoseconds(text string) time.Time {
-	var n flexInt
-	if n.UnmarshalJSON([]byte(text)) != nil { // Logs Insights writes large numbers as 1.7E18 too
+	n, err := integer(text)
+	if err != nil { // Logs Insights writes large numbers as 1.7E18 too
 		return time.Time{}
 	}
-	return time.Unix(0, int64(n)).UTC()
+	return time.Unix(0, n).UTC()
 }
 
 // spans reads the spans of a window that pass filter. Where there are more
@@ -162,9 +211,10 @@ func (t TransactionSearch) spans(ctx context.Context, w Window, filter string, f
 		t.Tell.note("%s has more than %d spans in the second after %s: the rest is missing here", t.LogGroup, t.rows(), w.From.UTC().Format(time.DateTime))
 	}
 	for _, row := range rows {
-		span, err := readRecord(row["@message"])
+		span, err := readRecord([]byte(row["@message"]))
 		if err != nil {
-			return fmt.Errorf("%s: %w", t.LogGroup, err)
+			found.unread++
+			continue
 		}
 		if err := found.add(span); err != nil {
 			return err
@@ -198,9 +248,7 @@ func (t TransactionSearch) query(ctx context.Context, w Window, text string) ([]
 		wait = 250 * time.Millisecond
 	}
 	for {
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
+		if pause.For(ctx, wait) != nil {
 			t.stop(ctx, started.QueryId)
 			return nil, ctx.Err()
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -11,8 +12,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/xray"
 	"github.com/aws/aws-sdk-go-v2/service/xray/types"
 
+	"github.com/throughline/throughline/cmd/throughline/internal/phrase"
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
-	"github.com/throughline/throughline/tracing"
+	"github.com/throughline/throughline/internal/lineage"
+	"github.com/throughline/throughline/internal/pause"
 )
 
 // XRay reads from X-Ray: GetTraceSummaries by annotation, then BatchGetTraces.
@@ -27,16 +30,67 @@ type XRay struct {
 
 // Spans implements [Store].
 func (x XRay) Spans(ctx context.Context, correlationID string) ([]workflow.Span, error) {
-	traces, err := x.annotated(ctx, tracing.AttrCorrelationID, correlationID)
-	if err != nil {
-		return nil, err
+	return x.Find(ctx, Query{Correlations: []string{correlationID}})
+}
+
+// Find implements [Store]. Of the IDs of hops X-Ray indexes the first that a span has,
+// in one text: see throughline.hop.ids.
+func (x XRay) Find(ctx context.Context, q Query) ([]workflow.Span, error) {
+	var traces []string
+	seen := map[string]bool{}
+	ask := func(filter string) error {
+		return x.summaries(ctx, filter, func(s *types.TraceSummary) {
+			if id := aws.ToString(s.Id); id != "" && !seen[id] {
+				seen[id] = true
+				traces = append(traces, id)
+			}
+		}, nil)
+	}
+	for _, id := range q.Correlations {
+		filter, err := annotation(lineage.AttrCorrelationID, "=", id)
+		if err != nil {
+			return nil, err
+		}
+		if err := ask(filter); err != nil {
+			return nil, err
+		}
+	}
+	const inOneQuery, most = 5, 500
+	if len(q.Ends) > most {
+		x.Tell.note("%s are left unasked: what is at their other ends is missing here", phrase.Count(len(q.Ends)-most, "ID of a hop"))
+	}
+	for chunk := range slices.Chunk(q.Ends[:min(len(q.Ends), most)], inOneQuery) {
+		var parts []string
+		for _, end := range chunk {
+			attribute, operator := lineage.AttrHopIDs, "CONTAINS"
+			if slices.Contains(end.Attributes, lineage.AttrInvocationID) {
+				attribute, operator = lineage.AttrInvocationID, "="
+			}
+			part, err := annotation(attribute, operator, end.ID)
+			if err != nil {
+				continue // an ID of a service has no quote in it
+			}
+			parts = append(parts, part)
+		}
+		if len(parts) == 0 {
+			continue
+		}
+		if err := ask(strings.Join(parts, " OR ")); err != nil {
+			return nil, err
+		}
 	}
 	return x.traces(ctx, traces)
 }
 
+// annotation is a filter by an annotation's value.
+func annotation(attribute, operator, value string) (string, error) {
+	keys := annotationKeys(attribute)
+	return fmt.Sprintf(`annotation[%s] %s "%s" OR annotation.%s %[2]s "%[3]s"`, keys[0], operator, value, keys[1]), quotable(value)
+}
+
 // CorrelationOf implements [Store].
 func (x XRay) CorrelationOf(ctx context.Context, eventID string) (string, error) {
-	traces, err := x.annotated(ctx, tracing.AttrEventID, eventID)
+	traces, err := x.annotated(ctx, lineage.AttrEventID, eventID)
 	if err != nil {
 		return "", err
 	}
@@ -58,7 +112,7 @@ func (x XRay) Workflows(ctx context.Context, lastOnly bool) ([]workflow.Summary,
 			start = aws.ToTime(s.MatchedEventTime)
 		}
 		end := start.Add(time.Duration(aws.ToFloat64(s.Duration) * float64(time.Second)))
-		for _, key := range annotationKeys(tracing.AttrCorrelationID) {
+		for _, key := range annotationKeys(lineage.AttrCorrelationID) {
 			for _, value := range s.Annotations[key] {
 				if text, ok := value.AnnotationValue.(*types.AnnotationValueMemberStringValue); ok && text.Value != "" {
 					index.Extend(workflow.Summary{CorrelationID: text.Value, Start: start, End: end})
@@ -67,6 +121,30 @@ func (x XRay) Workflows(ctx context.Context, lastOnly bool) ([]workflow.Summary,
 		}
 	}, func() bool { return lastOnly && len(index.Workflows()) > 0 })
 	return index.Workflows(), err
+}
+
+// Complete implements [Store], from the annotations of summaries.
+func (x XRay) Complete(ctx context.Context, prefix string, events bool) ([]string, error) {
+	if err := quotable(prefix); err != nil {
+		return nil, err
+	}
+	attribute := lineage.AttrCorrelationID
+	if events {
+		attribute = lineage.AttrEventID
+	}
+	keys := annotationKeys(attribute)
+	filter := fmt.Sprintf(`annotation[%s] BEGINSWITH "%s" OR annotation.%s BEGINSWITH "%[2]s"`, keys[0], prefix, keys[1])
+	c := completions{prefix: prefix, events: events}
+	err := x.summaries(ctx, filter, func(s *types.TraceSummary) {
+		for _, key := range keys {
+			for _, value := range s.Annotations[key] {
+				if text, ok := value.AnnotationValue.(*types.AnnotationValueMemberStringValue); ok {
+					c.add(text.Value)
+				}
+			}
+		}
+	}, nil)
+	return c.list(), err
 }
 
 // annotationKeys are an attribute's name as an annotation: with its dots, and
@@ -82,14 +160,13 @@ func annotationKeys(attribute string) []string {
 
 // annotated are the IDs of the traces with the annotation.
 func (x XRay) annotated(ctx context.Context, attribute, value string) ([]string, error) {
-	if err := quotable(value); err != nil {
+	filter, err := annotation(attribute, "=", value)
+	if err != nil {
 		return nil, err
 	}
-	keys := annotationKeys(attribute)
-	filter := fmt.Sprintf(`annotation[%s] = "%s" OR annotation.%s = "%s"`, keys[0], value, keys[1], value)
 	var ids []string
 	seen := map[string]bool{}
-	err := x.summaries(ctx, filter, func(s *types.TraceSummary) {
+	err = x.summaries(ctx, filter, func(s *types.TraceSummary) {
 		if id := aws.ToString(s.Id); id != "" && !seen[id] {
 			seen[id] = true
 			ids = append(ids, id)
@@ -149,18 +226,19 @@ func (x XRay) traces(ctx context.Context, ids []string) ([]workflow.Span, error)
 	var (
 		mu     sync.Mutex
 		asking sync.WaitGroup
-		found  = collected{seen: map[workflow.ID]bool{}}
+		found  collected
 		done   int
 	)
 	batches := make(chan []string)
 	for range askers {
 		asking.Go(func() {
 			for batch := range batches {
-				spans, err := x.batch(ctx, batch)
+				part, err := x.batch(ctx, batch)
 				mu.Lock()
-				for i := range spans {
+				found.unread += part.unread
+				for i := range part.spans {
 					if err == nil {
-						err = found.add(spans[i])
+						err = found.add(part.spans[i])
 					}
 				}
 				done += len(batch)
@@ -183,57 +261,44 @@ func (x XRay) traces(ctx context.Context, ids []string) ([]workflow.Span, error)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	inferLinks(found.spans)
-	return found.spans, nil
+	return found.finish(x.Tell), nil
 }
 
 // batch reads up to five traces. What X-Ray leaves unprocessed is asked for
 // again, and then left out: the tree says what is missing.
-func (x XRay) batch(ctx context.Context, ids []string) ([]workflow.Span, error) {
-	var spans []workflow.Span
+func (x XRay) batch(ctx context.Context, ids []string) (found collected, err error) {
 	for attempt := range 3 {
-		if attempt > 0 {
-			select {
-			case <-time.After(time.Duration(attempt) * 200 * time.Millisecond):
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			}
+		if attempt > 0 && pause.For(ctx, time.Duration(attempt)*200*time.Millisecond) != nil {
+			return found, ctx.Err()
 		}
 		var again []string
 		pages := xray.NewBatchGetTracesPaginator(x.Client, &xray.BatchGetTracesInput{TraceIds: ids})
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)
 			if err != nil {
-				return nil, fmt.Errorf("read traces from X-Ray: %w", err)
+				return found, fmt.Errorf("read traces from X-Ray: %w", err)
 			}
 			again = append(again, page.UnprocessedTraceIds...)
 			for _, trace := range page.Traces {
-				more, err := readTrace(trace)
-				if err != nil {
-					return nil, err
-				}
-				spans = append(spans, more...)
+				more, unread := readTrace(trace)
+				found.spans, found.unread = append(found.spans, more...), found.unread+unread
 			}
 		}
 		if len(again) == 0 {
-			return spans, nil
+			return found, nil
 		}
 		ids = again
 	}
 	x.Tell.note("X-Ray did not hand out %d traces: what they hold is missing here", len(ids))
-	return spans, nil
+	return found, nil
 }
 
-func readTrace(trace types.Trace) ([]workflow.Span, error) {
+func readTrace(trace types.Trace) (spans []workflow.Span, unread int) {
 	documents := make([]string, 0, len(trace.Segments))
 	for _, s := range trace.Segments {
 		if s.Document != nil {
 			documents = append(documents, *s.Document)
 		}
 	}
-	spans, err := readSegments(documents)
-	if err != nil {
-		return nil, fmt.Errorf("trace %s: %w", aws.ToString(trace.Id), err)
-	}
-	return spans, nil
+	return readSegments(documents)
 }

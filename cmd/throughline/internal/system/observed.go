@@ -1,6 +1,8 @@
 package system
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
@@ -123,4 +125,9 @@ type DLQTrial struct {
 	After                time.Duration
 	Waited               time.Duration
 	Left                 []string // what could not be cleaned up
+}
+
+// Services are the services that were observed, sorted.
+func (o *Observed) Services() []string {
+	return slices.Sorted(maps.Keys(o.Functions))
 }

@@ -4,8 +4,14 @@
 package system
 
 import (
+	"cmp"
 	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
 	"time"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/arn"
 )
 
 // System is what is known of a system. The zero value is nothing known.
@@ -73,6 +79,10 @@ type Target struct {
 	ARN        string `json:"arn"`
 	Role       string `json:"role,omitempty"`
 	DeadLetter string `json:"dead_letter,omitempty"`
+	// Attempts and MaxAge are how often and how long a delivery is tried again, nil and 0
+	// for EventBridge's default of 185 times and 24 hours.
+	Attempts *int32        `json:"attempts,omitempty"`
+	MaxAge   time.Duration `json:"max_age,omitempty"`
 }
 
 // Archive is an archive of a bus.
@@ -142,14 +152,75 @@ func (s *System) Queue(arn string) *Queue {
 	return nil
 }
 
+// Guarding is the policy that guards an ARN, and the action that EventBridge does on it;
+// known is false where its kind has none, or where it was not read.
+func (s *System) Guarding(resource string) (what, policy, action string, known bool) {
+	switch arn.Service(resource) {
+	case "lambda":
+		for _, fn := range s.Functions {
+			if fn.ARN == resource || fn.ARN != "" && strings.HasPrefix(resource, fn.ARN+":") {
+				return "function", fn.Policy, "lambda:InvokeFunction", true
+			}
+		}
+	case "sqs":
+		if q := s.Queue(resource); q != nil && q.Exists {
+			return "queue", q.Policy, "sqs:SendMessage", true
+		}
+	case "sns":
+		for _, t := range s.Topics {
+			if t.ARN == resource {
+				return "topic", t.Policy, "sns:Publish", true
+			}
+		}
+	}
+	return "", "", "", false
+}
+
+// DeadLetterQueues are the distinct ARNs of the dead-letter queues of the bus's
+// rules, sorted.
+func (b Bus) DeadLetterQueues() []string {
+	var list []string
+	for _, r := range b.Rules {
+		for _, t := range r.Targets {
+			if t.DeadLetter != "" {
+				list = append(list, t.DeadLetter)
+			}
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// DeadLetterQueues are those of all buses.
+func (s *System) DeadLetterQueues() []string {
+	var list []string
+	for _, b := range s.Buses {
+		list = append(list, b.DeadLetterQueues()...)
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+var busVariable = regexp.MustCompile(`(?i)(event_?bus|(^|_)bus(_|$))`)
+
+// NamesBus reports whether a variable of a function's environment names an event
+// bus, by name or ARN, and which. URLs and switches name none.
+func NamesBus(variable, value string) (bus string, ok bool) {
+	switch {
+	case !busVariable.MatchString(variable):
+		return "", false
+	case strings.HasPrefix(value, "arn:"):
+		return arn.Name(value), strings.Contains(value, ":event-bus/")
+	}
+	return value, len(value) > 1 && value != "true" && value != "false" && !strings.ContainsAny(value, ": ,/")
+}
+
 // Cannot notes why a part could not be read; the first reason stays.
 func (s *System) Cannot(p Part, why string) {
 	if s.Unread == nil {
 		s.Unread = map[Part]string{}
 	}
-	if s.Unread[p] == "" {
-		s.Unread[p] = why
-	}
+	s.Unread[p] = cmp.Or(s.Unread[p], why)
 }
 
 // Read reads a description that was written as JSON.

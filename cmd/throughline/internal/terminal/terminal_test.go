@@ -11,7 +11,7 @@ func TestReadingShowsHowMuch(t *testing.T) {
 	var out bytes.Buffer
 	for _, on := range []bool{true, false} {
 		out.Reset()
-		in := Progress{&out, on}.Reading("events.jsonl", strings.NewReader(strings.Repeat("x", 20<<20)))
+		in := Progress{NewWriter(&out), on}.Reading("events.jsonl", strings.NewReader(strings.Repeat("x", 20<<20)))
 		if n, err := io.Copy(io.Discard, in); n != 20<<20 || err != nil {
 			t.Fatalf("read %d, %v", n, err)
 		}
@@ -21,7 +21,7 @@ func TestReadingShowsHowMuch(t *testing.T) {
 		}
 	}
 	out.Reset()
-	if _, err := io.Copy(io.Discard, Progress{&out, true}.Reading("small", strings.NewReader("x"))); err != nil || strings.Contains(out.String(), "read") {
+	if _, err := io.Copy(io.Discard, Progress{NewWriter(&out), true}.Reading("small", strings.NewReader("x"))); err != nil || strings.Contains(out.String(), "read") {
 		t.Errorf("of a small file: %q, %v", out.String(), err)
 	}
 }

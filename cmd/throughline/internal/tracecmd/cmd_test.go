@@ -107,7 +107,7 @@ func TestTraceOfAnAccount(t *testing.T) {
 				}
 				for _, want := range []string{
 					"workflow-1  1 event, 2 functions, 3 spans, 1 repeat in 3.0 s", "└─ SignalGenerated  signal-1  from strategy  +0.0 ms  2.4 KB",
-					"   ├─ ⇢ portfolio  +1.0 s  took 1.0 s  lag 582 ms", "   └─ ⇢ portfolio  +2.0 s  took 1.0 s  REPLAY",
+					"   ├─ ⇢ portfolio  +1.0 s  took 1.0 s  lag 0.0 ms", "   └─ ⇢ portfolio  +2.0 s  took 1.0 s  REPLAY",
 				} {
 					if !strings.Contains(out, want) {
 						t.Errorf("no %q in:\n%s", want, out)
@@ -149,5 +149,39 @@ func TestSlowestInAFile(t *testing.T) {
 	}
 	if _, err := run(t, "--last", "--file", file, "--html", filepath.Join(dir, "no", "page.html")); err == nil {
 		t.Error("a folder that is not there is no error")
+	}
+}
+
+// TestTheBeginningOfAnIDSuffices, where it is that of one ID.
+func TestTheBeginningOfAnIDSuffices(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "spans.jsonl")
+	var lines []string
+	for n, id := range []string{"workflow-11", "workflow-12", "workflow-20"} {
+		lines = append(lines, fmt.Sprintf(`{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"%02d","spanId":"01","name":"send A","kind":4,"startTimeUnixNano":"1000000000","endTimeUnixNano":"2000000000","attributes":[`+
+			`{"key":"throughline.correlation.id","value":{"stringValue":"%s"}},{"key":"throughline.event.id","value":{"stringValue":"signal-%d1"}}]}]}]}]}`, n, id, n))
+	}
+	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n{half"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, args := range map[string][]string{
+		"Correlation": {"workflow-20"}, "Beginning": {"workflow-2"}, "Event": {"--event", "signal-21"}, "OfEvent": {"--event", "signal-2"},
+	} {
+		out, err := run(t, append(args, "--file", file)...)
+		if err != nil || !strings.Contains(out, "workflow-20  1 event") || strings.Count(out, "note: left out of "+file+": 1 line without a JSON document") != 1 {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+	}
+	for want, args := range map[string][]string{
+		"several IDs begin with workflow-1:\n  workflow-11\n  workflow-12": {"workflow-1"},
+		"several IDs begin with signal-:\n  signal-01\n":                   {"--event", "signal-"},
+		"no span has the correlation ID other":                             {"other"},
+		"no span names the event other":                                    {"--event", "other"},
+	} {
+		if _, err := run(t, append(args, "--file", file)...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+	if out, err := run(t, "workflow-12", "--file", file); err != nil || !strings.Contains(out, "workflow-12  1 event") {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -1,12 +1,11 @@
 package workflow
 
 import (
-	"encoding/json"
-	"fmt"
 	"io"
 	"time"
 
-	"github.com/throughline/throughline/tracing"
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
+	"github.com/throughline/throughline/internal/lineage"
 )
 
 // Document is a workflow as plain values: what --json writes and the page
@@ -14,6 +13,8 @@ import (
 // the tree, each after its parent, so that a reader needs no recursion.
 type Document struct {
 	CorrelationID string    `json:"correlation_id"`
+	TraceID       string    `json:"trace_id,omitempty"`               // of a trace that tells of no workflow
+	Joined        []string  `json:"joined_correlation_ids,omitempty"` // that hops join to it
 	Start         time.Time `json:"start,omitzero"`
 	DurationMS    float64   `json:"duration_ms"`
 	Counts        Counts    `json:"counts"`
@@ -30,9 +31,11 @@ type NodeDoc struct {
 	EventID   string   `json:"event_id,omitempty"`
 	Type      string   `json:"event_type,omitempty"`
 	Gap       Gap      `json:"gap,omitempty"`
+	Loop      Loop     `json:"loop,omitempty"`
 	SameAs    *int     `json:"same_as,omitempty"` // a batch: the index of its first place
 	SizeBytes *float64 `json:"size_bytes,omitempty"`
 	LagMS     *float64 `json:"lag_ms,omitempty"`
+	LagFrom   LagFrom  `json:"lag_from,omitempty"`
 	Hops      *float64 `json:"hops,omitempty"`
 	Batch     *float64 `json:"batch,omitempty"` // how many records were handled at once
 	Cold      bool     `json:"cold_start,omitempty"`
@@ -44,7 +47,18 @@ type NodeDoc struct {
 	RequestID string   `json:"x_request_id,omitempty"`
 	Resend    *float64 `json:"resend,omitempty"`
 	Causation string   `json:"causation_id,omitempty"`
-	Span      *SpanDoc `json:"span,omitempty"`
+
+	Via         Via      `json:"via,omitempty"` // of a handling: what it came by from the node above; of a hop: what it is
+	How         How      `json:"how,omitempty"` // of a handling: what that is known by
+	By          string   `json:"by,omitempty"`  // which ID joins it
+	Correlation string   `json:"correlation_id,omitempty"`
+	Changed     bool     `json:"correlation_changed,omitempty"` // it is another than above
+	Messages    *float64 `json:"messages,omitempty"`            // of a hop: how many were sent
+	Failed      *float64 `json:"failed_messages,omitempty"`
+	Waited      []int    `json:"waited_for,omitempty"` // indexes of the handlings that a handling waited for
+	Run         string   `json:"run_id,omitempty"`
+
+	Span *SpanDoc `json:"span,omitempty"`
 }
 
 // Repeat is what a handling repeats.
@@ -83,7 +97,7 @@ type LinkDoc struct {
 // Document returns w as plain values.
 func (w *Workflow) Document() Document {
 	d := Document{
-		CorrelationID: w.CorrelationID, Start: w.Start.UTC(), DurationMS: inMS(w.Duration()), Counts: w.Counts,
+		CorrelationID: w.CorrelationID, TraceID: w.TraceID, Joined: w.Joined, Start: w.Start.UTC(), DurationMS: inMS(w.Duration()), Counts: w.Counts,
 		Functions: append([]string{}, w.Functions...), Nodes: make([]NodeDoc, len(w.Nodes)),
 	}
 	for i := range w.Nodes {
@@ -93,7 +107,7 @@ func (w *Workflow) Document() Document {
 }
 
 func (w *Workflow) node(n *Node) NodeDoc {
-	d := NodeDoc{Kind: n.Kind, Depth: n.Depth, Parent: n.Parent, EventID: n.EventID, Type: n.Type, Gap: n.Gap}
+	d := NodeDoc{Kind: n.Kind, Depth: n.Depth, Parent: n.Parent, EventID: n.EventID, Type: n.Type, Gap: n.Gap, Loop: n.Loop, Via: n.Edge.Via, How: n.Edge.How, By: n.Edge.By, Waited: n.Waited}
 	if n.Again > 0 {
 		first := n.Again - 1
 		d.SameAs = &first
@@ -103,26 +117,74 @@ func (w *Workflow) node(n *Node) NodeDoc {
 		return d
 	}
 	d.Span = w.span(s)
+	d.Correlation, d.Changed = w.otherCorrelation(n), w.changes(n)
 	switch n.Kind {
 	case KindEvent:
-		d.SizeBytes, d.Hops, d.Causation = number(s, tracing.AttrEntrySize), number(s, tracing.AttrHops), s.Text(tracing.AttrCausationID)
+		d.SizeBytes, d.Hops, d.Causation = number(s, lineage.AttrEntrySize), number(s, lineage.AttrHops), s.Text(lineage.AttrCausationID)
 	case KindHandling:
-		d.LagMS, d.Hops, d.Batch = number(s, tracing.AttrLag), number(s, tracing.AttrHops), number(s, "messaging.batch.message_count")
-		d.EarlyMS, d.Dropped = number(s, tracing.AttrOrderEarly), number(s, tracing.AttrLinksDropped)
-		d.Cold, d.Replay = s.Text("faas.coldstart") == "true", s.Text(tracing.AttrReplayName)
-		if kind := s.Text(tracing.AttrRepeatKind); kind != "" {
-			d.Repeat = &Repeat{kind, number(s, tracing.AttrRepeatCount), s.Text(tracing.AttrRepeatFirstRequest), s.Text(tracing.AttrRepeatFirstTime)}
+		if lag, from := w.Lag(n); from != "" {
+			ms := inMS(lag)
+			d.LagMS, d.LagFrom = &ms, from
 		}
-	case KindCall:
+		d.Hops, d.Batch = number(s, lineage.AttrHops), number(s, "messaging.batch.message_count")
+		d.EarlyMS, d.Dropped = number(s, lineage.AttrOrderEarly), number(s, lineage.AttrLinksDropped)
+		d.Run = s.Text(lineage.AttrRunID)
+		d.Cold, d.Replay = s.Text("faas.coldstart") == "true", s.Text(lineage.AttrReplayName)
+		if kind := s.Text(lineage.AttrRepeatKind); kind != "" {
+			d.Repeat = &Repeat{kind, number(s, lineage.AttrRepeatCount), s.Text(lineage.AttrRepeatFirstRequest), s.Text(lineage.AttrRepeatFirstTime)}
+		}
+	case KindHop:
+		d.Via, d.Messages, d.Failed = s.hop(), number(s, attrBatchCount), number(s, attrFailedCount)
+		if d.SizeBytes = number(s, attrBodySize); d.SizeBytes == nil {
+			d.SizeBytes = number(s, attrRequestSize)
+		}
+	case KindCall, KindSpan:
 		d.Status, d.RequestID, d.Resend = number(s, "http.response.status_code"), s.header("x-request-id"), number(s, "http.request.resend_count")
 	}
 	return d
 }
 
+// otherCorrelation is the correlation ID of an event or a handling where that is not the
+// workflow's: it was lost on the way, or changed.
+func (w *Workflow) otherCorrelation(n *Node) string {
+	if n.Span == nil || n.Kind != KindEvent && n.Kind != KindHandling {
+		return ""
+	}
+	if id := n.Span.Correlation(); id != w.CorrelationID {
+		return id
+	}
+	return ""
+}
+
+// changes tells whether the correlation ID is another than that of what stands above: it
+// changed here, or was lost. At a root it is nobody's loss, and whoever makes a schedule
+// often begins a workflow with it.
+func (w *Workflow) changes(n *Node) bool {
+	switch {
+	case n.Span == nil || n.Kind != KindEvent && n.Kind != KindHandling:
+		return false
+	case n.Kind == KindHandling && (n.Edge.How == "" || n.Edge.Via == ViaScheduler):
+		return false
+	}
+	id := n.Span.Correlation()
+	return id != "" && id != w.above(n)
+}
+
+// above is the correlation ID of what stands above a node.
+func (w *Workflow) above(n *Node) string {
+	for at := n.Parent; at >= 0; at = w.Nodes[at].Parent {
+		up := &w.Nodes[at]
+		if up.Span != nil && up.Kind != KindCall && up.Span.Correlation() != "" && (up.Kind != KindHandling || up.Edge.How != "") {
+			return up.Span.Correlation()
+		}
+	}
+	return w.CorrelationID
+}
+
 func (w *Workflow) span(s *Span) *SpanDoc {
 	d := &SpanDoc{
 		Trace: s.ID.Trace, ID: s.ID.Span, Name: s.Name, Function: s.Service, Start: s.Start.UTC(),
-		OffsetMS: inMS(s.Start.Sub(w.Start)), DurationMS: inMS(s.Duration()), RequestID: s.Text(tracing.AttrInvocationID),
+		OffsetMS: inMS(s.Start.Sub(w.Start)), DurationMS: inMS(s.Duration()), RequestID: s.Text(lineage.AttrInvocationID),
 		Failed: s.failed(), Error: s.Message,
 	}
 	for _, l := range s.Links {
@@ -142,11 +204,5 @@ func number(s *Span, key string) *float64 {
 
 // WriteJSON writes the workflow as one JSON document.
 func WriteJSON(out io.Writer, w *Workflow) error {
-	encoder := json.NewEncoder(out)
-	encoder.SetIndent("", "  ")
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(w.Document()); err != nil {
-		return fmt.Errorf("write JSON: %w", err)
-	}
-	return nil
+	return terminal.PrintJSON(out, w.Document())
 }

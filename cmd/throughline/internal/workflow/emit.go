@@ -1,48 +1,71 @@
 package workflow
 
 import (
-	"cmp"
 	"slices"
+
+	"github.com/throughline/throughline/internal/lineage"
 )
 
 // pending is a node that waits for its place. The tree is written by a stack
 // of them rather than by recursion: a chain may be as long as its author likes.
 type pending struct {
 	event    *event
-	handling *Span // nil with missing set: the handling that is not there
+	hop      *hop
+	handling handled // its span nil with missing set: the handling that is not there
 	missing  []*event
 	call     *Span
 	parent   int
 }
 
-// emit writes the events that have no place below another, in the order of
-// time, and whatever only a circle of causes keeps from having none.
+// emit writes what has no place below another, in the order of time, and
+// whatever only a circle of causes keeps from having none.
 func (b *builder) emit() {
-	var roots []*event
+	var roots, all []pending
 	for _, e := range b.order {
+		all = append(all, pending{event: e, parent: -1})
 		if !e.below {
-			roots = append(roots, e)
+			roots = append(roots, all[len(all)-1])
 		}
 	}
-	slices.SortStableFunc(roots, func(a, b *event) int { return a.compare(b) })
-	for _, e := range append(roots, b.order...) {
-		b.emitBelow(pending{event: e, parent: -1})
+	for _, s := range b.hopOrder {
+		all = append(all, pending{hop: s, parent: -1})
+		if !s.below {
+			roots = append(roots, all[len(all)-1])
+		}
 	}
+	for _, h := range b.roots {
+		roots = append(roots, pending{handling: handled{span: h}, parent: -1})
+	}
+	slices.SortStableFunc(roots, func(a, b pending) int { return inTime(a.first(), b.first()) })
+	for _, p := range append(roots, all...) {
+		b.emitBelow(p)
+	}
+}
+
+// first is the first span that was seen of what is to be placed, nil for none.
+func (p *pending) first() *Span {
+	var span *Span
+	var below []handled
+	switch {
+	case p.event != nil:
+		span, below = p.event.span, p.event.handled
+	case p.hop != nil:
+		span, below = p.hop.span, p.hop.handled
+	default:
+		return p.handling.span
+	}
+	if span == nil && len(below) > 0 {
+		return below[0].span
+	}
+	return span
 }
 
 // compare orders events by the first that was seen of them.
 func (e *event) compare(other *event) int {
-	first := func(e *event) *Span {
-		switch {
-		case e.span != nil:
-			return e.span
-		case len(e.handled) > 0:
-			return e.handled[0]
-		default:
-			return nil
-		}
-	}
-	a, b := first(e), first(other)
+	return inTime((&pending{event: e}).first(), (&pending{event: other}).first())
+}
+
+func inTime(a, b *Span) int {
 	switch {
 	case a == nil && b == nil:
 		return 0
@@ -64,6 +87,8 @@ func (b *builder) emitBelow(root pending) {
 		switch {
 		case p.event != nil:
 			below = b.placeEvent(p)
+		case p.hop != nil:
+			below = b.placeHop(p)
 		case p.call != nil:
 			b.place(p.parent, Node{Kind: KindCall, Span: p.call})
 		default:
@@ -92,7 +117,7 @@ func (b *builder) placeEvent(p pending) []pending {
 	if e.gap == "" && len(e.handled) == 0 && len(e.lost) == 0 && (e.span == nil || !e.span.Error) {
 		e.gap = NotHandled
 	}
-	at := b.place(p.parent, Node{Kind: KindEvent, Span: e.span, EventID: e.id, Type: e.kind, Gap: e.gap})
+	at := b.place(p.parent, Node{Kind: KindEvent, Span: e.span, EventID: e.id, Type: e.kind, Gap: e.gap, of: e})
 	below := make([]pending, 0, len(e.handled)+1)
 	for _, h := range e.handled {
 		below = append(below, pending{handling: h, parent: at})
@@ -111,12 +136,33 @@ func (b *builder) placeEvent(p pending) []pending {
 	return below
 }
 
-// placeHandling writes a handling below its event, and finds what stands below it.
+func (b *builder) placeHop(p pending) []pending {
+	s := p.hop
+	if s.placed {
+		return nil
+	}
+	s.placed = true
+	at := b.place(p.parent, Node{Kind: KindHop, Span: s.span, Type: s.kind, of: s})
+	below := make([]pending, 0, len(s.handled))
+	for _, h := range s.handled {
+		below = append(below, pending{handling: h, parent: at})
+	}
+	return below
+}
+
+// placeHandling writes a handling below its event or hop, and finds what stands below it.
 func (b *builder) placeHandling(p pending) []pending {
-	of := b.nodes[p.parent]
-	n := Node{Kind: KindHandling, Span: p.handling, EventID: of.EventID, Type: of.Type}
+	h := p.handling.span
+	n := Node{Kind: KindHandling, Span: h, Edge: p.handling.edge}
+	var of Node
+	if p.parent >= 0 {
+		of = b.nodes[p.parent]
+	}
+	if n.EventID, n.Type = of.EventID, of.Type; of.Kind != KindEvent && h != nil {
+		n.EventID, n.Type = h.Text(lineage.AttrEventID), h.Text(lineage.AttrEventType)
+	}
 	var below []pending
-	if p.handling == nil {
+	if h == nil {
 		n.Gap = HandlingNotSeen
 		at := b.place(p.parent, n)
 		slices.SortStableFunc(p.missing, func(a, b *event) int { return a.compare(b) })
@@ -125,61 +171,54 @@ func (b *builder) placeHandling(p pending) []pending {
 		}
 		return below
 	}
-	n.Again = b.firstPlace[p.handling.ID]
+	n.Again = b.firstPlace[h.ID]
 	at := b.place(p.parent, n)
 	if n.Again == 0 {
-		b.firstPlace[p.handling.ID] = at + 1
+		b.firstPlace[h.ID] = at + 1
 	}
-	for _, s := range b.madeBy(p.handling) {
-		switch {
-		case isPublication(s):
-			if e := b.events[s.ID]; e != nil && b.stands(e, of, p.handling, n.Again == 0) {
+	for _, s := range b.madeBy(h) {
+		if e, left := b.events[s.ID], b.hops[s.ID]; e != nil && isPublication(s) {
+			if b.stands(e, of, h, n.Again == 0) {
 				below = append(below, pending{event: e, parent: at})
 			}
-		case n.Again == 0:
+		} else if n.Again > 0 {
+			continue
+		} else if left != nil {
+			below = append(below, pending{hop: left, parent: at})
+		} else if s.hop() == "" && !isPublication(s) {
 			below = append(below, pending{call: s, parent: at})
+		}
+	}
+	if n.Again == 0 {
+		for _, result := range b.results[h.ID] {
+			below = append(below, pending{hop: result, parent: at})
 		}
 	}
 	return below
 }
 
 // stands tells whether e, published while h handled a batch, belongs below the
-// event that of stands for: the one that its link names, else the first.
+// event or hop that of stands for: the one that its link or its parent's ID names,
+// else the first.
 func (b *builder) stands(e *event, of Node, h *Span, first bool) bool {
-	if b.causes[h.ID] < 2 {
+	if b.above[h.ID] < 2 {
 		return true
 	}
+	among := func(list []handled) bool {
+		return slices.ContainsFunc(list, func(other handled) bool { return other.span == h })
+	}
 	for _, l := range e.span.causes() {
-		if cause := b.events[l.To]; cause != nil && slices.Contains(cause.handled, h) {
-			return of.Span == cause.span && of.EventID == cause.id
+		if cause := b.events[l.To]; cause != nil && among(cause.handled) {
+			return of.of == cause
+		}
+		if cause := b.hops[l.To]; cause != nil && among(cause.handled) {
+			return of.of == cause
+		}
+	}
+	for _, s := range b.of(h) {
+		if s.record != "" && s.record == e.span.parentEvent() && s.hop != nil && b.hops[s.hop.ID] != nil {
+			return of.of == b.hops[s.hop.ID]
 		}
 	}
 	return first
-}
-
-// madeBy are the publications and HTTP calls below h, in the order of time. It
-// does not look below a publication, where in parent mode the next handling hangs.
-func (b *builder) madeBy(h *Span) []*Span {
-	var made []*Span
-	seen := map[ID]bool{h.ID: true}
-	for queue := []*Span{h}; len(queue) > 0; queue = queue[1:] {
-		for _, s := range b.children[queue[0].ID] {
-			switch {
-			case seen[s.ID] || s.Kind == "CONSUMER":
-				continue
-			case isPublication(s):
-				made = append(made, s)
-			default:
-				if s.Kind == "CLIENT" && s.Text("http.request.method") != "" {
-					made = append(made, s)
-				}
-				queue = append(queue, s)
-			}
-			seen[s.ID] = true
-		}
-	}
-	slices.SortStableFunc(made, func(x, y *Span) int {
-		return cmp.Or(x.Start.Compare(y.Start), cmp.Compare(x.ID.Span, y.ID.Span))
-	})
-	return made
 }

@@ -6,28 +6,40 @@ import (
 	"io"
 	"strings"
 
-	"github.com/throughline/throughline/tracing"
+	"github.com/throughline/throughline/internal/lineage"
 )
 
 // MermaidEdges is how many arrows Mermaid draws unless its maxEdges is raised.
 const MermaidEdges = 500
 
-// WriteMermaid writes the workflow as a Mermaid flowchart: a box an event, an
-// arrow a handling, named by the function that handled it.
+// WriteMermaid writes the workflow as a Mermaid flowchart: a box an event, a slanted one
+// a hop, an arrow a handling, named by the function that handled it and by what it came
+// by. Arrows that no link tells are dotted.
 func WriteMermaid(out io.Writer, w *Workflow) error {
 	m := bufio.NewWriter(out)
 	m.WriteString("flowchart LR\n")
 	for i := range w.Nodes {
 		n := &w.Nodes[i]
 		switch {
-		case n.Kind == KindEvent:
-			fmt.Fprintf(m, "  n%d[\"%s\"]\n", i, label(n))
-			if n.Parent >= 0 {
-				h := &w.Nodes[n.Parent]
-				fmt.Fprintf(m, "  n%d -->|\"%s\"| n%d\n", h.Parent, handler(h), i)
+		case n.Kind == KindEvent || n.Kind == KindHop:
+			shape := "[\"%s\"]"
+			if n.Kind == KindHop {
+				shape = "[/\"%s\"/]"
 			}
+			fmt.Fprintf(m, "  n%d"+shape+"\n", i, label(n))
+			if n.Parent < 0 {
+				continue
+			}
+			h := &w.Nodes[n.Parent]
+			if h.Kind == KindHandling && h.Parent >= 0 {
+				fmt.Fprintf(m, "  n%d %s|\"%s\"| n%d\n", h.Parent, arrow(h), handler(h), i)
+			} else { // a function of which no cause is known
+				fmt.Fprintf(m, "  n%d --> n%d\n", n.Parent, i)
+			}
+		case n.Kind == KindHandling && n.Parent < 0:
+			fmt.Fprintf(m, "  n%d([\"%s\"])\n", i, handler(n))
 		case n.Kind == KindHandling && !w.publishes(i):
-			fmt.Fprintf(m, "  n%d([\"%s\"])\n  n%d --> n%d\n", i, handler(n)+"<br/>"+took(n.Span.Duration()), n.Parent, i)
+			fmt.Fprintf(m, "  n%d([\"%s\"])\n  n%d %s n%d\n", i, handler(n)+"<br/>"+took(n.Span.Duration()), n.Parent, arrow(n), i)
 		}
 	}
 	if err := m.Flush(); err != nil {
@@ -36,10 +48,18 @@ func WriteMermaid(out io.Writer, w *Workflow) error {
 	return nil
 }
 
-// publishes tells whether an event stands below the handling at i.
+// arrow is drawn for how a handling is known to stand where it stands.
+func arrow(h *Node) string {
+	if h.Edge.How == Joined || h.Edge.How == Inferred {
+		return "-.->"
+	}
+	return "-->"
+}
+
+// publishes tells whether an event or a hop stands below the handling at i.
 func (w *Workflow) publishes(i int) bool {
 	for j := i + 1; j < len(w.Nodes) && w.Nodes[j].Depth > w.Nodes[i].Depth; j++ {
-		if w.Nodes[j].Parent == i && w.Nodes[j].Kind == KindEvent {
+		if w.Nodes[j].Parent == i && (w.Nodes[j].Kind == KindEvent || w.Nodes[j].Kind == KindHop) {
 			return true
 		}
 	}
@@ -47,12 +67,15 @@ func (w *Workflow) publishes(i int) bool {
 }
 
 func label(n *Node) string {
-	text := mermaidText(n.Type)
-	if text == "" {
+	text := MermaidText(n.Type)
+	switch {
+	case n.Kind == KindHop && n.Span != nil:
+		return MermaidText(n.Span.Name)
+	case text == "":
 		text = "event"
 	}
 	if n.EventID != "" {
-		text += "<br/>" + mermaidText(n.EventID)
+		text += "<br/>" + MermaidText(n.EventID)
 	}
 	if n.Gap != "" {
 		text += "<br/>(" + n.Gap.Explain() + ")"
@@ -64,17 +87,23 @@ func handler(h *Node) string {
 	if h.Span == nil {
 		return "(" + h.Gap.Explain() + ")"
 	}
-	text := mermaidText(h.Span.Service)
-	if kind := h.Span.Text(tracing.AttrRepeatKind); kind != "" {
-		text += " (" + mermaidText(kind) + ")"
+	text := MermaidText(h.Span.Service)
+	if kind := h.Span.Text(lineage.AttrRepeatKind); kind != "" {
+		text += " (" + MermaidText(kind) + ")"
 	}
 	if h.Span.Error {
 		text += " (error)"
 	}
+	if edge := edgeText(h.Edge); edge != "" {
+		text += "<br/>" + MermaidText(edge)
+	}
 	return text
 }
 
-// mermaidText writes what would be markup, to Mermaid or to HTML, as Mermaid's entities.
-func mermaidText(s string) string {
-	return strings.NewReplacer(`"`, "#quot;", "<", "#lt;", ">", "#gt;", "&", "#amp;", "#", "#35;", "`", "#96;", "|", "#124;").Replace(Clean(s))
-}
+// entities are what would be markup to Mermaid or to HTML. Mermaid looks for its
+// directives, %%{init: …}%%, in the whole text, labels included.
+var entities = strings.NewReplacer(`"`, "#quot;", "<", "#lt;", ">", "#gt;", "&", "#amp;", "#", "#35;", "`", "#96;", "|", "#124;",
+	"%", "#37;", "{", "#123;", "}", "#125;", `\`, "#92;")
+
+// MermaidText writes a text from outside as a part of a label in double quotes.
+func MermaidText(s string) string { return entities.Replace(Clean(s)) }

@@ -2,13 +2,13 @@ package workflow
 
 import (
 	"bufio"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/pagestyle"
 )
 
 var (
@@ -26,33 +26,37 @@ var (
 // allows this very style and script and nothing else: no request leaves it, and
 // nothing that a span says could run.
 var pageHead, pageTail = func() (head, tail string) {
-	script := pageJS + chartsJS
-	policy := fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; img-src data:; base-uri 'none'; form-action 'none'", hash(pageCSS), hash(script))
-	whole := strings.NewReplacer("{{csp}}", policy, "{{css}}", pageCSS, "{{js}}", script).Replace(pageHTML)
+	script, style := pageJS+chartsJS, pagestyle.Palette+pageCSS
+	policy := fmt.Sprintf("default-src 'none'; style-src %s; script-src %s; img-src data:; base-uri 'none'; form-action 'none'", pagestyle.Hash(style), pagestyle.Hash(script))
+	whole := strings.NewReplacer("{{csp}}", policy, "{{css}}", style, "{{js}}", script).Replace(pageHTML)
 	head, tail, _ = strings.Cut(whole, "{{data}}")
 	return head, tail
 }()
 
-func hash(source string) string {
-	sum := sha256.Sum256([]byte(source))
-	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
-}
-
 // WriteHTML writes one page that needs no network and no server: the trees, a
 // timeline over functions with the links drawn, sizes and durations, a search.
 func WriteHTML(out io.Writer, workflows []*Workflow) error {
+	page := bufio.NewWriter(out)
+	page.WriteString(pageHead)
+	if err := WriteDocuments(page, workflows); err != nil {
+		return err
+	}
+	page.WriteString(pageTail)
+	if err := page.Flush(); err != nil {
+		return fmt.Errorf("write page: %w", err)
+	}
+	return nil
+}
+
+// WriteDocuments writes the data of the page that [WriteHTML] writes, as JSON: its
+// function replaceDocuments shows it in the place of what the page holds.
+func WriteDocuments(out io.Writer, workflows []*Workflow) error {
 	documents := make([]pageDocument, len(workflows))
 	for i, w := range workflows {
 		documents[i] = newPageDocument(w.Document())
 	}
-	page := bufio.NewWriter(out)
-	page.WriteString(pageHead)
 	// The encoder escapes <, > and &, so that no string ends the element that it stands in.
-	if err := json.NewEncoder(page).Encode(documents); err != nil {
-		return fmt.Errorf("write page: %w", err)
-	}
-	page.WriteString(pageTail)
-	if err := page.Flush(); err != nil {
+	if err := json.NewEncoder(out).Encode(documents); err != nil {
 		return fmt.Errorf("write page: %w", err)
 	}
 	return nil

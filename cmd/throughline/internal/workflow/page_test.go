@@ -12,8 +12,8 @@ import (
 
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow/workflowtest"
-	"github.com/throughline/throughline/internal/peertest"
-	"github.com/throughline/throughline/tracing"
+	"github.com/throughline/throughline/internal/lineage"
+	"github.com/throughline/throughline/peertest"
 )
 
 // writePage writes the page to disk and returns its file: URL.
@@ -108,7 +108,7 @@ func checkSearch(t *testing.T, b *peertest.Browser, w *workflow.Workflow) {
 		if n.Gap != "" {
 			gaps++
 		}
-		if n.Kind == workflow.KindHandling && n.Span != nil && n.Span.Text(tracing.AttrRepeatKind) != "" {
+		if n.Kind == workflow.KindHandling && n.Span != nil && n.Span.Text(lineage.AttrRepeatKind) != "" {
 			repeats++
 		}
 	}
@@ -193,11 +193,11 @@ func TestPageRunsNothingOfASpan(t *testing.T) {
 	at := time.Date(2026, 11, 23, 20, 45, 0, 0, time.UTC)
 	p := workflow.Span{
 		ID: workflow.ID{Trace: evil, Span: "p"}, Kind: "PRODUCER", Name: evil, Service: evil, Start: at, End: at.Add(time.Second), Error: true, Message: evil,
-		Attributes: map[string]any{tracing.AttrCorrelationID: evil, tracing.AttrEventID: evil, tracing.AttrEventType: evil, tracing.AttrCausationID: evil},
+		Attributes: map[string]any{lineage.AttrCorrelationID: evil, lineage.AttrEventID: evil, lineage.AttrEventType: evil, lineage.AttrCausationID: evil},
 	}
 	h := workflow.Span{
 		ID: workflow.ID{Trace: evil, Span: "h"}, Kind: "CONSUMER", Name: evil, Service: evil, Start: at, End: at.Add(time.Second), Error: true, Message: evil,
-		Attributes: map[string]any{tracing.AttrCorrelationID: evil, tracing.AttrEventID: evil, tracing.AttrEventType: evil, tracing.AttrRepeatKind: evil, tracing.AttrRepeatFirstRequest: evil, tracing.AttrRepeatFirstTime: evil},
+		Attributes: map[string]any{lineage.AttrCorrelationID: evil, lineage.AttrEventID: evil, lineage.AttrEventType: evil, lineage.AttrRepeatKind: evil, lineage.AttrRepeatFirstRequest: evil, lineage.AttrRepeatFirstTime: evil},
 		Links:      []workflow.Link{{To: p.ID, Why: "causation"}, {To: workflow.ID{Trace: evil, Span: evil}, Why: evil}},
 	}
 	c := workflow.Span{
@@ -229,7 +229,7 @@ func TestPageOfADeepTree(t *testing.T) {
 	at := time.Date(2026, 11, 23, 20, 45, 0, 0, time.UTC)
 	var spans []workflow.Span
 	for i := range deep {
-		attrs := map[string]any{tracing.AttrCorrelationID: "deep", tracing.AttrEventID: "e" + strconv.Itoa(i), tracing.AttrEventType: "A"}
+		attrs := map[string]any{lineage.AttrCorrelationID: "deep", lineage.AttrEventID: "e" + strconv.Itoa(i), lineage.AttrEventType: "A"}
 		p := workflow.Span{ID: workflow.ID{Trace: "t" + strconv.Itoa(i), Span: "p"}, Parent: "h", Kind: "PRODUCER", Service: "f", Start: at, End: at.Add(time.Millisecond), Attributes: attrs}
 		spans = append(spans, p, workflow.Span{
 			ID: workflow.ID{Trace: "t" + strconv.Itoa(i+1), Span: "h"}, Kind: "CONSUMER", Service: "f", Start: at, End: at.Add(time.Millisecond), Attributes: attrs,

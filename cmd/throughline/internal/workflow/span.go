@@ -7,11 +7,12 @@
 package workflow
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"time"
 
-	"github.com/throughline/throughline/tracing"
+	"github.com/throughline/throughline/internal/lineage"
 )
 
 // ID names a span: its trace and its span ID in lower-case hex. The zero
@@ -44,12 +45,12 @@ type Span struct {
 }
 
 // Correlation is the workflow that the span says it belongs to, "" for none.
-func (s *Span) Correlation() string { return s.Text(tracing.AttrCorrelationID) }
+func (s *Span) Correlation() string { return s.Text(lineage.AttrCorrelationID) }
 
 // EventID is the ID of the span's event: its own, or of a publication whose
 // event has none the one that EventBridge gave it, by which consumers know it.
 func (s *Span) EventID() string {
-	if id := s.Text(tracing.AttrEventID); id != "" || !isPublication(s) {
+	if id := s.Text(lineage.AttrEventID); id != "" || !isPublication(s) {
 		return id
 	}
 	return s.Text("messaging.message.id")
@@ -74,13 +75,14 @@ func (s *Span) Text(key string) string {
 	}
 }
 
-// Number is the attribute as a number; ok is false where it is absent or none.
+// Number is the attribute as a number; ok is false where it is absent or no
+// finite number.
 func (s *Span) Number(key string) (value float64, ok bool) {
 	switch v := s.Attributes[key].(type) {
 	case int64:
 		return float64(v), true
 	case float64:
-		return v, true
+		return v, !math.IsNaN(v) && !math.IsInf(v, 0)
 	default:
 		return 0, false
 	}
@@ -100,10 +102,10 @@ func (s *Span) causes() []Link {
 // parentEvent is the ID of the event that was being handled when the span's
 // event was published. The stamp leaves it out where the causation ID says it.
 func (s *Span) parentEvent() string {
-	if id := s.Text(tracing.AttrParentEventID); id != "" {
+	if id := s.Text(lineage.AttrParentEventID); id != "" {
 		return id
 	}
-	return s.Text(tracing.AttrCausationID)
+	return s.Text(lineage.AttrCausationID)
 }
 
 // failed tells whether the span is in error, or an HTTP call whose answer was one.
@@ -122,10 +124,25 @@ func (s *Span) header(name string) string {
 	return s.Text(key)
 }
 
-// Summary is one workflow as an index of spans knows it.
+// Summary is one workflow as an index of spans knows it. Spans, Errors and Repeats are
+// what was counted in, a span that an exporter sent twice counts twice; they are 0 where
+// the store tells only the times.
 type Summary struct {
-	CorrelationID string
-	Start, End    time.Time
+	CorrelationID          string
+	Start, End             time.Time
+	Spans, Errors, Repeats int
+}
+
+// Summary is the workflow of the span, of which this is the one span.
+func (s *Span) Summary() Summary {
+	w := Summary{CorrelationID: s.Correlation(), Start: s.Start, End: s.End, Spans: 1}
+	if s.Error {
+		w.Errors = 1
+	}
+	if s.Text(lineage.AttrRepeatKind) != "" {
+		w.Repeats = 1
+	}
+	return w
 }
 
 // Index collects the workflows of spans that it is shown one by one. The zero
@@ -134,12 +151,12 @@ type Index struct{ byID map[string]*Summary }
 
 // Add counts a span in.
 func (x *Index) Add(s *Span) {
-	if id := s.Correlation(); id != "" {
-		x.Extend(Summary{id, s.Start, s.End})
+	if s.Correlation() != "" {
+		x.Extend(s.Summary())
 	}
 }
 
-// Extend counts in that a workflow had spans between two times.
+// Extend counts in more of a workflow.
 func (x *Index) Extend(s Summary) {
 	known := x.byID[s.CorrelationID]
 	if known == nil {
@@ -155,6 +172,9 @@ func (x *Index) Extend(s Summary) {
 	if s.End.After(known.End) {
 		known.End = s.End
 	}
+	known.Spans += s.Spans
+	known.Errors += s.Errors
+	known.Repeats += s.Repeats
 }
 
 // Workflows are those that were counted, the one with the most recent end first.

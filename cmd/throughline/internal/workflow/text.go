@@ -2,37 +2,50 @@ package workflow
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
 	"time"
-	"unicode"
 
-	"github.com/throughline/throughline/tracing"
+	"github.com/throughline/throughline/cmd/throughline/internal/phrase"
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
+	"github.com/throughline/throughline/internal/lineage"
 )
 
 // WriteText prints the tree for a person: an event a line, below it each
 // handling, below that the calls and events that it caused. +TIME is since the
 // workflow began. IDs of spans and what they link to stand at the end of the
-// line, eight digits of each. What spans say is printed without the control
-// characters that a terminal would obey.
+// line, eight digits of each, unless the tree has to fit a terminal, see
+// [terminal.Fit]. What spans say is printed without the control characters that a
+// terminal would obey.
 func WriteText(out io.Writer, w *Workflow) error {
-	p := printer{out: bufio.NewWriter(out), w: w, last: lastOf(w.Nodes)}
-	p.header()
-	for i := range w.Nodes {
-		p.node(i)
-	}
-	if err := p.out.Flush(); err != nil {
+	const hang, most = 2, 24
+	err := terminal.Fit(out, hang, func(out io.Writer) error {
+		p := printer{out: bufio.NewWriter(out), w: w, last: lastOf(w.Nodes), levels: most}
+		if columns := terminal.Columns(out); columns > 0 {
+			const level = 3 // columns; half of them are for what the line says
+			p.brief, p.levels = true, min(most, columns/2/level)
+		}
+		p.header()
+		for i := range w.Nodes {
+			p.node(i)
+		}
+		return p.out.Flush()
+	})
+	if err != nil {
 		return fmt.Errorf("write tree: %w", err)
 	}
 	return nil
 }
 
 type printer struct {
-	out  *bufio.Writer
-	w    *Workflow
-	last []bool // of each node: it is the last below its parent
-	open []bool // of each depth above: a line goes on to a later node
+	out    *bufio.Writer
+	w      *Workflow
+	last   []bool // of each node: it is the last below its parent
+	open   []bool // of each depth above: a line goes on to a later node
+	brief  bool   // no IDs of spans
+	levels int    // that are drawn; deeper ones say their number instead
 }
 
 // lastOf tells of each node whether no later one has its parent.
@@ -47,13 +60,13 @@ func lastOf(nodes []Node) []bool {
 
 func (p *printer) header() {
 	c := p.w.Counts
-	facts := []string{plural(c.Events, "event"), plural(len(p.w.Functions), "function"), plural(c.Spans, "span")}
+	facts := []string{phrase.Count(c.Events, "event"), phrase.Count(len(p.w.Functions), "function"), phrase.Count(c.Spans, "span")}
 	for _, f := range []struct {
 		n    int
 		noun string
-	}{{c.Repeats, "repeat"}, {c.Errors, "error"}, {c.Gaps, "gap"}} {
+	}{{c.Hops, "hop"}, {c.Repeats, "repeat"}, {c.Loops, "loop"}, {c.Errors, "error"}, {c.Gaps, "gap"}} {
 		if f.n > 0 {
-			facts = append(facts, plural(f.n, f.noun))
+			facts = append(facts, phrase.Count(f.n, f.noun))
 		}
 	}
 	began := ""
@@ -61,22 +74,33 @@ func (p *printer) header() {
 		began = ", from " + p.w.Start.UTC().Format("2006-01-02T15:04:05.000Z")
 	}
 	fmt.Fprintf(p.out, "%s  %s in %s%s\n", Clean(p.w.CorrelationID), strings.Join(facts, ", "), took(p.w.Duration()), began)
+	if n := len(p.w.Joined); n > 0 {
+		const show = 3
+		names := make([]string, 0, show)
+		for _, id := range p.w.Joined[:min(n, show)] {
+			names = append(names, Clean(id))
+		}
+		if n > show {
+			names = append(names, fmt.Sprintf("%d more", n-show))
+		}
+		fmt.Fprintf(p.out, "joined by hops: %s\n", strings.Join(names, ", "))
+	}
+	if p.w.Unjoined {
+		fmt.Fprintf(p.out, "hops join it to more than %d correlation IDs: the rest is not shown\n", maxCorrelations)
+	}
 }
-
-// shown is how many levels are drawn; deeper ones say their number instead.
-const shown = 24
 
 func (p *printer) node(i int) {
 	n := &p.w.Nodes[i]
 	p.open = append(p.open[:min(n.Depth, len(p.open))], !p.last[i])
-	for _, goesOn := range p.open[:min(n.Depth, shown)] {
+	for _, goesOn := range p.open[:min(n.Depth, p.levels)] {
 		if goesOn {
 			p.out.WriteString("│  ")
 		} else {
 			p.out.WriteString("   ")
 		}
 	}
-	if n.Depth > shown {
+	if n.Depth > p.levels {
 		fmt.Fprintf(p.out, "⋯%d ", n.Depth)
 	}
 	if p.last[i] {
@@ -100,6 +124,8 @@ func (p *printer) facts(n *Node) []string {
 		facts = p.event(n)
 	case n.Kind == KindCall:
 		facts = p.call(n.Span)
+	case n.Kind == KindHop:
+		facts = p.hop(n)
 	case n.Span == nil:
 		facts = []string{"⇢"}
 	default:
@@ -129,35 +155,107 @@ func (p *printer) event(n *Node) []string {
 		return facts
 	}
 	facts = append(facts, "from "+Clean(s.Service), p.since(s))
-	if size, ok := s.Number(tracing.AttrEntrySize); ok {
+	if size, ok := s.Number(lineage.AttrEntrySize); ok {
 		facts = append(facts, bytesText(size))
+	}
+	switch n.Loop {
+	case LoopType:
+		facts = append(facts, "LOOP, one of its type is among its causes")
+	case LoopHops:
+		facts = append(facts, fmt.Sprintf("LOOP, hop %.0f", s.hops()))
 	}
 	if s.Error {
 		facts = append(facts, strings.TrimSpace("FAILED "+Clean(s.Message)))
 	}
-	return append(facts, ids(s))
+	return append(facts, changed(p.w, n), p.ids(s))
+}
+
+// hop tells what left the bus.
+func (p *printer) hop(n *Node) []string {
+	s := n.Span
+	if s == nil {
+		return []string{"→ " + Clean(n.Type)}
+	}
+	facts := []string{"→ " + Clean(s.Name), "from " + Clean(s.Service), p.since(s), "took " + took(s.Duration())}
+	if count, ok := s.Number(attrBatchCount); ok {
+		facts = append(facts, phrase.Count(int(count), "message"))
+	}
+	if size, ok := s.Number(attrBodySize); ok {
+		facts = append(facts, bytesText(size))
+	} else if size, ok := s.Number(attrRequestSize); ok {
+		facts = append(facts, bytesText(size))
+	}
+	if at := s.Text(attrScheduleAt); at != "" {
+		facts = append(facts, "due "+Clean(at))
+	}
+	if failed, ok := s.Number(attrFailedCount); ok && failed > 0 {
+		facts = append(facts, fmt.Sprintf("%.0f FAILED", failed))
+	}
+	if s.Error {
+		facts = append(facts, strings.TrimSpace("FAILED "+Clean(cmp.Or(s.Message, s.Text("error.type")))))
+	}
+	return append(facts, p.ids(s))
+}
+
+// edgeText says how a handling is known to stand where it stands. Of an event that a
+// link names its links say it.
+func edgeText(e Edge) string {
+	switch {
+	case e.How == "" || e.Via == ViaBus && e.How == Linked:
+		return ""
+	case e.By == "":
+		return string(e.Via) + " " + string(e.How)
+	case e.How == Inferred:
+		return string(e.Via) + " " + string(e.How) + " from " + e.By
+	default:
+		return string(e.Via) + " " + string(e.How) + " by " + e.By
+	}
+}
+
+// changed names a correlation ID that is another than that above.
+func changed(w *Workflow, n *Node) string {
+	if !w.changes(n) {
+		return ""
+	}
+	return "CORRELATION " + Clean(n.Span.Correlation())
+}
+
+// waited names what a handling waited for.
+func (p *printer) waited(n *Node) string {
+	if len(n.Waited) == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("waited for %d other %s", len(n.Waited), Clean(n.Type))
+	if run := n.Span.Text(lineage.AttrRunID); run != "" {
+		text += " of run " + Clean(run)
+	}
+	return text
 }
 
 func (p *printer) handling(n *Node) []string {
 	s := n.Span
 	facts := []string{"⇢ " + Clean(s.Service), p.since(s), "took " + took(s.Duration())}
-	if lag, ok := s.Number(tracing.AttrLag); ok {
-		facts = append(facts, "lag "+took(milliseconds(lag)))
+	switch lag, from := p.w.Lag(n); from {
+	case "":
+	case LagFromEvent: // its whole second may have been anywhere in that second
+		facts = append(facts, "lag ≤"+took(lag))
+	default:
+		facts = append(facts, "lag "+took(lag))
 	}
 	if s.Text("faas.coldstart") == "true" {
 		facts = append(facts, "cold start")
 	}
-	if hops := s.Text(tracing.AttrHops); hops != "" {
+	if hops := s.Text(lineage.AttrHops); hops != "" {
 		facts = append(facts, "hop "+Clean(hops))
 	}
 	if size, ok := s.Number("messaging.batch.message_count"); ok {
 		facts = append(facts, fmt.Sprintf("batch of %.0f", size))
 	}
-	facts = append(facts, repeat(s))
-	if early, ok := s.Number(tracing.AttrOrderEarly); ok {
+	facts = append(facts, edgeText(n.Edge), changed(p.w, n), p.waited(n), repeat(s))
+	if early, ok := s.Number(lineage.AttrOrderEarly); ok {
 		facts = append(facts, fmt.Sprintf("OUT OF ORDER, its child came %s earlier", took(milliseconds(early))))
 	}
-	if dropped := s.Text(tracing.AttrLinksDropped); dropped != "" {
+	if dropped := s.Text(lineage.AttrLinksDropped); dropped != "" {
 		facts = append(facts, Clean(dropped)+" links dropped")
 	}
 	if s.Error {
@@ -166,20 +264,20 @@ func (p *printer) handling(n *Node) []string {
 	if n.Again > 0 {
 		facts = append(facts, "the same batch as above")
 	}
-	return append(facts, ids(s))
+	return append(facts, p.ids(s))
 }
 
 // repeat says what kind of repeat a handling was, and of which request.
 func repeat(s *Span) string {
-	kind := s.Text(tracing.AttrRepeatKind)
+	kind := s.Text(lineage.AttrRepeatKind)
 	if kind == "" {
 		return ""
 	}
 	text := strings.ToUpper(Clean(kind))
-	if count, ok := s.Number(tracing.AttrRepeatCount); ok && count > 1 {
+	if count, ok := s.Number(lineage.AttrRepeatCount); ok && count > 1 {
 		text += fmt.Sprintf(" no. %.0f", count)
 	}
-	if id := s.Text(tracing.AttrRepeatFirstRequest); id != "" {
+	if id := s.Text(lineage.AttrRepeatFirstRequest); id != "" {
 		text += " of request " + Clean(short(id))
 	}
 	return text
@@ -196,10 +294,13 @@ func (p *printer) call(s *Span) []string {
 	if id := s.header("x-request-id"); id != "" {
 		facts = append(facts, "X-Request-ID "+Clean(id))
 	}
-	return append(facts, ids(s))
+	return append(facts, p.ids(s))
 }
 
-func ids(s *Span) string {
+func (p *printer) ids(s *Span) string {
+	if p.brief {
+		return ""
+	}
 	parts := []string{short(s.ID.Span)}
 	for i, l := range s.Links {
 		const most = 8
@@ -219,35 +320,14 @@ func short(id string) string {
 	return id
 }
 
-// Clean makes a string from outside harmless to a terminal, and a line of it:
-// control characters and those that turn the direction of text become a dot.
+// Clean makes a text from outside a part of a line, of at most 300 bytes, see
+// [terminal.Line].
 func Clean(s string) string {
 	const most = 300
-	cut := false
-	if len(s) > most {
-		s, cut = s[:most], true
+	if len(s) <= most {
+		return terminal.Line(s)
 	}
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t' || r == '\r':
-			return ' '
-		case unicode.IsControl(r), unicode.Is(unicode.Cf, r), r == unicode.ReplacementChar:
-			return '·'
-		default:
-			return r
-		}
-	}, strings.ToValidUTF8(s, ""))
-	if cut {
-		s += "…"
-	}
-	return s
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return terminal.Line(strings.ToValidUTF8(s[:most], "")) + "…"
 }
 
 func milliseconds(n float64) time.Duration { return time.Duration(n * float64(time.Millisecond)) }

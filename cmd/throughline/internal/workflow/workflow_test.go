@@ -74,7 +74,7 @@ func TestBuildFollowsLinksAcrossTraces(t *testing.T) {
 	if got, want := shape(w), "signal-1(portfolio(plan-1(execution(POST /v2/orders) reports)))"; got != want {
 		t.Errorf("wrong tree %s, want %s:\n%s", got, want, text(t, w))
 	}
-	for _, want := range []string{"workflow-1  2 events, 4 functions, 6 spans", "SignalGenerated  signal-1  from strategy  +0.0 ms  2.4 KB", "X-Request-ID req-7", "causation→b2", "lag 12 ms", "cold start"} {
+	for _, want := range []string{"workflow-1  2 events, 4 functions, 6 spans", "SignalGenerated  signal-1  from strategy  +0.0 ms  2.4 KB", "X-Request-ID req-7", "causation→b2", "lag 7.0 ms", "cold start"} {
 		if !strings.Contains(text(t, w), want) {
 			t.Errorf("no %q in:\n%s", want, text(t, w))
 		}
@@ -277,4 +277,20 @@ func ExampleBuild() {
 	w := Build(spans, correlation)
 	fmt.Println(w.Counts.Events, "event in", w.Functions)
 	// Output: 1 event in [portfolio strategy]
+}
+
+// TestMermaidTakesNoOrders: a label cannot hold a directive, markup or a quote.
+func TestMermaidTakesNoOrders(t *testing.T) {
+	const order = `%%{init: {"securityLevel": "loose"}}%%"]; click n0 href "javascript:alert(1)" <b>` + "\n---\nconfig: x\n"
+	publication := publication("aa", "a1", "", order, order, order, 0)
+	handling := process("bb", "b1", order, order, order, time.Second, causedBy("aa", "a1", order, true))
+	var out bytes.Buffer
+	if err := WriteMermaid(&out, Build([]Span{publication, handling}, correlation)); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(out.String()) {
+		if strings.Contains(line, "%%") || strings.Contains(line, "<b>") || strings.Count(line, `"`) > 2 || strings.HasPrefix(strings.TrimSpace(line), "config") || strings.HasPrefix(strings.TrimSpace(line), "click") || strings.ContainsAny(line, "{}") {
+			t.Errorf("%s", line)
+		}
+	}
 }

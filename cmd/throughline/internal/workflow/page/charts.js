@@ -8,18 +8,19 @@ function svg(name, attributes, text) {
   return node;
 }
 const tenth = (n) => Math.round(n * 10) / 10; // toFixed is slow, and is called for every bar
-const short = (text, most) => text.length > most ? text.slice(0, most - 1) + '…' : text;
+// short leaves out the middle of a long name: names that begin alike differ at the end.
+const short = (text, most) => text.length > most ? text.slice(0, Math.ceil(most * 0.6) - 1) + '…' + text.slice(-Math.floor(most * 0.4)) : text;
 let view, bars, lanes, area;
 
-function charts() {
-  view = doc ? [0, Math.max(doc.duration_ms, 0.1)] : [0, 1];
+function charts(keep) {
+  view = keep || (doc ? [0, Math.max(doc.duration_ms, 0.1)] : [0, 1]);
   bars = [];
   const names = [];
   nodes.forEach((n, i) => {
     if (!n.span || n.same_as !== undefined) return;
     let lane = names.indexOf(n.span.function);
     if (lane < 0) lane = names.push(n.span.function) - 1;
-    bars.push({ i, lane, from: n.span.offset_ms, to: n.span.offset_ms + n.span.duration_ms, kind: n.kind === 'event' ? 'publish' : failed(n) ? 'error' : n.repeat ? 'repeat' : n.kind === 'call' ? 'call' : 'handle' });
+    bars.push({ i, lane, from: n.span.offset_ms, to: n.span.offset_ms + n.span.duration_ms, kind: n.kind === 'event' ? 'publish' : n.kind === 'hop' ? failed(n) && !n.failed_messages ? 'error' : 'hop' : failed(n) ? 'error' : n.repeat ? 'repeat' : n.loop ? 'repeat' : n.kind === 'call' ? 'call' : 'handle' });
   });
   bars.sort((a, b) => a.from - b.from);
   lanes = names.map((name) => ({ name, rows: [], top: 0 }));
@@ -27,12 +28,14 @@ function charts() {
   drawPlots();
 }
 
+let above = 0; // room above the bars of a lane for its name, where there is none beside them
+
 // pack gives each bar a row of its lane where it covers no other, as far as there are rows.
 function pack(perPixel) {
-  const most = lanes.length > 7 ? 4 : 6;
+  const most = bars.length < 800 ? 18 : lanes.length > 7 ? 4 : 6; // of a day of some hundred, the workers of one moment stand side by side
   for (const lane of lanes) lane.rows = [];
   for (const b of bars) {
-    if (b.kind === 'publish' || b.kind === 'call') continue;
+    if (isPoint(b) || b.kind === 'call') continue;
     const rows = lanes[b.lane].rows, end = Math.max(b.to, b.from + 3 * perPixel);
     let k = rows.findIndex((until) => until <= b.from);
     if (k < 0) k = rows.length < most ? rows.length : rows.indexOf(Math.min(...rows));
@@ -42,20 +45,22 @@ function pack(perPixel) {
   let top = 4;
   for (const lane of lanes) {
     lane.top = top;
-    lane.height = Math.max(1, lane.rows.length) * 9 + 16;
+    lane.height = Math.max(1, lane.rows.length) * 9 + 16 + above;
     top += lane.height;
   }
   return top;
 }
-const barTop = (b) => lanes[b.lane].top + 12 + (b.row || 0) * 9;
-const pin = (b) => lanes[b.lane].top + 6;
+const isPoint = (b) => nodes[b.i].kind === 'event' || nodes[b.i].kind === 'hop';
+const barTop = (b) => lanes[b.lane].top + above + 12 + (b.row || 0) * 9;
+const pin = (b) => lanes[b.lane].top + above + 6;
 
 let drawing = 0;
 function drawTimeline() { if (!drawing) drawing = requestAnimationFrame(() => { drawing = 0; drawTimelineNow(); }); }
 function drawTimelineNow() {
   const box = $('lanes');
   if (!bars || !bars.length) { box.replaceChildren(make('p', { class: 'empty' }, 'Nothing has a time.')); return; }
-  const width = Math.max(480, box.clientWidth), left = Math.min(170, width * 0.22), right = width - 16, span = view[1] - view[0];
+  const width = box.clientWidth || 480, left = width < 560 ? 14 : Math.min(190, width * 0.22), right = width - 16, span = view[1] - view[0];
+  above = width < 560 ? 15 : 0;
   const height = pack((doc.duration_ms || 1) / (right - left)) + 4;
   const x = (t) => left + (t - view[0]) / span * (right - left);
   area = { left, right, x, at: (px) => view[0] + (px - left) / (right - left) * span, height };
@@ -66,38 +71,42 @@ function drawTimelineNow() {
   const axis = svg('svg', { width, height: 22, 'aria-hidden': 'true' });
   for (const t of ticks(view[0], view[1], (right - left) / 110)) {
     root.append(svg('line', { x1: x(t), x2: x(t), y1: 0, y2: height, class: 'grid' }));
-    axis.append(svg('text', { x: x(t), y: 15, class: 'soft', 'text-anchor': x(t) > right - 30 ? 'end' : 'middle' }, '+' + took(t)));
+    axis.append(svg('text', { x: x(t), y: 15, class: 'soft', 'text-anchor': x(t) > right - 30 ? 'end' : x(t) < 30 ? 'start' : 'middle' }, '+' + took(t)));
   }
   lanes.forEach((lane, k) => {
     if (k) root.append(svg('line', { x1: 0, x2: width, y1: lane.top, y2: lane.top, class: 'grid' }));
-    const text = svg('text', { x: 14, y: lane.top + 16 }, short(lane.name, Math.floor(left / 7.2)));
+    const text = svg('text', { x: 14, y: lane.top + (above ? 13 : 16), class: 'lane' }, short(lane.name, Math.floor((above ? width - 28 : left - 14) / 6.6)));
     text.append(svg('title', {}, lane.name));
     root.append(text);
   });
-  const g = svg('g', { 'clip-path': 'url(#clip)' }), d = { handle: '', repeat: '', error: '', call: '', publish: '' };
+  const g = svg('g', { 'clip-path': 'url(#clip)' }), d = { handle: '', repeat: '', error: '', call: '', publish: '', hop: '', failed: '' };
   const byNode = new Map(), searching = hits && hits.length > 0;
-  let links = '', near = '', marked = '', on = '';
+  const links = { link: '', left: '', joined: '', inferred: '' }, near = { link: '', left: '', joined: '', inferred: '' };
+  let marked = '', on = '';
   for (const b of bars) byNode.set(b.i, b);
   for (const b of bars) {
-    if (b.kind === 'publish' && nodes[b.i].kind === 'event') continue;
-    const cause = byNode.get(nodes[b.i].parent); // a handling's event
-    if (nodes[b.i].kind !== 'handling' || !cause || cause.from > view[1] && b.from > view[1] || b.from < view[0]) continue;
-    const x1 = x(cause.to), y1 = pin(cause), x2 = x(b.from), y2 = barTop(b) + 3, bend = Math.min(90, Math.max(14, (x2 - x1) / 2));
+    const n = nodes[b.i];
+    if (n.kind !== 'handling' || n.parent < 0) continue;
+    const cause = byNode.get(n.parent) || byNode.get(nodes[n.parent].parent); // a handling's event or hop, or the handling whose result it got
+    if (!cause || cause.from > view[1] && b.from > view[1] || b.from < view[0]) continue;
+    const x1 = x(cause.to), y1 = isPoint(cause) ? pin(cause) : barTop(cause) + 3, x2 = x(b.from), y2 = barTop(b) + 3, bend = Math.min(90, Math.max(14, (x2 - x1) / 2));
     const curve = `M${tenth(x1)} ${y1}C${tenth(x1 + bend)} ${y1} ${tenth(x2 - bend)} ${y2} ${tenth(x2)} ${y2}`;
-    if (b.i === selected || cause.i === selected) near += curve; else links += curve;
+    const kind = n.how === 'joined' || n.how === 'inferred' ? n.how : n.via && n.via !== 'bus' ? 'left' : 'link';
+    if (b.i === selected || cause.i === selected) near[kind] += curve; else links[kind] += curve;
   }
   for (const b of bars) {
     if (b.to < view[0] && x(b.to) < left - 4 || b.from > view[1]) continue;
-    const x1 = x(b.from), w = Math.max(3, x(b.to) - x1), point = b.kind === 'publish';
-    if (point) d.publish += `M${tenth(x1)} ${pin(b)}h0`;
+    const x1 = x(b.from), w = Math.max(3, x(b.to) - x1), point = isPoint(b);
+    if (point) d[b.kind === 'error' ? 'failed' : b.kind] += `M${tenth(x1)} ${pin(b)}h0`;
     else { const y = b.kind === 'call' || nodes[b.i].kind === 'call' ? callTop(b, byNode) : barTop(b), h = nodes[b.i].kind === 'call' ? 2 : 7; d[b.kind] += `M${tenth(x1)} ${y}h${tenth(w)}v${h}h${tenth(-w)}z`; }
     const frame = point ? `M${tenth(x1 - 5)} ${pin(b) - 5}h10v10h-10z` : `M${tenth(x1 - 2)} ${barTop(b) - 2}h${tenth(w + 4)}v11h${tenth(-w - 4)}z`;
     if (b.i === selected) on += frame; else if (searching && isHit.has(b.i)) marked += frame;
   }
   const faint = Math.max(0.07, Math.min(0.5, 60 / Math.sqrt(bars.length * bars.length / 10 + 1)));
-  g.append(svg('path', { d: links, class: 'p-link', 'stroke-opacity': faint.toFixed(3) }));
-  for (const kind of ['handle', 'repeat', 'error', 'call', 'publish']) g.append(svg('path', { d: d[kind], class: 'p-' + kind, opacity: searching ? 0.45 : kind === 'handle' ? 0.85 : 1 }));
-  g.append(svg('path', { d: near, class: 'p-link', 'stroke-width': 2 }), svg('path', { d: marked, class: 'p-hit' }), svg('path', { d: on, class: 'p-on' }));
+  for (const kind in links) g.append(svg('path', { d: links[kind], class: 'p-' + kind, 'stroke-opacity': faint.toFixed(3) }));
+  for (const kind of ['handle', 'repeat', 'error', 'call', 'publish', 'hop', 'failed']) g.append(svg('path', { d: d[kind], class: 'p-' + kind, opacity: searching ? 0.45 : kind === 'handle' ? 0.85 : 1 }));
+  for (const kind in near) g.append(svg('path', { d: near[kind], class: 'p-' + kind, 'stroke-width': 2 }));
+  g.append(svg('path', { d: marked, class: 'p-hit' }), svg('path', { d: on, class: 'p-on' }));
   root.append(g);
   box.replaceChildren(root);
   $('axis').replaceChildren(axis);
@@ -139,7 +148,7 @@ function under(e) {
   for (const b of bars) {
     const lane = lanes[b.lane];
     if (py < lane.top || py > lane.top + lane.height) continue;
-    const x1 = area.x(b.from), x2 = Math.max(x1 + 3, area.x(b.to)), point = b.kind === 'publish';
+    const x1 = area.x(b.from), x2 = Math.max(x1 + 3, area.x(b.to)), point = isPoint(b);
     const dx = point ? Math.abs(px - x1) : Math.max(x1 - px, px - x2, 0), y = point ? pin(b) : barTop(b) + 3.5, far = dx + Math.abs(py - y) * 0.9;
     if (far < least) { least = far; best = b; }
   }
@@ -157,6 +166,7 @@ function tell(n) {
   const s = n.span, lines = [title(n) + (n.kind === 'event' && n.event_id ? ' ' + n.event_id : ''), s.function + ', +' + took(s.offset_ms) + ', took ' + took(s.duration_ms)];
   if (n.kind === 'handling') lines.unshift(n.event_type || 'event');
   if (n.size_bytes !== undefined) lines.push(bytes(n.size_bytes));
+  if (n.how) lines.push(by(n));
   if (n.repeat) lines.push(n.repeat.kind);
   if (s.error) lines.push(s.error);
   return lines.join('\n');
@@ -219,7 +229,7 @@ function strip(id, rows, format, marks, kind) {
   if (!all.length) { box.replaceChildren(make('p', { class: 'empty' }, 'Nothing was reported.')); return; }
   const least = Math.min(...bounds(all)), most = Math.max(...bounds(all));
   const low = Math.log10(least) - 0.1, high = Math.max(Math.log10(most), low + 0.5) + 0.12;
-  const width = Math.max(360, box.clientWidth), left = Math.min(190, width * 0.36), right = width - 74, lane = 28, height = rows.size * lane + 26;
+  const width = box.clientWidth || 360, left = Math.min(190, width * 0.36), right = width - 74, lane = 28, height = rows.size * lane + 26;
   const x = (v) => left + (Math.log10(v) - low) / (high - low) * (right - left);
   const root = svg('svg', { width, height, role: 'img', 'aria-label': $(id + '-title').textContent });
   for (let p = Math.ceil(low); p <= high; p++) root.append(svg('line', { x1: x(10 ** p), x2: x(10 ** p), y1: 2, y2: height - 22, class: 'grid' }), svg('text', { x: x(10 ** p), y: height - 7, class: 'soft', 'text-anchor': 'middle' }, format(10 ** p)));
@@ -267,9 +277,9 @@ function bounds(list) {
 
 // ---- begin
 
-documents.forEach((d, i) => $('which').append(make('option', { value: i }, d.correlation_id + ' (' + plural(d.counts.events, 'event') + ')')));
+choices();
 let resizing = 0;
-addEventListener('resize', () => { clearTimeout(resizing); resizing = setTimeout(() => { drawRows(); drawTimeline(); drawPlots(); }, 80); });
+addEventListener('resize', () => { clearTimeout(resizing); resizing = setTimeout(() => { measure(); layout(); drawTimeline(); drawPlots(); }, 80); });
 show(0);
 cancelAnimationFrame(wanted);
 cancelAnimationFrame(drawing);

@@ -4,11 +4,12 @@ package workflowtest
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"time"
 
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
-	"github.com/throughline/throughline/tracing"
+	"github.com/throughline/throughline/internal/lineage"
 )
 
 // Truth is what the tree of a generated workflow must say.
@@ -74,14 +75,14 @@ func Workflow(n int, start time.Time) ([]workflow.Span, Truth) {
 		eventType := types[i%len(types)]
 		publication := workflow.Span{Kind: "PRODUCER", Name: "send " + eventType, Service: "strategy", Attributes: g.attributes(id, eventType, 0)}
 		publication.Attributes["messaging.operation.type"] = "send"
-		publication.Attributes[tracing.AttrEntrySize] = int64(300 + g.random.IntN(2000)*g.random.IntN(100))
+		publication.Attributes[lineage.AttrEntrySize] = int64(300 + g.random.IntN(2000)*g.random.IntN(100))
 		if parent >= 0 {
 			p := events[parent]
 			handler := p.handlers[g.random.IntN(len(p.handlers))]
 			e.depth, e.at = p.depth+1, handler.Start.Sub(g.start)+time.Duration(1+g.random.IntN(20))*time.Millisecond
 			publication.ID.Trace, publication.Parent, publication.Service = handler.ID.Trace, handler.ID.Span, handler.Service
-			publication.Attributes[tracing.AttrHops] = int64(e.depth)
-			publication.Attributes[tracing.AttrCausationID] = p.id
+			publication.Attributes[lineage.AttrHops] = int64(e.depth)
+			publication.Attributes[lineage.AttrCausationID] = p.id
 			publication.Links = []workflow.Link{link("causation", p.origin, p.id), link("correlation", origin, g.truth.CorrelationID)}
 			g.truth.Parent[id] = p.id
 		} else {
@@ -129,8 +130,8 @@ var (
 
 func (g *generator) attributes(id, eventType string, hops int) map[string]any {
 	return map[string]any{
-		tracing.AttrCorrelationID: g.truth.CorrelationID, tracing.AttrEventID: id, tracing.AttrEventType: eventType, tracing.AttrHops: int64(hops),
-		tracing.AttrXRayAnnotations: []any{tracing.AttrCorrelationID, tracing.AttrEventID, tracing.AttrEventType},
+		lineage.AttrCorrelationID: g.truth.CorrelationID, lineage.AttrEventID: id, lineage.AttrEventType: eventType, lineage.AttrHops: int64(hops),
+		lineage.AttrXRayAnnotations: []any{lineage.AttrCorrelationID, lineage.AttrEventID, lineage.AttrEventType},
 	}
 }
 
@@ -148,11 +149,11 @@ func (g *generator) handle(id, eventType string, hops int, publication workflow.
 		h.Links[0].Sampled = sampled
 		h.End = h.Start.Add(time.Duration(25+g.random.IntN(300)*g.random.IntN(20)) * time.Millisecond)
 		h.Attributes["messaging.operation.type"] = "process"
-		h.Attributes[tracing.AttrLag] = lag.Milliseconds()
-		h.Attributes[tracing.AttrInvocationID] = fmt.Sprintf("request-%s-%d", id, k)
+		h.Attributes[lineage.AttrLag] = lag.Milliseconds()
+		h.Attributes[lineage.AttrInvocationID] = fmt.Sprintf("request-%s-%d", id, k)
 		h.Attributes["faas.coldstart"] = g.random.IntN(15) == 0
 		if parent != "" {
-			h.Attributes[tracing.AttrCausationID] = parent
+			h.Attributes[lineage.AttrCausationID] = parent
 		}
 		g.call(h)
 		if g.random.IntN(12) == 0 {
@@ -172,19 +173,17 @@ func (g *generator) repeat(first workflow.Span) workflow.Span {
 	again.ID = workflow.ID{Trace: g.trace(), Span: g.span()}
 	again.Start, again.End = first.End.Add(time.Second), first.End.Add(time.Second+40*time.Millisecond)
 	again.Attributes = map[string]any{}
-	for k, v := range first.Attributes {
-		again.Attributes[k] = v
-	}
-	again.Attributes[tracing.AttrRepeatKind], again.Attributes[tracing.AttrRepeatCount] = kind, int64(1)
-	again.Attributes[tracing.AttrRepeatFirstRequest] = first.Text(tracing.AttrInvocationID)
+	maps.Copy(again.Attributes, first.Attributes)
+	again.Attributes[lineage.AttrRepeatKind], again.Attributes[lineage.AttrRepeatCount] = kind, int64(1)
+	again.Attributes[lineage.AttrRepeatFirstRequest] = first.Text(lineage.AttrInvocationID)
 	again.Links = append([]workflow.Link{}, first.Links...)
-	again.Links = append(again.Links, link("repeat", first.ID, first.Text(tracing.AttrEventID)))
+	again.Links = append(again.Links, link("repeat", first.ID, first.Text(lineage.AttrEventID)))
 	if kind == "retry" {
 		first.Error, first.Message = true, "order AAPL: 500 Internal Server Error"
 		g.truth.Errors++
 	}
 	g.add(first)
-	g.truth.Handlings[first.Text(tracing.AttrEventID)]++
+	g.truth.Handlings[first.Text(lineage.AttrEventID)]++
 	g.truth.Repeats++
 	return again
 }
@@ -211,11 +210,11 @@ func (g *generator) call(h workflow.Span) {
 }
 
 func link(why string, to workflow.ID, id string) workflow.Link {
-	key := tracing.AttrEventID
+	key := lineage.AttrEventID
 	if why == "correlation" {
-		key = tracing.AttrCorrelationID
+		key = lineage.AttrCorrelationID
 	}
-	return workflow.Link{To: to, Why: why, Sampled: true, Attributes: map[string]any{tracing.AttrLink: why, key: id}}
+	return workflow.Link{To: to, Why: why, Sampled: true, Attributes: map[string]any{lineage.AttrLink: why, key: id}}
 }
 
 func (g *generator) add(s workflow.Span) { g.spans = append(g.spans, s) }

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"bufio"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// forgetCode gives back the memory that holds the program's own code and
+// constants. Most of what was read to start, tables of AWS's services above all,
+// is not needed again; the rest comes back from the file, page by page.
+func forgetCode() {
+	own, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return
+	}
+	maps, err := os.Open("/proc/self/smaps")
+	if err != nil {
+		return
+	}
+	defer maps.Close()
+	var start, end uint64 // of a mapping of the program that cannot be written to
+	for lines := bufio.NewScanner(maps); lines.Scan(); {
+		fields := strings.Fields(lines.Text())
+		switch {
+		case len(fields) > 4 && strings.Contains(fields[0], "-"): // range, permissions, offset, device, inode, path
+			start, end = 0, 0
+			if len(fields) == 6 && fields[5] == own && strings.HasPrefix(fields[1], "r-") {
+				first, last, _ := strings.Cut(fields[0], "-")
+				start, _ = strconv.ParseUint(first, 16, 64)
+				end, _ = strconv.ParseUint(last, 16, 64)
+			}
+		case end > start && len(fields) == 3 && fields[0] == "Anonymous:" && fields[1] == "0":
+			// Nothing in it was changed after it was read, as a loader changes addresses.
+			_, _, _ = syscall.Syscall(syscall.SYS_MADVISE, uintptr(start), uintptr(end-start), syscall.MADV_DONTNEED) // or it stays
+		}
+	}
+}

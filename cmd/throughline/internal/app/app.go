@@ -1,0 +1,338 @@
+// Package app is the application that `throughline dev TEMPLATE` plays: its flags, what is
+// printed of it, its part of the page, and the commands that talk to it while it runs.
+package app
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/spf13/pflag"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/app/faults"
+	"github.com/throughline/throughline/cmd/throughline/internal/app/gateway"
+	"github.com/throughline/throughline/cmd/throughline/internal/app/plan"
+	"github.com/throughline/throughline/cmd/throughline/internal/app/stage"
+	"github.com/throughline/throughline/cmd/throughline/internal/phrase"
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
+	"github.com/throughline/throughline/local/clock"
+	"github.com/throughline/throughline/local/lambdalocal"
+)
+
+// Flags are those of an application.
+type Flags struct {
+	set, env     map[string]string
+	allow        []string
+	python, node string
+	extension    string
+	moto         string
+	concurrency  int
+	quiet        bool
+	aws          string // local or real
+	faults       []string
+	speed        float64
+	check        []string
+	record       func(lambdalocal.LogLine) // of a check: takes every line of the log too
+}
+
+// Bind adds the flags to a command's.
+func (f *Flags) Bind(flags *pflag.FlagSet) {
+	flags.StringToStringVar(&f.set, "set", nil, "set a parameter of the template: `NAME=VALUE`; repeat for more")
+	flags.StringToStringVar(&f.env, "env", nil, "set an environment variable of every function: `NAME=VALUE`; repeat for more")
+	flags.StringSliceVar(&f.allow, "allow", nil, "let functions call `HOST`, or *.DOMAIN for all hosts below it; repeat for more")
+	flags.StringVar(&f.python, "python", "", "the Python `INTERPRETER`; empty means the one of the function's runtime on the PATH, or python3")
+	flags.StringVar(&f.node, "node", "", "the Node.js `INTERPRETER`; empty means node on the PATH")
+	flags.StringVar(&f.moto, "moto", "moto_server", "moto's `SERVER`, which stands for DynamoDB and S3")
+	flags.StringVar(&f.extension, "extension", "", "the extension's `BINARY`; empty means throughline-extension beside this command")
+	flags.StringVar(&f.aws, "aws", "local", "real gives functions your own credentials and lets them call what of AWS is not played: local or real")
+	flags.StringArrayVar(&f.faults, "fault", nil, "what goes wrong on purpose, as `KIND[=VALUE][:SHARE%][@NAME]`, such as duplicate:10% or http=503@api.example.com; repeat for more")
+	flags.StringArrayVar(&f.check, "check", nil, "play the events of `FILE`, with faults, go through the checklist of throughline check, and end; samples makes one of each type that a rule names; repeat for more")
+	flags.Float64Var(&f.speed, "speed", 1, "how many times as fast the clock of schedules, visibility and delays runs, `N`")
+	flags.IntVar(&f.concurrency, "concurrency", 4, "how many environments a function may have at once")
+	flags.BoolVar(&f.quiet, "quiet", false, "do not print the functions' log")
+}
+
+// Names are the flags' names, which mean nothing without a template.
+func (f *Flags) Names() []string {
+	set := pflag.NewFlagSet("", pflag.ContinueOnError)
+	(&Flags{}).Bind(set)
+	var names []string
+	set.VisitAll(func(flag *pflag.Flag) { names = append(names, flag.Name) })
+	return names
+}
+
+// App is an application that is played. Use [Start], and close it.
+type App struct {
+	stage   *stage.Stage
+	plan    *plan.Plan
+	control *control
+	log     *log
+	faults  *faults.Set
+	path    string // of the template
+}
+
+// Places are where an application's surroundings are.
+type Places struct {
+	Page, OTLP string // URLs
+	Dir        string // for what is made
+	Out        io.Writer
+}
+
+// Start plays the application of a template.
+func (f Flags) Start(ctx context.Context, path string, at Places) (*App, error) {
+	given, err := parseFaults(f.faults)
+	if err != nil {
+		return nil, err
+	}
+	if f.speed == 0 {
+		f.speed = 1
+	}
+	if f.speed < 0 || f.speed > 10_000 {
+		return nil, terminal.Misuse("--speed is above 0 and at most 10000")
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, terminal.Misuse("read the template: %v", err)
+	}
+	folder, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	if f.extension, err = f.findExtension(); err != nil {
+		return nil, err
+	}
+	dir, err := filepath.Abs(filepath.Join(at.Dir, "application"))
+	if err != nil {
+		return nil, err
+	}
+	a := &App{path: path, log: newLog(at.Out, f.quiet), faults: new(faults.Set)}
+	a.faults.Put(given)
+	var fast *clock.Clock
+	if f.speed != 1 {
+		fast = clock.New(time.Now(), f.speed)
+	}
+	real, region, err := f.credentials(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if real != nil {
+		fmt.Fprintln(at.Out, terminal.Painter(at.Out).Red("REAL AWS: functions have your credentials ("+real.AccessKeyID+"), and what of AWS is not played here they do in your account, in "+region+"."))
+	}
+	a.stage, err = stage.Open(stage.Options{
+		Credentials: real, Region: region, Faults: a.faults, Clock: fast,
+		Dir: dir, Template: folder, OTLP: at.OTLP, Extension: f.extension, Python: f.python, Node: f.node, Moto: cmp.Or(f.moto, "moto_server"), Allow: f.allow, Env: f.env,
+		Concurrency: max(1, f.concurrency), OnLog: f.onLog(a.log), OnRefused: a.log.refused, Record: f.record != nil, Retry: f.retry(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := a.play(ctx, data, folder, f.set); err != nil {
+		a.stage.Close()
+		return nil, err
+	}
+	if f.record != nil {
+		return a, nil
+	}
+	if a.control, err = newControl(at.Dir, at.Page, path); err != nil {
+		a.stage.Close()
+		return nil, err
+	}
+	return a, nil
+}
+
+func (a *App) play(ctx context.Context, data []byte, folder string, values map[string]string) error {
+	queues, api := a.stage.Endpoints()
+	var err error
+	a.plan, err = plan.Build(data, plan.Options{Values: values, Queues: queues, API: api, Open: func(name string) ([]byte, error) {
+		if filepath.IsAbs(name) {
+			return os.ReadFile(name)
+		}
+		return os.ReadFile(filepath.Join(folder, filepath.FromSlash(name)))
+	}})
+	if err != nil {
+		return terminal.Misuse("%s: %v", a.path, err)
+	}
+	if len(a.plan.Functions) == 0 {
+		return terminal.Misuse("%s has no function that can be played\n%s", a.path, strings.Join(notPlayed(a.plan), "\n"))
+	}
+	if err := a.stage.Play(ctx, a.plan); err != nil {
+		return terminal.As(terminal.CouldNot, err)
+	}
+	return nil
+}
+
+func parseFaults(texts []string) ([]faults.Rule, error) {
+	var rules []faults.Rule
+	for _, text := range texts {
+		if strings.TrimSpace(text) == "" {
+			continue
+		}
+		r, err := faults.Parse(text)
+		if err != nil {
+			return nil, terminal.Misuse("--fault %v", err)
+		}
+		rules = append(rules, r)
+	}
+	return rules, nil
+}
+
+// credentials are the user's own and their Region where real AWS is asked for, else nil.
+func (f Flags) credentials(ctx context.Context) (*lambdalocal.Credentials, string, error) {
+	switch f.aws {
+	case "", "local":
+		return nil, "", nil
+	case "real":
+	default:
+		return nil, "", terminal.Misuse("--aws is local or real, not %q", f.aws)
+	}
+	cfg, err := config.LoadDefaultConfig(ctx)
+	if err == nil && cfg.Region == "" {
+		err = errors.New("no Region is configured: set AWS_REGION")
+	}
+	if err != nil {
+		return nil, "", terminal.As(terminal.CouldNot, fmt.Errorf("--aws real: %w", err))
+	}
+	own, err := cfg.Credentials.Retrieve(ctx)
+	if err != nil {
+		return nil, "", terminal.As(terminal.CouldNot, fmt.Errorf("--aws real: there are no credentials: %w", err))
+	}
+	return &lambdalocal.Credentials{AccessKeyID: own.AccessKeyID, SecretAccessKey: own.SecretAccessKey, SessionToken: own.SessionToken}, cfg.Region, nil
+}
+
+// findExtension is the extension's binary.
+func (f Flags) findExtension() (string, error) {
+	if f.extension == "" {
+		own, err := os.Executable()
+		if err != nil {
+			return "", fmt.Errorf("find the extension: %w; name it with --extension", err)
+		}
+		f.extension = filepath.Join(filepath.Dir(own), "throughline-extension")
+	}
+	path, err := filepath.Abs(f.extension)
+	if err == nil {
+		_, err = os.Stat(path)
+	}
+	if err != nil {
+		return "", terminal.As(terminal.CouldNot, fmt.Errorf("find the extension: %w; `make build` makes it, --extension names another one", err))
+	}
+	return path, nil
+}
+
+// Close ends the application. The functions' last spans are sent before.
+func (a *App) Close() {
+	if a.control != nil {
+		a.control.close()
+	}
+	a.stage.Close()
+}
+
+// notPlayed has a line for each part of the template that is left out.
+func notPlayed(p *plan.Plan) []string {
+	var lines []string
+	for _, n := range p.NotPlayed {
+		lines = append(lines, fmt.Sprintf("not played: %s, %s: %s", n.ID, n.Type, n.Why))
+	}
+	return lines
+}
+
+// Print says what is played, and what is not.
+func (a *App) Print(out io.Writer) error {
+	p := a.plan
+	counts := []string{phrase.Count(len(p.Functions), "function")}
+	for _, c := range []struct {
+		n    int
+		what string
+	}{{len(p.Rules), "rule"}, {len(p.Queues), "queue"}, {len(p.Topics), "topic"}, {len(p.Schedules), "schedule"}} {
+		if c.n > 0 {
+			counts = append(counts, phrase.Count(c.n, c.what))
+		}
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s plays: %s\n", a.path, strings.Join(counts, ", "))
+	for _, line := range slices.Concat(notPlayed(p), prefixed("note: ", p.Notes), prefixed("note: ", a.stage.Notes())) {
+		fmt.Fprintf(&b, "  %s\n", line)
+	}
+	for _, rule := range a.faults.Rules() {
+		fmt.Fprintf(&b, "  on purpose: %s\n", rule.Rule)
+	}
+	_, api := a.stage.Endpoints()
+	for _, of := range apis(p) {
+		fmt.Fprintf(&b, "%s answers at %s/%s\n", of, api, of)
+	}
+	if a.control == nil { // of a check
+		_, err := io.WriteString(out, b.String())
+		return err
+	}
+	fmt.Fprintf(&b, "\nthe application is at %s, and this sends it an event:\n  throughline dev send %s\n", a.Link(), a.example())
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+// Link is the page with this start's token.
+func (a *App) Link() string { return a.control.link() }
+
+func prefixed(prefix string, lines []string) []string {
+	out := make([]string, len(lines))
+	for i, line := range lines {
+		out[i] = prefix + line
+	}
+	return out
+}
+
+// apis are the IDs of the APIs and function URLs of a plan.
+func apis(p *plan.Plan) []string {
+	known := map[string]bool{}
+	for _, r := range p.Routes {
+		known[r.API] = true
+	}
+	return slices.Sorted(maps.Keys(known))
+}
+
+// example is what can be sent to the application: a type that a rule names.
+func (a *App) example() string {
+	if types := a.types(); len(types) > 0 {
+		return types[0]
+	}
+	return "EVENT.json"
+}
+
+// log keeps the last lines of the functions' log and prints them.
+type log struct {
+	out   io.Writer
+	quiet bool
+	lines ring
+}
+
+func newLog(out io.Writer, quiet bool) *log { return &log{out: out, quiet: quiet} }
+
+// add takes a line. What Throughline itself writes there for CloudWatch is for no reader.
+func (l *log) add(line lambdalocal.LogLine) {
+	if line.Source == "platform" || strings.HasPrefix(line.Text, "{") && strings.Contains(line.Text, `"_aws"`) || strings.HasPrefix(line.Text, `{"throughline"`) {
+		return
+	}
+	l.lines.add(logged{line.Time.UTC(), line.Function, line.Source, line.Text})
+	if !l.quiet {
+		fmt.Fprintf(l.out, "%s %s: %s\n", line.Time.Format("15:04:05.000"), line.Function, terminal.Line(line.Text))
+	}
+}
+
+func (l *log) refused(host string) {
+	text := "a call to " + host + " was refused: " + gateway.Advice(host)
+	l.lines.add(logged{Text: text, Source: "dev"})
+	fmt.Fprintln(l.out, terminal.Line(text))
+}
+
+var errNoApp = errors.New("no throughline dev with an application is running: start throughline dev TEMPLATE")
+
+// Handler answers below /app/: the application's page, and what it and the commands ask.
+func (a *App) Handler() http.Handler { return a.routes() }

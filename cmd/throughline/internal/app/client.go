@@ -1,0 +1,106 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
+)
+
+// find is the file of the application that runs: that in dir, or the one that was started
+// last of those in the user's cache.
+func find(dir string) (started, error) {
+	paths := []string{filepath.Join(dir, fileName)}
+	if dir == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return started{}, fmt.Errorf("find the user's cache: %w; name the folder with --dir", err)
+		}
+		if paths, err = filepath.Glob(filepath.Join(cache, "throughline", "dev-*", fileName)); err != nil {
+			return started{}, err
+		}
+		slices.SortFunc(paths, func(a, b string) int { return modified(b).Compare(modified(a)) })
+	}
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return started{}, err
+		}
+		var s started
+		if json.Unmarshal(data, &s) == nil && answers(s.Page) {
+			return s, nil
+		}
+	}
+	return started{}, terminal.As(terminal.CouldNot, errNoApp)
+}
+
+// modified is when a file was written, the zero time where it is not there.
+func modified(path string) time.Time {
+	info, err := os.Stat(path)
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
+}
+
+// answers says whether something listens at a page's address: a start that was killed has
+// left its file.
+func answers(page string) bool {
+	at, err := url.Parse(page)
+	if err != nil {
+		return false
+	}
+	conn, err := net.DialTimeout("tcp", at.Host, time.Second)
+	if err == nil {
+		_ = conn.Close()
+	}
+	return err == nil
+}
+
+// ask posts to the running application. What it answers is read into out.
+func (s started) ask(ctx context.Context, path string, query url.Values, body []byte, out any) error {
+	target := s.Page + "/app/" + path
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set(TokenHeader, s.Token)
+	resp, err := local.Do(req)
+	if err != nil {
+		return terminal.As(terminal.CouldNot, fmt.Errorf("%w: is throughline dev still running?", err))
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		var problem struct{ Error string }
+		if json.Unmarshal(data, &problem) != nil || problem.Error == "" {
+			problem.Error = resp.Status
+		}
+		return terminal.Misuse("%s", problem.Error)
+	}
+	return json.Unmarshal(data, out)
+}
+
+// local calls this machine, and through no proxy.
+var local = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}

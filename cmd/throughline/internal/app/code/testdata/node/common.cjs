@@ -1,0 +1,2 @@
+exports.handle = async () => 'CommonJS';
+exports.callback = (event, context, callback) => callback(null, 'called back');

@@ -1,0 +1,245 @@
+package app
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/phrase"
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
+)
+
+// Commands are those that talk to an application that runs: send, invoke, replay, fire.
+func Commands() []*cobra.Command {
+	return []*cobra.Command{newSend(), newInvoke(), newReplay(), newFire()}
+}
+
+// reach are the flags of each of them.
+type reach struct {
+	dir  string
+	json bool
+}
+
+func (r *reach) bind(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&r.dir, "dir", "", "the `FOLDER` of the throughline dev to talk to; empty means the one that was started last")
+	cmd.Flags().BoolVar(&r.json, "json", false, "print JSON")
+}
+
+func newSend() *cobra.Command {
+	var r reach
+	var in asked
+	var detail string
+	cmd := &cobra.Command{
+		Use:   "send (EVENT.json | TYPE)",
+		Short: "Send an event to the application that throughline dev plays",
+		Long: `send puts an event on a bus of the application that throughline dev TEMPLATE plays, and
+says which rules it matches, or what the nearest one misses.
+
+The file has an envelope, as targets get it, or an entry of put-events; several are sent
+in their order, and - is the standard input. A type makes a sample event of a rule that
+names it, with what the rule's pattern wants; --detail adds members.`,
+		Example: `  throughline dev send event.json
+  throughline dev send OrderPlaced --detail '{"order_id": "o-1"}'
+  jq .event record.json | throughline dev send - --bus orders`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := find(r.dir)
+			if err != nil {
+				return err
+			}
+			if detail != "" {
+				if err := json.Unmarshal([]byte(detail), &in.Detail); err != nil {
+					return terminal.Misuse("--detail is not a JSON object: %v", err)
+				}
+			}
+			if in.Event, err = eventIn(cmd.InOrStdin(), args[0]); err != nil {
+				return err
+			}
+			if in.Event == "" {
+				in.Type = args[0]
+			}
+			body, err := json.Marshal(in)
+			if err != nil {
+				return err
+			}
+			var out []sentEvent
+			if err := s.ask(cmd.Context(), "send", nil, body, &out); err != nil {
+				return err
+			}
+			if r.json {
+				return terminal.PrintJSON(cmd.OutOrStdout(), out)
+			}
+			for _, e := range out {
+				printSent(cmd.OutOrStdout(), e)
+			}
+			return nil
+		},
+	}
+	r.bind(cmd)
+	cmd.Flags().StringVar(&in.Bus, "bus", "", "the bus's `NAME`; empty means that of the event, or of a rule that it matches")
+	cmd.Flags().StringVar(&in.Source, "source", "", "the event's `SOURCE`")
+	cmd.Flags().StringVar(&detail, "detail", "", "members of the detail of a sample, as a `JSON` object")
+	return cmd
+}
+
+// eventIn is the content of a file, "" where the argument is a type.
+func eventIn(stdin io.Reader, name string) (string, error) {
+	file, err := terminal.Open(stdin, name)
+	if errors.Is(err, os.ErrNotExist) && !strings.ContainsAny(name, "./") {
+		return "", nil
+	}
+	if err != nil {
+		return "", terminal.Misuse("read the event: %v", err)
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxAsked))
+	if len(data) == 0 && err == nil {
+		return "", terminal.Misuse("%s is empty", name)
+	}
+	return string(data), err
+}
+
+func printSent(out io.Writer, e sentEvent) {
+	fmt.Fprintf(out, "%s %s is on the bus %s, its workflow is %s\n", e.Type, e.ID, e.Bus, e.CorrelationID)
+	switch {
+	case len(e.Rules) > 0:
+		fmt.Fprintf(out, "  it matches %s\n", phrase.Some(e.Rules))
+	case e.Near != "":
+		fmt.Fprintf(out, "  no rule matches; %s\n", e.Near)
+	default:
+		fmt.Fprintln(out, "  no rule matches")
+	}
+}
+
+func newInvoke() *cobra.Command {
+	var r reach
+	var async bool
+	cmd := &cobra.Command{
+		Use:   "invoke FUNCTION [PAYLOAD.json]",
+		Short: "Invoke a function of the application that throughline dev plays",
+		Long: `invoke invokes a function of the application that throughline dev TEMPLATE plays, by its
+name or its logical ID, and prints what it answers. The payload is {} where there is no
+file; - is the standard input.
+
+It ends with 1 where the function fails.`,
+		Example: `  throughline dev invoke Strategy
+  throughline dev invoke Orders order.json --async
+  echo '{"id": 1}' | throughline dev invoke Orders -`,
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := find(r.dir)
+			if err != nil {
+				return err
+			}
+			var payload string
+			if len(args) > 1 {
+				if payload, err = eventIn(cmd.InOrStdin(), args[1]); err == nil && payload == "" {
+					err = terminal.Misuse("there is no file %s", args[1])
+				}
+				if err != nil {
+					return err
+				}
+			}
+			query := url.Values{"function": {args[0]}}
+			if async {
+				query.Set("async", "true")
+			}
+			var out invocation
+			if err := s.ask(cmd.Context(), "invoke", query, []byte(payload), &out); err != nil {
+				return err
+			}
+			switch {
+			case r.json:
+				err = terminal.PrintJSON(cmd.OutOrStdout(), out)
+			case async:
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "queued as %s\n", out.RequestID)
+			default:
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", out.Payload)
+			}
+			if err == nil && out.FunctionError != "" {
+				return terminal.Finding("the function failed")
+			}
+			return err
+		},
+	}
+	r.bind(cmd)
+	cmd.Flags().BoolVar(&async, "async", false, "queue the invocation, as services do")
+	return cmd
+}
+
+func newReplay() *cobra.Command {
+	var r reach
+	var name string
+	cmd := &cobra.Command{
+		Use:   "replay FILE",
+		Short: "Play recorded events back to the application that throughline dev plays",
+		Long: `replay puts recorded events on the buses of the application that throughline dev TEMPLATE
+plays, as a replay of an archive does: each keeps its ID and its time, and has the name of
+the replay. It reads envelopes and entries of put-events in whatever form logs and exports
+have them, and - is the standard input.`,
+		Example: `  throughline dev replay build/demo/events.jsonl
+  throughline dev replay events.jsonl --name monday`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := find(r.dir)
+			if err != nil {
+				return err
+			}
+			events, err := eventIn(cmd.InOrStdin(), args[0])
+			if err == nil && events == "" {
+				err = terminal.Misuse("there is no file %s", args[0])
+			}
+			if err != nil {
+				return err
+			}
+			var out map[string]int
+			if err := s.ask(cmd.Context(), "replay", url.Values{"name": {name}}, []byte(events), &out); err != nil {
+				return err
+			}
+			if r.json {
+				return terminal.PrintJSON(cmd.OutOrStdout(), out)
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s played back, %d matched a rule\n", phrase.Count(out["events"], "event"), out["matched"])
+			return err
+		},
+	}
+	r.bind(cmd)
+	cmd.Flags().StringVar(&name, "name", "dev", "the replay's `NAME`, which its events carry")
+	return cmd
+}
+
+func newFire() *cobra.Command {
+	var r reach
+	cmd := &cobra.Command{
+		Use:   "fire SCHEDULE",
+		Short: "Have a schedule of the application that throughline dev plays fire now",
+		Long: `fire has a schedule of the application that throughline dev TEMPLATE plays fire now,
+whatever its time is, and also where it is disabled: a rule with a schedule, or one of
+EventBridge Scheduler, by its name or its logical ID.`,
+		Example: `  throughline dev fire StrategyDaily`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := find(r.dir)
+			if err != nil {
+				return err
+			}
+			var out map[string]string
+			if err := s.ask(cmd.Context(), "fire", url.Values{"schedule": {args[0]}}, nil, &out); err != nil {
+				return err
+			}
+			if r.json {
+				return terminal.PrintJSON(cmd.OutOrStdout(), out)
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s fired\n", args[0])
+			return err
+		},
+	}
+	r.bind(cmd)
+	return cmd
+}

@@ -1,0 +1,97 @@
+package app
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/app/faults"
+	"github.com/throughline/throughline/cmd/throughline/internal/app/plan"
+	"github.com/throughline/throughline/cmd/throughline/internal/app/stage"
+	"github.com/throughline/throughline/cmd/throughline/internal/system"
+	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
+	"github.com/throughline/throughline/metrics"
+)
+
+// Function is what is known of a function while it is played.
+type Function = stage.Function
+
+// describe writes the application down as throughline check reads a system.
+func (a *App) describe(spans []workflow.Span, f Flags) system.System {
+	s := system.System{Source: a.path, Local: true}
+	delayed := delayOf(a.faults.Past())
+	for _, fn := range a.plan.Functions {
+		described := system.Function{Name: fn.Name, ARN: plan.FunctionARN(fn.Name), Service: fn.Name, Namespace: metrics.DefaultNamespace, Timeout: fn.Timeout, LogFormat: "Text", Environment: map[string]string{}}
+		if fn.LogJSON {
+			described.LogFormat = "JSON"
+		}
+		all := maps.Clone(fn.Env)
+		maps.Copy(all, f.env)
+		for name, value := range all {
+			if _, bus := system.NamesBus(name, value); bus || strings.HasPrefix(name, "THROUGHLINE_") {
+				described.Environment[name] = value
+			}
+		}
+		if delayed > 0 && calls(spans, fn.Name) { // as the sidecar and the layer would have delayed them
+			described.Environment["THROUGHLINE_ALPACA_FAULTS"] = "delay=" + delayed.String()
+		}
+		s.Functions = append(s.Functions, described)
+	}
+	for _, q := range a.plan.Queues {
+		// What lies there was put there on purpose.
+		s.Queues = append(s.Queues, system.Queue{ARN: plan.QueueARN(q.Name), Exists: true})
+	}
+	for _, t := range a.plan.Topics {
+		s.Topics = append(s.Topics, system.Topic{ARN: plan.TopicARN(t.Name), Exists: true})
+	}
+	s.Buses = a.buses(s.Functions)
+	return s
+}
+
+// buses are those of the application and those that functions name by variables.
+func (a *App) buses(functions []system.Function) []system.Bus {
+	rules := map[string][]system.Rule{}
+	for _, r := range a.plan.Rules {
+		rule := system.Rule{Name: r.Name, ARN: plan.RuleARN(r.Bus, r.Name), Pattern: r.Pattern, Disabled: r.Disabled}
+		for _, t := range r.Targets {
+			rule.Targets = append(rule.Targets, system.Target{ID: plan.NameOf(t.ARN), ARN: t.ARN, DeadLetter: t.DeadLetter})
+		}
+		rules[r.Bus] = append(rules[r.Bus], rule)
+	}
+	there := slices.Clone(a.plan.Buses)
+	if len(rules["default"]) > 0 {
+		there = append(there, "default")
+	}
+	var list []system.Bus
+	for _, name := range there {
+		list = append(list, system.Bus{Name: name, ARN: plan.BusARN(name), Exists: true, Rules: rules[name]})
+	}
+	for _, fn := range functions {
+		for _, name := range slices.Sorted(maps.Keys(fn.Environment)) {
+			bus, ok := system.NamesBus(name, fn.Environment[name])
+			if ok && bus != "default" && !slices.ContainsFunc(list, func(b system.Bus) bool { return b.Name == bus }) {
+				list = append(list, system.Bus{Name: bus, Others: there})
+			}
+		}
+	}
+	return list
+}
+
+// calls says whether a function made calls over HTTP.
+func calls(spans []workflow.Span, function string) bool {
+	return slices.ContainsFunc(spans, func(s workflow.Span) bool {
+		return s.Service == function && s.Kind == "CLIENT" && s.Text("http.request.method") != ""
+	})
+}
+
+// delayOf is how much longer faults let calls over HTTP take.
+func delayOf(rules []faults.Rule) time.Duration {
+	longest := time.Duration(0)
+	for _, r := range rules {
+		if r.Kind == faults.HTTPDelay {
+			longest = max(longest, r.Duration)
+		}
+	}
+	return longest
+}

@@ -1,0 +1,84 @@
+package stage
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/app/faults"
+	"github.com/throughline/throughline/local/buslocal"
+	"github.com/throughline/throughline/local/lambdalocal"
+)
+
+var errOnPurpose = errors.New("failed on purpose")
+
+// delivery is what happens to a delivery of the bus.
+func (s *Stage) delivery(d buslocal.Delivery) (f buslocal.Fault) {
+	on := s.options.Faults.Delivery(d.Target, d.Rule)
+	f.Delay = on.Delay
+	if on.Duplicate {
+		f.Duplicate = 1
+	}
+	switch {
+	case on.Refuse:
+		f.Fail = fmt.Errorf("%w: refused on purpose", buslocal.ErrPermanent)
+	case on.Fail:
+		f.Fail = errOnPurpose
+	}
+	return f
+}
+
+// front serves the bus, and has it refuse calls that are to be throttled.
+func (s *Stage) front() (url string, end func(), err error) {
+	return serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.options.Faults.Throttled("PutEvents") {
+			s.bus.Throttle(1)
+		}
+		s.bus.ServeHTTP(w, r)
+	}))
+}
+
+// serve serves a handler on a free port of the loopback interface.
+func serve(h http.Handler) (url string, end func(), err error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, fmt.Errorf("listen on loopback: %w", err)
+	}
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: h}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = server.Serve(listener)
+	}()
+	return "http://" + listener.Addr().String(), func() { _ = server.Close(); <-served }, nil
+}
+
+// hook lets invocations of a function go wrong.
+func (s *Stage) hook(function string) func(lambdalocal.Event) {
+	return func(e lambdalocal.Event) {
+		switch e.Point {
+		case lambdalocal.InvokeSent:
+			switch kind, d := s.options.Faults.Invocation(function); kind {
+			case faults.Kill:
+				_ = e.Environment.KillRuntime() // one that has just ended by itself
+			case faults.Timeout:
+				e.Environment.Freeze()
+			case faults.Freeze:
+				e.Environment.Freeze()
+				s.spawn(func() {
+					select {
+					case <-time.After(d):
+					case <-s.ctx.Done():
+					}
+					e.Environment.Thaw()
+				})
+			}
+		case lambdalocal.InvokeDone:
+			if s.options.Faults.Cold(function) {
+				e.Environment.Retire()
+			}
+		}
+	}
+}

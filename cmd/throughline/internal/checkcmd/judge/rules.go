@@ -1,0 +1,203 @@
+package judge
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/arn"
+	"github.com/throughline/throughline/cmd/throughline/internal/phrase"
+	"github.com/throughline/throughline/cmd/throughline/internal/resourcepolicy"
+	"github.com/throughline/throughline/cmd/throughline/internal/system"
+	"github.com/throughline/throughline/metrics"
+)
+
+func buses(s *system.System, _ Limits) Result {
+	if r, no := unread(s, system.Buses); no {
+		return r
+	}
+	if len(s.Buses) == 0 {
+		return skip("name it with --bus", "no bus is known")
+	}
+	var f findings
+	var good []string
+	for _, b := range s.Buses {
+		by := namedBy(s, b.Name)
+		said := ""
+		if len(by) > 0 {
+			said = ", which " + phrase.Some(by) + " name"
+			if len(by) == 1 {
+				said += "s"
+			}
+		}
+		if !b.Exists {
+			nearest := ""
+			if len(b.Others) > 0 {
+				nearest = "; there is " + phrase.Some(b.Others)
+			}
+			f.fail("there is no bus %s%s: EventBridge takes its events and drops them%s", b.Name, said, nearest)
+			continue
+		}
+		if len(b.Rules) == 0 && s.Unread[system.Rules] == "" {
+			f.warn("bus %s has no rules: its events go nowhere", b.Name)
+			continue
+		}
+		if published, _ := sum(s, metrics.EventsPublished); published > 0 && s.Observed.Matched != nil && s.Observed.Matched[b.Name] == 0 {
+			f.warn("functions published %.0f events, and none matched a rule of bus %s", published, b.Name)
+			continue
+		}
+		good = append(good, fmt.Sprintf("%s%s, with %s", b.Name, said, phrase.Count(len(b.Rules), "rule")))
+	}
+	return f.or(pass("%s", phrase.Some(good)), "correct the name where it is set, or make the bus")
+}
+
+func namedBy(s *system.System, bus string) []string {
+	var by []string
+	for _, fn := range s.Functions {
+		for _, name := range slices.Sorted(maps.Keys(fn.Environment)) {
+			if named, ok := system.NamesBus(name, fn.Environment[name]); ok && named == bus {
+				by = append(by, fn.Name+"'s "+name)
+			}
+		}
+	}
+	return by
+}
+
+// resources finds rules that the stamp's lines in Resources make match otherwise.
+func resources(s *system.System, _ Limits) Result {
+	if r, no := unread(s, system.Buses, system.Rules); no {
+		return r
+	}
+	var f findings
+	rules, looking := 0, 0
+	for _, b := range s.Buses {
+		for _, r := range b.Rules {
+			rules++
+			found, err := stampChanges(r.Pattern)
+			if err != nil {
+				f.warn("rule %s: %v", r.Name, err)
+				continue
+			}
+			if strings.Contains(r.Pattern, `"resources"`) {
+				looking++
+			}
+			for _, c := range found {
+				if c.certain {
+					f.fail("rule %s: %s", r.Name, c.why)
+				} else {
+					f.warn("rule %s: %s", r.Name, c.why)
+				}
+			}
+		}
+	}
+	if rules == 0 {
+		return skip("name the bus with --bus", "no rules are known")
+	}
+	good := pass("%s, none looks at resources", phrase.Count(rules, "rule"))
+	if looking > 0 {
+		good.Evidence = fmt.Sprintf("%s, %d of them on resources: none matches otherwise once lines are added", phrase.Count(rules, "rule"), looking)
+	}
+	r := f.or(good, "let the rule look at detail-type or source, or set THROUGHLINE_STAMP=detail where its events are published")
+	if mode := unstamped(s); r.Status == Fail && mode != "" {
+		r.Status, r.Next = Warn, "leave THROUGHLINE_STAMP as it is"
+		r.Evidence += "; not now, for all functions have THROUGHLINE_STAMP=" + mode
+	}
+	return r
+}
+
+// unstamped is the setting by which no function writes lines into Resources, ""
+// where one writes them.
+func unstamped(s *system.System) (mode string) {
+	for _, fn := range s.Functions {
+		switch set := fn.Environment["THROUGHLINE_STAMP"]; set {
+		case "off", "detail":
+			mode = cmp.Or(mode, set)
+		default:
+			return ""
+		}
+	}
+	return mode
+}
+
+func targets(s *system.System, _ Limits) Result {
+	if r, no := unread(s, system.Buses, system.Rules); no {
+		return r
+	}
+	var f findings
+	count := 0
+	for _, b := range s.Buses {
+		for _, r := range b.Rules {
+			if r.Disabled {
+				continue
+			}
+			if len(r.Targets) == 0 {
+				f.warn("rule %s of bus %s has no target: what it matches goes nowhere", r.Name, b.Name)
+			}
+			for _, t := range r.Targets {
+				count++
+				queue := s.Queue(t.DeadLetter)
+				switch {
+				case t.DeadLetter == "":
+					f.fail("rule %s, target %s: no dead-letter queue; what cannot be delivered in its retries is lost", r.Name, arn.Name(t.ARN))
+				case strings.HasSuffix(t.DeadLetter, ".fifo"):
+					f.fail("rule %s, target %s: %s is a FIFO queue, and EventBridge sends to standard ones", r.Name, arn.Name(t.ARN), arn.Name(t.DeadLetter))
+				case queue != nil && !queue.Exists:
+					f.fail("rule %s, target %s: its dead-letter queue %s does not exist", r.Name, arn.Name(t.ARN), arn.Name(t.DeadLetter))
+				case queue != nil && queue.Messages > 0 && !slices.ContainsFunc(f.doubtful, func(d string) bool { return strings.HasPrefix(d, arn.Name(t.DeadLetter)+" ") }):
+					f.warn("%s holds %s: somebody has to look at what failed", arn.Name(t.DeadLetter), phrase.Count(queue.Messages, "message"))
+				}
+			}
+		}
+	}
+	if count == 0 && len(f.doubtful) == 0 {
+		return skip("name the bus with --bus", "no rule with a target is known")
+	}
+	return f.or(pass("%s, each with a queue: %s", phrase.Count(count, "target"), phrase.Some(arn.Names(s.DeadLetterQueues()))),
+		"give each target a DeadLetterConfig with the ARN of a standard queue")
+}
+
+// policies: what a rule sends to, and its dead-letter queue, let it send.
+func policies(s *system.System, _ Limits) Result {
+	if s.Local {
+		return skip("", "the local bus asks for no permissions")
+	}
+	if r, no := unread(s, system.Buses, system.Rules, system.Policies); no {
+		return r
+	}
+	var f findings
+	judged := 0
+	var other []string
+	for _, b := range s.Buses {
+		for _, r := range b.Rules {
+			for _, t := range r.Targets {
+				for _, resource := range []string{t.ARN, t.DeadLetter} {
+					if resource == "" {
+						continue
+					}
+					what, policy, action, known := s.Guarding(resource)
+					switch {
+					case slices.Contains(s.Missing, resource):
+						f.fail("rule %s sends to the function %s, which does not exist", r.Name, arn.Function(resource))
+					case !known && t.Role == "":
+						other = append(other, arn.Name(resource))
+					case !known:
+					default:
+						judged++
+						if why := resourcepolicy.Allows(policy, action, resource, r.ARN); why != "" {
+							f.fail("rule %s may not send to %s %s: %s", r.Name, what, arn.Name(resource), why)
+						}
+					}
+				}
+			}
+		}
+	}
+	for _, o := range slices.Compact(other) {
+		f.warn("whether rules may send to %s was not looked at", o)
+	}
+	if judged == 0 && len(f.doubtful) == 0 {
+		return skip("name the bus with --bus", "no target with a resource policy is known")
+	}
+	return f.or(pass("%s, each lets its rule send", phrase.Count(judged, "policy")), "add a statement for events.amazonaws.com with the rule's ARN as aws:SourceArn (`aws lambda add-permission`, `aws sqs set-queue-attributes`)")
+}

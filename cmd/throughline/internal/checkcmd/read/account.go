@@ -1,0 +1,192 @@
+// Package read describes a system for `throughline check`: an account through its
+// APIs, or the files that `throughline demo` left. It changes nothing.
+package read
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	logs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/smithy-go"
+
+	alarmscloudwatch "github.com/throughline/throughline/alarms/cloudwatch"
+	"github.com/throughline/throughline/cmd/throughline/internal/arn"
+	"github.com/throughline/throughline/cmd/throughline/internal/system"
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
+)
+
+// Scope is what to look at: names or ARNs. The zero value is nothing.
+type Scope struct {
+	Buses, Functions []string
+	// OnDefault are the rules to look at on the default bus, which everybody
+	// shares; nil is all of them.
+	OnDefault []string
+}
+
+// add appends a name that is not in the list yet.
+func add(list []string, name string) []string {
+	if name == "" || slices.Contains(list, name) {
+		return list
+	}
+	return append(list, name)
+}
+
+// AddFunction adds a function, unless it is in the scope by its name or its ARN.
+func (s *Scope) AddFunction(function string) {
+	name := arn.Function(function)
+	if !slices.ContainsFunc(s.Functions, func(known string) bool { return arn.Function(known) == name }) {
+		s.Functions = append(s.Functions, function)
+	}
+}
+
+// AddBus adds an event bus.
+func (s *Scope) AddBus(bus string) { s.Buses = add(s.Buses, bus) }
+
+// Options are how an account is read. All are required.
+type Options struct {
+	Now       time.Time
+	Over      time.Duration // how far back to look at traffic
+	Namespace string        // of the metrics of functions that set none of their own
+	Progress  terminal.Progress
+}
+
+// Account reads an account. It is not safe for concurrent use.
+type Account struct {
+	// Scope is what to read. Reading adds to it what the rules lead to.
+	Scope Scope
+	// System is what has been read so far.
+	System *system.System
+
+	events  *eventbridge.Client
+	lambda  *lambda.Client
+	sqs     *sqs.Client
+	sns     *sns.Client
+	logs    *logs.Client
+	metrics *cloudwatch.Client
+	stacks  *cloudformation.Client
+	options Options
+}
+
+// New returns a reader of the account and Region of cfg.
+func New(cfg aws.Config, o Options) *Account {
+	return &Account{
+		events: eventbridge.NewFromConfig(cfg), lambda: lambda.NewFromConfig(cfg), sqs: sqs.NewFromConfig(cfg), sns: sns.NewFromConfig(cfg),
+		logs: logs.NewFromConfig(cfg), metrics: alarmscloudwatch.NewClient(cfg), stacks: cloudformation.NewFromConfig(cfg),
+		options: o, System: &system.System{Source: cfg.Region, Observed: system.Observed{Over: o.Over}},
+	}
+}
+
+// skipPart takes an answer that AWS refused: the part is not known, and the rest
+// goes on. Where no answer came it returns an error.
+func (r *Account) skipPart(p system.Part, step string, err error) error {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
+		r.System.Cannot(p, fmt.Sprintf("%s: %s: %s", step, api.ErrorCode(), api.ErrorMessage()))
+		return nil
+	}
+	return fmt.Errorf("%s: %w", step, err)
+}
+
+// buses reads the buses in scope.
+func (r *Account) buses(ctx context.Context) error {
+	for _, bus := range r.Scope.Buses {
+		if err := r.bus(ctx, arn.Name(bus)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ReadRules describes the rules of the buses in scope and, with targets, the functions,
+// queues and topics that they send to, with their policies; nothing that was observed.
+func (r *Account) ReadRules(ctx context.Context, targets bool) error {
+	defer r.options.Progress.End()
+	if err := r.buses(ctx); err != nil || !targets {
+		return err
+	}
+	if err := r.discover(ctx); err != nil {
+		return err
+	}
+	for _, name := range r.Scope.Functions {
+		if err := r.function(ctx, name, false); err != nil {
+			return err
+		}
+	}
+	r.identify()
+	return r.guards(ctx)
+}
+
+// Read describes what is in scope, and what the rules and the functions lead to.
+func (r *Account) Read(ctx context.Context) error {
+	if err := r.buses(ctx); err != nil {
+		return err
+	}
+	named := len(r.Scope.Functions)
+	if err := r.discover(ctx); err != nil {
+		return err
+	}
+	for i, name := range r.Scope.Functions {
+		if err := r.function(ctx, name, i < named); err != nil {
+			return err
+		}
+	}
+	for _, bus := range r.busesOfFunctions() {
+		if r.System.Bus(bus) == nil {
+			if err := r.bus(ctx, bus); err != nil {
+				return err
+			}
+		}
+	}
+	for _, step := range []func(context.Context) error{r.guards, r.groups, r.traffic, r.alarms} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	r.identify()
+	return nil
+}
+
+// identify says in which account it was read, as the ARNs tell.
+func (r *Account) identify() {
+	arns := []string{}
+	for _, b := range r.System.Buses {
+		arns = append(arns, b.ARN)
+	}
+	for _, f := range r.System.Functions {
+		arns = append(arns, f.ARN)
+	}
+	for _, a := range arns {
+		if arn.Account(a) != "" {
+			r.System.Source = fmt.Sprintf("account %s, %s", arn.Account(a), arn.Region(a))
+			return
+		}
+	}
+}
+
+// busesOfFunctions are the buses that functions' environments name.
+func (r *Account) busesOfFunctions() []string {
+	var list []string
+	for _, f := range r.System.Functions {
+		for variable, value := range f.Environment {
+			if bus, ok := system.NamesBus(variable, value); ok {
+				list = add(list, bus)
+			}
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// Note adds a line about what was left out.
+func (r *Account) Note(format string, args ...any) {
+	r.System.Notes = add(r.System.Notes, fmt.Sprintf(format, args...))
+}

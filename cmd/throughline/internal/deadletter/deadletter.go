@@ -1,0 +1,205 @@
+// Package deadletter tells what a message in a dead-letter queue is: who gave it up and
+// why, what event it carries, and where it was on its way to. It is pure.
+//
+// It knows the messages of EventBridge's rules (EventBridge user guide, "Using dead-letter
+// queues"), of Lambda's asynchronous invocations and failure destinations (Lambda developer
+// guide, "Capturing records of Lambda asynchronous invocations"), of queues with a redrive
+// policy (SQS developer guide, "Using dead-letter queues"), and of SNS's subscriptions.
+package deadletter
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/arn"
+	"github.com/throughline/throughline/cmd/throughline/internal/envelope"
+	"github.com/throughline/throughline/internal/lineage"
+)
+
+// Message is a message as SQS gives it. The zero value is an empty one.
+type Message struct {
+	ID         string               `json:"MessageId"`
+	Receipt    string               `json:"ReceiptHandle,omitempty"`
+	Body       string               `json:"Body"`
+	System     map[string]string    `json:"Attributes,omitempty"`
+	Attributes map[string]Attribute `json:"MessageAttributes,omitempty"`
+}
+
+// Attribute is a message attribute.
+type Attribute struct {
+	Type   string `json:"DataType"`
+	String string `json:"StringValue,omitempty"`
+	Binary []byte `json:"BinaryValue,omitempty"`
+}
+
+// Kind is who put a message into a dead-letter queue.
+type Kind string
+
+// The kinds.
+const (
+	OfRule        Kind = "rule"        // a rule of EventBridge, which could not deliver to a target
+	OfFunction    Kind = "function"    // Lambda, for a function's asynchronous invocations
+	OfDestination Kind = "destination" // Lambda, by a failure destination
+	OfStream      Kind = "stream"      // Lambda, of a stream: it names records and does not carry them
+	OfTopic       Kind = "topic"       // SNS, for a subscription
+	OfQueue       Kind = "queue"       // SQS, of a queue whose consumer failed it too often
+	Unknown       Kind = "unknown"
+)
+
+// Letter is a message and what it tells.
+type Letter struct {
+	Message
+	Kind  Kind
+	Cause string // a code, or a few words: NO_PERMISSIONS, Unhandled, received too often
+	Says  string // the error's message, "" where there is none
+	// Rule and Target are ARNs, of a rule. Function is the ARN or the name of the function
+	// that failed it, Topic an ARN, Queue the ARN of the queue that it was moved from.
+	Rule, Target, Function, Topic, Queue string
+	Attempts                             int       // deliveries, 0 where that is not told
+	Since                                time.Time // when it came into the queue
+	// Payload is what was to be delivered: the body, or what it wraps.
+	Payload []byte
+	// Of the event in it, where there is one.
+	EventID, EnvelopeID, Type, Source, CorrelationID string
+}
+
+// Who is what failed to take the message: a function, a queue, a target, in a word or two.
+func (l *Letter) Who() string {
+	switch {
+	case l.Function != "":
+		return "function " + arn.Function(l.Function)
+	case l.Target != "":
+		kind := map[string]string{"lambda": "function", "sqs": "queue", "sns": "topic", "events": "bus"}[arn.Service(l.Target)]
+		name := arn.Name(l.Target)
+		if kind == "function" {
+			name = arn.Function(l.Target)
+		}
+		return strings.TrimSpace(cmp.Or(kind, arn.Service(l.Target), "target") + " " + name)
+	case l.Queue != "":
+		return "queue " + arn.Name(l.Queue)
+	case l.Topic != "":
+		return "topic " + arn.Name(l.Topic)
+	}
+	return "unknown"
+}
+
+// body is what the bodies of dead letters tell.
+type body struct {
+	Context struct {
+		FunctionARN string `json:"functionArn"`
+		Condition   string `json:"condition"`
+		Invocations int    `json:"approximateInvokeCount"`
+	} `json:"requestContext"`
+	Payload  json.RawMessage `json:"requestPayload"`
+	Response struct {
+		Status int    `json:"statusCode"`
+		Error  string `json:"functionError"`
+	} `json:"responseContext"`
+	Answer struct {
+		Message string `json:"errorMessage"`
+	} `json:"responsePayload"`
+	Kinesis  json.RawMessage `json:"KinesisBatchInfo"`
+	DynamoDB json.RawMessage `json:"DDBStreamBatchInfo"`
+
+	Type     string
+	TopicARN string `json:"TopicArn"`
+	Message  string
+}
+
+// Read tells what a message is.
+func Read(m Message) Letter {
+	l := Letter{Message: m, Kind: Unknown, Cause: "unknown", Payload: []byte(m.Body), Since: milliseconds(m.System["SentTimestamp"])}
+	var b body
+	_ = json.Unmarshal([]byte(m.Body), &b) // what is no JSON tells nothing
+	text := func(name string) string { return m.Attributes[name].String }
+	switch {
+	case text("RULE_ARN") != "":
+		l.Kind, l.Rule, l.Target, l.Says = OfRule, text("RULE_ARN"), text("TARGET_ARN"), text("ERROR_MESSAGE")
+		l.Cause = cmp.Or(text("ERROR_CODE"), text("EXHAUSTED_RETRY_CONDITION"), "no error code")
+		if n, err := strconv.Atoi(text("RETRY_ATTEMPTS")); err == nil {
+			l.Attempts = n + 1
+		}
+	case b.Context.FunctionARN != "" && (b.Kinesis != nil || b.DynamoDB != nil):
+		l.Kind, l.Function, l.Attempts = OfStream, b.Context.FunctionARN, b.Context.Invocations
+		l.Cause = cmp.Or(b.Response.Error, b.Context.Condition, "failed")
+	case b.Context.FunctionARN != "" && b.Payload != nil:
+		l.Kind, l.Function, l.Attempts, l.Payload = OfDestination, b.Context.FunctionARN, b.Context.Invocations, b.Payload
+		l.Cause, l.Says = cmp.Or(b.Response.Error, b.Context.Condition, "failed"), b.Answer.Message
+	case text("RequestID") != "" && m.Attributes["ErrorCode"].Type != "":
+		l.Kind, l.Cause, l.Says = OfFunction, "error "+text("ErrorCode"), text("ErrorMessage")
+	case b.Type == "Notification" && b.TopicARN != "" && m.System["DeadLetterQueueSourceArn"] == "":
+		l.Kind, l.Topic, l.Cause = OfTopic, b.TopicARN, "not delivered"
+	case m.System["DeadLetterQueueSourceArn"] != "":
+		l.ofQueue(m.System["DeadLetterQueueSourceArn"])
+	}
+	l.identify()
+	return l
+}
+
+// From says which queue the message was moved from, of one whose kind the message itself
+// does not tell: SQS says it where it is asked.
+func (l *Letter) From(queue string) {
+	if l.Kind == Unknown && queue != "" {
+		l.ofQueue(queue)
+	}
+}
+
+// By says which function the message was given up for, of one of Lambda's dead-letter
+// queues: its messages do not tell.
+func (l *Letter) By(function string) {
+	if l.Kind == OfFunction && l.Function == "" {
+		l.Function = function
+	}
+}
+
+func (l *Letter) ofQueue(queue string) {
+	l.Kind, l.Queue, l.Cause = OfQueue, queue, "received too often"
+	if n, err := strconv.Atoi(l.System["ApproximateReceiveCount"]); err == nil {
+		l.Attempts = n
+	}
+}
+
+func milliseconds(text string) time.Time {
+	ms, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || ms <= 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+// reader finds the IDs of messages that are no events, as the library and the layer do.
+var reader = lineage.NewReader(lineage.Config{})
+
+// identify finds the event: an envelope, or what a bare message says of itself.
+func (l *Letter) identify() {
+	if found := envelope.In(l.Payload); len(found) > 0 {
+		e := found[0]
+		l.EventID, l.EnvelopeID, l.Type, l.Source, l.CorrelationID = e.DomainID, e.ID, e.Type, e.Source, e.CorrelationID
+		return
+	}
+	// As the function would have got it from a queue.
+	record, err := json.Marshal(map[string]any{"Records": []any{map[string]any{"eventSource": "aws:sqs", "messageId": l.ID, "body": string(l.Payload)}}})
+	if err != nil {
+		return
+	}
+	if d := reader.Read(record); len(d.Events) == 1 && d.Events[0].ID != l.ID { // the message's own ID is none of the event's
+		e := d.Events[0]
+		l.EventID, l.Type, l.Source, l.CorrelationID = e.ID, e.Type, e.Source, e.Lineage.CorrelationID
+	}
+}
+
+// Summary says in one line why the message is there.
+func (l *Letter) Summary() string {
+	text := l.Cause
+	if l.Says != "" && l.Says != l.Cause {
+		text += ": " + l.Says
+	}
+	if l.Attempts > 1 {
+		text += fmt.Sprintf(" (after %d deliveries)", l.Attempts)
+	}
+	return text
+}

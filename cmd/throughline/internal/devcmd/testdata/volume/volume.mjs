@@ -1,0 +1,1 @@
+export const take = async (event) => event.Records.length;

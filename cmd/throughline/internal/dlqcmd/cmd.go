@@ -1,0 +1,200 @@
+// Package dlqcmd is the command "throughline dlq": what is in dead-letter queues, and why;
+// and back to where it came from.
+package dlqcmd
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/spf13/cobra"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/account"
+	"github.com/throughline/throughline/cmd/throughline/internal/phrase"
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
+)
+
+// options are what the commands have in common.
+type options struct {
+	filter
+	on   account.Flags
+	hide time.Duration
+	wait int32 // for how many seconds a receive waits for a message
+	json bool
+
+	configure account.Configure
+	now       func() time.Time
+}
+
+// bind adds the flags that each has. hide is for how long messages are hidden by default.
+func (o *options) bind(cmd *cobra.Command, hide time.Duration) {
+	flags := cmd.Flags()
+	flags.DurationVar(&o.hide, "hide", hide, "hide received messages from other consumers for this long (SQS's visibility timeout)")
+	flags.BoolVar(&o.json, "json", false, "print JSON")
+	o.on.Bind(flags)
+}
+
+func (o *options) bindFilter(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringSliceVar(&o.groups, "group", nil, "select the group with this `KEY`, which the list shows; repeat for more")
+	flags.StringSliceVar(&o.causes, "cause", nil, "select messages with this `CAUSE`; repeat for more")
+	flags.StringSliceVar(&o.whoms, "function", nil, "select messages that failed at the function or target `NAME`; repeat for more")
+	flags.StringSliceVar(&o.types, "type", nil, "select events of this `TYPE`; repeat for more")
+	flags.DurationVar(&o.olderThan, "older-than", 0, "select messages that have been in the queue at least this long")
+	flags.DurationVar(&o.youngerThan, "younger-than", 0, "select messages that have been in the queue less than this")
+}
+
+// check refuses what SQS would.
+func (o *options) check() error {
+	const longest = 12 * time.Hour // (API reference, ReceiveMessage)
+	if o.hide < time.Second || o.hide > longest {
+		return terminal.Misuse("--hide is from 1s to 12h")
+	}
+	return nil
+}
+
+// open finds the queues by name.
+func (o *options) open(cmd *cobra.Command, names ...string) ([]*queue, *sender, error) {
+	ctx := cmd.Context()
+	cfg, err := o.on.Config(ctx, o.configure)
+	if err != nil {
+		return nil, nil, err
+	}
+	owners := newOwners(cfg, func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), "note: "+format+"\n", args...) })
+	client := sqs.NewFromConfig(cfg)
+	var queues []*queue
+	for _, name := range names {
+		q, err := openQueue(ctx, client, owners, name, o.hide, o.wait)
+		if err != nil {
+			return nil, nil, err
+		}
+		queues = append(queues, q)
+	}
+	return queues, newSender(cfg, queues[0]), nil
+}
+
+// announce says, before messages are received, for how long that hides them.
+func (o *options) announce(cmd *cobra.Command, q *queue, until string) error {
+	if q.moves != "" {
+		return terminal.Finding("%s has a redrive policy of its own: what is received too often moves on to %s; take the policy away first", q.Name, q.moves)
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "receiving from %s: each message is hidden from its other consumers for %s, or until %s\n", q.Name, phrase.Duration(o.hide), until)
+	return nil
+}
+
+// listing are the flags of the list.
+type listing struct {
+	options
+	by   []string
+	most int
+	keep string
+}
+
+// New returns the command. now is the clock.
+func New(configure account.Configure, now func() time.Time) *cobra.Command {
+	const wait = 1 // SQS asks all of its servers then
+	return newDLQ(options{configure: configure, now: now, wait: wait})
+}
+
+func newDLQ(o options) *cobra.Command {
+	l := listing{options: o}
+	cmd := &cobra.Command{
+		Use:   "dlq QUEUE…",
+		Short: "Show what is in dead-letter queues and why, and send it back",
+		Long: `dlq receives the messages of dead-letter queues and groups them by cause, by the function
+or target that failed, and by event type; --by adds age and kind. It reads dead letters of
+EventBridge rules, of Lambda's asynchronous invocations and failure destinations, of
+queues with a redrive policy, and of SNS subscriptions. QUEUE is a name, an ARN or a URL.
+
+SQS has no way to look without receiving. Each message is hidden from other consumers
+until it is read, for --hide at most. dlq deletes nothing.
+
+dlq show shows one message with the tree of its workflow. dlq redrive sends messages back
+to where they failed.
+
+Exit codes: 0 the queues are empty; 1 there are messages; 2 wrong call; 3 a queue cannot be
+read.`,
+		Example: `  throughline dlq plans-failed
+  throughline dlq plans-failed orders-failed --by cause,age --json
+  throughline dlq plans-failed --cause NO_PERMISSIONS --keep plans-failed.jsonl
+  throughline dlq show plans-failed 0b5c9d7e
+  throughline dlq redrive plans-failed --group 1f09ac --dry-run`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return terminal.In("dlq", l.run(cmd, args))
+		},
+	}
+	l.bind(cmd, time.Minute)
+	l.bindFilter(cmd)
+	cmd.Flags().StringSliceVar(&l.by, "by", byDefault, "group by `WHAT`: "+strings.Join(dimensions, ", "))
+	cmd.Flags().IntVar(&l.most, "max", 10_000, "read at most this many messages of a queue")
+	cmd.Flags().StringVar(&l.keep, "keep", "", "copy the messages to `FILE`, one a line")
+	_ = cmd.RegisterFlagCompletionFunc("by", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return dimensions, cobra.ShellCompDirectiveNoFileComp
+	}) // there is such a flag
+	cmd.AddCommand(newShow(o), newRedrive(o), newPolicy())
+	return cmd
+}
+
+func (l *listing) run(cmd *cobra.Command, names []string) error {
+	if err := l.check(); err != nil {
+		return err
+	}
+	for _, by := range l.by {
+		if !slices.Contains(dimensions, by) {
+			return terminal.Misuse("--by %s: messages are grouped by %s", by, strings.Join(dimensions, ", "))
+		}
+	}
+	if l.most <= 0 {
+		return terminal.Misuse("--max must be above zero")
+	}
+	queues, _, err := l.open(cmd, names...)
+	if err != nil {
+		return err
+	}
+	var keep *os.File
+	if l.keep != "" {
+		if keep, err = os.OpenFile(l.keep, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600); err != nil {
+			return err
+		}
+		defer keep.Close()
+	}
+	var contents []Contents
+	found := 0
+	for _, q := range queues {
+		if q.Messages > 0 {
+			if err := l.announce(cmd, q, "it has been read"); err != nil {
+				return err
+			}
+		}
+		c, err := l.read(cmd.Context(), q, keep, terminal.NewProgress(cmd))
+		if err != nil {
+			return err
+		}
+		contents = append(contents, c)
+		found += c.Messages
+	}
+	if l.json {
+		err = terminal.PrintJSON(cmd.OutOrStdout(), contents)
+	} else {
+		err = terminal.Fit(cmd.OutOrStdout(), 2, func(out io.Writer) error {
+			for i, c := range contents {
+				if i > 0 {
+					fmt.Fprintln(out)
+				}
+				if err := c.write(out, l.now()); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err == nil && found > 0 {
+		return terminal.Exit{Code: terminal.Found}
+	}
+	return err
+}

@@ -1,0 +1,151 @@
+package dlqcmd
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/deadletter"
+)
+
+// Group is messages with the same cause, of the same function or target, of the same type.
+type Group struct {
+	Key   string `json:"group"`
+	Count int    `json:"messages"`
+	Kind  string `json:"kind,omitempty"`
+	Cause string `json:"cause,omitempty"`
+	Who   string `json:"failed_by,omitempty"`
+	Type  string `json:"event_type,omitempty"`
+	Age   string `json:"age,omitempty"`
+	// Oldest and Newest are when they came into the queue, zero where that is not told.
+	Oldest time.Time `json:"oldest,omitzero"`
+	Newest time.Time `json:"newest,omitzero"`
+	// Says is the error of one of them, and Message its ID.
+	Says    string `json:"says,omitempty"`
+	Message string `json:"message"`
+}
+
+// dimensions are what messages can be grouped by.
+var dimensions = []string{"cause", "function", "type", "age", "kind"}
+
+// byDefault is what they are grouped by where nobody says otherwise.
+var byDefault = []string{"cause", "function", "type"}
+
+// value is what a message is grouped by.
+func value(l *deadletter.Letter, dimension string, now time.Time) string {
+	switch dimension {
+	case "cause":
+		return l.Cause
+	case "function":
+		return l.Who()
+	case "type":
+		return cmp.Or(l.Type, "(no type)")
+	case "age":
+		return age(now.Sub(l.Since))
+	}
+	return string(l.Kind)
+}
+
+func age(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d < time.Hour:
+		return "under an hour"
+	case d < day:
+		return "under a day"
+	case d < 7*day:
+		return "under a week"
+	}
+	return "over a week"
+}
+
+// key names a group in few letters, the same in each run.
+func key(l *deadletter.Letter, by []string, now time.Time) string {
+	var parts []string
+	for _, dimension := range by {
+		parts = append(parts, dimension, value(l, dimension, now))
+	}
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return fmt.Sprintf("%x", sum[:3])
+}
+
+// grouping collects messages into groups.
+type grouping struct {
+	by    []string
+	now   time.Time
+	index map[string]*Group
+}
+
+func (g *grouping) add(l *deadletter.Letter) {
+	k := key(l, g.by, g.now)
+	group := g.index[k]
+	if group == nil {
+		group = &Group{Key: k, Says: l.Says, Message: l.ID}
+		for _, dimension := range g.by {
+			v := value(l, dimension, g.now)
+			switch dimension {
+			case "cause":
+				group.Cause = v
+			case "function":
+				group.Who = v
+			case "type":
+				group.Type = v
+			case "age":
+				group.Age = v
+			case "kind":
+				group.Kind = v
+			}
+		}
+		g.index[k] = group
+	}
+	group.Count++
+	if !l.Since.IsZero() {
+		if group.Oldest.IsZero() || l.Since.Before(group.Oldest) {
+			group.Oldest = l.Since
+		}
+		if l.Since.After(group.Newest) {
+			group.Newest = l.Since
+		}
+	}
+}
+
+// list is the groups, the largest first.
+func (g *grouping) list() []Group {
+	list := make([]Group, 0, len(g.index))
+	for _, group := range g.index {
+		list = append(list, *group)
+	}
+	slices.SortFunc(list, func(a, b Group) int { return cmp.Or(b.Count-a.Count, strings.Compare(a.Key, b.Key)) })
+	return list
+}
+
+// filter says which messages are meant. The zero value means all.
+type filter struct {
+	messages, groups       []string // IDs or what they begin with; keys
+	causes, whoms, types   []string
+	olderThan, youngerThan time.Duration
+}
+
+// given reports whether the filter leaves any message out.
+func (f *filter) given() bool {
+	return len(f.messages)+len(f.groups)+len(f.causes)+len(f.whoms)+len(f.types) > 0 || f.olderThan > 0 || f.youngerThan > 0
+}
+
+func (f *filter) takes(l *deadletter.Letter, now time.Time) bool {
+	in := func(list []string, is func(string) bool) bool { return len(list) == 0 || slices.ContainsFunc(list, is) }
+	old := now.Sub(l.Since)
+	return in(f.messages, func(id string) bool { return names(l, id) }) &&
+		in(f.groups, func(k string) bool { return k == key(l, byDefault, now) }) &&
+		in(f.causes, func(c string) bool { return c == l.Cause }) &&
+		in(f.whoms, func(w string) bool { return w == l.Who() || strings.HasSuffix(l.Who(), " "+w) }) &&
+		in(f.types, func(t string) bool { return t == l.Type }) &&
+		(f.olderThan == 0 || old >= f.olderThan) && (f.youngerThan == 0 || old < f.youngerThan)
+}
+
+// names reports whether an ID is the message's or its event's, or begins one of them.
+func names(l *deadletter.Letter, id string) bool {
+	return id != "" && (strings.HasPrefix(l.ID, id) || strings.HasPrefix(l.EventID, id) || strings.HasPrefix(l.EnvelopeID, id))
+}

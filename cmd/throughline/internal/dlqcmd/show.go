@@ -1,0 +1,223 @@
+package dlqcmd
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/deadletter"
+	"github.com/throughline/throughline/cmd/throughline/internal/redrive"
+	"github.com/throughline/throughline/cmd/throughline/internal/spansource"
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
+	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
+)
+
+// showing are the flags of dlq show.
+type showing struct {
+	options
+	source spansource.Flags
+	most   int
+}
+
+func newShow(o options) *cobra.Command {
+	s := showing{options: o}
+	cmd := &cobra.Command{
+		Use:   "show QUEUE [ID]",
+		Short: "Show one message of a dead-letter queue, with its lineage and tree",
+		Long: `dlq show shows a message: who gave it up and why, its event and what it says of its
+workflow, its attributes and body, where a redrive would send it; and, of spans, the tree of
+its workflow. ID is the message's or its event's, or what one of them begins with; without
+it the first message that is received is shown.
+
+It has to receive messages to find the one, which hides each from its other consumers for
+--hide; it shows them again. Exit codes: 0; 1 where there is no such message; 2 a wrong
+call; 3 where the queue or the spans cannot be read.`,
+		Example: `  throughline dlq show plans-failed
+  throughline dlq show plans-failed 0b5c9d7e --file build/demo/spans.jsonl
+  throughline dlq show plans-failed order-1001 --xray --json`,
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return terminal.In("dlq show", s.run(cmd, args))
+		},
+	}
+	flags := cmd.Flags()
+	flags.DurationVar(&s.hide, "hide", time.Minute, "hide received messages from other consumers for this long (SQS's visibility timeout)")
+	flags.IntVar(&s.most, "max", 10_000, "look at most at this many messages")
+	flags.BoolVar(&s.json, "json", false, "print JSON")
+	s.source.Bind(cmd)
+	return cmd
+}
+
+// Shown is one message.
+type Shown struct {
+	Message       deadletter.Message `json:"message"`
+	Kind          deadletter.Kind    `json:"kind"`
+	Cause         string             `json:"cause"`
+	Says          string             `json:"says,omitempty"`
+	Who           string             `json:"failed_by"`
+	Group         string             `json:"group"`
+	Rule          string             `json:"rule,omitempty"`
+	Target        string             `json:"target,omitempty"`
+	Attempts      int                `json:"deliveries,omitempty"`
+	Since         time.Time          `json:"since,omitzero"`
+	EventID       string             `json:"event_id,omitempty"`
+	EnvelopeID    string             `json:"envelope_id,omitempty"`
+	Type          string             `json:"event_type,omitempty"`
+	Source        string             `json:"source,omitempty"`
+	CorrelationID string             `json:"correlation_id,omitempty"`
+	// Back is where a redrive would send it, and Stays why it would not.
+	Back  string `json:"back_to,omitempty"`
+	Stays string `json:"stays,omitempty"`
+
+	tree *workflow.Workflow
+}
+
+func (s *showing) run(cmd *cobra.Command, args []string) error {
+	s.on = s.source.Account()
+	if err := s.check(); err != nil {
+		return err
+	}
+	queues, _, err := s.open(cmd, args[0])
+	if err != nil {
+		return err
+	}
+	q, id := queues[0], ""
+	if len(args) > 1 {
+		id = args[1]
+	}
+	if err := s.announce(cmd, q, "the one is found"); err != nil {
+		return err
+	}
+	var found *deadletter.Letter
+	_, err = q.each(cmd.Context(), s.most, terminal.NewProgress(cmd), func(l *deadletter.Letter) (bool, error) {
+		if id == "" || names(l, id) {
+			one := *l
+			found = &one
+		}
+		return found == nil, nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case found == nil:
+		return terminal.Finding("there is no message %s in %s, or others hide it just now", id, q.Name)
+	}
+	shown := s.shown(found)
+	if shown.tree, err = s.workflow(cmd, found); err != nil {
+		return err
+	}
+	if s.json {
+		return terminal.PrintJSON(cmd.OutOrStdout(), shown)
+	}
+	return shown.write(cmd.OutOrStdout(), s.now())
+}
+
+func (s *showing) shown(l *deadletter.Letter) Shown {
+	m := l.Message
+	m.Receipt = "" // it is of no use to anybody when this has ended
+	shown := Shown{
+		Message: m, Kind: l.Kind, Cause: l.Cause, Says: l.Says, Who: l.Who(), Group: key(l, byDefault, s.now()), Rule: l.Rule, Target: l.Target, Attempts: l.Attempts, Since: l.Since,
+		EventID: l.EventID, EnvelopeID: l.EnvelopeID, Type: l.Type, Source: l.Source, CorrelationID: l.CorrelationID,
+	}
+	if item, err := redrive.Plan(*l, redrive.Destination{}); err != nil {
+		shown.Stays = err.Error()
+	} else {
+		shown.Back = item.To.String()
+	}
+	return shown
+}
+
+// workflow is the tree of the message's workflow, nil where no spans tell of it.
+func (s *showing) workflow(cmd *cobra.Command, l *deadletter.Letter) (*workflow.Workflow, error) {
+	if l.CorrelationID == "" || !s.source.Given(cmd) {
+		return nil, nil
+	}
+	tell, end := spansource.Tell(cmd)
+	defer end()
+	source, err := s.source.Open(cmd.Context(), s.configure, s.now(), tell)
+	if err != nil {
+		return nil, err
+	}
+	w, err := source.Find(cmd.Context(), l.CorrelationID)
+	if errors.Is(err, spansource.ErrNotFound) {
+		return nil, nil
+	}
+	return w, err
+}
+
+// write prints the message for people. Its body is whole, whatever its width.
+func (s *Shown) write(out io.Writer, now time.Time) error {
+	if err := terminal.Fit(out, 2, func(out io.Writer) error { s.writeFacts(out, now); return nil }); err != nil {
+		return err
+	}
+	var pretty bytes.Buffer
+	if json.Indent(&pretty, []byte(s.Message.Body), "", "  ") != nil {
+		pretty.Reset()
+		pretty.WriteString(s.Message.Body)
+	}
+	fmt.Fprintf(out, "\n%s\n", &pretty)
+	if s.tree == nil {
+		return nil
+	}
+	fmt.Fprintln(out)
+	return workflow.WriteText(out, s.tree)
+}
+
+// writeFacts prints what is known of the message.
+func (s *Shown) writeFacts(out io.Writer, now time.Time) {
+	line := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(out, "  %-12s %s\n", name, terminal.Line(value))
+		}
+	}
+	fmt.Fprintf(out, "message %s\n", terminal.Line(s.Message.ID))
+	line("given up by", string(s.Kind))
+	line("cause", s.Cause)
+	line("says", s.Says)
+	line("failed by", s.Who)
+	line("rule", s.Rule)
+	if s.Attempts > 0 {
+		line("deliveries", strconv.Itoa(s.Attempts))
+	}
+	if !s.Since.IsZero() {
+		line("since", s.Since.Format(time.RFC3339)+", "+span(now.Sub(s.Since))+" ago")
+	}
+	line("group", s.Group)
+	line("event", s.EventID)
+	line("envelope", s.EnvelopeID)
+	line("type", s.Type)
+	line("source", s.Source)
+	line("workflow", s.CorrelationID)
+	line("back to", cmp.Or(s.Back, "nowhere: "+s.Stays))
+	s.writeAttributes(out)
+}
+
+// told are attributes that stand among what the message tells, or tell nobody anything.
+var told = []string{"SenderId", "SentTimestamp", "ApproximateFirstReceiveTimestamp", "RULE_ARN", "ERROR_CODE", "ERROR_MESSAGE", "RETRY_ATTEMPTS"}
+
+func (s *Shown) writeAttributes(out io.Writer) {
+	attributes := maps.Clone(s.Message.System)
+	for name, a := range s.Message.Attributes {
+		if attributes == nil {
+			attributes = map[string]string{}
+		}
+		attributes[name] = cmp.Or(a.String, fmt.Sprintf("%d bytes", len(a.Binary)))
+	}
+	maps.DeleteFunc(attributes, func(name, _ string) bool { return slices.Contains(told, name) })
+	if len(attributes) == 0 {
+		return
+	}
+	fmt.Fprintln(out, "  attributes")
+	for _, name := range slices.Sorted(maps.Keys(attributes)) {
+		fmt.Fprintf(out, "    %s: %s\n", terminal.Line(name), terminal.Line(attributes[name]))
+	}
+}

@@ -1,0 +1,157 @@
+// Package envelope finds EventBridge's events (EventBridge user guide, "Event structure
+// reference") in the documents that carry them: the event itself, an entry of PutEvents,
+// a message of a queue or a notification of a topic, the records that Lambda hands to a
+// function, and what Lambda sends to a destination.
+package envelope
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/records"
+	"github.com/throughline/throughline/internal/lineage"
+)
+
+// Event is an event in its envelope.
+type Event struct {
+	JSON   []byte // the envelope
+	ID     string // the envelope's, "" of an entry
+	Source string
+	Type   string
+	Time   time.Time // zero where it is not told
+	Replay string    // the replay that delivered it, else ""
+	// DomainID is the event's own ID in its detail, else the envelope's, and CorrelationID
+	// its workflow's, "" where it has none.
+	DomainID, CorrelationID string
+	// Bus is the bus that an entry was published to, "" where it is not told: an envelope
+	// does not say it.
+	Bus string
+	// Entry says that the envelope was made of an entry of PutEvents, which EventBridge
+	// has not given id, account, region and time yet.
+	Entry bool
+}
+
+// Read calls visit with each event of r, which holds what package records reads, until
+// visit returns an error. It returns what was left out, how many documents are no events,
+// and an error of r or of visit.
+func Read(r io.Reader, visit func(Event) error) (left records.Left, others int, err error) {
+	left, err = records.Read(r, func(d records.Document) error {
+		events := In(d.JSON)
+		if len(events) == 0 {
+			others++
+		}
+		for _, e := range events {
+			if err := visit(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return left, others, err
+}
+
+// In are the events in a document, in their order.
+func In(document []byte) []Event { return in(document, 0) }
+
+// carrier is a document that may hold events.
+type carrier struct {
+	ID         string          `json:"id"`
+	Type       *string         `json:"detail-type"`
+	Source     *string         `json:"source"`
+	Detail     json.RawMessage `json:"detail"`
+	Time       json.RawMessage `json:"time"` // of an entry it may be a number
+	ReplayName string          `json:"replay-name"`
+
+	// Of an entry of PutEvents, where detail is a text. encoding/json takes names in any
+	// capitals, so that Source and Detail are those above.
+	EntryType *string `json:"DetailType"`
+	Resources json.RawMessage
+	Bus       string `json:"EventBusName"`
+
+	TopicArn, Message string // a notification
+	Body              string // a message of a queue
+	Records           []struct {
+		Body string
+		SNS  struct{ Message string } `json:"Sns"`
+	}
+	Request json.RawMessage `json:"requestPayload"` // of a failed or finished invocation
+}
+
+func in(document []byte, depth int) []Event {
+	const deepest = 6
+	document = bytes.TrimSpace(document)
+	if depth > deepest || len(document) == 0 || document[0] != '{' {
+		return nil
+	}
+	var c carrier
+	if json.Unmarshal(document, &c) != nil {
+		return nil
+	}
+	var found []Event
+	for _, inner := range append([]string{string(c.Request), c.Body}, c.messages()...) {
+		found = append(found, in([]byte(inner), depth+1)...)
+	}
+	switch {
+	case len(found) > 0:
+	case c.Type != nil && c.Source != nil && c.Detail != nil:
+		found = append(found, read(document, c))
+	case c.EntryType != nil && c.Source != nil && len(c.Detail) > 0 && c.Detail[0] == '"':
+		found = append(found, entry(c)...)
+	}
+	return found
+}
+
+func (c *carrier) messages() []string {
+	var list []string
+	if c.TopicArn != "" {
+		list = append(list, c.Message)
+	}
+	for _, r := range c.Records {
+		list = append(list, r.Body, r.SNS.Message)
+	}
+	return list
+}
+
+func read(document []byte, c carrier) Event {
+	e := Event{JSON: bytes.Clone(document), ID: c.ID, Source: *c.Source, Type: *c.Type, Replay: c.ReplayName}
+	e.Time, _ = time.Parse(time.RFC3339, strings.Trim(string(c.Time), `"`))
+	e.identify()
+	return e
+}
+
+// entry is the event that EventBridge makes of an entry, as far as the entry tells.
+func entry(c carrier) []Event {
+	var detail string
+	if json.Unmarshal(c.Detail, &detail) != nil || !json.Valid([]byte(detail)) {
+		return nil
+	}
+	made := map[string]json.RawMessage{"version": json.RawMessage(`"0"`), "detail": json.RawMessage(detail), "resources": json.RawMessage(`[]`)}
+	made["source"], _ = json.Marshal(*c.Source) // texts have no error
+	made["detail-type"], _ = json.Marshal(*c.EntryType)
+	if len(c.Resources) > 0 && string(c.Resources) != "null" {
+		made["resources"] = c.Resources
+	}
+	document, err := json.Marshal(made)
+	if err != nil {
+		return nil
+	}
+	e := Event{JSON: document, Source: *c.Source, Type: *c.EntryType, Entry: true, Bus: cmp.Or(c.Bus[strings.LastIndexByte(c.Bus, '/')+1:], "default")}
+	e.identify()
+	return []Event{e}
+}
+
+// reader finds the IDs of events as the library and the layer do by default.
+var reader = lineage.NewReader(lineage.Config{})
+
+func (e *Event) identify() {
+	if d := reader.Read(e.JSON); len(d.Events) == 1 {
+		e.DomainID, e.CorrelationID = d.Events[0].ID, d.Events[0].Lineage.CorrelationID
+	}
+}
+
+// Is reports whether the event has the ID: its envelope's or its own.
+func (e *Event) Is(id string) bool { return id != "" && (e.ID == id || e.DomainID == id) }

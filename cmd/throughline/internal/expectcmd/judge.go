@@ -1,0 +1,248 @@
+package expectcmd
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/phrase"
+	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
+)
+
+// what is the kind of one expectation.
+type what string
+
+const (
+	anEvent   what = "event"      // the event with this ID was published or handled
+	handledBy what = "handled by" // a function handled what the step before names
+	then      what = "then"       // an event of this type stands below the step before
+	noRepeat  what = "no repeat"
+	noError   what = "no error"
+	maxHops   what = "at most"
+)
+
+// step is one expectation of the chain, in the order of the flags.
+type step struct {
+	what what
+	name string
+}
+
+func (s step) String() string { return string(s.what) + " " + workflow.Clean(s.name) }
+
+// rules hold for everything below the event, or in the workflow where no event is named.
+type rules struct {
+	within            time.Duration // 0: no limit
+	noRepeat, noError bool
+	maxHops           int // below 0: no limit
+}
+
+// negative reports whether there is a rule that something later can still break.
+func (r rules) negative() bool { return r.noRepeat || r.noError || r.maxHops >= 0 }
+
+// verdict is what became of one expectation.
+type verdict struct {
+	Expected string  `json:"expected"`
+	Met      bool    `json:"met"`
+	Final    bool    `json:"-"` // nothing that comes later can meet it
+	Detail   string  `json:"detail,omitempty"`
+	AfterMS  float64 `json:"after_ms,omitempty"` // since the event, or since the workflow began
+}
+
+// judge holds the tree of a workflow to the steps and the rules.
+func judge(d *workflow.Document, steps []step, r rules) []verdict {
+	j := judging{d: d, within: r.within, began: d.Start, scope: -1}
+	verdicts := make([]verdict, 0, len(steps)+3)
+	lost := false // a step before was not met
+	for _, s := range steps {
+		if lost {
+			verdicts = append(verdicts, verdict{Expected: s.String(), Detail: "the step before it was not met"})
+			continue
+		}
+		v := j.step(s)
+		lost = !v.Met
+		verdicts = append(verdicts, v)
+	}
+	if r.noRepeat {
+		verdicts = append(verdicts, j.none(string(noRepeat), func(n *workflow.NodeDoc) string {
+			if n.Repeat == nil || n.SameAs != nil {
+				return ""
+			}
+			return fmt.Sprintf("%s at %s", workflow.Clean(n.Repeat.Kind), j.describe(n))
+		}))
+	}
+	if r.noError {
+		verdicts = append(verdicts, j.none(string(noError), func(n *workflow.NodeDoc) string {
+			if n.Span == nil || !n.Span.Failed || n.SameAs != nil {
+				return ""
+			}
+			return strings.TrimSpace(fmt.Sprintf("error at %s %s", j.describe(n), workflow.Clean(n.Span.Error)))
+		}))
+	}
+	if r.maxHops >= 0 {
+		verdicts = append(verdicts, j.none(fmt.Sprintf("%s %s", maxHops, phrase.Count(r.maxHops, "hop")), func(n *workflow.NodeDoc) string {
+			if n.Hops == nil || *n.Hops <= float64(r.maxHops) {
+				return ""
+			}
+			return fmt.Sprintf("%.0f hops at %s", *n.Hops, j.describe(n))
+		}))
+	}
+	return verdicts
+}
+
+type judging struct {
+	d      *workflow.Document
+	within time.Duration
+	began  time.Time
+	at     []int // the nodes that the step before names; nil before the first
+	scope  int   // the node of the event that was named; -1: the whole workflow
+}
+
+// step finds the nodes of the next step, and sets at to them.
+func (j *judging) step(s step) verdict {
+	v := verdict{Expected: s.String()}
+	var found []int
+	var instead []string
+	for i := range j.d.Nodes {
+		n := &j.d.Nodes[i]
+		is, near := j.matches(i, n, s)
+		if is {
+			found = append(found, i)
+		} else if near != "" && !slices.Contains(instead, near) {
+			instead = append(instead, near)
+		}
+	}
+	if len(found) == 0 {
+		switch {
+		case len(instead) > 0:
+			const few = 5
+			if len(instead) > few {
+				instead = append(instead[:few:few], "…")
+			}
+			v.Detail = "found instead: " + strings.Join(instead, ", ")
+		case s.what == handledBy:
+			v.Detail = "no handling was reported"
+		default:
+			v.Detail = "no span tells of it"
+		}
+		return v
+	}
+	v.Met = true
+	if s.what == anEvent && j.at == nil {
+		j.scope = found[0]
+		if span := j.d.Nodes[found[0]].Span; span != nil {
+			j.began = span.Start
+		}
+	}
+	j.at = found
+	after, known := j.after(found)
+	if known {
+		v.AfterMS = float64(after.Microseconds()) / 1000
+		v.Detail = "after " + phrase.Duration(after)
+	}
+	if known && j.within > 0 && after > j.within {
+		v.Met, v.Final = false, true
+	}
+	return v
+}
+
+// matches tells whether node i is what the step names; near is what stands there in
+// its place.
+func (j *judging) matches(i int, n *workflow.NodeDoc, s step) (is bool, near string) {
+	switch s.what {
+	case anEvent:
+		return n.Kind == workflow.KindEvent && n.EventID == s.name, ""
+	case handledBy:
+		if n.Kind != workflow.KindHandling || n.Span == nil || !j.handles(i, n) {
+			return false, ""
+		}
+		return n.Span.Function == s.name, workflow.Clean(n.Span.Function)
+	default:
+		if n.Kind != workflow.KindEvent || !j.below(i) {
+			return false, ""
+		}
+		return n.Type == s.name, workflow.Clean(n.Type)
+	}
+}
+
+// handles tells whether handling i is of an event that the step before names, is one of
+// the same event, or stands further below.
+func (j *judging) handles(i int, n *workflow.NodeDoc) bool {
+	if j.at == nil {
+		return true
+	}
+	for _, at := range j.at {
+		if j.d.Nodes[at].Kind == workflow.KindEvent {
+			if n.Parent == at {
+				return true
+			}
+		} else if at != i && n.Parent == j.d.Nodes[at].Parent || at != i && j.isBelow(i, at) {
+			return true
+		}
+	}
+	return false
+}
+
+// below tells whether node i stands below one that the step before names.
+func (j *judging) below(i int) bool {
+	return j.at == nil || slices.ContainsFunc(j.at, func(at int) bool { return j.isBelow(i, at) })
+}
+
+func (j *judging) isBelow(i, above int) bool {
+	for parent := j.d.Nodes[i].Parent; parent >= above && parent >= 0; parent = j.d.Nodes[parent].Parent {
+		if parent == above {
+			return true
+		}
+	}
+	return false
+}
+
+// after is when the first of the nodes was there: an event when it was published, a
+// handling when it ended.
+func (j *judging) after(nodes []int) (first time.Duration, known bool) {
+	for _, i := range nodes {
+		n := &j.d.Nodes[i]
+		if n.Span == nil {
+			continue
+		}
+		at := n.Span.Start
+		if n.Kind == workflow.KindHandling {
+			at = at.Add(time.Duration(n.Span.DurationMS * float64(time.Millisecond)))
+		}
+		if d := max(0, at.Sub(j.began)); !known || d < first {
+			first, known = d, true
+		}
+	}
+	return first, known
+}
+
+// none is met where says is empty for every node in scope.
+func (j *judging) none(expected string, says func(*workflow.NodeDoc) string) verdict {
+	v := verdict{Expected: expected, Met: true}
+	var found []string
+	for i := range j.d.Nodes {
+		if j.scope >= 0 && i != j.scope && !j.isBelow(i, j.scope) {
+			continue
+		}
+		if text := says(&j.d.Nodes[i]); text != "" {
+			found = append(found, text)
+		}
+	}
+	if len(found) > 0 {
+		const few = 3
+		if more := len(found) - few; more > 0 {
+			found = append(found[:few:few], fmt.Sprintf("and %d more", more))
+		}
+		v.Met, v.Final, v.Detail = false, true, strings.Join(found, "; ")
+	}
+	return v
+}
+
+// describe names a node: its function, or its event.
+func (j *judging) describe(n *workflow.NodeDoc) string {
+	event := strings.TrimSpace(workflow.Clean(n.Type) + " " + workflow.Clean(n.EventID))
+	if n.Kind == workflow.KindEvent || n.Span == nil {
+		return event
+	}
+	return strings.TrimSpace(workflow.Clean(n.Span.Function) + " with " + event)
+}

@@ -1,0 +1,58 @@
+// Package phrase puts counts, lists and durations into words for the output of
+// the commands. Its functions are pure.
+package phrase
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Count is n and a noun: "1 event", "2 events", "3 policies".
+func Count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	if strings.HasSuffix(noun, "y") && !strings.HasSuffix(noun, "ay") {
+		noun = strings.TrimSuffix(noun, "y") + "ie"
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// Times is "once", or "3 times".
+func Times(n float64) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%.0f times", n)
+}
+
+// Some names the first four of a list, and how many more there are.
+func Some(list []string) string {
+	const few = 4
+	if len(list) <= few {
+		return strings.Join(list, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(list[:few], ", "), len(list)-few)
+}
+
+// Duration writes d as [time.Duration] does, in milliseconds at the finest and
+// without the zeros at its end: "1h", not "1h0m0s".
+func Duration(d time.Duration) string {
+	text := d.Round(time.Millisecond).String()
+	for _, zero := range []string{"0s", "0m"} {
+		if strings.HasSuffix(text, "h"+zero) || strings.HasSuffix(text, "m"+zero) {
+			text = strings.TrimSuffix(text, zero)
+		}
+	}
+	return text
+}
+
+// Bytes writes a size in bytes or, from 1000 on, in kilobytes of 1000 bytes.
+func Bytes(n float64) string {
+	const kilo = 1000
+	if n < kilo {
+		return fmt.Sprintf("%.0f B", n)
+	}
+	return fmt.Sprintf("%.1f KB", n/kilo)
+}

@@ -1,0 +1,192 @@
+package rulescmd
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/envelope"
+	"github.com/throughline/throughline/cmd/throughline/internal/ruleset"
+	"github.com/throughline/throughline/local/eventpattern"
+)
+
+// Report is what rules take of some events.
+type Report struct {
+	Events int     `json:"events"`
+	Rules  []Count `json:"rules"`
+	// Untaken are the events that no enabled rule takes, by source and type.
+	Untaken []Untaken `json:"untaken,omitempty"`
+	Changes []Change  `json:"changes,omitempty"` // since the last time, where there was one
+	Digest  digest    `json:"digest"`            // of which events they were
+	Skipped int       `json:"skipped,omitempty"` // lines and documents that are no events
+
+	rules []ruleset.Rule
+	seen  map[string]bool
+	index map[[2]string]int // of Untaken
+}
+
+// Count is what one rule takes.
+type Count struct {
+	Rule     string         `json:"rule"`
+	Bus      string         `json:"bus"`
+	Disabled bool           `json:"disabled,omitempty"` // Events are those that it would take
+	Events   int            `json:"events"`
+	Types    map[string]int `json:"types,omitempty"`
+	Digest   digest         `json:"digest"` // of which events they were
+	// Unsure counts the events that it may take: UnsureOf is a value of the pattern that the
+	// template does not tell.
+	Unsure   int    `json:"unsure,omitempty"`
+	UnsureOf string `json:"unsure_of,omitempty"`
+	Wrong    string `json:"wrong,omitempty"` // why no event can be held against it
+}
+
+// Untaken are events of one type that no enabled rule takes, with the rule that is nearest
+// to the first of them and what differs, or the disabled rule that would take it.
+type Untaken struct {
+	Source  string              `json:"source"`
+	Type    string              `json:"event_type"`
+	Events  int                 `json:"events"`
+	Nearest string              `json:"nearest,omitempty"`
+	Misses  []eventpattern.Miss `json:"misses,omitempty"`
+	// Disabled is the rule that would take it.
+	Disabled string `json:"disabled,omitempty"`
+}
+
+// digest tells sets of events apart, in whatever order they came.
+type digest string
+
+func (d digest) add(key string) digest {
+	var sum uint64
+	_, _ = fmt.Sscanf(string(d), "%x", &sum) // none is 0
+	hash := sha256.Sum256([]byte(key))
+	return digest(fmt.Sprintf("%016x", sum+binary.BigEndian.Uint64(hash[:])))
+}
+
+func newReport(rules []ruleset.Rule) *Report {
+	r := &Report{rules: rules, seen: map[string]bool{}, index: map[[2]string]int{}}
+	for i := range rules {
+		r.Rules = append(r.Rules, Count{Rule: rules[i].Name, Bus: rules[i].Bus, Disabled: rules[i].Disabled, Wrong: rules[i].Wrong, Types: map[string]int{}})
+	}
+	return r
+}
+
+// add holds an event against the rules. An event that was delivered to several counts once.
+func (r *Report) add(e envelope.Event) error {
+	key := cmp.Or(e.ID, string(e.JSON))
+	if r.seen[key] {
+		return nil
+	}
+	r.seen[key] = true
+	parsed, err := eventpattern.Read(e.JSON)
+	if err != nil {
+		return fmt.Errorf("event %s: %w", e.ID, err)
+	}
+	r.Events++
+	r.Digest = r.Digest.add(key)
+	taken, nearest, disabled := false, ruleset.Verdict{}, ""
+	for i := range r.rules {
+		v, ok := r.rules[i].Judge(parsed, e.Bus)
+		count := &r.Rules[i]
+		switch {
+		case !ok || v.Rule.Wrong != "":
+		case v.Matches():
+			count.Events++
+			count.Types[e.Type]++
+			count.Digest = count.Digest.add(key)
+			taken = taken || !count.Disabled
+			if count.Disabled {
+				disabled = count.Rule
+			}
+		case v.Unsure != "":
+			count.Unsure++
+			count.UnsureOf = v.Unsure
+			taken = taken || !count.Disabled
+		case !count.Disabled && (nearest.Rule == nil || eventpattern.Distance(v.Misses) < eventpattern.Distance(nearest.Misses)):
+			nearest = v
+		}
+	}
+	if !taken {
+		r.untaken(e, nearest, disabled)
+	}
+	return nil
+}
+
+func (r *Report) untaken(e envelope.Event, nearest ruleset.Verdict, disabled string) {
+	key := [2]string{e.Source, e.Type}
+	i, known := r.index[key]
+	if !known {
+		i = len(r.Untaken)
+		r.index[key] = i
+		u := Untaken{Source: e.Source, Type: e.Type, Disabled: disabled}
+		if nearest.Rule != nil && disabled == "" {
+			u.Nearest, u.Misses = nearest.Rule.Name, nearest.Misses
+		}
+		r.Untaken = append(r.Untaken, u)
+	}
+	r.Untaken[i].Events++
+}
+
+// Change is a rule that takes other events than the last time.
+type Change struct {
+	Rule string `json:"rule"` // "" for the events themselves
+	Bus  string `json:"bus,omitempty"`
+	What string `json:"what"`
+}
+
+// compare says what is not as the last time.
+func (r *Report) compare(last Report) {
+	if last.Digest != r.Digest {
+		r.Changes = append(r.Changes, Change{What: fmt.Sprintf("the events are others than last time: %d, were %d", r.Events, last.Events)})
+	}
+	key := func(c Count) [2]string { return [2]string{c.Bus, c.Rule} }
+	before := map[[2]string]Count{}
+	for _, c := range last.Rules {
+		before[key(c)] = c
+	}
+	for _, c := range r.Rules {
+		was, known := before[key(c)]
+		delete(before, key(c))
+		if what := c.changed(was, known); what != "" {
+			r.Changes = append(r.Changes, Change{c.Rule, c.Bus, what})
+		}
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(before), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
+		r.Changes = append(r.Changes, Change{k[1], k[0], fmt.Sprintf("the rule is gone: it took %d", before[k].Events)})
+	}
+}
+
+func (c Count) changed(was Count, known bool) string {
+	switch {
+	case !known:
+		return fmt.Sprintf("the rule is new: it takes %d", c.Events)
+	case c.Wrong != was.Wrong:
+		return cmp.Or(c.Wrong, "its pattern can be read again")
+	case c.Disabled != was.Disabled:
+		return map[bool]string{true: "it is disabled", false: "it is enabled"}[c.Disabled]
+	case c.Events != was.Events:
+		return fmt.Sprintf("it takes %d, took %d%s", c.Events, was.Events, c.differing(was))
+	case c.Digest != was.Digest:
+		return fmt.Sprintf("it takes %d still, and others%s", c.Events, c.differing(was))
+	}
+	return ""
+}
+
+// differing are the types of which another number is taken.
+func (c Count) differing(was Count) string {
+	types := maps.Clone(c.Types)
+	maps.Copy(types, was.Types)
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(types)) {
+		if c.Types[name] != was.Types[name] {
+			parts = append(parts, fmt.Sprintf("%s %d, was %d", name, c.Types[name], was.Types[name]))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(parts, "; ")
+}

@@ -1,0 +1,126 @@
+package spansource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/spanstore"
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
+	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
+)
+
+// ErrNotFound is wrapped by the errors of [Source.Find] and [Source.OfEvent] where the
+// source has no such ID, or not yet.
+var ErrNotFound = errors.New("not found")
+
+// notFound says what was not found, and nothing more.
+type notFound string
+
+func (e notFound) Error() string        { return string(e) }
+func (e notFound) Is(target error) bool { return target == ErrNotFound }
+func (notFound) ExitCode() int          { return terminal.Found }
+
+// Find is the workflow of a correlation ID, or of the one that begins with the text.
+func (s Source) Find(ctx context.Context, correlationID string) (*workflow.Workflow, error) {
+	w, err := s.build(ctx, correlationID)
+	if err != nil || len(w.Nodes) > 0 {
+		return w, err
+	}
+	whole, err := complete(ctx, s.Store, correlationID, false)
+	switch {
+	case err != nil:
+		return nil, err
+	case whole == "" || whole == correlationID:
+		return nil, s.unknown(ctx, correlationID)
+	}
+	return s.build(ctx, whole)
+}
+
+func (s Source) build(ctx context.Context, correlationID string) (*workflow.Workflow, error) {
+	spans, err := spanstore.Gather(ctx, s.Store, correlationID, s.tell)
+	if err != nil {
+		return nil, err
+	}
+	return workflow.Build(spans, correlationID), nil
+}
+
+// OfEvent is the correlation ID of an event and the event's whole ID, by that ID or by
+// the beginning of it.
+func (s Source) OfEvent(ctx context.Context, event string) (correlationID, eventID string, err error) {
+	id, err := s.CorrelationOf(ctx, event)
+	if err != nil || id != "" {
+		return id, event, err
+	}
+	whole, err := complete(ctx, s.Store, event, true)
+	if err == nil && whole != "" {
+		id, err = s.CorrelationOf(ctx, whole)
+	}
+	if err == nil && id == "" {
+		err = notFound(fmt.Sprintf("no span names the event %s %s%s", event, s.Where, s.Hint))
+	}
+	return id, whole, err
+}
+
+// OfID is the correlation ID of what AWS gave an ID or an ARN: a message, an invocation,
+// an execution, a schedule. In a file the beginning of the ID suffices.
+func (s Source) OfID(ctx context.Context, id string) (correlationID string, err error) {
+	correlationID, err = spanstore.WorkflowOf(ctx, s.Store, id)
+	if file, ok := s.Store.(spanstore.File); ok && err == nil && correlationID == "" {
+		known, wrong := file.CompleteID(ctx, id)
+		var whole string
+		if whole, err = only(id, known, wrong); err == nil && whole != "" {
+			correlationID, err = spanstore.WorkflowOf(ctx, s.Store, whole)
+		}
+	}
+	if err == nil && correlationID == "" {
+		err = notFound(fmt.Sprintf("no span of a workflow has the ID %s %s%s", id, s.Where, s.Hint))
+	}
+	return correlationID, err
+}
+
+// complete is the one correlation or event ID that begins with a prefix.
+func complete(ctx context.Context, store spanstore.Store, prefix string, events bool) (string, error) {
+	known, err := store.Complete(ctx, prefix, events)
+	return only(prefix, known, err)
+}
+
+// only is the one of the IDs that begin with a prefix, "" where there is none. Several are
+// an error.
+func only(prefix string, known []string, err error) (string, error) {
+	switch {
+	case err != nil || len(known) == 0:
+		return "", err
+	case len(known) == 1:
+		return known[0], nil
+	}
+	const show = 5
+	text := "several IDs begin with " + prefix + ":"
+	for _, id := range known[:min(show, len(known))] {
+		text += "\n  " + workflow.Clean(id)
+	}
+	if len(known) > show {
+		text += "\n  …"
+	}
+	return "", terminal.Misuse("%s", text)
+}
+
+// unknown says that there is no such workflow, and which there are where that
+// costs little to know.
+func (s Source) unknown(ctx context.Context, wanted string) error {
+	text := fmt.Sprintf("no span has the correlation ID %s %s%s", wanted, s.Where, s.Hint)
+	if file, ok := s.Store.(spanstore.File); ok {
+		known, err := file.Workflows(ctx, false)
+		if err != nil {
+			return err
+		}
+		const show = 5
+		for i, summary := range known[:min(show, len(known))] {
+			if i == 0 {
+				text += "; the most recent are:"
+			}
+			text += "\n  " + workflow.Clean(summary.CorrelationID)
+		}
+	}
+	return notFound(text)
+}

@@ -1,0 +1,142 @@
+// Package spansource is the flags by which a command says where spans are: a file, the
+// store of throughline dev, Jaeger, X-Ray, or CloudWatch's Transaction Search.
+package spansource
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/xray"
+	"github.com/spf13/cobra"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/account"
+	"github.com/throughline/throughline/cmd/throughline/internal/spanstore"
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
+)
+
+// Flags are the flags. [Flags.Bind] sets their defaults; the zero value reads the file "".
+type Flags struct {
+	file, dev, jaeger, logGroup string
+	xray, transactionSearch     bool
+	since                       time.Duration
+	aws                         account.Flags
+}
+
+// DefaultFile is what is read where no flag says otherwise: the spans of the demo.
+const DefaultFile = "build/demo/spans.jsonl"
+
+// Bind adds the flags to a command. At most one source can be named.
+func (f *Flags) Bind(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.file, "file", DefaultFile, "read spans from `FILE`: OTLP/JSON, one request a line, or an export of aws/spans")
+	flags.StringVar(&f.dev, "dev", "", "read the spans that throughline dev keeps: in a `FOLDER`, or by default for the page's port")
+	flags.Lookup("dev").NoOptDefVal = "4400"
+	flags.StringVar(&f.jaeger, "jaeger", "", "read spans from Jaeger's query API at `URL`")
+	flags.BoolVar(&f.xray, "xray", false, "read spans from X-Ray")
+	flags.BoolVar(&f.transactionSearch, "transaction-search", false, "read spans from CloudWatch's Transaction Search")
+	flags.StringVar(&f.logGroup, "log-group", spanstore.SpansLogGroup, "the `NAME` or ARN of Transaction Search's log group")
+	const day = 24 * time.Hour
+	flags.DurationVar(&f.since, "since", day, "search Jaeger, X-Ray and Transaction Search as far back as this; files are read whole")
+	f.aws.Bind(flags)
+	cmd.MarkFlagsMutuallyExclusive("file", "dev", "jaeger", "xray", "transaction-search")
+}
+
+// Account is the account that the flags name, for what else a command reads of it.
+func (f *Flags) Account() account.Flags { return f.aws }
+
+// Given reports whether the command line names a source, or the file that is read
+// otherwise is there.
+func (f *Flags) Given(cmd *cobra.Command) bool {
+	for _, name := range []string{"file", "dev", "jaeger", "xray", "transaction-search"} {
+		if cmd.Flags().Changed(name) {
+			return true
+		}
+	}
+	_, err := os.Stat(f.file)
+	return err == nil
+}
+
+// Since is how far back what is not a file is read.
+func (f *Flags) Since() time.Duration { return f.since }
+
+// Source is where spans are.
+type Source struct {
+	spanstore.Store
+	Where string // as in "no span … in build/demo/spans.jsonl"
+	Hint  string // the next step where something was not found; it can be empty
+	// Interval is how long to wait before the source is asked again: what AWS keeps
+	// arrives late, and asking for it costs.
+	Interval time.Duration
+
+	tell spanstore.Tell
+}
+
+// Open returns the source that the flags name. now is the clock, and tell is whom the
+// source speaks to. The errors are those of AWS's configuration and of wrong flags.
+func (f *Flags) Open(ctx context.Context, configure account.Configure, now time.Time, tell spanstore.Tell) (Source, error) {
+	if f.since <= 0 {
+		return Source{}, terminal.Misuse("--since must be more than zero")
+	}
+	const ahead = time.Minute // of a clock that runs behind those of the functions
+	window := spanstore.Window{From: now.Add(-f.since), To: now.Add(ahead)}
+	const soon, later = 250 * time.Millisecond, 5 * time.Second
+	back := " of the last " + strings.TrimSuffix(strings.TrimSuffix(f.since.String(), "0s"), "0m")
+	switch {
+	case f.jaeger != "":
+		if u, err := url.Parse(f.jaeger); err != nil || u.Host == "" {
+			return Source{}, terminal.Misuse("--jaeger %s: it takes the URL of Jaeger's query API, such as http://127.0.0.1:16686", f.jaeger)
+		}
+		const patience = 2 * time.Minute
+		return Source{spanstore.Jaeger{URL: f.jaeger, Client: &http.Client{Timeout: patience}, Window: window, Tell: tell}, "in Jaeger" + back, ": look further back with --since", soon, tell}, nil
+	case f.xray:
+		cfg, err := f.aws.Config(ctx, configure)
+		return Source{spanstore.XRay{Client: xray.NewFromConfig(cfg), Window: window, Tell: tell}, "in X-Ray's index" + back,
+			": look further back with --since, or at every span with --transaction-search: X-Ray indexes a share of them", later, tell}, err
+	case f.transactionSearch:
+		cfg, err := f.aws.Config(ctx, configure)
+		return Source{spanstore.TransactionSearch{Client: cloudwatchlogs.NewFromConfig(cfg), LogGroup: f.logGroup, Window: window, Tell: tell}, "in " + f.logGroup + back,
+			": look further back with --since", later, tell}, err
+	case f.dev != "":
+		dir, err := f.folder()
+		return Source{spanstore.Folder(dir, tell), "in " + dir, "", soon, tell}, err
+	default:
+		return Source{spanstore.File{Path: f.file, Tell: tell}, "in " + f.file, "", soon, tell}, nil
+	}
+}
+
+// folder is where throughline dev keeps its spans.
+func (f *Flags) folder() (string, error) {
+	dir := f.dev
+	if strings.Trim(dir, "0123456789") == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return "", fmt.Errorf("find the user's cache: %w; name dev's folder with --dev=FOLDER", err)
+		}
+		dir = spanstore.DevFolder(cache, dir)
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return "", fmt.Errorf("throughline dev keeps no spans there: %w; start it, or name its folder with --dev=FOLDER", err)
+	}
+	return filepath.Clean(dir), nil
+}
+
+// Tell returns whom a command's source speaks to, and what ends the line of progress.
+// A note that is made twice is printed once.
+func Tell(cmd *cobra.Command) (tell spanstore.Tell, end func()) {
+	bar := terminal.NewProgress(cmd)
+	told := map[string]bool{} // a source that is asked twice says the same twice
+	return spanstore.Tell{Progress: bar.Show, Note: func(format string, args ...any) {
+		text := fmt.Sprintf("note: "+format, args...)
+		if bar.End(); !told[text] {
+			fmt.Fprintln(cmd.ErrOrStderr(), text)
+		}
+		told[text] = true
+	}}, bar.End
+}

@@ -1,0 +1,121 @@
+package template
+
+import (
+	"strings"
+
+	"github.com/throughline/throughline/internal/yamltree"
+)
+
+// truth is what is known of a condition.
+type truth int
+
+const (
+	unknown truth = iota
+	yes
+	no
+)
+
+// condition is the value of a named condition.
+func (r *resolver) condition(name string, depth int) truth {
+	if r.assumed[name] {
+		return yes
+	}
+	return r.holds(r.root.At("Conditions", name), depth)
+}
+
+func (r *resolver) holds(n *yamltree.Node, depth int) truth {
+	if n == nil || len(n.Pairs) != 1 || depth > deepest {
+		return unknown
+	}
+	of := n.Pairs[0].Value
+	switch n.Pairs[0].Key {
+	case "Condition":
+		return r.condition(of.Value(), depth+1)
+	case "Fn::Equals":
+		a, okA := r.operand(at(of, 0), depth)
+		b, okB := r.operand(at(of, 1), depth)
+		if !okA || !okB || strings.Contains(a+b, "${") {
+			return unknown
+		}
+		return truthOf(a == b)
+	case "Fn::Not":
+		switch r.holds(at(of, 0), depth+1) {
+		case yes:
+			return no
+		case no:
+			return yes
+		}
+		return unknown
+	case "Fn::And":
+		return r.all(of, yes, depth)
+	case "Fn::Or":
+		return r.all(of, no, depth)
+	}
+	return unknown
+}
+
+// operand is a side of Fn::Equals, which may be empty.
+func (r *resolver) operand(n *yamltree.Node, depth int) (string, bool) {
+	if n.Scalar() {
+		return n.Value(), true
+	}
+	if p := r.root.At("Parameters", n.Get("Ref").Value()); p.Get("Default") != nil && r.values[n.Get("Ref").Value()] == "" {
+		return p.Get("Default").Value(), true
+	}
+	return r.eval(n, exact, depth+1)
+}
+
+// all is wanted where every one of the conditions is, and its opposite where one is
+// not.
+func (r *resolver) all(of *yamltree.Node, wanted truth, depth int) truth {
+	result := wanted
+	for _, n := range of.List() {
+		switch got := r.holds(n, depth+1); {
+		case got == unknown:
+			result = unknown
+		case got != wanted:
+			return got
+		}
+	}
+	return result
+}
+
+func truthOf(b bool) truth {
+	if b {
+		return yes
+	}
+	return no
+}
+
+// list is the items of a list, those of both branches of an Fn::If whose condition is not
+// known.
+func (r *resolver) list(n *yamltree.Node) []*yamltree.Node {
+	var out []*yamltree.Node
+	for _, branch := range r.branches(n, 0) {
+		for _, item := range branch.List() {
+			out = append(out, r.branches(item, 0)...)
+		}
+	}
+	return out
+}
+
+// branches are the values that n can have: itself, or those of Fn::If, both where the
+// condition is not known. AWS::NoValue is none.
+func (r *resolver) branches(n *yamltree.Node, depth int) []*yamltree.Node {
+	if n == nil || noValue(n) {
+		return nil
+	}
+	of := n.Get("Fn::If")
+	if of == nil || depth > deepest {
+		return []*yamltree.Node{n}
+	}
+	var out []*yamltree.Node
+	condition := r.condition(at(of, 0).Value(), depth+1)
+	if condition != no {
+		out = append(out, r.branches(at(of, 1), depth+1)...)
+	}
+	if condition != yes {
+		out = append(out, r.branches(at(of, 2), depth+1)...)
+	}
+	return out
+}

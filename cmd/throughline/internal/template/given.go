@@ -1,0 +1,125 @@
+package template
+
+import (
+	"strings"
+
+	"github.com/throughline/throughline/alarms"
+	"github.com/throughline/throughline/internal/yamltree"
+)
+
+// Template is a template that was read: its loops are written out, and resources whose
+// condition is false are left out. It is read only.
+type Template struct{ r *resolver }
+
+// Open reads a template; values are those of its parameters, before their defaults. It
+// returns an error for a document that cannot be read or has no Resources.
+func Open(data []byte, values map[string]string) (*Template, error) {
+	texts := make(map[string]string, len(values))
+	for name, value := range values {
+		texts[name] = alarms.Literal(value)
+	}
+	r, err := read(data, texts)
+	return &Template{r}, err
+}
+
+// Root is the template's document.
+func (t *Template) Root() *yamltree.Node { return t.r.root }
+
+// Scalar is a number or a word, "" where the template does not tell it. Of Fn::If it is
+// that of the first branch that can be.
+func (t *Template) Scalar(n *yamltree.Node) string {
+	for _, branch := range t.r.branches(n, 0) {
+		if text, ok := t.r.text(branch, exact); ok {
+			return literal(text)
+		}
+	}
+	return ""
+}
+
+// Given is what CloudFormation gives for a text, as a text with placeholders: ${Name}
+// for the name of a resource or the value of a parameter, and an ARN, a URL or bus|rule
+// around it where a reference gives these.
+func (t *Template) Given(n *yamltree.Node) string {
+	branches := t.r.branches(n, 0)
+	if len(branches) == 0 {
+		return ""
+	}
+	n = branches[0]
+	if n.Scalar() {
+		return alarms.Literal(n.Value())
+	}
+	if ref := n.Get("Ref"); ref != nil {
+		return t.ref(ref.Value())
+	}
+	if of := n.Get("Fn::GetAtt"); of != nil {
+		return t.attribute(attribute(of))
+	}
+	if of := n.Get("Fn::Sub"); of.Scalar() {
+		return t.substituted(of.Value())
+	}
+	if text, ok := t.r.text(n, exact); ok {
+		return text
+	}
+	return "${Unknown}"
+}
+
+// ref is what Ref gives of a resource or a parameter.
+func (t *Template) ref(name string) string {
+	resource := t.r.at(name)
+	placeholder := "${" + letters(name) + "}"
+	switch typ := resource.Get("Type").Value(); typ {
+	case "AWS::SQS::Queue":
+		return "https://sqs.${AWSRegion}.amazonaws.com/${AWSAccountId}/" + placeholder
+	case "AWS::SNS::Topic", "AWS::StepFunctions::StateMachine", "AWS::Serverless::StateMachine", "AWS::Lambda::Alias", "AWS::Lambda::Version":
+		return t.attribute(name, "Arn")
+	case "AWS::Events::Rule":
+		if bus := resource.At("Properties", "EventBusName"); bus != nil && bus.Value() != "default" {
+			return t.Given(bus) + "|" + placeholder
+		}
+	}
+	return placeholder
+}
+
+// attribute is what Fn::GetAtt gives, as far as it is known for an ARN.
+func (t *Template) attribute(id, name string) string {
+	if name == "QueueUrl" {
+		return t.ref(id)
+	}
+	service := strings.Split(t.r.at(id).Get("Type").Value()+"::::", "::")[1]
+	if service == "Serverless" {
+		service = "Lambda"
+	}
+	if name == "Arn" || strings.HasSuffix(name, "Arn") {
+		return "arn:aws:" + strings.ToLower(service) + ":${AWSRegion}:${AWSAccountId}:${" + letters(id) + "}"
+	}
+	return "${" + letters(id) + "}"
+}
+
+// substituted turns ${!x} into the literal that it stands for, and references into what
+// they give.
+func (t *Template) substituted(s string) string {
+	var b strings.Builder
+	for {
+		before, after, found := strings.Cut(s, "${")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		if rest, escaped := strings.CutPrefix(after, "!"); escaped {
+			b.WriteString("$${")
+			s = rest
+			continue
+		}
+		name, rest, closed := strings.Cut(after, "}")
+		if !closed {
+			b.WriteString("$${" + after)
+			return b.String()
+		}
+		if id, attribute, dotted := strings.Cut(strings.TrimSpace(name), "."); dotted {
+			b.WriteString(t.attribute(id, attribute))
+		} else {
+			b.WriteString(t.ref(id))
+		}
+		s = rest
+	}
+}

@@ -1,0 +1,154 @@
+package template
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/throughline/throughline/alarms"
+	"github.com/throughline/throughline/internal/yamltree"
+)
+
+// Names are the names that a template's functions, buses and rules on the
+// default bus will have. Unknown are the logical names of those that
+// CloudFormation makes up or whose parameters have no value.
+type Names struct {
+	Functions, Buses, DefaultRules, Unknown []string
+}
+
+// NamesIn reads the names from a template; values are those of its parameters,
+// before their defaults. It returns an error for a template that cannot be read.
+func NamesIn(template []byte, values map[string]string) (Names, error) {
+	texts := make(map[string]string, len(values))
+	for name, value := range values {
+		texts[name] = alarms.Literal(value)
+	}
+	r, err := read(template, texts)
+	if err != nil {
+		return Names{}, err
+	}
+	n := naming{resolver: r}
+	for _, p := range r.root.Get("Resources").Members() {
+		typ, properties := p.Value.Get("Type").Value(), p.Value.Get("Properties")
+		switch typ {
+		case "AWS::Serverless::Function":
+			n.put(&n.Functions, p.Key, properties.Get("FunctionName"))
+			n.events(p.Key, properties)
+		case "AWS::Serverless::StateMachine":
+			n.events(p.Key, properties)
+		case "AWS::Lambda::Function":
+			n.put(&n.Functions, p.Key, properties.Get("FunctionName"))
+		case "AWS::Events::EventBus":
+			n.put(&n.Buses, p.Key, properties.Get("Name"))
+		case "AWS::Events::Rule":
+			n.rule(p.Key, properties, "Name")
+		}
+	}
+	return n.Names, nil
+}
+
+// read parses a template, writes its loops out and drops resources whose condition is
+// false.
+func read(template []byte, values map[string]string) (*resolver, error) {
+	root, err := yamltree.Parse(template)
+	if err != nil {
+		return nil, fmt.Errorf("read the template: %w", err)
+	}
+	if root.Get("Resources") == nil {
+		return nil, errors.New("read the template: it has no Resources")
+	}
+	r := &resolver{root: root, values: values}
+	left := maxLooped
+	looped := *root
+	looped.Pairs = slices.Clone(root.Pairs)
+	for i, p := range looped.Pairs {
+		if p.Key == "Resources" || p.Key == "Conditions" {
+			looped.Pairs[i].Value = r.loop(p.Value, &left)
+		}
+	}
+	r.root = &looped
+	for i, p := range looped.Pairs {
+		if p.Key != "Resources" || p.Value == nil {
+			continue
+		}
+		resources := *p.Value
+		resources.Pairs = slices.DeleteFunc(slices.Clone(resources.Pairs), func(p yamltree.Pair) bool {
+			condition := p.Value.Get("Condition").Value()
+			out := condition != "" && r.condition(condition, 0) == no
+			if out {
+				r.unmet = append(r.unmet, unmet{p.Key, p.Value.Get("Type").Value(), condition})
+			}
+			return out
+		})
+		looped.Pairs[i].Value = &resources
+		r.resources = make(map[string]*yamltree.Node, len(resources.Pairs))
+		for _, resource := range resources.Pairs {
+			r.resources[resource.Key] = resource.Value
+		}
+	}
+	return r, nil
+}
+
+// unmet is a resource whose condition is false.
+type unmet struct{ id, typ, condition string }
+
+// naming collects names as far as the template and the values tell them.
+type naming struct {
+	*resolver
+	Names
+}
+
+func (n *naming) events(id string, properties *yamltree.Node) {
+	for _, event := range properties.Get("Events").Members() {
+		switch event.Value.Get("Type").Value() {
+		case "EventBridgeRule", "CloudWatchEvent":
+			n.rule(id+event.Key, event.Value.Get("Properties"), "RuleName")
+		}
+	}
+}
+
+func (n *naming) put(list *[]string, id string, name *yamltree.Node) {
+	text, ok := n.text(name, exact)
+	if !ok || text == "" {
+		list, text = &n.Unknown, id
+	}
+	text = literal(text)
+	if !slices.Contains(*list, text) {
+		*list = append(*list, text)
+	}
+}
+
+// literal is a spec's text without placeholders as what it stands for.
+func literal(text string) string {
+	parts, err := alarms.Parts(text)
+	if err != nil || len(parts) != 1 {
+		return text
+	}
+	return parts[0].Text
+}
+
+func (n *naming) rule(id string, p *yamltree.Node, name string) {
+	if bus := p.Get("EventBusName"); len(n.branches(bus, 0)) > 0 {
+		text, ok := n.text(bus, exact)
+		if text = lastSegment(text); !ok || text != "default" {
+			if !ok {
+				n.Unknown = appendNew(n.Unknown, id+"'s bus")
+			} else {
+				n.Buses = appendNew(n.Buses, literal(text))
+			}
+			return
+		}
+	}
+	if p.Get("Pattern") == nil && p.Get("EventPattern") == nil {
+		return // a schedule: it matches no event
+	}
+	n.Buses = appendNew(n.Buses, "default")
+	n.put(&n.DefaultRules, id, p.Get(name))
+}
+
+func appendNew(list []string, item string) []string {
+	if slices.Contains(list, item) {
+		return list
+	}
+	return append(list, item)
+}

@@ -1,0 +1,91 @@
+package template
+
+import (
+	"github.com/throughline/throughline/alarms"
+	"github.com/throughline/throughline/internal/yamltree"
+)
+
+// otherService reads a resource of the services beside functions, queues and tables. It is
+// false of types that it does not know.
+func (t *reading) otherService(id, typ string, p *yamltree.Node) bool {
+	switch typ {
+	case "AWS::StepFunctions::StateMachine", "AWS::Serverless::StateMachine":
+		t.stateMachine(id, typ, p)
+	case newBusType:
+		t.newBus(id, p)
+	case subscriberType:
+		t.subscriber(id, p)
+	case "AWS::Pipes::Pipe":
+		t.plain("pipe", id, typ, p)
+	case "AWS::Kinesis::Stream":
+		f := t.plain("kinesis", id, typ, p)
+		t.number(f, "retention", "h", p.Get("RetentionPeriodHours"))
+	case "AWS::SNS::Topic":
+		t.plain("topic", id, typ, p)
+	case "AWS::ApiGateway::RestApi", "AWS::Serverless::Api":
+		name, known := t.text(p.Get("Name"), open)
+		if !known && typ == "AWS::Serverless::Api" { // which SAM calls as the stack
+			name, known = t.reference("AWS::StackName", open, 0)
+		}
+		if !known {
+			t.skip(id, typ, "the template does not tell its name")
+			break
+		}
+		t.add(&found{rank: 7, kind: "rest-api", name: name})
+	case "AWS::ApiGatewayV2::Api", "AWS::Serverless::HttpApi":
+		if t.is(p.Get("ProtocolType"), "websocket") {
+			t.skip(id, typ, "")
+			break
+		}
+		t.httpAPI(id, typ)
+	default:
+		return false
+	}
+	t.dead(p, "")
+	return true
+}
+
+// plain is a resource that its name is all of.
+func (t *reading) plain(kind, id, typ string, p *yamltree.Node) *found {
+	name, _ := t.name(id, typ, p, open, 0)
+	f := &found{rank: 6, kind: kind, name: name}
+	t.add(f)
+	return f
+}
+
+// stateMachine is watched by its ARN, which is made of its name.
+func (t *reading) stateMachine(id, typ string, p *yamltree.Node) {
+	name, _ := t.name(id, typ, p, open, 0)
+	arn, deployed := t.physical[id]
+	if arn = alarms.Literal(arn); !deployed {
+		pseudo := func(what string) string {
+			text, _ := t.reference("AWS::"+what, open, 0)
+			return text
+		}
+		arn = "arn:" + pseudo("Partition") + ":states:" + pseudo("Region") + ":" + pseudo("AccountId") + ":stateMachine:" + name
+	}
+	f := &found{rank: 6, kind: "state-machine", name: name}
+	f.set("arn", quoted(arn))
+	t.number(f, "timeout", "s", p.At("Definition", "TimeoutSeconds"))
+	t.add(f)
+}
+
+// httpAPI is watched by its ID, which Ref gives.
+func (t *reading) httpAPI(id, typ string) {
+	api, _ := t.named(id, typ, nil, open, 0)
+	f := &found{rank: 7, kind: "http-api", name: alarms.Literal(id)}
+	f.set("id", quoted(api))
+	t.add(f)
+}
+
+// implicit is an API that SAM makes of a function's events.
+func (t *reading) implicit(event string, p *yamltree.Node) {
+	switch {
+	case event == "Api" && p.Get("RestApiId") == nil:
+		if name, ok := t.reference("AWS::StackName", open, 0); ok {
+			t.add(&found{rank: 7, kind: "rest-api", name: name})
+		}
+	case event == "HttpApi" && p.Get("ApiId") == nil:
+		t.httpAPI("ServerlessHttpApi", "AWS::Serverless::HttpApi")
+	}
+}

@@ -1,0 +1,88 @@
+package template
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strings"
+
+	"github.com/throughline/throughline/internal/yamltree"
+)
+
+// everything is a pattern that takes each event.
+const everything = `{"source":[{"prefix":""}]}`
+
+// subscriber is the route of a subscriber of a new custom bus. It takes on a role to reach
+// its target.
+func (w *routing) subscriber(id string, p *yamltree.Node) {
+	route := Route{Rule: w.shown(id), Bus: w.newBus(id, p.Get("EventBusArn")), Disabled: w.is(p.Get("State"), "stopped")}
+	route.Pattern, route.Beyond = w.filters(p.At("FilterConfiguration", "Filters"))
+	target := w.to(p.At("InvokeConfiguration", "TargetArn"), true)
+	if queue, ok := w.resource(p.At("OnFailureConfiguration", "Arn"), "AWS::SQS::Queue"); ok {
+		target.DeadLetter = w.shown(queue)
+	} else if text, ok := w.text(p.At("OnFailureConfiguration", "Arn"), exact); ok {
+		target.DeadLetter = literal(lastSegment(text))
+	}
+	route.Targets = []Endpoint{target}
+	w.routes = append(w.routes, route)
+}
+
+// newBus is the name of a subscriber's bus.
+func (w *routing) newBus(id string, n *yamltree.Node) string {
+	if of, ok := w.resource(n, newBusType); ok {
+		return w.shown(of)
+	}
+	if text, ok := w.text(n, exact); ok {
+		name, _, _ := strings.Cut(NewBusDimension(literal(text)), "/")
+		return name
+	}
+	return strings.Join(append([]string{id + "'s bus"}, references(n)...), " ")
+}
+
+// filters are the filters of a subscriber, which an event must all match, as one pattern.
+func (w *routing) filters(n *yamltree.Node) (json.RawMessage, string) {
+	all := map[string]any{}
+	var beyond []string
+	for _, filter := range w.list(n) {
+		scope := (&Template{w.resolver}).Scalar(filter.Get("Scope"))
+		if scope != "DATA" {
+			beyond = append(beyond, "its filter on "+scope)
+			continue
+		}
+		text, _ := w.text(filter.Get("Pattern"), exact)
+		var pattern map[string]any
+		if json.Unmarshal([]byte(literal(text)), &pattern) != nil {
+			beyond = append(beyond, "a filter that the template does not tell")
+			continue
+		}
+		if twice := merge(all, pattern); twice != "" {
+			beyond = append(beyond, fmt.Sprintf("a second filter on %s", twice))
+		}
+	}
+	text, _ := json.Marshal(all) // it came of JSON
+	if len(all) == 0 {
+		text = []byte(everything)
+	}
+	return text, strings.Join(beyond, ", ")
+}
+
+// merge adds what another pattern asks for, and returns the member of which both ask
+// something, which a pattern cannot say.
+func merge(all, more map[string]any) (twice string) {
+	for key, value := range maps.Clone(more) {
+		have, there := all[key]
+		before, isObject := have.(map[string]any)
+		add, areObjects := value.(map[string]any)
+		switch {
+		case !there:
+			all[key] = value
+		case isObject && areObjects:
+			if inner := merge(before, add); inner != "" {
+				twice = key + "." + inner
+			}
+		default:
+			twice = key
+		}
+	}
+	return twice
+}

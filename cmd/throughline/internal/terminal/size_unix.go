@@ -1,0 +1,18 @@
+//go:build darwin || linux
+
+package terminal
+
+import (
+	"os"
+	"syscall"
+	"unsafe"
+)
+
+// columnsOf is how wide a terminal is, 0 where it does not say.
+func columnsOf(file *os.File) int {
+	var size struct{ rows, columns, width, height uint16 } // winsize of ioctl_tty(2)
+	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, file.Fd(), syscall.TIOCGWINSZ, uintptr(unsafe.Pointer(&size))); errno != 0 {
+		return 0
+	}
+	return int(size.columns)
+}

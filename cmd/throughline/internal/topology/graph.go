@@ -1,0 +1,211 @@
+// Package topology turns spans, or the rules of a template, into the graph of a system:
+// which functions send what, over which bus, queue, topic or invocation, and which take it.
+package topology
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
+	"github.com/throughline/throughline/internal/lineage"
+)
+
+// Graph is who sends what, and who takes it. The zero value is empty. Not safe for
+// concurrent use.
+type Graph struct {
+	channels map[channelKey]*channel
+	seen     map[workflow.ID]bool // spans that were added: exporters deliver at least once
+}
+
+type channelKey struct{ kind, name string }
+
+// The kinds of channels.
+const (
+	kindEvent    = "event" // a type of events on a bus
+	kindQueue    = "queue"
+	kindTopic    = "topic"
+	kindStream   = "stream"
+	kindFunction = "function" // that is invoked
+	kindMachine  = "state machine"
+	kindSchedule = "schedule"
+)
+
+// channel is what is sent: a type of events, or the name of a queue or another resource.
+type channel struct {
+	channelKey
+	buses    map[string]bool
+	senders  map[string]*sending
+	takers   map[string]*taking
+	through  map[string]*taking // of a queue, topic or stream: those of events that a rule may have sent here
+	matching []string           // the template's rules that take this type
+}
+
+type sending struct {
+	count, errors int
+	bytes         float64
+	sized         int
+	largest       float64
+}
+
+type taking struct {
+	count, errors, repeats int
+	via                    map[string]bool // queues, topics and streams on the way from a bus
+}
+
+func (g *Graph) at(kind, name string) *channel {
+	key := channelKey{kind, name}
+	if g.channels == nil {
+		g.channels = map[channelKey]*channel{}
+	}
+	c := g.channels[key]
+	if c == nil {
+		c = &channel{channelKey: key, buses: map[string]bool{}, senders: map[string]*sending{}, takers: map[string]*taking{}, through: map[string]*taking{}}
+		g.channels[key] = c
+	}
+	return c
+}
+
+func (c *channel) from(function string) *sending {
+	if c.senders[function] == nil {
+		c.senders[function] = &sending{}
+	}
+	return c.senders[function]
+}
+
+func (c *channel) to(function string) *taking { return at(c.takers, function) }
+
+func at(list map[string]*taking, function string) *taking {
+	if list[function] == nil {
+		list[function] = &taking{via: map[string]bool{}}
+	}
+	return list[function]
+}
+
+const (
+	attrDestination = "messaging.destination.name"
+	attrSystem      = "messaging.system"
+	attrBatch       = "messaging.batch.message_count"
+	attrBodySize    = "messaging.message.body.size"
+	attrInvoked     = "faas.invoked_name"
+	attrHop         = "throughline.hop"
+)
+
+// Add counts a span in, once. Its error is nil.
+func (g *Graph) Add(s *workflow.Span) error {
+	if g.seen[s.ID] {
+		return nil
+	}
+	switch event := s.Text(lineage.AttrEventType); {
+	case s.Kind == "PRODUCER" && event != "":
+		c := g.at(kindEvent, event)
+		c.buses[cmp.Or(s.Text(attrDestination), "default")] = true
+		c.from(s.Service).count1(s, lineage.AttrEntrySize)
+	case s.Text(attrHop) != "" && s.Kind != "CONSUMER":
+		if kind, name := hop(s); name != "" {
+			g.at(kind, name).from(s.Service).count1(s, attrBodySize)
+		}
+	case s.Kind == "CONSUMER":
+		g.taken(s, event)
+	default:
+		return nil
+	}
+	if g.seen == nil {
+		g.seen = map[workflow.ID]bool{}
+	}
+	g.seen[s.ID] = true
+	return nil
+}
+
+// hop is the channel of a call that leaves the bus.
+func hop(s *workflow.Span) (kind, name string) {
+	_, rest, _ := strings.Cut(s.Name, " ") // "start Saga", "schedule close-of-day"
+	switch s.Text(attrHop) {
+	case "sqs":
+		return kindQueue, s.Text(attrDestination)
+	case "sns":
+		return kindTopic, s.Text(attrDestination)
+	case "kinesis":
+		return kindStream, s.Text(attrDestination)
+	case "lambda":
+		return kindFunction, s.Text(attrInvoked)
+	case "states":
+		return kindMachine, rest
+	case "scheduler":
+		return kindSchedule, rest
+	default:
+		return "", ""
+	}
+}
+
+// taken counts in the span of an invocation.
+func (g *Graph) taken(s *workflow.Span, event string) {
+	kind := map[string]string{"aws_sqs": kindQueue, "aws.sqs": kindQueue, "aws.sns": kindTopic, "aws_sns": kindTopic, "aws.kinesis": kindStream}[s.Text(attrSystem)]
+	through := s.Text(attrDestination)
+	switch {
+	case event != "":
+		t := g.at(kindEvent, event).to(s.Service)
+		t.count1(s)
+		if kind != "" && through != "" {
+			t.via[kind+" "+through] = true
+			at(g.at(kind, through).through, s.Service).count1(s)
+		}
+	case kind != "" && through != "":
+		g.at(kind, through).to(s.Service).count1(s)
+	}
+}
+
+func (s *sending) count1(span *workflow.Span, size string) {
+	n := 1
+	if batch, ok := span.Number(attrBatch); ok && batch > 1 {
+		n = int(batch)
+	}
+	s.count += n
+	if span.Error {
+		s.errors++
+	}
+	if bytes, ok := span.Number(size); ok {
+		s.bytes += bytes
+		s.sized += n
+		s.largest = max(s.largest, bytes)
+	}
+}
+
+func (t *taking) count1(span *workflow.Span) {
+	n := 1
+	if batch, ok := span.Number(attrBatch); ok && batch > 1 {
+		n = int(batch)
+	}
+	t.count += n
+	if span.Error {
+		t.errors++
+	}
+	if span.Text(lineage.AttrRepeatKind) != "" {
+		t.repeats++
+	}
+}
+
+// sorted are the channels, events first, by name. A queue that nothing but a rule sends to
+// is on the way of its events, and no channel of its own.
+func (g *Graph) sorted() []*channel {
+	var list []*channel
+	for _, c := range g.channels {
+		if len(c.through) > 0 && len(c.senders)+len(c.takers) == 0 {
+			continue
+		}
+		for function, more := range c.through {
+			t := c.to(function)
+			t.count, t.errors, t.repeats = t.count+more.count, t.errors+more.errors, t.repeats+more.repeats
+		}
+		clear(c.through)
+		list = append(list, c)
+	}
+	order := []string{kindEvent, kindQueue, kindTopic, kindStream, kindFunction, kindMachine, kindSchedule}
+	slices.SortFunc(list, func(a, b *channel) int {
+		return cmp.Or(cmp.Compare(slices.Index(order, a.kind), slices.Index(order, b.kind)), cmp.Compare(a.name, b.name))
+	})
+	return list
+}
+
+// Empty reports whether nothing was sent or taken.
+func (g *Graph) Empty() bool { return len(g.channels) == 0 }

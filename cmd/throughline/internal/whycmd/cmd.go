@@ -1,0 +1,265 @@
+// Package whycmd is the command "throughline why": why an event was handled, or was not.
+package whycmd
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/spf13/cobra"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/account"
+	"github.com/throughline/throughline/cmd/throughline/internal/ruleset"
+	"github.com/throughline/throughline/cmd/throughline/internal/spansource"
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
+)
+
+// policy is what why needs of an account: --bus, --logs; what spans need is X-Ray's and
+// Transaction Search's own.
+const policy = `{
+  "Version": "2012-10-17",
+  "Statement": [
+    {
+      "Effect": "Allow",
+      "Action": [
+        "events:DescribeEventBus",
+        "events:ListEventBuses",
+        "events:ListRules",
+        "events:ListTargetsByRule",
+        "lambda:GetFunctionConfiguration",
+        "lambda:GetFunctionConcurrency",
+        "lambda:GetFunctionEventInvokeConfig",
+        "lambda:GetPolicy",
+        "lambda:ListEventSourceMappings",
+        "sqs:GetQueueUrl",
+        "sqs:GetQueueAttributes",
+        "sns:GetTopicAttributes",
+        "cloudwatch:GetMetricData",
+        "logs:FilterLogEvents",
+        "xray:GetTraceSummaries",
+        "xray:BatchGetTraces",
+        "logs:StartQuery",
+        "logs:GetQueryResults"
+      ],
+      "Resource": "*"
+    }
+  ]
+}
+`
+
+// options are the flags of the command.
+type options struct {
+	source  spansource.Flags
+	rules   ruleset.Flags
+	events  []string
+	logs    string
+	closest int
+	json    bool
+
+	configure account.Configure
+	now       func() time.Time
+}
+
+// New returns the command. now is the clock.
+func New(configure account.Configure, now func() time.Time) *cobra.Command {
+	o := options{configure: configure, now: now}
+	cmd := &cobra.Command{
+		Use:   "why EVENT",
+		Short: "Say why an event was handled, or was not, rule by rule",
+		Long: `why compares an event with the rules of a template (--template), of an event bus (--bus),
+or of both. It says which rules match and what became of the event at their targets, and
+which rules are disabled. Of the rules that do not match it names the nearest, with the
+member that differs and how: a capital letter, a type, a missing member, an array.
+
+EVENT is a file with an event as a consumer or a dead-letter queue received it ("-" is
+standard input), or an ID: the event's own, or that of its envelope. why looks for an ID in
+the files of --events, in the log of the bus (--logs), and in spans. Spans do not have the
+detail of an event, so a rule that looks at the detail is reported as undecided.
+
+With --bus it also reads whether targets exist and allow EventBridge to send, dead-letter
+queues, concurrency and failure destinations of functions, and CloudWatch's metrics of the
+15 minutes after the event. Spans tell which functions handled the event, and which failed.
+
+Exit codes: 0 the event was handled, or nothing prevents it; 1 why found what prevented it,
+or nobody handled it; 2 wrong call; 3 something cannot be read.`,
+		Example: `  throughline why event.json --template template.yaml
+  throughline why order-1001 --events build/demo/events.jsonl --template template.yaml
+  throughline why 25011ff2-cf31-4b81-b887-1463d8dcf0fa --bus trading --logs /aws/vendedlogs/events/event-bus/trading
+  aws sqs receive-message --queue-url "$DLQ" --message-attribute-names All | throughline why - --bus trading --json
+  throughline why policy > policy.json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return terminal.In("why", o.run(cmd, args[0]))
+		},
+	}
+	o.rules.Bind(cmd)
+	flags := cmd.Flags()
+	flags.StringArrayVar(&o.events, "events", nil, "look for the event in `FILE`, which holds recorded events or the log of a bus; repeat for more")
+	flags.StringVar(&o.logs, "logs", "", "look for the event in the log of the bus: the `NAME` or ARN of its log group")
+	flags.IntVar(&o.closest, "closest", 3, "name this many of the rules that do not match")
+	flags.BoolVar(&o.json, "json", false, "print JSON")
+	o.source.Bind(cmd)
+	cmd.AddCommand(account.NewPolicy("why", "why --bus and --logs", policy))
+	return cmd
+}
+
+func (o *options) run(cmd *cobra.Command, argument string) error {
+	if o.closest < 0 {
+		return terminal.Misuse("--closest must not be below zero")
+	}
+	ctx := cmd.Context()
+	f, err := o.find(cmd, argument)
+	if err != nil {
+		return err
+	}
+	id := argument
+	if f.event.JSON != nil || f.event.ID != "" {
+		id = cmp.Or(f.event.DomainID, f.event.ID)
+	}
+	spans := o.source.Given(cmd)
+	if spans && id != "" {
+		tell, end := spansource.Tell(cmd)
+		source, err := o.source.Open(ctx, o.configure, o.now(), tell)
+		if err == nil {
+			err = f.follow(ctx, source, id)
+		}
+		end()
+		if err != nil {
+			return err
+		}
+	}
+	configure := o.account()
+	if err := o.readLog(ctx, &f, argument, configure); err != nil {
+		return err
+	}
+	if f.event.JSON == nil && f.event.ID == "" && f.event.DomainID == "" {
+		return o.notFound(argument, spans)
+	}
+	a, err := o.judge(cmd, f, configure)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		if err := terminal.PrintJSON(cmd.OutOrStdout(), a); err != nil {
+			return err
+		}
+	} else {
+		const hang = 2
+		if err := terminal.Fit(cmd.OutOrStdout(), hang, func(out io.Writer) error {
+			a.write(out)
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	if len(a.Reasons) > 0 || !a.Handled && a.Trail != nil {
+		return terminal.Exit{Code: terminal.Found}
+	}
+	return nil
+}
+
+func (o *options) notFound(id string, spans bool) error {
+	text := "no event " + id + " was found"
+	if len(o.events) == 0 && o.logs == "" && !spans {
+		return terminal.Misuse("%s: it is no file; say where to look for the ID, with --events, --logs or where spans are", text)
+	}
+	return terminal.Finding("%s: look elsewhere with --events, --logs, or where other spans are", text)
+}
+
+// account configures AWS's clients once.
+func (o *options) account() func(context.Context) (aws.Config, error) {
+	var cfg aws.Config
+	var err error
+	done := false
+	return func(ctx context.Context) (aws.Config, error) {
+		if !done {
+			cfg, err = o.source.Account().Config(ctx, o.configure)
+			done = true
+		}
+		return cfg, err
+	}
+}
+
+// readLog adds what the log of the bus says, by the ID of the envelope.
+func (o *options) readLog(ctx context.Context, f *found, argument string, configure func(context.Context) (aws.Config, error)) error {
+	if o.logs == "" {
+		return nil
+	}
+	cfg, err := configure(ctx)
+	if err != nil {
+		return err
+	}
+	steps, err := stepsOf(ctx, cfg, o.logs, cmp.Or(f.event.ID, argument), o.now().Add(-o.source.Since()))
+	if err != nil || len(steps) == 0 {
+		return err
+	}
+	f.steps = append(f.steps, steps...)
+	f.event.Bus = cmp.Or(f.event.Bus, steps[0].Bus)
+	f.event.ID = steps[0].EventID
+	if e, ok := ofLog(steps); ok && f.event.JSON == nil {
+		e.CorrelationID = cmp.Or(e.CorrelationID, f.event.CorrelationID)
+		f.event, f.from = e, "the log "+o.logs
+	}
+	return nil
+}
+
+// judge reads the rules, and what the account says of them, and judges.
+func (o *options) judge(cmd *cobra.Command, f found, configure func(context.Context) (aws.Config, error)) (Answer, error) {
+	ctx := cmd.Context()
+	described, parsed, err := f.described()
+	if err != nil {
+		return Answer{}, err
+	}
+	c := Case{Event: described, Parsed: parsed, Trail: f.trail, Steps: f.steps}
+	var notes []string
+	if o.rules.Given() {
+		set, err := o.rules.Load(ctx, configure, true, terminal.NewProgress(cmd))
+		if err != nil {
+			return Answer{}, err
+		}
+		c.Rules, c.Where, notes, c.Queues = set.Rules, set.Where, set.Notes, set.Queues
+		if len(set.Rules) == 0 {
+			notes = append(notes, "there is no rule with an event pattern in "+set.Where)
+		}
+	}
+	if len(o.rules.Buses) > 0 {
+		if notes, err = o.ask(ctx, &c, notes, configure); err != nil {
+			return Answer{}, err
+		}
+	}
+	a := Judge(c, o.closest)
+	a.Notes = append(notes, a.Notes...)
+	return a, nil
+}
+
+// ask reads of the account what concerns the rules that take the event.
+func (o *options) ask(ctx context.Context, c *Case, notes []string, configure func(context.Context) (aws.Config, error)) ([]string, error) {
+	cfg, err := configure(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var taking []ruleset.Rule
+	for i := range c.Rules {
+		if v, ok := c.verdict(&c.Rules[i]); ok && (v.Matches() || v.Unsure != "") {
+			taking = append(taking, c.Rules[i])
+		}
+	}
+	if c.Functions, err = functionsOf(ctx, cfg, taking); err != nil {
+		return nil, err
+	}
+	for name, f := range c.Functions {
+		if f.Missing != "" {
+			notes = append(notes, "function "+name+": "+f.Missing)
+		}
+	}
+	if c.Event.Time.IsZero() || len(taking) == 0 {
+		return notes, nil
+	}
+	c.Counts, err = countsOf(ctx, cfg, taking, c.Event.Time)
+	if account.ErrorCode(err) != "" {
+		return append(notes, err.Error()), nil
+	}
+	return notes, err
+}

@@ -1,0 +1,84 @@
+package whycmd
+
+import (
+	"slices"
+	"time"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/arn"
+	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
+	"github.com/throughline/throughline/internal/lineage"
+)
+
+// Trail is what spans tell of an event. The zero value is nothing.
+type Trail struct {
+	Published *Publication `json:"published,omitempty"`
+	Handlings []Handling   `json:"handlings,omitempty"`
+}
+
+// Publication is the span under which the event was published.
+type Publication struct {
+	By         string    `json:"by"`
+	Bus        string    `json:"bus,omitempty"`
+	At         time.Time `json:"at,omitzero"`
+	EventID    string    `json:"event_id,omitempty"`
+	EnvelopeID string    `json:"envelope_id,omitempty"`
+	Type       string    `json:"event_type,omitempty"`
+	// Error says why EventBridge did not take it, "" where it did.
+	Error string `json:"error,omitempty"`
+}
+
+// Handling is one invocation that handled the event.
+type Handling struct {
+	Function string        `json:"function"`
+	At       time.Time     `json:"at,omitzero"`
+	Took     time.Duration `json:"took_ns"`
+	Repeat   string        `json:"repeat,omitempty"` // retry, redelivery, republish, replay
+	Failed   bool          `json:"failed,omitempty"`
+	Error    string        `json:"error,omitempty"`
+}
+
+// trailOf finds an event in its workflow, by its own ID or its envelope's.
+func trailOf(w *workflow.Workflow, id string) Trail {
+	var t Trail
+	at := map[int]bool{} // nodes that stand for the event
+	for i, n := range w.Nodes {
+		s := n.Span
+		switch {
+		case n.Kind == workflow.KindEvent && (n.EventID == id || s != nil && s.Text("messaging.message.id") == id):
+			at[i] = true
+			if s != nil && (t.Published == nil || t.Published.Error != "") {
+				t.Published = publication(n, s)
+			}
+		case n.Kind == workflow.KindHandling && s != nil && (at[n.Parent] || handled(s, id)):
+			h := Handling{Function: function(s), At: s.Start.UTC(), Took: s.Duration(), Repeat: s.Text(lineage.AttrRepeatKind), Failed: s.Error, Error: s.Message}
+			if !slices.Contains(t.Handlings, h) {
+				t.Handlings = append(t.Handlings, h)
+			}
+		}
+	}
+	slices.SortStableFunc(t.Handlings, func(a, b Handling) int { return a.At.Compare(b.At) })
+	return t
+}
+
+func handled(s *workflow.Span, id string) bool {
+	return s.EventID() == id || s.Text("messaging.message.id") == id
+}
+
+func publication(n workflow.Node, s *workflow.Span) *Publication {
+	p := &Publication{By: s.Service, Bus: arn.Name(s.Text("messaging.destination.name")), At: s.Start.UTC(), EventID: n.EventID, EnvelopeID: s.Text("messaging.message.id"), Type: n.Type}
+	if s.Error {
+		p.Error = s.Message
+		if code := s.Text("error.type"); code != "" && code != lineage.ErrorTypeOther && p.Error != code {
+			p.Error = code + ": " + p.Error
+		}
+	}
+	return p
+}
+
+// function is the name of the function that a handling's span is of.
+func function(s *workflow.Span) string {
+	if of := s.Text("cloud.resource_id"); arn.Service(of) == "lambda" {
+		return arn.Function(of)
+	}
+	return s.Service
+}

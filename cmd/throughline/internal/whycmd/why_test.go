@@ -1,0 +1,219 @@
+package whycmd
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
+)
+
+const rules = `
+Resources:
+  Fulfil:
+    Type: AWS::Serverless::Function
+    Properties:
+      FunctionName: fulfil
+      Events:
+        Placed: {Type: EventBridgeRule, Properties: {RuleName: placed, EventBusName: orders, Pattern: {source: [shop], detail-type: [OrderPlaced], detail: {status: [paid]}}, DeadLetterConfig: {Arn: !GetAtt Dead.Arn}}}
+  Audit: {Type: AWS::Lambda::Function, Properties: {FunctionName: audit}}
+  Dead: {Type: AWS::SQS::Queue, Properties: {QueueName: dead}}
+  Large: {Type: AWS::Events::Rule, Properties: {Name: large, EventBusName: orders, EventPattern: {detail: {total: [{numeric: ['>', 100]}]}}, Targets: [{Id: a, Arn: !GetAtt Audit.Arn}]}}
+  Off: {Type: AWS::Events::Rule, Properties: {Name: "off", EventBusName: orders, State: DISABLED, EventPattern: {detail-type: [OrderShipped]}, Targets: [{Id: a, Arn: !GetAtt Audit.Arn}]}}
+  Elsewhere: {Type: AWS::Events::Rule, Properties: {Name: elsewhere, EventPattern: {detail-type: [OrderShipped]}, Targets: [{Id: a, Arn: !GetAtt Audit.Arn}]}}
+`
+
+func event(id, eventType, detail string) string {
+	return fmt.Sprintf(`{"version":"0","id":"env-%s","detail-type":%q,"source":"shop","account":"1","time":"2026-11-23T10:00:00Z","region":"eu-west-1","resources":[],"detail":{"event_id":%q,"correlation_id":"flow-1"%s}}`, id, eventType, id, detail)
+}
+
+// span is a line of OTLP/JSON with one span; pairs are its attributes.
+func span(id, kind int, service, name, failure string, pairs ...string) string {
+	attributes := []string{}
+	for i := 0; i < len(pairs); i += 2 {
+		attributes = append(attributes, fmt.Sprintf(`{"key":%q,"value":{"stringValue":%q}}`, pairs[i], pairs[i+1]))
+	}
+	status := ""
+	if failure != "" {
+		status = fmt.Sprintf(`,"status":{"code":2,"message":%q}`, failure)
+	}
+	return fmt.Sprintf(`{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":%q}}]},"scopeSpans":[{"spans":[{"traceId":"%032x","spanId":"%016x","name":%q,"kind":%d,`+
+		`"startTimeUnixNano":"17958132670%02d000000","endTimeUnixNano":"17958132680%02d000000","attributes":[%s]%s}]}]}]}`, service, id, id, name, kind, id, id, strings.Join(attributes, ","), status)
+}
+
+const producer, consumer = 4, 5
+
+func sends(id int, event, failure string) string {
+	return span(id, producer, "web", "send OrderPlaced", failure, "throughline.event.id", event, "throughline.event.type", "OrderPlaced", "throughline.correlation.id", "flow-1", "messaging.message.id", "env-"+event,
+		"messaging.destination.name", "orders", "messaging.system", "aws.eventbridge", "messaging.operation.type", "send")
+}
+
+func handles(id int, event, function, failure, repeat string) string {
+	pairs := []string{"throughline.event.id", event, "throughline.event.type", "OrderPlaced", "throughline.correlation.id", "flow-1", "messaging.message.id", "env-" + event, "messaging.system", "aws.eventbridge", "messaging.operation.type", "process"}
+	if repeat != "" {
+		pairs = append(pairs, "throughline.repeat.kind", repeat)
+	}
+	return span(id, consumer, function, "process OrderPlaced", failure, pairs...)
+}
+
+func write(t *testing.T, name string, lines ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func run(t *testing.T, args ...string) (string, int) {
+	t.Helper()
+	var out bytes.Buffer
+	cmd := New(config.LoadDefaultConfig, func() time.Time { return time.Date(2026, 11, 23, 11, 0, 0, 0, time.UTC) })
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.SetOut(&out)
+	cmd.SetErr(&out)
+	cmd.SetArgs(args)
+	err := cmd.ExecuteContext(t.Context())
+	if err != nil {
+		out.WriteString(err.Error())
+	}
+	return out.String(), terminal.Code(err)
+}
+
+const missed = `event order-1  OrderPlaced of shop
+  at 2026-11-23T10:00:00Z, of workflow flow-1
+
+Why not:
+  - no rule in RULES takes it
+    the nearest is rule placed: change the rule or the event in detail.status
+
+Of those that do not take it the nearest:
+  rule placed on bus orders
+    detail.status: the rule wants "paid", the event has "Paid": they differ in capitals
+  rule large on bus orders
+    detail.total: the rule wants {"numeric":[">",100]}: the event has no such member
+  and 2 rules more
+`
+
+func TestAMiss(t *testing.T) {
+	template, file := write(t, "t.yaml", rules), write(t, "e.json", event("order-1", "OrderPlaced", `,"status":"Paid"`))
+	out, code := run(t, file, "--template", template, "--closest", "2")
+	if got := strings.ReplaceAll(out, template, "RULES"); code != terminal.Found || got != missed {
+		t.Errorf("%d\n%s", code, got)
+	}
+	out, code = run(t, "order-1", "--events", file, "--template", template, "--json")
+	var a Answer
+	if err := json.Unmarshal([]byte(out), &a); err != nil || code != terminal.Found || a.Handled || len(a.Closest) != 3 || a.Other != 1 || a.Closest[0].Misses[0].Kind != "capital" || a.Event.EnvelopeID != "env-order-1" || !a.Event.Whole {
+		t.Errorf("%d %v\n%s", code, err, out)
+	}
+}
+
+func TestWhatBecameOfIt(t *testing.T) {
+	template := write(t, "t.yaml", rules)
+	paid := event("order-1", "OrderPlaced", `,"status":"paid"`)
+	step := func(kind, more string) string {
+		return fmt.Sprintf(`{"resource_arn":"arn:aws:events:eu-west-1:1:event-bus/orders","event_bus_name":"orders","event_id":"env-order-1","message_timestamp_ms":1763892000000,"message_type":%q,"log_level":"INFO","details":{%s}}`, kind, more)
+	}
+	const at = `"rule_arn":"arn:aws:events:eu-west-1:1:rule/orders/placed","target_arn":"arn:aws:lambda:eu-west-1:1:function:fulfil"`
+	for name, c := range map[string]struct {
+		event, spans string // files' lines
+		code         int
+		says         []string
+	}{
+		"NotSeen":    {paid, "", 0, []string{"rule placed on bus orders\n", "→ function fulfil\n", "dead letters go to dead", "whether a function handled it is not known"}},
+		"Handled":    {paid, sends(1, "order-1", "") + "\n" + handles(2, "order-1", "fulfil", "", ""), 0, []string{"It was handled.", "published by web, on bus orders", "→ function fulfil  handled: by fulfil", "fulfil  took 1s"}},
+		"AfterRetry": {paid, sends(1, "order-1", "") + "\n" + handles(2, "order-1", "fulfil", "no stock", "") + "\n" + handles(3, "order-1", "fulfil", "", "retry"), 0, []string{"handled: by fulfil, after 2 invocations", "RETRY", "ERROR no stock"}},
+		"Failed": {paid, sends(1, "order-1", "") + "\n" + handles(2, "order-1", "fulfil", "no stock", "") + "\n" + handles(3, "order-1", "fulfil", "no stock", "retry"), terminal.Found,
+			[]string{"- rule placed, function fulfil: fulfil failed 2 times: no stock", "the function's own dead-letter queue or failure destination has it"}},
+		"Nobody":    {paid, sends(1, "order-1", ""), terminal.Found, []string{"→ function fulfil: no span of fulfil handled it", "nothing that was looked at stands against it"}},
+		"NotTaken":  {paid, sends(1, "order-1", "ThrottlingException"), terminal.Found, []string{"- EventBridge did not take it: ThrottlingException", "mend the publisher web"}},
+		"Refused":   {event("order-1", "OrderPlaced", `,"total":500`), "", terminal.Found, []string{"- rule large, function audit: the template has no AWS::Lambda::Permission that lets events.amazonaws.com send to it; the target has no dead-letter queue: the event is dropped"}},
+		"Disabled":  {event("order-1", "OrderShipped", ""), sends(1, "order-1", ""), terminal.Found, []string{"- rule off takes it and is disabled", "aws events enable-rule --name off --event-bus-name orders", "rule off on bus orders  (disabled)"}},
+		"Delivered": {paid + "\n" + step("INVOCATION_SUCCESS", at), "", 0, []string{"It was handled.", "delivered: the target took it"}},
+		"Dead": {paid + "\n" + step("INVOCATION_FAILURE", at+`,"total_attempts":3,"final_invocation_status":"x"},"error":{"error_message":"not authorized","aws_service":"lambda","http_status_code":403`) + "\n" + step("INVOCATION_DLQ", at+`},"error":{"error_message":"not authorized","aws_service":"lambda"`), "",
+			terminal.Found, []string{"- rule placed, function fulfil: EventBridge gave it up and sent it to the dead-letter queue: lambda: not authorized", "throughline dlq dead"}},
+		"GaveUp":    {paid + "\n" + step("INVOCATION_FAILURE", at+`,"total_attempts":3`), "", terminal.Found, []string{"EventBridge gave up after 3 attempts"}},
+		"Retries":   {paid + "\n" + step("INVOCATION_ATTEMPT_RETRYABLE_FAILURE", at+`,"attempt_count":2`), "", terminal.Found, []string{"attempt 2 failed, EventBridge tries again"}},
+		"Throttled": {paid + "\n" + step("INVOCATION_ATTEMPT_THROTTLE", at), "", terminal.Found, []string{"EventBridge or the target throttles it", "EventBridge tries again for 24h"}},
+		"OfTheLog": {step("EVENT_INGEST_SUCCESS", `"source":"shop","detail_type":"OrderPlaced","resources":[],"source_time_ms":1763892000000,"event_detail":"{\"status\":\"Paid\"}"`) + "\n" + step("NO_STANDARD_RULES_MATCHED", ""), "",
+			terminal.Found, []string{`the event has "Paid": they differ in capitals`, "NO_STANDARD_RULES_MATCHED", "on bus orders"}},
+		"DeadLetter": {fmt.Sprintf(`{"Messages":[{"MessageId":"m","Body":%s,"MessageAttributes":{"RULE_ARN":{"DataType":"String","StringValue":"arn:aws:events:eu-west-1:1:rule/orders/placed"},"TARGET_ARN":{"DataType":"String","StringValue":"arn:aws:lambda:eu-west-1:1:function:fulfil"},"ERROR_CODE":{"DataType":"String","StringValue":"NO_PERMISSIONS"}}}]}`, quoted(paid)), "",
+			terminal.Found, []string{"on bus orders", "sent it to the dead-letter queue: NO_PERMISSIONS"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := []string{write(t, "e.jsonl", c.event), "--template", template}
+			if c.spans != "" {
+				args = append(args, "--file", write(t, "spans.jsonl", c.spans))
+			}
+			out, code := run(t, args...)
+			for _, line := range c.says {
+				if code != c.code || !strings.Contains(out, line) {
+					t.Errorf("%d: no %q in\n%s", code, line, out)
+				}
+			}
+		})
+	}
+}
+
+func quoted(s string) string { q, _ := json.Marshal(s); return string(q) }
+
+// TestOfSpansAlone holds what is said of an event whose detail nobody has.
+func TestOfSpansAlone(t *testing.T) {
+	template := write(t, "t.yaml", rules+`  Quiet: {Type: AWS::Events::Rule, Properties: {Name: quiet, EventBusName: orders, EventPattern: {detail: {error: [{exists: false}]}}, State: DISABLED, Targets: []}}`)
+	spans := write(t, "spans.jsonl", sends(1, "order-1", ""), handles(2, "order-1", "fulfil", "", ""), sends(3, "order-22", ""))
+	for _, id := range []string{"order-1", "env-order-1"} {
+		out, code := run(t, id, "--file", spans, "--template", template)
+		for _, line := range []string{"event order-1  OrderPlaced", "its detail is not known", "It was handled.", "rule placed on bus orders  (depends on detail, source)", "rule large on bus orders  (depends on detail)", "rule quiet on bus orders  (disabled)  (depends on detail)"} {
+			if code != 0 || !strings.Contains(out, line) {
+				t.Errorf("%s: %d: no %q in\n%s", id, code, line, out)
+			}
+		}
+		if strings.Contains(out, "elsewhere") {
+			t.Errorf("a rule of another bus\n%s", out)
+		}
+	}
+	out, code := run(t, "order-2", "--file", spans)
+	if code != terminal.Found || !strings.Contains(out, "event order-22") || !strings.Contains(out, "name the rules with --template or --bus") {
+		t.Errorf("%d\n%s", code, out)
+	}
+}
+
+func TestNoEvent(t *testing.T) {
+	template, two := write(t, "t.yaml", rules), write(t, "e.jsonl", event("a", "A", ""), event("b", "B", ""))
+	for name, c := range map[string]struct {
+		args []string
+		code int
+		says string
+	}{
+		"Several":  {[]string{two, "--template", template}, terminal.Misused, "name one, as throughline why ID --events"},
+		"None":     {[]string{template, "--template", template}, terminal.Found, "there is no event in"},
+		"NoID":     {[]string{"c", "--events", two, "--template", template}, terminal.Found, "no event c was found"},
+		"Nowhere":  {[]string{"c", "--template", template}, terminal.Misused, "say where to look"},
+		"NoSpans":  {[]string{"c", "--file", "/nowhere"}, terminal.CouldNot, "/nowhere"},
+		"Closest":  {[]string{two, "--closest", "-1"}, terminal.Misused, "--closest"},
+		"Template": {[]string{"a", "--events", two, "--template", "/nowhere"}, terminal.CouldNot, "/nowhere"},
+	} {
+		if out, code := run(t, c.args...); code != c.code || !strings.Contains(out, c.says) {
+			t.Errorf("%s: %d %s", name, code, out)
+		}
+	}
+	if out, code := run(t, "policy"); code != 0 || !json.Valid([]byte(out)) {
+		t.Errorf("%d %s", code, out)
+	}
+}
+
+func FuzzStep(f *testing.F) {
+	f.Add([]byte(`{"resource_arn":"a","event_id":"b","message_type":"EVENT_RECEIPT","details":{"source":"s","event_detail":"{}"}}`))
+	f.Fuzz(func(t *testing.T, document []byte) {
+		if s, ok := readStep(document); ok && s.event != nil && !json.Valid(s.event) {
+			t.Errorf("%s", s.event)
+		}
+	})
+}

@@ -1,0 +1,89 @@
+package workflow
+
+import "github.com/throughline/throughline/internal/lineage"
+
+// OpenEnd is one end of a hop whose other end may not be in the spans at hand.
+type OpenEnd struct {
+	ID string
+	// Attributes are those by which the span at the other end has the ID: one text, or
+	// a list of them.
+	Attributes []string
+	// At is the queue, topic or stream that the ID's message went through, else empty.
+	At string
+}
+
+// IDAttributes are all that an [OpenEnd] may name.
+var IDAttributes = []string{
+	lineage.AttrMessageIDs, attrMessageID, lineage.AttrNotificationIDs, lineage.AttrS3RequestIDs, lineage.AttrInvocationID, lineage.AttrCalleeRequestID,
+	lineage.AttrOriginRequestID, lineage.AttrOriginRequestIDs, lineage.AttrExecutionARN, lineage.AttrScheduleARN,
+	lineage.AttrTaskTokenHash, lineage.AttrTaskTokenHashes, attrAWSRequest,
+}
+
+// attrAWSRequest is what OpenTelemetry's instrumentations of AWS's SDKs call the request
+// ID that a service answered.
+const attrAWSRequest = "aws.request_id"
+
+// IDs tells whether a span has an ID under one of the names of [IDAttributes].
+func (s *Span) IDs(is func(id string) bool) bool {
+	for _, key := range IDAttributes {
+		for _, id := range s.Texts(key) {
+			if is(id) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// OpenEnds are what the tree of a workflow may lack: the hops of which the other end, or
+// another delivery there, may be elsewhere; those first of which none is in spans. And
+// the correlation IDs that hops join to it, itself included.
+func OpenEnds(spans []Span, correlationID string) (ends []OpenEnd, correlations []string) {
+	j := newJoiner(spans)
+	m := j.members(correlationID)
+	seen := map[string]bool{}
+	var answered []OpenEnd
+	open := func(at string, attributes []string, ids ...string) {
+		for _, id := range ids {
+			if key := attributes[0] + " " + id; !seen[key] {
+				seen[key] = true
+				ends = append(ends, OpenEnd{id, attributes, at})
+			}
+		}
+	}
+	for _, s := range j.all {
+		switch {
+		case !m.in[s.ID]:
+		case s.hop() != "":
+			for _, k := range s.sent() {
+				if len(j.receives[k.key]) == 0 {
+					open(s.Text(attrDestination), k.other, k.id)
+				} else { // perhaps to others, or again, under a correlation ID of its own
+					answered = append(answered, OpenEnd{k.id, k.other, s.Text(attrDestination)})
+				}
+			}
+		case isHandling(s):
+			if (s.Error || len(j.handled[s.requestID()]) > 1) && s.requestID() != "" && len(j.gaveUp[s.requestID()]) == 0 {
+				open("", []string{lineage.AttrOriginRequestID, lineage.AttrOriginRequestIDs}, s.requestID())
+			}
+			if len(s.causes()) > 0 || len(j.of(s)) > 0 {
+				continue
+			}
+			for _, k := range s.receivedKeys() {
+				if k.kind != keyRequest || s.Text("faas.trigger") == "other" {
+					open(s.Text(attrDestination), k.other, k.id)
+				}
+			}
+			open("", []string{lineage.AttrInvocationID, lineage.AttrCalleeRequestID}, s.all(lineage.AttrOriginRequestID, lineage.AttrOriginRequestIDs)...)
+			for _, made := range j.madeBy(s) {
+				if made.hop() == ViaStates {
+					open("", []string{lineage.AttrTaskTokenHash, lineage.AttrTaskTokenHashes}, made.Texts(lineage.AttrTaskTokenHash)...)
+				}
+			}
+		}
+	}
+	for _, end := range answered {
+		open(end.At, end.Attributes, end.ID)
+	}
+	return ends, m.correlations
+}

@@ -1,0 +1,208 @@
+package workflow
+
+import (
+	"slices"
+
+	"github.com/throughline/throughline/internal/lineage"
+)
+
+// maxCorrelations bounds how many correlation IDs one tree joins. Each message that
+// came without one has its own.
+const maxCorrelations = 5000
+
+// members are the spans of one workflow: those of its correlation ID, and those of the
+// other correlation IDs that hops join to it. A hop joins what it connects, because
+// where the correlation ID changes on the way it was lost. An event that is published
+// with another correlation ID begins a workflow of its own: that is not looked into, but
+// what published a workflow's first event is shown.
+type members struct {
+	j         *joiner
+	consumers map[ID][]*Span // of a hop or of a handling: what it caused
+	byID      map[string][]*Span
+	mentioned map[string][]*Span // by the correlation IDs in a batch's links
+
+	correlations []string // in the order in which they were found
+	known        map[string]bool
+	full         bool // there were more than maxCorrelations
+	in           map[ID]bool
+	whole        map[ID]bool // handlings that are here with all of their records
+	looked       map[step]bool
+	queue        []step
+}
+
+// step is a handling that is to be looked at. from is why it is here.
+type step struct {
+	h    *Span
+	from reason
+}
+
+type reason uint8
+
+const (
+	itself     reason = iota // its correlation ID
+	oneOf                    // a record of the batch
+	downstream               // a hop or a result caused it
+	upstream                 // it made a hop, or its result did
+	publisher                // it published
+)
+
+func (j *joiner) members(correlationID string) *members {
+	m := &members{
+		j: j, consumers: map[ID][]*Span{}, byID: map[string][]*Span{}, mentioned: map[string][]*Span{}, known: map[string]bool{},
+		in: map[ID]bool{}, whole: map[ID]bool{}, looked: map[step]bool{},
+	}
+	for _, s := range j.all {
+		m.byID[s.Correlation()] = append(m.byID[s.Correlation()], s)
+		for _, l := range s.Links {
+			if id, _ := l.Attributes[lineage.AttrCorrelationID].(string); id != "" && id != s.Correlation() {
+				m.mentioned[id] = append(m.mentioned[id], s)
+			}
+		}
+	}
+	for _, h := range j.handlings {
+		for _, s := range j.of(h) {
+			from := s.hop
+			if from == nil {
+				from = s.handled
+			}
+			if !slices.Contains(m.consumers[from.ID], h) {
+				m.consumers[from.ID] = append(m.consumers[from.ID], h)
+			}
+		}
+	}
+	m.add(correlationID)
+	for len(m.queue) > 0 {
+		next := m.queue[len(m.queue)-1]
+		m.queue = m.queue[:len(m.queue)-1]
+		if !m.looked[next] {
+			m.looked[next] = true
+			m.look(next)
+		}
+	}
+	return m
+}
+
+func (m *members) has(correlationID string) bool {
+	return correlationID != "" && m.known[correlationID]
+}
+
+// add takes in a correlation ID with all its spans.
+func (m *members) add(correlationID string) {
+	if correlationID == "" && len(m.correlations) > 0 || m.known[correlationID] {
+		return
+	}
+	if len(m.correlations) == maxCorrelations {
+		m.full = true
+		return
+	}
+	m.correlations, m.known[correlationID] = append(m.correlations, correlationID), true
+	for _, s := range m.byID[correlationID] {
+		m.span(s, itself)
+	}
+	for _, s := range m.mentioned[correlationID] {
+		m.span(s, oneOf)
+	}
+}
+
+// span takes in a span by its own correlation ID, or by that of one of its links.
+func (m *members) span(s *Span, why reason) {
+	switch {
+	case s.hop() != "":
+		m.hop(s)
+	case isPublication(s):
+		m.in[s.ID] = true
+		if h := m.j.enclosing(s); h != nil && h.records() == 1 {
+			m.queue = append(m.queue, step{h, publisher})
+		}
+	case isHandling(s):
+		m.queue = append(m.queue, step{s, why})
+	}
+}
+
+// hop takes in a hop with whoever made it and whatever it caused.
+func (m *members) hop(s *Span) {
+	if m.in[s.ID] {
+		return
+	}
+	m.in[s.ID] = true
+	m.add(s.Correlation())
+	if h := m.j.enclosing(s); h != nil {
+		m.queue = append(m.queue, step{h, upstream})
+	}
+	for _, h := range m.consumers[s.ID] {
+		m.queue = append(m.queue, step{h, downstream})
+	}
+}
+
+func (m *members) look(next step) {
+	h := next.h
+	whole := next.from == itself || h.records() == 1
+	m.in[h.ID] = true
+	m.whole[h.ID] = m.whole[h.ID] || whole
+	lost := h.Correlation() == "" || h.minted() // no correlation ID came with what it handles
+	if next.from == downstream {
+		m.follow(h, lost)
+	}
+	for _, s := range m.j.of(h) {
+		if !whole && (next.from != oneOf || !m.has(m.correlationOf(h, s.record))) {
+			continue
+		}
+		if next.from == publisher && !lost && !m.has(h.Correlation()) {
+			continue // a workflow that began in another one
+		}
+		if s.hop != nil {
+			m.hop(s.hop)
+		} else if s.handled != nil {
+			m.queue = append(m.queue, step{s.handled, upstream})
+			m.add(s.handled.Correlation())
+		}
+	}
+	if whole && (next.from != publisher || m.has(h.Correlation())) {
+		for _, s := range m.j.madeBy(h) {
+			if s.hop() != "" {
+				m.hop(s)
+			}
+		}
+	}
+	for _, result := range m.consumers[h.ID] {
+		m.queue = append(m.queue, step{result, downstream})
+	}
+}
+
+// follow takes in the correlation IDs under which a workflow goes on behind a hop.
+func (m *members) follow(h *Span, lost bool) {
+	m.add(h.Correlation())
+	if !lost {
+		return
+	}
+	if h.records() > 1 { // the records that were sent from here have their own IDs
+		for _, s := range m.j.of(h) {
+			if s.record != "" && (s.hop != nil && m.in[s.hop.ID] || s.handled != nil && m.in[s.handled.ID]) {
+				m.add(s.record)
+			}
+		}
+		return
+	}
+	for _, s := range m.j.madeBy(h) {
+		if isPublication(s) {
+			m.add(s.Correlation())
+		}
+	}
+}
+
+// correlationOf is what the link of a record says of its workflow.
+func (m *members) correlationOf(h *Span, record string) string {
+	publisher := ID{}
+	for _, l := range h.Links {
+		if id, _ := l.Attributes[attrMessageID].(string); id == record && l.Why == "causation" {
+			publisher = l.To
+		}
+	}
+	if s := m.j.byID[publisher]; s != nil {
+		return s.Correlation()
+	}
+	return ""
+}
+
+// isOurs tells whether a handling belongs to the workflow with all of its records.
+func (m *members) isOurs(h *Span) bool { return m.whole[h.ID] }
