@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/throughline/throughline/internal/buslocal"
-	"github.com/throughline/throughline/internal/lambdalocal"
+	"github.com/throughline/throughline/local/buslocal"
+	"github.com/throughline/throughline/local/lambdalocal"
 )
 
 // upstream is the span that published the event which each example is handed.
@@ -37,7 +37,7 @@ func TestExamples(t *testing.T) {
 			f.Name = name
 			s := newScene(t)
 			d := s.create(f)
-			event := fmt.Sprintf(`{"version":"0","id":"8b1b6f3e-0000-4000-8000-000000000001","detail-type":"SignalGenerated","source":"alchemiser.strategy","time":"2026-01-05T20:45:00Z",
+			event := fmt.Sprintf(`{"version":"0","id":"8b1b6f3e-0000-4000-8000-000000000001","detail-type":"SignalGenerated","source":"trading.strategy","time":"2026-01-05T20:45:00Z",
 				"resources":["correlation:workflow-1","traceparent:%s","hops:0"],"detail":{"event_id":"signal-1","correlation_id":"workflow-1"}}`, upstream)
 			result, err := d.Invoke(t.Context(), []byte(event), lambdalocal.InvokeOptions{})
 			if err != nil || result.FunctionError != "" || string(result.Payload) != `{"planned":true}` && string(result.Payload) != `{"planned": true}` {

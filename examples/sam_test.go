@@ -10,9 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/throughline/throughline/internal/buslocal"
-	"github.com/throughline/throughline/internal/lambdalocal"
-	"github.com/throughline/throughline/internal/peertest"
+	"github.com/throughline/throughline/local/buslocal"
+	"github.com/throughline/throughline/local/lambdalocal"
+	"github.com/throughline/throughline/peertest"
 )
 
 // mark ends the lines of the template that attach Throughline.
@@ -51,7 +51,8 @@ class Policies:
 template = yaml_parse(open(sys.argv[1]).read())
 template["Globals"]["Function"]["CodeUri"] = "s3://bucket/key"  # what sam package does
 for r in template["Resources"].values():
-    if "ContentUri" in r["Properties"]: r["Properties"]["ContentUri"] = "s3://bucket/key"
+    for code in ("ContentUri", "CodeUri"):
+        if code in r["Properties"]: r["Properties"][code] = "s3://bucket/key"
 print(json.dumps(transform(template, {}, Policies())))
 `
 
@@ -80,6 +81,7 @@ func translate(t *testing.T, path string) (s stack) {
 
 type functionProperties struct {
 	Handler     string
+	Runtime     string
 	Layers      []json.RawMessage
 	Environment struct{ Variables map[string]any }
 }
@@ -124,6 +126,26 @@ func TestSAMIsAttachedInUnderTenLines(t *testing.T) {
 	}
 }
 
+// own is a function of the stack behind a runtime of its language.
+func own(t *testing.T, p functionProperties) lambdalocal.Function {
+	t.Helper()
+	switch {
+	case strings.HasPrefix(p.Runtime, "python"):
+		return python(t, "sam/functions", p.Handler)
+	case strings.HasPrefix(p.Runtime, "nodejs"):
+		root, err := filepath.Abs("sam/notifications")
+		if err != nil {
+			t.Fatal(err)
+		}
+		runtime, err := filepath.Abs("../layer/conformance/testdata/node/bootstrap.mjs")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return lambdalocal.Function{Handler: p.Handler, TaskRoot: root, ExecutionEnv: "AWS_Lambda_nodejs22.x", Runtime: []string{peertest.Command(t, "node"), runtime}}
+	}
+	return lambdalocal.Function{Handler: p.Handler, Runtime: []string{binary(t, "examples/sam/portfolio")}}
+}
+
 // TestSAMGivesALinkedWorkflow runs the stack's own functions, with its own
 // variables, behind its own rules and queue.
 func TestSAMGivesALinkedWorkflow(t *testing.T) {
@@ -131,7 +153,7 @@ func TestSAMGivesALinkedWorkflow(t *testing.T) {
 	s := newScene(t)
 	deployed := map[string]*lambdalocal.Deployment{}
 	for id, p := range stack.functions(t) {
-		f := python(t, "sam/functions", p.Handler)
+		f := own(t, p)
 		f.Name, f.Env = id, map[string]string{"EVENT_BUS_NAME": busName}
 		for name, value := range p.Environment.Variables {
 			if text, ok := value.(string); ok { // EVENT_BUS_NAME refers to the bus

@@ -16,9 +16,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/throughline/throughline/internal/buslocal"
-	"github.com/throughline/throughline/internal/lambdalocal"
-	"github.com/throughline/throughline/internal/peertest"
+	"github.com/throughline/throughline/local/buslocal"
+	"github.com/throughline/throughline/local/lambdalocal"
+	"github.com/throughline/throughline/peertest"
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
@@ -171,7 +171,7 @@ func python(t *testing.T, root, handler string) lambdalocal.Function {
 	if err != nil {
 		t.Fatal(err)
 	}
-	runtime, err := filepath.Abs("../layer/testdata/python/bootstrap.py")
+	runtime, err := filepath.Abs("../layer/conformance/testdata/python/bootstrap.py")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 
 	"github.com/throughline/throughline/handler"
-	"github.com/throughline/throughline/metrics"
 	"github.com/throughline/throughline/publisher"
 	"github.com/throughline/throughline/tracing"
 	"github.com/throughline/throughline/tracing/export"
@@ -29,36 +28,24 @@ import (
 
 func main() {
 	ctx := context.Background()
-	telemetry, err := export.Setup(ctx, os.Getenv) // where spans go, by environment
-	if err != nil {
-		log.Fatal(err)
-	}
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
 		log.Fatal(err)
 	}
-	set := metrics.New(telemetry.Metrics)
-	bus := publisher.New(eventbridge.NewFromConfig(cfg), publisher.WithTracing(telemetry.Tracing), publisher.WithMetrics(set))
+	telemetry := export.Setup(cfg, os.Getenv) // where spans and metrics go, by environment; cfg is AWS's SDK's
+	bus := publisher.New(eventbridge.NewFromConfig(cfg), publisher.WithTelemetry(telemetry))
 	p := &portfolio{
 		bus:     bus,
-		tracing: telemetry.Tracing,
-		calls:   handler.MeasureCalls(set),
+		calls:   tracing.WithTelemetry(telemetry),
 		alpaca:  cmp.Or(os.Getenv("ALPACA_URL"), "https://paper-api.alpaca.markets"),
 		busName: cmp.Or(os.Getenv("BUS"), "trading"),
 	}
-	lambda.Start(handler.Wrap(p.handle,
-		handler.WithTracing(telemetry.Tracing),
-		handler.WithMetrics(set, telemetry.MetricsOut),
-		handler.WithDedupe(telemetry.Dedupe),
-		handler.WithFlush(telemetry.Flush),
-		handler.WithExtension(telemetry.Extension),
-	))
+	lambda.Start(handler.Wrap(p.handle, handler.WithTelemetry(telemetry)))
 }
 
 type portfolio struct {
 	bus     *publisher.Publisher // has the client's own PutEvents
-	tracing tracing.Config
-	calls   tracing.TransportOption
+	calls   tracing.Option
 	alpaca  string
 	busName string
 }
@@ -75,7 +62,7 @@ func (p *portfolio) handle(ctx context.Context, event events.EventBridgeEvent) (
 	if err != nil {
 		return nil, err
 	}
-	entry, err := publisher.Entry("alchemiser.portfolio", "RebalancePlanned", map[string]any{
+	entry, err := publisher.Entry("trading.portfolio", "RebalancePlanned", map[string]any{
 		"event_id": "plan-of-" + signal.EventID, "correlation_id": signal.CorrelationID, "market_status": status,
 	})
 	if err != nil {
@@ -99,7 +86,7 @@ func (p *portfolio) clock(ctx context.Context) (status int, err error) {
 		return 0, fmt.Errorf("ask for the time: %w", err)
 	}
 	req.Header.Set("APCA-API-KEY-ID", os.Getenv("ALPACA_KEY"))
-	resp, err := tracing.Client(ctx, p.tracing, p.calls).Do(req)
+	resp, err := tracing.Client(ctx, p.calls).Do(req)
 	if err != nil {
 		return 0, fmt.Errorf("ask for the time: %w", err)
 	}

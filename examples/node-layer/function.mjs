@@ -12,7 +12,7 @@ export async function handle(event) {
   const answer = await events.send(new PutEventsCommand({
     Entries: [{
       EventBusName: process.env.BUS ?? 'trading',
-      Source: 'alchemiser.portfolio',
+      Source: 'trading.portfolio',
       DetailType: 'RebalancePlanned',
       Detail: JSON.stringify({
         event_id: `plan-of-${signal.event_id}`,

@@ -18,7 +18,7 @@ def handle(event, context):
     clock = http.request("GET", ALPACA + "/v2/clock", headers={"APCA-API-KEY-ID": os.environ.get("ALPACA_KEY", "")}, timeout=10)
     answer = events.put_events(Entries=[{
         "EventBusName": os.environ.get("BUS", "trading"),
-        "Source": "alchemiser.portfolio",
+        "Source": "trading.portfolio",
         "DetailType": "RebalancePlanned",
         "Detail": json.dumps({
             "event_id": "plan-of-" + signal["event_id"],

@@ -18,19 +18,20 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 
-	"github.com/throughline/throughline/handler"
-	"github.com/throughline/throughline/metrics"
 	"github.com/throughline/throughline/publisher"
 	"github.com/throughline/throughline/tracing"
 )
 
 // tradingDay is what the functions share. It holds no state of a day.
 type tradingDay struct {
-	bus     *publisher.Publisher
-	tracing tracing.Config
-	metrics *metrics.Set
-	alpaca  string // base URL of the trading API
-	events  string // folder with the events to publish
+	bus *publisher.Publisher
+	// newBus is the ARN of a new custom bus, and put puts events on it; empty for
+	// none. Hedge's events stay on the classic bus, as in the middle of a migration.
+	newBus string
+	put    func(context.Context, *putEventsInput, ...func(*struct{})) (*putEventsOutput, error)
+	calls  tracing.Option
+	alpaca string // base URL of the trading API
+	events string // folder with the events to publish
 }
 
 func (d *tradingDay) functions() map[string]any {
@@ -98,7 +99,7 @@ func (d *tradingDay) order(ctx context.Context, symbol string) error {
 	}
 	req.Header.Set("APCA-API-KEY-ID", "demo-key")
 	req.Header.Set("APCA-API-SECRET-KEY", "demo-secret")
-	client := tracing.Client(ctx, d.tracing, handler.MeasureCalls(d.metrics))
+	client := tracing.Client(ctx, d.calls)
 	client.Timeout = 10 * time.Second
 	resp, err := client.Do(req)
 	if err != nil {
@@ -123,7 +124,7 @@ func (d *tradingDay) aggregator(ctx context.Context, event events.EventBridgeEve
 }
 
 func (d *tradingDay) hedge(ctx context.Context, _ events.EventBridgeEvent) error {
-	return d.publish(ctx, "11-hedge-evaluation-tricky")
+	return d.publishClassic(ctx, "11-hedge-evaluation-tricky")
 }
 
 // notifications would mail; it takes events from rules and from a topic.
@@ -142,21 +143,58 @@ func (d *tradingDay) reports(ctx context.Context, _ json.RawMessage) error {
 	}
 }
 
-// publish puts the named events on the bus in one request, as they lie in the
-// folder, byte for byte.
-func (d *tradingDay) publish(ctx context.Context, names ...string) error {
-	input := &eventbridge.PutEventsInput{}
+// event is an event of the folder, as it is to be published, byte for byte.
+type event struct{ Source, DetailType, Detail, EventBusName string }
+
+func (d *tradingDay) read(names []string) (list []event, err error) {
 	for _, name := range names {
 		data, err := os.ReadFile(filepath.Join(d.events, name+".json"))
 		if err != nil {
-			return fmt.Errorf("read event: %w", err)
+			return nil, fmt.Errorf("read event: %w", err)
 		}
-		var entry struct{ Source, DetailType, Detail, EventBusName string }
-		if err := json.Unmarshal(data, &entry); err != nil {
-			return fmt.Errorf("read event %s: %w", name, err)
+		var e event
+		if err := json.Unmarshal(data, &e); err != nil {
+			return nil, fmt.Errorf("read event %s: %w", name, err)
 		}
+		list = append(list, e)
+	}
+	return list, nil
+}
+
+// publish puts the named events on the bus in one request.
+func (d *tradingDay) publish(ctx context.Context, names ...string) error {
+	if d.newBus == "" {
+		return d.publishClassic(ctx, names...)
+	}
+	list, err := d.read(names)
+	if err != nil {
+		return err
+	}
+	input := &putEventsInput{EventBusArn: &d.newBus}
+	for _, e := range list {
+		input.Entries = append(input.Entries, putEventsEntry{Source: &e.Source, DetailType: &e.DetailType, Detail: &e.Detail})
+	}
+	output, err := d.put(ctx, input)
+	if err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	for i, result := range output.Entries {
+		if result.ErrorCode != nil {
+			return fmt.Errorf("publish %s: %s: %s", names[i], *result.ErrorCode, aws.ToString(result.ErrorMessage))
+		}
+	}
+	return nil
+}
+
+func (d *tradingDay) publishClassic(ctx context.Context, names ...string) error {
+	list, err := d.read(names)
+	if err != nil {
+		return err
+	}
+	input := &eventbridge.PutEventsInput{}
+	for _, e := range list {
 		input.Entries = append(input.Entries, types.PutEventsRequestEntry{
-			Source: &entry.Source, DetailType: &entry.DetailType, Detail: &entry.Detail, EventBusName: &entry.EventBusName,
+			Source: &e.Source, DetailType: &e.DetailType, Detail: &e.Detail, EventBusName: &e.EventBusName,
 		})
 	}
 	output, err := d.bus.PutEvents(ctx, input)

@@ -1,6 +1,6 @@
 // Command tradingday is the functions of a small trading system, one binary
 // for all of them: Lambda's handler name says which one a process is. They
-// publish and consume the events of the first user's shapes, place orders over
+// publish and consume a trading system's events, place orders over
 // HTTP, and are instrumented with Throughline's Go library, which is the part
 // to copy: see main.
 package main
@@ -17,8 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 
 	"github.com/throughline/throughline/handler"
-	"github.com/throughline/throughline/metrics"
 	"github.com/throughline/throughline/publisher"
+	"github.com/throughline/throughline/tracing"
 	"github.com/throughline/throughline/tracing/export"
 )
 
@@ -29,22 +29,22 @@ func main() {
 }
 
 func run(ctx context.Context, getenv func(string) string) error {
-	telemetry, err := export.Setup(ctx, getenv)
-	if err != nil {
-		return fmt.Errorf("set up telemetry: %w", err)
-	}
 	aws, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
 		return fmt.Errorf("load AWS configuration: %w", err)
 	}
-	set := metrics.New(telemetry.Metrics)
+	telemetry := export.Setup(aws, getenv)
 	day := &tradingDay{
-		bus: publisher.New(eventbridge.NewFromConfig(aws), publisher.WithTracing(telemetry.Tracing), publisher.WithMetrics(set),
-			publisher.WithLimit(telemetry.SizeLimit), publisher.WithWarning(telemetry.SizeWarn)),
-		tracing: telemetry.Tracing,
-		metrics: set,
-		alpaca:  getenv("ALPACA_URL"),
-		events:  getenv("TRADINGDAY_EVENTS"),
+		bus:    publisher.New(eventbridge.NewFromConfig(aws), publisher.WithTelemetry(telemetry)),
+		calls:  tracing.WithTelemetry(telemetry),
+		alpaca: getenv("ALPACA_URL"),
+		events: getenv("TRADINGDAY_EVENTS"),
+	}
+	if day.newBus = getenv("TRADINGDAY_NEW_BUS"); day.newBus != "" {
+		client := &eventBridgeV2{aws, getenv("AWS_ENDPOINT_URL_EVENTBRIDGEV2")}
+		if day.put, err = publisher.Decorate(client.PutEvents, publisher.WithTelemetry(telemetry)); err != nil {
+			return fmt.Errorf("decorate the client of the new bus: %w", err)
+		}
 	}
 	handle, ok := day.functions()[getenv("_HANDLER")]
 	if !ok {
@@ -53,12 +53,6 @@ func run(ctx context.Context, getenv func(string) string) error {
 	if pause, err := time.ParseDuration(getenv("TRADINGDAY_INIT")); err == nil {
 		time.Sleep(pause) // a cold start slower than the others
 	}
-	lambda.Start(handler.Wrap(handle,
-		handler.WithTracing(telemetry.Tracing),
-		handler.WithMetrics(set, telemetry.MetricsOut),
-		handler.WithDedupe(telemetry.Dedupe),
-		handler.WithFlush(telemetry.Flush),
-		handler.WithExtension(telemetry.Extension),
-	))
+	lambda.Start(handler.Wrap(handle, handler.WithTelemetry(telemetry)))
 	return nil
 }

@@ -21,7 +21,7 @@ def handle(batch, context):
                 response = http.request("POST", ALPACA + "/v2/orders", body=json.dumps(order), timeout=10)
                 if response.status != 200:
                     raise RuntimeError("order of %s: %d" % (symbol, response.status))
-                publish("alchemiser.execution", "TradeExecuted", plan["correlation_id"], causation_id=plan["event_id"], symbol=symbol)
+                publish("trading.execution", "TradeExecuted", plan["correlation_id"], causation_id=plan["event_id"], symbol=symbol)
         except Exception as error:
             print("plan %s: %s" % (plan["event_id"], error))
             failed.append({"itemIdentifier": record["messageId"]})

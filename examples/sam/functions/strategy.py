@@ -6,4 +6,4 @@ from bus import publish
 
 
 def handle(event, context):
-    publish("alchemiser.strategy", "SignalGenerated", "workflow-%s" % uuid.uuid4(), signals={"AAPL": "0.6", "MSFT": "0.4"})
+    publish("trading.strategy", "SignalGenerated", "workflow-%s" % uuid.uuid4(), signals={"AAPL": "0.6", "MSFT": "0.4"})
