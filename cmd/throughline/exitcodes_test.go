@@ -65,6 +65,7 @@ var calls = map[string][]call{
 	"throughline dlq":                 {{2, ""}, {2, "q --by x"}, {3, "q AWS"}},
 	"throughline dlq policy":          {{0, ""}},
 	"throughline dlq redrive":         {{2, "q"}, {2, "q --all"}, {3, "q --all --dry-run AWS"}},
+	"throughline dlq replay":          {{2, "q"}, {3, "q --all AWS"}},
 	"throughline dlq show":            {{2, ""}, {3, "q AWS"}},
 	"throughline dedupe":              {{0, ""}, {2, "creat"}},
 	"throughline dedupe create-table": {{0, "--table seen --print-cloudformation"}, {2, ""}, {2, "--table !"}, {3, "--table seen AWS"}},

@@ -98,7 +98,7 @@ func TestEveryReportFits80Columns(t *testing.T) {
 	}
 	// dev needs an application that plays, sidecar prints no report, help is tried above, and
 	// moto answers the others nothing.
-	elsewhere := []string{"demo", "dev", "dev fire", "dev invoke", "dev replay", "dev send", "sidecar", "help", "queries run", "queries apply", "alarms history", "alarms test"}
+	elsewhere := []string{"demo", "dlq replay", "dev", "dev fire", "dev invoke", "dev replay", "dev send", "sidecar", "help", "queries run", "queries apply", "alarms history", "alarms test"}
 	fits(t, "demo", playedReport)
 	walk(newRoot(environment{}), func(cmd *cobra.Command) {
 		path := strings.TrimPrefix(strings.TrimPrefix(cmd.CommandPath(), "throughline"), " ")

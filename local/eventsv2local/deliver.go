@@ -270,14 +270,16 @@ func problemCode(err error) string {
 func (p *plan) giveUp(failed []*item, problem *DeliveryError, condition string, retries int) {
 	s := p.sub.bus.service
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	letters := s.letters[p.DeadLetters]
 	if letters == nil {
 		p.sub.countLocked("EventsDropped", len(failed))
-		return
+	} else {
+		p.sub.countLocked("OnFailureDestinationDelivered", len(failed))
 	}
-	letters.add(p.letter(failed, problem, condition, retries))
-	p.sub.countLocked("OnFailureDestinationDelivered", len(failed))
+	s.mu.Unlock()
+	if letters != nil {
+		letters.add(p.letter(failed, problem, condition, retries))
+	}
 }
 
 const transformationFailure = "INPUT_TRANSFORMATION_FAILURE"

@@ -19,6 +19,9 @@ type Letter struct {
 // DeadLetters is a queue of such records. The zero value is empty and usable. It is
 // safe for concurrent use.
 type DeadLetters struct {
+	// To is told each record, such as to put it into a queue. Nil: nobody is.
+	To func(Letter)
+
 	mu      sync.Mutex
 	letters []Letter
 }
@@ -34,6 +37,9 @@ func (d *DeadLetters) add(l Letter) {
 	d.mu.Lock()
 	d.letters = append(d.letters, l)
 	d.mu.Unlock()
+	if d.To != nil {
+		d.To(l)
+	}
 }
 
 // DeadLetters says what an OnFailureConfiguration reaches under an ARN.

@@ -13,6 +13,16 @@ func Name(arn string) string {
 	return arn
 }
 
+// Named is the name in an ARN that ends in a name and an ID which AWS made up, as
+// event-busv2/NAME/ID and subscriber/NAME/ID do.
+func Named(arn string) string {
+	parts := strings.Split(arn, "/")
+	if len(parts) < 3 {
+		return Name(arn)
+	}
+	return parts[len(parts)-2]
+}
+
 // Names are the names of several ARNs.
 func Names(arns []string) []string {
 	list := make([]string, len(arns))

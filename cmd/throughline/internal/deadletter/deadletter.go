@@ -4,7 +4,8 @@
 // It knows the messages of EventBridge's rules (EventBridge user guide, "Using dead-letter
 // queues"), of Lambda's asynchronous invocations and failure destinations (Lambda developer
 // guide, "Capturing records of Lambda asynchronous invocations"), of queues with a redrive
-// policy (SQS developer guide, "Using dead-letter queues"), and of SNS's subscriptions.
+// policy (SQS developer guide, "Using dead-letter queues"), of SNS's subscriptions, and of the
+// subscribers of EventBridge's new custom buses, which name events and do not carry them.
 package deadletter
 
 import (
@@ -47,6 +48,7 @@ const (
 	OfStream      Kind = "stream"      // Lambda, of a stream: it names records and does not carry them
 	OfTopic       Kind = "topic"       // SNS, for a subscription
 	OfQueue       Kind = "queue"       // SQS, of a queue whose consumer failed it too often
+	OfSubscriber  Kind = "subscriber"  // a subscriber of a new custom bus: it names events and does not carry them
 	Unknown       Kind = "unknown"
 )
 
@@ -59,9 +61,14 @@ type Letter struct {
 	// Rule and Target are ARNs, of a rule. Function is the ARN or the name of the function
 	// that failed it, Topic an ARN, Queue the ARN of the queue that it was moved from.
 	Rule, Target, Function, Topic, Queue string
-	Attempts                             int       // deliveries, 0 where that is not told
-	Since                                time.Time // when it came into the queue
-	// Payload is what was to be delivered: the body, or what it wraps.
+	// Subscriber and Bus are ARNs, of a subscriber of a new custom bus, and Named the events
+	// that its message names.
+	Subscriber, Bus string
+	Named           []Named
+	Attempts        int       // deliveries, 0 where that is not told
+	Since           time.Time // when it came into the queue
+	// Payload is what was to be delivered: the body, or what it wraps; nil where the message
+	// does not carry it.
 	Payload []byte
 	// Of the event in it, where there is one.
 	EventID, EnvelopeID, Type, Source, CorrelationID string
@@ -72,19 +79,31 @@ func (l *Letter) Who() string {
 	switch {
 	case l.Function != "":
 		return "function " + arn.Function(l.Function)
+	case l.Subscriber != "":
+		return strings.TrimSuffix("subscriber "+arn.Named(l.Subscriber)+" to "+l.target(), " to ")
 	case l.Target != "":
-		kind := map[string]string{"lambda": "function", "sqs": "queue", "sns": "topic", "events": "bus"}[arn.Service(l.Target)]
-		name := arn.Name(l.Target)
-		if kind == "function" {
-			name = arn.Function(l.Target)
-		}
-		return strings.TrimSpace(cmp.Or(kind, arn.Service(l.Target), "target") + " " + name)
+		return l.target()
 	case l.Queue != "":
 		return "queue " + arn.Name(l.Queue)
 	case l.Topic != "":
 		return "topic " + arn.Name(l.Topic)
 	}
 	return "unknown"
+}
+
+// target is the target in a word or two, "" where there is none.
+func (l *Letter) target() string {
+	switch kind := arn.Service(l.Target); {
+	case l.Target == "":
+		return ""
+	case kind == "lambda":
+		return "function " + arn.Function(l.Target)
+	case kind == "events" && strings.Contains(l.Target, ":event-busv2/"):
+		return "bus " + arn.Named(l.Target)
+	default:
+		known := map[string]string{"sqs": "queue", "sns": "topic", "events": "bus"}[kind]
+		return cmp.Or(known, kind, "target") + " " + arn.Name(l.Target)
+	}
 }
 
 // body is what the bodies of dead letters tell.
@@ -108,6 +127,8 @@ type body struct {
 	Type     string
 	TopicARN string `json:"TopicArn"`
 	Message  string
+
+	record
 }
 
 // Read tells what a message is.
@@ -117,6 +138,9 @@ func Read(m Message) Letter {
 	_ = json.Unmarshal([]byte(m.Body), &b) // what is no JSON tells nothing
 	text := func(name string) string { return m.Attributes[name].String }
 	switch {
+	case text("SUBSCRIBER_ARN") != "" || b.Subscriber != "" && b.Named != nil:
+		l.ofSubscriber(&b.record, text)
+		return l
 	case text("RULE_ARN") != "":
 		l.Kind, l.Rule, l.Target, l.Says = OfRule, text("RULE_ARN"), text("TARGET_ARN"), text("ERROR_MESSAGE")
 		l.Cause = cmp.Or(text("ERROR_CODE"), text("EXHAUSTED_RETRY_CONDITION"), "no error code")

@@ -108,13 +108,14 @@ func newDLQ(o options) *cobra.Command {
 		Long: `dlq receives the messages of dead-letter queues and groups them by cause, by the function
 or target that failed, and by event type; --by adds age and kind. It reads dead letters of
 EventBridge rules, of Lambda's asynchronous invocations and failure destinations, of
-queues with a redrive policy, and of SNS subscriptions. QUEUE is a name, an ARN or a URL.
+queues with a redrive policy, and of SNS subscriptions; and of subscribers of new custom
+buses, which name events and do not carry them. QUEUE is a name, an ARN or a URL.
 
 SQS has no way to look without receiving. Each message is hidden from other consumers
 until it is read, for --hide at most. dlq deletes nothing.
 
 dlq show shows one message with the tree of its workflow. dlq redrive sends messages back
-to where they failed.
+to where they failed; dlq replay has a new custom bus deliver again what messages name.
 
 Exit codes: 0 the queues are empty; 1 there are messages; 2 wrong call; 3 a queue cannot be
 read.`,
@@ -122,7 +123,8 @@ read.`,
   throughline dlq plans-failed orders-failed --by cause,age --json
   throughline dlq plans-failed --cause NO_PERMISSIONS --keep plans-failed.jsonl
   throughline dlq show plans-failed 0b5c9d7e
-  throughline dlq redrive plans-failed --group 1f09ac --dry-run`,
+  throughline dlq redrive plans-failed --group 1f09ac --dry-run
+  throughline dlq replay orders-failed --all`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return terminal.In("dlq", l.run(cmd, args))
@@ -136,7 +138,7 @@ read.`,
 	_ = cmd.RegisterFlagCompletionFunc("by", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return dimensions, cobra.ShellCompDirectiveNoFileComp
 	}) // there is such a flag
-	cmd.AddCommand(newShow(o), newRedrive(o), newPolicy())
+	cmd.AddCommand(newShow(o), newRedrive(o), newReplay(o), newPolicy())
 	return cmd
 }
 

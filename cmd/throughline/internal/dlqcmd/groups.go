@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/throughline/throughline/cmd/throughline/internal/arn"
 	"github.com/throughline/throughline/cmd/throughline/internal/deadletter"
 )
 
@@ -15,11 +16,14 @@ import (
 type Group struct {
 	Key   string `json:"group"`
 	Count int    `json:"messages"`
-	Kind  string `json:"kind,omitempty"`
-	Cause string `json:"cause,omitempty"`
-	Who   string `json:"failed_by,omitempty"`
-	Type  string `json:"event_type,omitempty"`
-	Age   string `json:"age,omitempty"`
+	// Events is how many events its messages name, of a new custom bus's; 0 of messages that
+	// carry their event.
+	Events int    `json:"events,omitempty"`
+	Kind   string `json:"kind,omitempty"`
+	Cause  string `json:"cause,omitempty"`
+	Who    string `json:"failed_by,omitempty"`
+	Type   string `json:"event_type,omitempty"`
+	Age    string `json:"age,omitempty"`
 	// Oldest and Newest are when they came into the queue, zero where that is not told.
 	Oldest time.Time `json:"oldest,omitzero"`
 	Newest time.Time `json:"newest,omitzero"`
@@ -42,6 +46,9 @@ func value(l *deadletter.Letter, dimension string, now time.Time) string {
 	case "function":
 		return l.Who()
 	case "type":
+		if l.Type == "" && l.Kind == deadletter.OfSubscriber {
+			return "(the type is on the bus)"
+		}
 		return cmp.Or(l.Type, "(no type)")
 	case "age":
 		return age(now.Sub(l.Since))
@@ -102,6 +109,7 @@ func (g *grouping) add(l *deadletter.Letter) {
 		g.index[k] = group
 	}
 	group.Count++
+	group.Events += len(l.Named)
 	if !l.Since.IsZero() {
 		if group.Oldest.IsZero() || l.Since.Before(group.Oldest) {
 			group.Oldest = l.Since
@@ -140,12 +148,15 @@ func (f *filter) takes(l *deadletter.Letter, now time.Time) bool {
 	return in(f.messages, func(id string) bool { return names(l, id) }) &&
 		in(f.groups, func(k string) bool { return k == key(l, byDefault, now) }) &&
 		in(f.causes, func(c string) bool { return c == l.Cause }) &&
-		in(f.whoms, func(w string) bool { return w == l.Who() || strings.HasSuffix(l.Who(), " "+w) }) &&
+		in(f.whoms, func(w string) bool {
+			return w == l.Who() || strings.HasSuffix(l.Who(), " "+w) || l.Subscriber != "" && w == arn.Named(l.Subscriber)
+		}) &&
 		in(f.types, func(t string) bool { return t == l.Type }) &&
 		(f.olderThan == 0 || old >= f.olderThan) && (f.youngerThan == 0 || old < f.youngerThan)
 }
 
 // names reports whether an ID is the message's or its event's, or begins one of them.
 func names(l *deadletter.Letter, id string) bool {
-	return id != "" && (strings.HasPrefix(l.ID, id) || strings.HasPrefix(l.EventID, id) || strings.HasPrefix(l.EnvelopeID, id))
+	is := func(known string) bool { return strings.HasPrefix(known, id) }
+	return id != "" && (is(l.ID) || is(l.EventID) || is(l.EnvelopeID) || slices.ContainsFunc(l.Named, func(e deadletter.Named) bool { return is(e.ID) }))
 }

@@ -141,8 +141,10 @@ func (c *Contents) write(out io.Writer, now time.Time) error {
 	if err := terminal.Table(out, 0, rows); err != nil {
 		return err
 	}
+	named := 0
 	said := false
 	for _, g := range c.Groups {
+		named += g.Events
 		if g.Says == "" {
 			continue
 		}
@@ -152,12 +154,26 @@ func (c *Contents) write(out io.Writer, now time.Time) error {
 		said = true
 		fmt.Fprintf(out, "%s  %s\n", g.Key, terminal.Line(g.Says))
 	}
+	if named > 0 {
+		fmt.Fprintf(out, "\n%s named here, which the bus still has: throughline dlq replay says how it delivers them again\n", areEvents(named))
+	}
 	return nil
+}
+
+func areEvents(n int) string {
+	if n == 1 {
+		return "1 event is"
+	}
+	return fmt.Sprintf("%d events are", n)
 }
 
 func (g *Group) what() string {
 	var parts []string
-	for _, part := range []string{g.Kind, g.Cause, g.Who, g.Type, g.Age} {
+	events := ""
+	if g.Events > 0 {
+		events = phrase.Count(g.Events, "event")
+	}
+	for _, part := range []string{g.Kind, g.Cause, g.Who, g.Type, events, g.Age} {
 		if part != "" {
 			parts = append(parts, part)
 		}

@@ -36,7 +36,8 @@ func newRedrive(o options) *cobra.Command {
 target, as it would have delivered them; those of a function's asynchronous invocations to
 the function; those of a queue to the queue; those of a topic to the subscription. --to
 sends them elsewhere: bus publishes events on the bus of their rule again, where every rule
-sees them, under new envelopes and their own IDs.
+sees them, under new envelopes and their own IDs. Those of a subscriber of a new custom bus
+stay: they do not carry their events, and dlq replay is for them.
 
 Body, attributes, trace header and, of FIFO queues, group are those of the message. A copy
 has a message ID of its own, and nothing else is new.
@@ -88,7 +89,7 @@ func (r *redriving) run(cmd *cobra.Command, name string) error {
 	case err != nil:
 		return terminal.Misuse("--to: %v", err)
 	case r.all == r.given():
-		return terminal.Misuse("say which messages: --all, or --group, --message, --cause, --function, --type, --older-than, --younger-than")
+		return errWhich()
 	case !r.dry && !r.yes:
 		return terminal.Misuse("look first with --dry-run, then send with --yes")
 	case r.rate < 0 || r.most < 0:
@@ -299,7 +300,9 @@ const readPolicy = `{
         "lambda:ListFunctions",
         "lambda:ListEventSourceMappings",
         "sns:ListSubscriptionsByTopic",
-        "sns:GetSubscriptionAttributes"
+        "sns:GetSubscriptionAttributes",
+        "events:DescribeSubscriber",
+        "events:DescribeEventBus"
       ],
       "Resource": "*"
     }

@@ -66,6 +66,9 @@ type Shown struct {
 	Who           string             `json:"failed_by"`
 	Group         string             `json:"group"`
 	Rule          string             `json:"rule,omitempty"`
+	Subscriber    string             `json:"subscriber,omitempty"`
+	Bus           string             `json:"bus,omitempty"`
+	Named         []deadletter.Named `json:"events,omitempty"` // of a new custom bus, which the message does not carry
 	Target        string             `json:"target,omitempty"`
 	Attempts      int                `json:"deliveries,omitempty"`
 	Since         time.Time          `json:"since,omitzero"`
@@ -126,7 +129,7 @@ func (s *showing) shown(l *deadletter.Letter) Shown {
 	m.Receipt = "" // it is of no use to anybody when this has ended
 	shown := Shown{
 		Message: m, Kind: l.Kind, Cause: l.Cause, Says: l.Says, Who: l.Who(), Group: key(l, byDefault, s.now()), Rule: l.Rule, Target: l.Target, Attempts: l.Attempts, Since: l.Since,
-		EventID: l.EventID, EnvelopeID: l.EnvelopeID, Type: l.Type, Source: l.Source, CorrelationID: l.CorrelationID,
+		Subscriber: l.Subscriber, Bus: l.Bus, Named: l.Named, EventID: l.EventID, EnvelopeID: l.EnvelopeID, Type: l.Type, Source: l.Source, CorrelationID: l.CorrelationID,
 	}
 	if item, err := redrive.Plan(*l, redrive.Destination{}); err != nil {
 		shown.Stays = err.Error()
@@ -138,7 +141,7 @@ func (s *showing) shown(l *deadletter.Letter) Shown {
 
 // workflow is the tree of the message's workflow, nil where no spans tell of it.
 func (s *showing) workflow(cmd *cobra.Command, l *deadletter.Letter) (*workflow.Workflow, error) {
-	if l.CorrelationID == "" || !s.source.Given(cmd) {
+	if l.CorrelationID == "" && len(l.Named) == 0 || !s.source.Given(cmd) {
 		return nil, nil
 	}
 	tell, end := spansource.Tell(cmd)
@@ -147,12 +150,24 @@ func (s *showing) workflow(cmd *cobra.Command, l *deadletter.Letter) (*workflow.
 	if err != nil {
 		return nil, err
 	}
-	w, err := source.Find(cmd.Context(), l.CorrelationID)
+	id := l.CorrelationID
+	for i := 0; i < min(len(l.Named), mostNamed) && id == ""; i++ { // the publisher was answered the ID
+		if id, err = source.OfID(cmd.Context(), l.Named[i].ID); err != nil && !errors.Is(err, spansource.ErrNotFound) {
+			return nil, err
+		}
+	}
+	if id == "" {
+		return nil, nil
+	}
+	w, err := source.Find(cmd.Context(), id)
 	if errors.Is(err, spansource.ErrNotFound) {
 		return nil, nil
 	}
 	return w, err
 }
+
+// mostNamed bounds how many of the events that a message names are looked for in spans.
+const mostNamed = 20
 
 // write prints the message for people. Its body is whole, whatever its width.
 func (s *Shown) write(out io.Writer, now time.Time) error {
@@ -185,6 +200,8 @@ func (s *Shown) writeFacts(out io.Writer, now time.Time) {
 	line("says", s.Says)
 	line("failed by", s.Who)
 	line("rule", s.Rule)
+	line("subscriber", s.Subscriber)
+	line("bus", s.Bus)
 	if s.Attempts > 0 {
 		line("deliveries", strconv.Itoa(s.Attempts))
 	}
@@ -192,6 +209,9 @@ func (s *Shown) writeFacts(out io.Writer, now time.Time) {
 		line("since", s.Since.Format(time.RFC3339)+", "+span(now.Sub(s.Since))+" ago")
 	}
 	line("group", s.Group)
+	for _, e := range s.Named {
+		line("names", describe(e))
+	}
 	line("event", s.EventID)
 	line("envelope", s.EnvelopeID)
 	line("type", s.Type)
@@ -201,8 +221,23 @@ func (s *Shown) writeFacts(out io.Writer, now time.Time) {
 	s.writeAttributes(out)
 }
 
+// describe is an event that a message names, in a line.
+func describe(e deadletter.Named) string {
+	text := "event " + e.ID
+	if !e.Time.IsZero() {
+		text += " of " + e.Time.UTC().Format(time.RFC3339)
+	}
+	if e.Group != "" {
+		text += ", group " + e.Group
+	}
+	if e.Request != "" {
+		text += ", the target's request " + e.Request
+	}
+	return text
+}
+
 // told are attributes that stand among what the message tells, or tell nobody anything.
-var told = []string{"SenderId", "SentTimestamp", "ApproximateFirstReceiveTimestamp", "RULE_ARN", "ERROR_CODE", "ERROR_MESSAGE", "RETRY_ATTEMPTS"}
+var told = []string{"SenderId", "SentTimestamp", "ApproximateFirstReceiveTimestamp", "RULE_ARN", "ERROR_CODE", "ERROR_MESSAGE", "RETRY_ATTEMPTS", "SUBSCRIBER_ARN", "BUS_ARN"}
 
 func (s *Shown) writeAttributes(out io.Writer) {
 	attributes := maps.Clone(s.Message.System)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 	"github.com/throughline/throughline/local/buslocal"
+	"github.com/throughline/throughline/local/eventsv2local"
 	"github.com/throughline/throughline/local/snslocal"
 	"github.com/throughline/throughline/local/sqslocal"
 )
@@ -48,6 +49,7 @@ type stand struct {
 	queues *sqslocal.Service
 	topics *snslocal.Service
 	bus    *buslocal.Bus
+	fresh  *eventsv2local.Service     // the new custom buses
 	refuse func(r *http.Request) bool // a request that is refused with 403
 	taken  func()                     // called once a batch was taken, before that is answered
 
@@ -59,10 +61,10 @@ type stand struct {
 
 func newStand(t *testing.T) *stand {
 	t.Helper()
-	s := &stand{t: t, queues: sqslocal.New(sqslocal.Options{}), bus: buslocal.New(buslocal.Options{Buses: []string{"orders"}}), buries: map[string]string{}, readers: map[string]string{}}
+	s := &stand{t: t, queues: sqslocal.New(sqslocal.Options{}), bus: buslocal.New(buslocal.Options{Buses: []string{"orders"}}), fresh: eventsv2local.New(eventsv2local.Options{RetryDelay: time.Millisecond}), buries: map[string]string{}, readers: map[string]string{}}
 	s.topics = snslocal.New(snslocal.Options{Queues: s.queues})
 	server := httptest.NewServer(s)
-	t.Cleanup(func() { server.Close(); s.queues.Close(); s.topics.Close(); s.bus.Close() })
+	t.Cleanup(func() { server.Close(); s.queues.Close(); s.topics.Close(); s.bus.Close(); s.fresh.Close() })
 	s.url = server.URL
 	t.Setenv("AWS_REGION", "us-east-1")
 	t.Setenv("AWS_ACCESS_KEY_ID", "test")
@@ -82,6 +84,8 @@ func (s *stand) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, `{"__type":"AccessDeniedException","message":"not authorized"}`)
 	case strings.HasPrefix(r.URL.Path, "/2015-03-31/"):
 		s.serveLambda(w, r)
+	case strings.HasPrefix(r.URL.Path, "/service/AWSEventsV2/"):
+		s.fresh.ServeHTTP(w, r)
 	case strings.HasPrefix(target, "AWSEvents."):
 		s.bus.ServeHTTP(w, r)
 	case target == "":

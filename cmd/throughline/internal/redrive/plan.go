@@ -76,9 +76,15 @@ var eventBridge = []string{"RULE_ARN", "TARGET_ARN", "ERROR_CODE", "ERROR_MESSAG
 // lambda are those that Lambda adds.
 var lambda = []string{"RequestID", "ErrorCode", "ErrorMessage"}
 
+// ErrNamed is why a message of a new custom bus is not sent: there is nothing in it to send.
+var ErrNamed = errors.New("it names events and does not carry them: throughline dlq replay says how the bus delivers them again")
+
 // Plan is what is sent for a message, to a destination or, where that is the zero value,
 // back to where it came from. The error says why it cannot be sent, and what to do.
 func Plan(l deadletter.Letter, to Destination) (Item, error) {
+	if l.Kind == deadletter.OfSubscriber {
+		return Item{Letter: l}, ErrNamed
+	}
 	item := Item{Letter: l, To: to, Body: l.Payload, TraceHeader: l.System["AWSTraceHeader"], Group: l.System["MessageGroupId"], Deduplication: "redrive-" + l.ID}
 	if to.Kind == "" {
 		var err error

@@ -211,9 +211,8 @@ func (r *run) handle(ctx context.Context, letters []deadletter.Letter) (sent, fa
 			continue
 		}
 		item, err := Plan(l, r.To)
-		if err != nil {
+		if err != nil { // nothing was sent that could have been refused
 			r.fail(l, err)
-			failed++
 			continue
 		}
 		if groups[item.To] == nil {
