@@ -3,6 +3,7 @@ package events
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -67,4 +68,31 @@ func TestTargetOfAGlobalEndpoint(t *testing.T) {
 			t.Errorf("%q: %v, %v", id, u, err)
 		}
 	}
+}
+
+// Names are those that the expressions in the API's references describe.
+func FuzzNames(f *testing.F) {
+	regions := regexp.MustCompile(`\A[a-z0-9-]{1,64}\z`)
+	endpoints := regexp.MustCompile(`\A[A-Za-z0-9.-]{1,50}\z`)
+	buses := regexp.MustCompile(`\Aarn:aws(?:[a-z0-9-]{1,64})?:events:[a-z0-9-]{1,64}:([0-9]{12}):event-busv2/`)
+	for _, s := range []string{
+		"eu-west-1", "abcde.veo", "arn:aws:events:eu-west-1:123456789012:event-busv2/b/abc", "arn:aws-us-gov:events:r:123456789012:event-busv2/",
+		"arn:aws:events:eu-west-1:12345678901:event-busv2/b", "arn:aws:events::123456789012:event-busv2/b", "arn:aws:events:r:123456789012:event-bus/b",
+		"arn:aws:events:r:1234567890123:event-busv2/b", "arn:other:events:r:123456789012:event-busv2/b", "aws:events:r:123456789012:event-busv2/b",
+		"arn:aws.:events:r:123456789012:event-busv2/b", "", "a\n", "é", strings.Repeat("a", 50), strings.Repeat("a", 51), strings.Repeat("a", 65),
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if isRegion(s) != regions.MatchString(s) || isEndpoint(s) != endpoints.MatchString(s) {
+			t.Errorf("%q: region %t, endpoint %t", s, isRegion(s), isEndpoint(s))
+		}
+		want := ""
+		if m := buses.FindStringSubmatch(s); m != nil {
+			want = m[1]
+		}
+		if got := ownerOf(s); got != want {
+			t.Errorf("%q: account %q, want %q", s, got, want)
+		}
+	})
 }
