@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"unicode/utf8"
 
-	"google.golang.org/protobuf/encoding/protowire"
+	"github.com/throughline/throughline/internal/protowire"
 )
 
 // wireField says how a field is to be encoded. The zero value is a field that is

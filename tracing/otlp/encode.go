@@ -12,7 +12,8 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
-	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/throughline/throughline/internal/protowire"
 )
 
 // The field numbers of opentelemetry-proto 1.x, trace/v1 and its neighbours.

@@ -10,7 +10,7 @@ import (
 	"math"
 	"strconv"
 
-	"google.golang.org/protobuf/encoding/protowire"
+	"github.com/throughline/throughline/internal/protowire"
 )
 
 // shape is how a field is written in OTLP/JSON.

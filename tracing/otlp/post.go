@@ -15,7 +15,7 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protowire"
+	"github.com/throughline/throughline/internal/protowire"
 )
 
 // refusedError is an answer that will not change: the spans are lost.

@@ -10,7 +10,8 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
-	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/throughline/throughline/internal/protowire"
 )
 
 // ErrMalformed is returned for bytes that are no protobuf message.

@@ -1,0 +1,179 @@
+// Package protowire reads and appends protobuf's wire format (protobuf.dev,
+// "Encoding"). It is the part of google.golang.org/protobuf/encoding/protowire that
+// spans take: that package comes with one that reads the program's own file
+// whenever the program starts.
+package protowire
+
+import (
+	"encoding/binary"
+	"math"
+	"math/bits"
+)
+
+// Number is the number of a field.
+type Number int32
+
+// Type is how the value of a field is written.
+type Type int8
+
+// The types.
+const (
+	VarintType     Type = 0
+	Fixed64Type    Type = 1
+	BytesType      Type = 2
+	StartGroupType Type = 3
+	EndGroupType   Type = 4
+	Fixed32Type    Type = 5
+)
+
+const (
+	malformed = -1
+	// maxDepth is how deep groups may nest.
+	maxDepth = 10_000
+)
+
+// AppendTag appends what stands before the value of a field.
+func AppendTag(b []byte, field Number, kind Type) []byte {
+	return AppendVarint(b, tag(field, kind))
+}
+
+func tag(field Number, kind Type) uint64 { return uint64(field)<<3 | uint64(kind&7) }
+
+// AppendVarint appends a number in as few bytes as it takes.
+func AppendVarint(b []byte, v uint64) []byte {
+	if v < 0x80 {
+		return append(b, byte(v))
+	}
+	return binary.AppendUvarint(b, v)
+}
+
+// AppendFixed32 appends a number in four bytes.
+func AppendFixed32(b []byte, v uint32) []byte { return binary.LittleEndian.AppendUint32(b, v) }
+
+// AppendFixed64 appends a number in eight bytes.
+func AppendFixed64(b []byte, v uint64) []byte { return binary.LittleEndian.AppendUint64(b, v) }
+
+// AppendBytes appends v behind its length.
+func AppendBytes(b, v []byte) []byte { return append(AppendVarint(b, uint64(len(v))), v...) }
+
+// AppendString appends v behind its length.
+func AppendString(b []byte, v string) []byte { return append(AppendVarint(b, uint64(len(v))), v...) }
+
+// EncodeBool is the number that stands for v.
+func EncodeBool(v bool) uint64 {
+	if v {
+		return 1
+	}
+	return 0
+}
+
+// SizeTag is how many bytes AppendTag appends.
+func SizeTag(field Number) int { return SizeVarint(tag(field, 0)) }
+
+// SizeVarint is how many bytes AppendVarint appends.
+func SizeVarint(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
+
+// ConsumeTag reads the tag that b begins with, of n bytes; n is below 0 where it is none.
+func ConsumeTag(b []byte) (field Number, kind Type, n int) {
+	v, n := ConsumeVarint(b)
+	if n < 0 || v>>3 == 0 || v>>3 > math.MaxInt32 {
+		return 0, 0, malformed
+	}
+	return Number(v >> 3), Type(v & 7), n
+}
+
+// ConsumeVarint reads the number that b begins with, of n bytes; n is below 0 where
+// it is none.
+func ConsumeVarint(b []byte) (v uint64, n int) {
+	if len(b) > 0 && b[0] < 0x80 {
+		return uint64(b[0]), 1
+	}
+	return longVarint(b)
+}
+
+func longVarint(b []byte) (uint64, int) {
+	if v, n := binary.Uvarint(b); n > 0 {
+		return v, n
+	}
+	return 0, malformed
+}
+
+// ConsumeBytes reads the bytes behind the length that b begins with, n in all; n is
+// below 0 where they are not there. They alias b.
+func ConsumeBytes(b []byte) (v []byte, n int) {
+	size, n := ConsumeVarint(b)
+	if n < 0 || size > uint64(len(b)-n) {
+		return nil, malformed
+	}
+	end := n + int(size)
+	return b[n:end], end
+}
+
+// ConsumeField reads the field that b begins with, of n bytes; n is below 0 where it
+// is none.
+func ConsumeField(b []byte) (field Number, kind Type, n int) {
+	field, kind, n = ConsumeTag(b)
+	if n < 0 {
+		return 0, 0, malformed
+	}
+	size := ConsumeFieldValue(field, kind, b[n:])
+	if size < 0 {
+		return 0, 0, malformed
+	}
+	return field, kind, n + size
+}
+
+// ConsumeFieldValue is how many bytes the value of a field takes that b begins with;
+// below 0 where it is none.
+func ConsumeFieldValue(field Number, kind Type, b []byte) int { return value(field, kind, b, maxDepth) }
+
+func value(field Number, kind Type, b []byte, depth int) int {
+	switch kind {
+	case VarintType:
+		_, n := ConsumeVarint(b)
+		return n
+	case Fixed32Type:
+		return fixed(b, 4)
+	case Fixed64Type:
+		return fixed(b, 8)
+	case BytesType:
+		_, n := ConsumeBytes(b)
+		return n
+	case StartGroupType:
+		return group(field, b, depth)
+	default:
+		return malformed
+	}
+}
+
+func fixed(b []byte, n int) int {
+	if len(b) < n {
+		return malformed
+	}
+	return n
+}
+
+// group is how many bytes the fields of a group take, with the tag that ends it.
+func group(field Number, b []byte, depth int) int {
+	if depth < 0 {
+		return malformed
+	}
+	for rest := b; ; {
+		inner, kind, n := ConsumeTag(rest)
+		if n < 0 {
+			return malformed
+		}
+		rest = rest[n:]
+		if kind == EndGroupType {
+			if inner != field {
+				return malformed
+			}
+			return len(b) - len(rest)
+		}
+		size := value(inner, kind, rest, depth-1)
+		if size < 0 {
+			return malformed
+		}
+		rest = rest[size:]
+	}
+}
