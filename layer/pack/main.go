@@ -60,6 +60,7 @@ func run(ctx context.Context, source, out, tag string, stdout io.Writer) error {
 	}
 	binaries := map[string][]byte{}
 	for _, arch := range []string{"amd64", "arm64"} {
+		fmt.Fprintf(stdout, "compiling the extension for %s\n", arch) // the first time takes minutes
 		binary, err := build(ctx, source, arch, tag)
 		if err != nil {
 			return fmt.Errorf("%s: %w", arch, err)

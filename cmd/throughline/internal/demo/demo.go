@@ -79,6 +79,7 @@ func (d day) tell(out io.Writer, o Options, differences []string) error {
 		return err
 	}
 	fmt.Fprintf(out, "Spans, metrics and events are in %s; open %s in a browser.\n", o.Dir, filepath.Join(o.Dir, "report.html"))
+	fmt.Fprintf(out, "One workflow as a tree, here: bin/throughline trace --last --file %s\n", filepath.Join(o.Dir, "spans.jsonl"))
 	if o.ForwardTo != "" && d.passed == nil {
 		fmt.Fprintf(out, "The spans were sent to %s too: search there for throughline.correlation.id.\n", o.ForwardTo)
 	}

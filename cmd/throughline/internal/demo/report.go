@@ -43,7 +43,7 @@ func (r reported) writeWorkflow(out io.Writer) error {
 		_, err := fmt.Fprintln(out, "no workflow was reported")
 		return err
 	}
-	fmt.Fprintln(out, "The workflow of a correlation ID, by cause (→ is a span link)")
+	fmt.Fprintln(out, "The workflow of a correlation ID, by cause: ⇢ is an invocation")
 	return workflow.WriteText(out, largest)
 }
 
