@@ -238,7 +238,7 @@ func (a *App) Close() {
 
 // notPlayed has a line for each part of the template that is left out.
 func notPlayed(p *plan.Plan) []string {
-	var lines []string
+	lines := []string{}
 	for _, n := range p.NotPlayed {
 		lines = append(lines, fmt.Sprintf("not played: %s, %s: %s", n.ID, n.Type, n.Why))
 	}

@@ -405,6 +405,9 @@ func TestControl(t *testing.T) {
 	if status, page := call("GET", "/app/", ""); status != http.StatusOK || strings.Contains(page, own.Token) || strings.Contains(page, "{{") {
 		t.Errorf("the page: %d", status)
 	}
+	if status, body := call("GET", "/app/state", own.Token); status != http.StatusOK || strings.Contains(body, "null") {
+		t.Errorf("of an application that plays whole and has done nothing: %d %s", status, body) // the page reads lists, and null is none
+	}
 	if status, body := call("POST", "/app/send", own.Token); status != http.StatusOK || !strings.Contains(body, `"rules":["Rule"]`) {
 		t.Errorf("%d %s", status, body)
 	}

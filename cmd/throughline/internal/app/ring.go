@@ -43,5 +43,5 @@ func (r *ring) after(n int) ([]logged, int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	from := max(0, min(len(r.lines), n-(r.total-len(r.lines))), len(r.lines)-maxLines)
-	return slices.Clone(r.lines[from:]), r.total
+	return append([]logged{}, r.lines[from:]...), r.total
 }

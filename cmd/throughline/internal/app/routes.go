@@ -203,7 +203,7 @@ func join(list []string) string {
 	return b.String()
 }
 
-// state is what the page shows.
+// state is what the page shows. A list that is empty is [], never null: the page adds to it.
 func (a *App) state(w http.ResponseWriter, r *http.Request) {
 	after, _ := strconv.Atoi(r.URL.Query().Get("after"))
 	lines, total := a.log.lines.after(after)
@@ -217,8 +217,9 @@ func (a *App) state(w http.ResponseWriter, r *http.Request) {
 	for _, one := range a.plan.Schedules {
 		schedules = append(schedules, one.Name)
 	}
+	notes := append(append([]string{}, a.plan.Notes...), a.stage.Notes()...)
 	answer(w, http.StatusOK, map[string]any{
 		"template": a.path, "functions": a.stage.Functions(), "queues": a.stage.Queues(), "bus": a.stage.Bus(), "waiting": a.stage.Waiting(), "types": types, "schedules": schedules, "faults": a.faults.Rules(), "kinds": faults.Kinds(),
-		"not_played": notPlayed(a.plan), "notes": slices.Concat(a.plan.Notes, a.stage.Notes()), "log": lines, "lines": total,
+		"not_played": notPlayed(a.plan), "notes": notes, "log": lines, "lines": total,
 	})
 }

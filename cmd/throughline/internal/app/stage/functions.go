@@ -121,6 +121,7 @@ func (s *Stage) environment(f plan.Function, c *code.Code) map[string]string {
 		"HTTP_PROXY": proxy, "HTTPS_PROXY": proxy, "http_proxy": proxy, "https_proxy": proxy, "NO_PROXY": "127.0.0.1,localhost,::1", "no_proxy": "127.0.0.1,localhost,::1",
 		"SSL_CERT_FILE": s.gateway.CA, "REQUESTS_CA_BUNDLE": s.gateway.CA, "CURL_CA_BUNDLE": s.gateway.CA, "AWS_CA_BUNDLE": s.gateway.CA, "NODE_EXTRA_CA_CERTS": s.gateway.CA,
 		"OTEL_EXPORTER_OTLP_ENDPOINT": s.options.OTLP, "THROUGHLINE_ENDPOINTS": "otlp,runtime", "THROUGHLINE_FLUSH": "end",
+		"THROUGHLINE_OTLP_ADDR": "127.0.0.1:0", // its default is the port of dev: the extension would send no spans to what it takes for itself
 	})
 	for name, url := range s.urls {
 		env["AWS_ENDPOINT_URL_"+name] = url

@@ -196,7 +196,8 @@ func TestWiringWithoutFunctions(t *testing.T) {
 }
 
 // TestVariables: what a template says of credentials, endpoints and exporters gives way to
-// what keeps a function on this machine.
+// what keeps a function on this machine. The extension receives spans on a port of its own: at
+// its default it would take dev's, which is 4318 too, for itself and send no spans there.
 func TestVariables(t *testing.T) {
 	s := opened(t, &plan.Plan{})
 	f := plan.Function{Name: "f", Language: plan.Python, Env: map[string]string{
@@ -207,7 +208,7 @@ func TestVariables(t *testing.T) {
 	env := s.environment(f, &code.Code{Opt: "/layers", Env: map[string]string{"_DEV_OPT": "/layers"}})
 	for name, want := range map[string]string{
 		"AWS_LAMBDA_EXEC_WRAPPER": "", "THROUGHLINE_NEXT_WRAPPER": "/layers/mine", "AWS_PROFILE": "", "AWS_ENDPOINT_URL": "", "AWS_ENDPOINT_URL_SQS": s.URL("SQS"), "AWS_REGION": "", "AWS_ACCESS_KEY_ID": "",
-		"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_EXPORTER_OTLP_HEADERS": "", "THROUGHLINE_TRACES": "", "THROUGHLINE_OTLP_ADDR": "", "THROUGHLINE_HOPS": "carry",
+		"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_EXPORTER_OTLP_HEADERS": "", "THROUGHLINE_TRACES": "", "THROUGHLINE_OTLP_ADDR": "127.0.0.1:0", "THROUGHLINE_HOPS": "carry",
 		"HTTPS_PROXY": "http://" + s.gateway.Address, "WORDS": "/layers/words", "OWN": "1", "AWS_EC2_METADATA_DISABLED": "true", "AWS_ENDPOINT_URL_EVENTBRIDGE": s.URL("EVENTBRIDGE"), "THROUGHLINE_ENDPOINTS": "otlp,runtime",
 	} {
 		if env[name] != want {
