@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -24,6 +25,13 @@ type Mapping struct {
 	// Retry is when a message that was left comes again. Zero: when its visibility
 	// timeout has passed, as Lambda leaves it; tests rarely wait for so long.
 	Retry time.Duration
+	// Attempts is how often a message is left at most: then it is deleted and GaveUp is
+	// told. Zero: as often as the queue keeps it, as Lambda has it. A queue with a redrive
+	// policy is left to that.
+	Attempts int
+	// GaveUp is told of each message that Attempts ends. It may be called from several
+	// goroutines at once. Nil: not.
+	GaveUp func(Message)
 }
 
 // Run polls until ctx ends or the service is closed, and returns once no batch
@@ -56,11 +64,23 @@ func (m Mapping) poll(ctx context.Context) bool {
 		switch { // either is too late where the visibility timeout has passed
 		case !slices.Contains(failed, message.MessageID):
 			_ = m.Queue.Delete(message.ReceiptHandle)
+		case m.endless(message):
+			_ = m.Queue.Delete(message.ReceiptHandle)
+			if m.GaveUp != nil {
+				m.GaveUp(message)
+			}
 		case m.Retry > 0:
 			_ = m.Queue.ChangeVisibility(message.ReceiptHandle, m.Retry)
 		}
 	}
 	return true
+}
+
+// endless says whether a message was left as often as it may be, and no redrive policy
+// takes it.
+func (m Mapping) endless(message Message) bool {
+	received, err := strconv.Atoi(message.Attributes["ApproximateReceiveCount"])
+	return m.Attempts > 0 && err == nil && received >= m.Attempts && m.Queue.Attributes()["RedrivePolicy"] == ""
 }
 
 // record is a message as a function gets it (AWS Lambda developer guide, "Using

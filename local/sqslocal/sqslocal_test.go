@@ -304,6 +304,43 @@ func TestBatch(t *testing.T) {
 	}
 }
 
+// TestMappingGivesUp what no redrive policy takes after so many attempts, and leaves to the
+// policy what one takes.
+func TestMappingGivesUp(t *testing.T) {
+	s := sqslocal.New(sqslocal.Options{})
+	t.Cleanup(s.Close)
+	dead := create(t, s, "dead", nil)
+	policy := `{"deadLetterTargetArn":"` + dead.ARN() + `","maxReceiveCount":"5"}`
+	for name, attributes := range map[string]map[string]string{"endless": nil, "redriven": {"RedrivePolicy": policy}} {
+		q := create(t, s, name, attributes)
+		ctx, cancel := context.WithCancel(t.Context())
+		gone := make(chan string, 1)
+		tries := 0
+		mapping := sqslocal.Mapping{Queue: q, Retry: time.Nanosecond, Attempts: 3, GaveUp: func(m sqslocal.Message) { gone <- m.MessageID }, Consume: func(_ context.Context, _ []byte, ids []string) []string {
+			tries++
+			return ids
+		}}
+		done := make(chan struct{})
+		go func() { defer close(done); mapping.Run(ctx) }()
+		id, want := send(t, q, sqslocal.Entry{MessageBody: "poison"}), 3
+		if attributes == nil {
+			if got := <-gone; got != id {
+				t.Errorf("%s was given up, %s was sent", got, id)
+			}
+		} else if list, err := dead.Receive(t.Context(), sqslocal.Receive{Wait: 20 * time.Second}); err != nil || len(list) != 1 || list[0].MessageID != id {
+			t.Errorf("in the dead-letter queue: %+v %v", list, err)
+		} else {
+			want = 5
+		}
+		cancel()
+		<-done
+		visible, inFlight, delayed := q.Count()
+		if tries != want || visible+inFlight+delayed != 0 || len(gone) != 0 {
+			t.Errorf("%s: %d attempts, and %d messages are left", name, tries, visible+inFlight+delayed)
+		}
+	}
+}
+
 func TestMapping(t *testing.T) {
 	s := sqslocal.New(sqslocal.Options{})
 	t.Cleanup(s.Close)

@@ -131,7 +131,7 @@ func (f Flags) Start(ctx context.Context, path string, at Places) (*App, error) 
 	a.stage, err = stage.Open(stage.Options{
 		Credentials: real, Region: region, Faults: a.faults, Clock: fast,
 		Dir: dir, Template: folder, OTLP: at.OTLP, Extension: f.extension, Python: f.python, Node: f.node, Moto: cmp.Or(f.moto, "moto_server"), Allow: f.allow, Env: f.env,
-		Concurrency: max(1, f.concurrency), OnLog: f.onLog(a.log), OnRefused: a.log.refused, Record: f.record != nil, Retry: f.retry(),
+		Concurrency: max(1, f.concurrency), OnLog: f.onLog(a.log), OnRefused: a.log.refused, Record: f.record != nil, Retry: f.retry(), Attempts: f.attempts(),
 	})
 	if err != nil {
 		return nil, err

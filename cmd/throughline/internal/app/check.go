@@ -37,6 +37,7 @@ var rehearsal = []string{"duplicate:20%", "reorder=300ms:20%", "http-delay=1s"}
 const (
 	patience = 5 * time.Minute        // for each part of a check
 	retry    = 200 * time.Millisecond // of a message that a function left, in a check
+	attempts = 10                     // at such a message, where no redrive policy takes it
 )
 
 func (f Flags) retry() time.Duration {
@@ -44,6 +45,13 @@ func (f Flags) retry() time.Duration {
 		return 0
 	}
 	return retry
+}
+
+func (f Flags) attempts() int {
+	if f.record == nil {
+		return 0
+	}
+	return attempts
 }
 
 // onLog is what takes lines of the functions' log.
@@ -98,7 +106,11 @@ func (f Flags) Check(cmd *cobra.Command, path, dir string, asJSON bool) error {
 		return err
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "what was seen is in %s\n", folder)
-	broken := failed(functions)
+	for _, of := range a.stage.GaveUp() {
+		fmt.Fprintf(cmd.ErrOrStderr(), "note: %s failed %s of the queue %s %d times, and it was dropped: in AWS it comes again until it expires. Give the queue a RedrivePolicy\n",
+			of.Function, phrase.Count(of.Messages, "message"), of.Queue, attempts)
+	}
+	broken := f.failed(functions)
 	if broken != nil {
 		fmt.Fprintf(cmd.ErrOrStderr(), "note: %v\n", broken)
 	}
@@ -116,7 +128,7 @@ func (a *App) breaks() bool {
 }
 
 // failed is a finding where functions failed that nothing was done to.
-func failed(functions []Function) error {
+func (f Flags) failed(functions []Function) error {
 	var names []string
 	for _, fn := range functions {
 		if fn.Errors > 0 {
@@ -126,7 +138,11 @@ func failed(functions []Function) error {
 	if len(names) == 0 {
 		return nil
 	}
-	return terminal.Finding("invocations failed: %s; the log above says why", strings.Join(names, ", "))
+	hint := ""
+	if slices.Contains(f.check, "samples") {
+		hint = ". A sample has only what a rule's pattern names: if functions need more, name a file of events in its place"
+	}
+	return terminal.Finding("invocations failed: %s; the log above says why%s", strings.Join(names, ", "), hint)
 }
 
 // given are the events of the files that are named.
@@ -223,7 +239,7 @@ func (a *App) settle(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if err := a.stage.Settle(ctx); err != nil {
-		return fmt.Errorf("the application does not come to rest: %w", err)
+		return fmt.Errorf("the application does not come to rest in %v, the log above shows what is tried again: %w", patience, err)
 	}
 	return nil
 }

@@ -76,6 +76,20 @@ func TestCheckFails(t *testing.T) {
 	}
 }
 
+// TestCheckEnds although a function fails a message again and again that no dead-letter queue
+// takes, and says so.
+func TestCheckEnds(t *testing.T) {
+	_, said, code := checked(t, "testdata/endless/template.yaml", Flags{check: []string{"samples"}, faults: []string{"duplicate"}})
+	for _, want := range []string{"of the queue Orders 10 times, and it was dropped", "Give the queue a RedrivePolicy", "invocations failed: Bill (", "name a file of events in its place"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("no %q in\n%s", want, said)
+		}
+	}
+	if code != terminal.Found {
+		t.Errorf("it ends with %d\n%s", code, said)
+	}
+}
+
 func TestCheckRefuses(t *testing.T) {
 	s := scene{t: t}
 	for name, c := range map[string]struct {

@@ -210,7 +210,12 @@ func (s *Stage) makeMappings() error {
 		if m.Concurrency > 0 {
 			concurrency = min(concurrency, m.Concurrency)
 		}
-		mapping := sqslocal.Mapping{Queue: q, BatchSize: min(m.BatchSize, 10), Concurrency: concurrency, Retry: s.options.Retry, Consume: s.consume(m, filters)}
+		mapping := sqslocal.Mapping{Queue: q, BatchSize: min(m.BatchSize, 10), Concurrency: concurrency, Retry: s.options.Retry, Attempts: s.options.Attempts, Consume: s.consume(m, filters)}
+		mapping.GaveUp = func(sqslocal.Message) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.gaveUp[GaveUp{Function: m.Function, Queue: q.Name()}]++
+		}
 		s.running.Go(func() { mapping.Run(s.ctx) })
 	}
 	return nil

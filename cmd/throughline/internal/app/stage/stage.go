@@ -52,6 +52,9 @@ type Options struct {
 	// Retry is when a message that a function left in its queue comes again. Zero: when its
 	// visibility time-out has passed.
 	Retry time.Duration
+	// Attempts is how often a function may leave a message in a queue without a redrive
+	// policy before it is dropped: see [Stage.GaveUp]. Zero: without end.
+	Attempts int
 	// OnLog is told every line of every function, one at a time. Nil: not.
 	OnLog func(lambdalocal.LogLine)
 	// OnRefused is told the host of each call that the gateway refuses. Nil: not.
@@ -88,6 +91,7 @@ type Stage struct {
 	mu      sync.Mutex
 	closed  bool
 	letters []buslocal.DeadLetter // where everything is remembered
+	gaveUp  map[GaveUp]int        // messages
 }
 
 // kept is how many events, messages and invocations the stands remember at least.
@@ -98,7 +102,7 @@ func Open(o Options) (s *Stage, err error) {
 	if o.Faults == nil {
 		o.Faults = new(faults.Set)
 	}
-	s = &Stage{options: o, urls: map[string]string{}, codes: map[string]*code.Code{}}
+	s = &Stage{options: o, urls: map[string]string{}, codes: map[string]*code.Code{}, gaveUp: map[GaveUp]int{}}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {

@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/throughline/throughline/local/buslocal"
@@ -74,6 +75,28 @@ func (s *Stage) Recorded() (delivered []*buslocal.Event, letters []buslocal.Dead
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return delivered, slices.Clone(s.letters)
+}
+
+// GaveUp are messages of a queue that were dropped, because a function left each of them
+// [Options.Attempts] times and no redrive policy takes them.
+type GaveUp struct {
+	Function, Queue string
+	Messages        int
+}
+
+// GaveUp are the messages that were dropped so far.
+func (s *Stage) GaveUp() []GaveUp {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []GaveUp
+	for of, n := range s.gaveUp {
+		of.Messages = n
+		list = append(list, of)
+	}
+	slices.SortFunc(list, func(a, b GaveUp) int {
+		return cmp.Or(cmp.Compare(a.Queue, b.Queue), cmp.Compare(a.Function, b.Function))
+	})
+	return list
 }
 
 // Bus is how many events the buses took, and how many attempts at deliveries they made.
