@@ -1,29 +1,24 @@
 package extension
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"net/http"
+	"strings"
 	"time"
+
+	"github.com/throughline/throughline/extension/internal/oneconn"
+	"github.com/throughline/throughline/internal/jsonwalk"
 )
 
 // api is the client of the Extensions API 2020-01-01 and the Telemetry API
 // 2022-07-01 (Lambda developer guide).
 type api struct {
-	base   string
 	name   string
 	id     string
-	client *http.Client // without a time-out: next blocks while the environment sleeps
-}
-
-// registered is what Lambda tells an extension that registers.
-type registered struct {
-	FunctionName    string `json:"functionName"`
-	FunctionVersion string `json:"functionVersion"`
-	Handler         string `json:"handler"`
+	client oneconn.Client // without a time-out: next blocks while the environment sleeps
 }
 
 // event is what next returns.
@@ -49,71 +44,70 @@ func (e *statusError) Error() string {
 	return fmt.Sprintf("%s: Lambda answered %d: %s", e.call, e.status, e.body)
 }
 
-func (a *api) do(ctx context.Context, method, path string, headers map[string]string, body any, into any) (http.Header, error) {
-	var payload io.Reader
-	if body != nil {
-		data, err := json.Marshal(body)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		payload = bytes.NewReader(data)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, a.base+path, payload)
+func (a *api) do(ctx context.Context, r oneconn.Request) (oneconn.Answer, error) {
+	answer, err := a.client.Do(ctx, r)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return answer, fmt.Errorf("%s: %w", r.Path, err)
 	}
-	for name, value := range headers {
-		req.Header.Set(name, value)
+	if answer.Status != http.StatusOK {
+		return answer, &statusError{r.Path, answer.Status, string(answer.Body[:min(len(answer.Body), 300)])}
 	}
-	resp, err := a.client.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	defer resp.Body.Close()
-	const longest = 1 << 20
-	data, err := io.ReadAll(io.LimitReader(resp.Body, longest))
-	if err != nil {
-		return nil, fmt.Errorf("%s: read answer: %w", path, err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, &statusError{path, resp.StatusCode, string(data[:min(len(data), 300)])}
-	}
-	if into != nil {
-		if err := json.Unmarshal(data, into); err != nil {
-			return nil, fmt.Errorf("%s: read answer: %w", path, err)
-		}
-	}
-	return resp.Header, nil
+	return answer, nil
 }
 
-func (a *api) register(ctx context.Context, events []string) (registered, error) {
+// register tells the name of the function.
+func (a *api) register(ctx context.Context, events []string) (function string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, apiPatience)
 	defer cancel()
-	var r registered
-	header, err := a.do(ctx, http.MethodPost, "/2020-01-01/extension/register", map[string]string{"Lambda-Extension-Name": a.name}, map[string]any{"events": events}, &r)
+	answer, err := a.do(ctx, oneconn.Request{
+		Method: http.MethodPost, Path: "/2020-01-01/extension/register", Header: [][2]string{{"Lambda-Extension-Name", a.name}},
+		Body: []byte(`{"events":["` + strings.Join(events, `","`) + `"]}`),
+	})
 	if err != nil {
-		return r, err
+		return "", err
 	}
-	a.id = header.Get("Lambda-Extension-Identifier")
-	return r, nil
+	m := jsonwalk.MembersOf(answer.Body, 0)
+	for m.Next() {
+		if string(m.Key) == "functionName" {
+			function = jsonwalk.Text(m.Value)
+		}
+	}
+	if m.After == 0 {
+		return "", errors.New("read the answer: it is no JSON object")
+	}
+	a.id = answer.Header.Get("Lambda-Extension-Identifier")
+	return function, nil
 }
 
 func (a *api) subscribe(ctx context.Context, schema, destination string) error {
 	ctx, cancel := context.WithTimeout(ctx, apiPatience)
 	defer cancel()
 	// Function and extension logs are left out: our own lines would come back.
-	_, err := a.do(ctx, http.MethodPut, "/2022-07-01/telemetry", map[string]string{"Lambda-Extension-Identifier": a.id}, map[string]any{
-		"schemaVersion": schema, "types": []string{"platform"},
-		"buffering":   map[string]int{"maxItems": 1000, "maxBytes": 262144, "timeoutMs": 25},
-		"destination": map[string]string{"protocol": "HTTP", "URI": destination},
-	}, nil)
+	// What stands here needs no escapes.
+	_, err := a.do(ctx, oneconn.Request{
+		Method: http.MethodPut, Path: "/2022-07-01/telemetry", Header: a.identified(),
+		Body: []byte(`{"schemaVersion":"` + schema + `","types":["platform"],"buffering":{"maxItems":1000,"maxBytes":262144,"timeoutMs":25},` +
+			`"destination":{"protocol":"HTTP","URI":"` + destination + `"}}`),
+	})
 	return err
 }
 
-func (a *api) next(ctx context.Context) (event, error) {
+// next waits for the next event. asked, where it is not nil, is called once Lambda
+// has been asked.
+func (a *api) next(ctx context.Context, asked func()) (event, error) {
 	var e event
-	_, err := a.do(ctx, http.MethodGet, "/2020-01-01/extension/event/next", map[string]string{"Lambda-Extension-Identifier": a.id}, nil, &e)
-	return e, err
+	answer, err := a.do(ctx, oneconn.Request{Method: http.MethodGet, Path: "/2020-01-01/extension/event/next", Header: a.identified(), Wrote: asked})
+	if err != nil {
+		return e, err
+	}
+	if err := json.Unmarshal(answer.Body, &e); err != nil {
+		return e, fmt.Errorf("read the answer: %w", err)
+	}
+	return e, nil
+}
+
+func (a *api) identified() [][2]string {
+	return [][2]string{{"Lambda-Extension-Identifier", a.id}}
 }
 
 func (e event) deadline() time.Time { return time.UnixMilli(e.DeadlineMS) }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"io"
-	"net/http"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -14,6 +13,7 @@ import (
 	"github.com/throughline/throughline/extension/internal/inflight"
 	"github.com/throughline/throughline/extension/internal/invocations"
 	"github.com/throughline/throughline/extension/internal/notice"
+	"github.com/throughline/throughline/extension/internal/oneconn"
 	"github.com/throughline/throughline/extension/internal/pipe"
 	"github.com/throughline/throughline/extension/internal/runtimeapi"
 	"github.com/throughline/throughline/extension/internal/sdkcalls"
@@ -69,7 +69,7 @@ func newExtension(config Config) *extension {
 	config.SizeWarn = cmp.Or(config.SizeWarn, sizemeter.WarnDefault)
 	x := &extension{
 		config: config, log: notice.New(config.Log, notice.Level(config.LogLevel)), metrics: metrics.New(config.Metrics),
-		api:      &api{base: "http://" + config.RuntimeAPI, name: config.Name, client: &http.Client{Transport: &http.Transport{}}},
+		api:      &api{name: config.Name, client: oneconn.Client{Address: config.RuntimeAPI}},
 		inFlight: inflight.New(filepath.Join(handshake.Dir(config.TempDir), "current")),
 		budget:   server.NewBudget(requestBudget), servers: map[string]*server.Server{}, flushing: flushStrategy{flush: config.Flush},
 	}
@@ -133,7 +133,7 @@ func (x *extension) close() {
 	}
 	x.inFlight.Close()
 	x.pipe.Close()
-	x.api.client.CloseIdleConnections()
+	x.api.client.Close()
 }
 
 // settle takes what the shims have reported through the pipe.

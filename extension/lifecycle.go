@@ -3,7 +3,6 @@ package extension
 import (
 	"context"
 	"fmt"
-	"net/http/httptrace"
 	"strings"
 	"sync"
 	"time"
@@ -25,15 +24,15 @@ func Run(ctx context.Context, config Config) error {
 		x.open(x.config.addresses())
 		x.announce()
 	}
-	name, err := x.api.register(ctx, x.events())
+	function, err := x.api.register(ctx, x.events())
 	if err != nil {
 		return fmt.Errorf("register: %w", err)
 	}
 	if config.Disabled {
-		_, err := x.api.next(ctx)
+		_, err := x.api.next(ctx, nil)
 		return err
 	}
-	x.invocations.SetFunction(name.FunctionName)
+	x.invocations.SetFunction(function)
 	x.subscribe(ctx)
 	x.log.Tell(notice.Info, "registered for %s; %s", strings.Join(x.events(), " and "), x.described())
 	return x.loop(ctx)
@@ -64,17 +63,15 @@ func (x *extension) loop(ctx context.Context) error {
 	if x.config.InitType == ManagedInstances { // never frozen, and told of nothing but its end
 		x.background.Go(func() { x.tend(beside) })
 	}
-	first := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) {
-		x.background.Go(func() { x.guard(func() { x.warm(beside) }) })
-	}})
+	asked := sync.OnceFunc(func() { x.background.Go(func() { x.guard(func() { x.warm(beside) }) }) })
 	invoked := sync.OnceFunc(func() {
 		if x.config.Invoked != nil {
 			x.config.Invoked()
 		}
 	})
-	for asking := first; ; asking = ctx {
+	for {
 		x.guard(x.writeMetrics)
-		e, err := x.api.next(asking)
+		e, err := x.api.next(ctx, asked)
 		if err != nil {
 			return fmt.Errorf("next event: %w", err)
 		}
