@@ -19,10 +19,10 @@ import (
 const Hosts = "*.alpaca.markets"
 
 // endpoints are Alpaca's hosts by the words that a proxy of them is called with.
-var endpoints = map[string]string{
-	"live": "api.alpaca.markets", "paper": "paper-api.alpaca.markets", "data": "data.alpaca.markets", "stream": "stream.data.alpaca.markets",
-	"broker": "broker-api.alpaca.markets", "data-sandbox": "data.sandbox.alpaca.markets", "broker-sandbox": "broker-api.sandbox.alpaca.markets",
-	"stream-sandbox": "stream.data.sandbox.alpaca.markets",
+var endpoints = [...]struct{ word, host string }{
+	{"live", "api.alpaca.markets"}, {"paper", "paper-api.alpaca.markets"}, {"data", "data.alpaca.markets"}, {"stream", "stream.data.alpaca.markets"},
+	{"broker", "broker-api.alpaca.markets"}, {"data-sandbox", "data.sandbox.alpaca.markets"}, {"broker-sandbox", "broker-api.sandbox.alpaca.markets"},
+	{"stream-sandbox", "stream.data.sandbox.alpaca.markets"},
 }
 
 // Host splits a path such as /paper/v2/orders into the host that its first
@@ -31,12 +31,9 @@ var endpoints = map[string]string{
 // stream, broker, data-sandbox, stream-sandbox and broker-sandbox.
 func Host(path string) (host, rest string, ok bool) {
 	word, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	if host, ok = endpoints[word]; ok {
-		return host, "/" + rest, true
-	}
-	for _, host := range endpoints {
-		if host == word {
-			return host, "/" + rest, true
+	for i := range endpoints {
+		if e := &endpoints[i]; e.word == word || e.host == word {
+			return e.host, "/" + rest, true
 		}
 	}
 	return "", "", false

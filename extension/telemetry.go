@@ -24,7 +24,7 @@ const (
 // listenTelemetry listens for telemetry, on the address of telemetryHost alone.
 // Without it the extension goes on.
 func (x *extension) listenTelemetry() {
-	listener, err := net.Listen("tcp", net.JoinHostPort(addressOf(telemetryHost, x.config.hosts()), "0"))
+	listener, err := server.ListenTCP(net.JoinHostPort(addressOf(telemetryHost, x.config.hosts()), "0"))
 	if err != nil {
 		x.log.Once("telemetry is not received: %v", err)
 		return

@@ -1,6 +1,9 @@
 package metrics
 
-import "slices"
+import (
+	"slices"
+	"sync"
+)
 
 // Name is a metric's name in CloudWatch, which is case-sensitive.
 type Name string
@@ -180,19 +183,20 @@ func Catalogue() []Metric { return slices.Clone(catalogue) }
 
 // Lookup returns the metric called name.
 func Lookup(name Name) (Metric, bool) {
-	if m := byName[name]; m != nil {
+	if m := byName()[name]; m != nil {
 		return *m, true
 	}
 	return Metric{}, false
 }
 
-var byName = func() map[Name]*Metric {
+// byName and zeros are made at their first use: no program's start waits for them.
+var byName = sync.OnceValue(func() map[Name]*Metric {
 	m := make(map[Name]*Metric, len(catalogue))
 	for i := range catalogue {
 		m[catalogue[i].Name] = &catalogue[i]
 	}
 	return m
-}()
+})
 
 // zeroCounter is a counter that is a zero where another metric is there.
 type zeroCounter struct {
@@ -200,14 +204,14 @@ type zeroCounter struct {
 	with   *Metric
 }
 
-var zeros = func() (list []zeroCounter) {
+var zeros = sync.OnceValue(func() (list []zeroCounter) {
 	for i := range catalogue {
 		if with := catalogue[i].ZeroWith; with != "" {
-			list = append(list, zeroCounter{series: series{metric: &catalogue[i]}, with: byName[with]})
+			list = append(list, zeroCounter{series: series{metric: &catalogue[i]}, with: byName()[with]})
 		}
 	}
 	return list
-}()
+})
 
 // emitted says whether p emits the metric on the service alone, or on the
 // service and what its scope tells apart.

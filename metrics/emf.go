@@ -75,7 +75,7 @@ func (s *Set) addDropped(now time.Time) {
 		b.at, s.buckets[key] = now, b
 		s.order = append(s.order, key)
 	}
-	b.get(byName[TelemetryDropped]).sum += s.dropped
+	b.get(byName()[TelemetryDropped]).sum += s.dropped
 	s.dropped = 0
 }
 
@@ -125,6 +125,7 @@ func (s *Set) items(items []item, b *bucket, alone bool) []item {
 		}
 		items = append(items, i)
 	}
+	zeros := zeros()
 	for n := range zeros {
 		z := &zeros[n]
 		if b.find(z.metric) == nil && b.find(z.with) != nil && z.metric.emitted(s.config.Profile, alone) {

@@ -175,7 +175,7 @@ func (s *Set) Record(o Observation) {
 	if s == nil || s.config.Profile == Off {
 		return
 	}
-	m := byName[o.Name]
+	m := byName()[o.Name]
 	o.Kind, o.EventID, o.RequestID, o.CorrelationID = cut(o.Kind, maxKind), cut(o.EventID, maxExemplar), cut(o.RequestID, maxExemplar), cut(o.CorrelationID, maxExemplar)
 	s.mu.Lock()
 	defer s.mu.Unlock()

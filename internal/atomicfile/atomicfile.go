@@ -16,19 +16,28 @@ func Write(path string, write func(io.Writer) error) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	defer func() { _ = os.Remove(f.Name()) }() // it is absent once it has been renamed
+	if err := replace(f, path, write); err != nil {
+		_ = os.Remove(f.Name())
+		return err
+	}
+	return nil
+}
+
+// replace writes f, closes it, and puts it in the place of path.
+func replace(f *os.File, path string, write func(io.Writer) error) error {
+	const readable = 0o644
 	if err := write(f); err != nil {
 		_ = f.Close()
 		return err
 	}
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+	err := f.Chmod(readable)
+	if closed := f.Close(); err == nil {
+		err = closed
 	}
-	const readable = 0o644
-	if err := os.Chmod(f.Name(), readable); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+	if err == nil {
+		err = os.Rename(f.Name(), path)
 	}
-	if err := os.Rename(f.Name(), path); err != nil {
+	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil

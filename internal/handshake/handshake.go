@@ -42,7 +42,9 @@ type Endpoint struct{ Name, Address string }
 // missing. What an earlier run left there is removed first: a directory for
 // temporary files outlives resets. Who reads finds all of the file or nothing.
 func Write(dir string, endpoints []Endpoint) error {
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+	err := os.Mkdir(dir, 0o700)
+	stands := errors.Is(err, os.ErrExist)
+	if err != nil && !stands {
 		return fmt.Errorf("announce the endpoints: %w", err)
 	}
 	if err := ours(dir, os.ModeDir); err != nil {
@@ -51,24 +53,35 @@ func Write(dir string, endpoints []Endpoint) error {
 	if err := os.Chmod(dir, 0o700); err != nil {
 		return fmt.Errorf("announce the endpoints: %w", err)
 	}
-	path := filepath.Join(dir, file)
-	stale, err := filepath.Glob(filepath.Join(dir, "reports.*"))
-	if err != nil {
-		return fmt.Errorf("announce the endpoints: %w", err)
-	}
-	for _, stale := range append(stale, path, filepath.Join(dir, "current")) {
-		if err := os.Remove(stale); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if stands {
+		if err := empty(dir); err != nil {
 			return fmt.Errorf("announce the endpoints: %w", err)
 		}
 	}
-	return atomicfile.Write(path, func(w io.Writer) error {
-		for _, e := range endpoints {
-			if _, err := fmt.Fprintf(w, "%s=%s\n", e.Name, e.Address); err != nil {
-				return fmt.Errorf("announce the endpoints: %w", err)
-			}
+	var text []byte
+	for _, e := range endpoints {
+		text = append(text, e.Name+"="+e.Address+"\n"...)
+	}
+	return atomicfile.Write(filepath.Join(dir, file), func(w io.Writer) error {
+		if _, err := w.Write(text); err != nil {
+			return fmt.Errorf("announce the endpoints: %w", err)
 		}
 		return nil
 	})
+}
+
+// empty removes from dir what an earlier run left in it.
+func empty(dir string) error {
+	stale, err := filepath.Glob(filepath.Join(dir, "reports.*"))
+	if err != nil {
+		return err
+	}
+	for _, stale := range append(stale, filepath.Join(dir, file), filepath.Join(dir, "current")) {
+		if err := os.Remove(stale); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // Read returns the addresses that are announced in dir, by name: nil where there

@@ -20,13 +20,16 @@ const (
 )
 
 // operations are the calls that are seen, by service.
-var operations = map[string][]string{
-	SQS:       {"SendMessage", "SendMessageBatch"},
-	SNS:       {"Publish", "PublishBatch"},
-	Lambda:    {"Invoke", "InvokeWithResponseStream"},
-	States:    {"StartExecution", "StartSyncExecution", success, failure, heartbeat},
-	Scheduler: {"CreateSchedule"},
-	Kinesis:   {"PutRecord", "PutRecords"},
+var operations = [...]struct {
+	service string
+	names   [5]string
+}{
+	{SQS, [5]string{"SendMessage", "SendMessageBatch"}},
+	{SNS, [5]string{"Publish", "PublishBatch"}},
+	{Lambda, [5]string{"Invoke", "InvokeWithResponseStream"}},
+	{States, [5]string{"StartExecution", "StartSyncExecution", success, failure, heartbeat}},
+	{Scheduler, [5]string{"CreateSchedule"}},
+	{Kinesis, [5]string{"PutRecord", "PutRecords"}},
 }
 
 // The calls that end or prolong a task of a state machine.
@@ -37,12 +40,19 @@ const (
 )
 
 // Known says whether an operation of a service is a hop.
-func Known(service, operation string) bool { return slices.Contains(operations[service], operation) }
+func Known(service, operation string) bool {
+	for i := range operations {
+		if o := &operations[i]; o.service == service {
+			return operation != "" && slices.Contains(o.names[:], operation)
+		}
+	}
+	return false
+}
 
 // KnownOperation says whether some service has a hop with this name.
 func KnownOperation(operation string) bool {
-	for _, known := range operations {
-		if slices.Contains(known, operation) {
+	for i := range operations {
+		if Known(operations[i].service, operation) {
 			return true
 		}
 	}

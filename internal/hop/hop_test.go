@@ -149,7 +149,7 @@ func TestNamesAreOpenTelemetrys(t *testing.T) {
 		keyBodySize: semconv.MessagingMessageBodySizeKey, keyQueue: semconv.AWSSQSQueueURLKey, keyTopic: semconv.AWSSNSTopicARNKey,
 		keyStateMachine: semconv.AWSStepFunctionsStateMachineARNKey, keyFunction: semconv.FaaSInvokedNameKey, keyProvider: semconv.FaaSInvokedProviderKey,
 		keyRegion: semconv.FaaSInvokedRegionKey, keyError: semconv.ErrorTypeKey,
-		attribute.Key(systems[SQS]): attribute.Key(semconv.MessagingSystemAWSSQS.Value.AsString()), attribute.Key(systems[SNS]): attribute.Key(semconv.MessagingSystemAWSSNS.Value.AsString()),
+		attribute.Key(system(SQS)): attribute.Key(semconv.MessagingSystemAWSSQS.Value.AsString()), attribute.Key(system(SNS)): attribute.Key(semconv.MessagingSystemAWSSNS.Value.AsString()),
 	} {
 		if ours != theirs {
 			t.Errorf("%s is called %s", ours, theirs)

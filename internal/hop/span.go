@@ -47,12 +47,23 @@ const (
 	keyError        = attribute.Key("error.type")
 )
 
-// systems are the values of messaging.system.
-var systems = map[string]string{SQS: "aws_sqs", SNS: "aws.sns", Kinesis: "aws.kinesis"}
+// system is the value of messaging.system for a service, empty where it carries no
+// messages.
+func system(service string) string {
+	switch service {
+	case SQS:
+		return "aws_sqs"
+	case SNS:
+		return "aws.sns"
+	case Kinesis:
+		return "aws.kinesis"
+	}
+	return ""
+}
 
 // Kind is that of the call's span.
 func (c *Call) Kind() trace.SpanKind {
-	if systems[c.Service] != "" {
+	if system(c.Service) != "" {
 		return trace.SpanKindProducer
 	}
 	return trace.SpanKindClient
@@ -96,7 +107,7 @@ func (c *Call) Attributes(attrs []attribute.KeyValue) []attribute.KeyValue {
 	switch c.Service {
 	case SQS, SNS, Kinesis:
 		verb, _, _ := strings.Cut(c.SpanName(), " ")
-		attrs = append(attrs, keySystem.String(systems[c.Service]), keyType.String("send"), keyOperation.String(verb))
+		attrs = append(attrs, keySystem.String(system(c.Service)), keyType.String("send"), keyOperation.String(verb))
 		text(keyDestination, c.name())
 		switch c.Service {
 		case SQS:
@@ -133,7 +144,7 @@ func (c *Call) Attributes(attrs []attribute.KeyValue) []attribute.KeyValue {
 	}
 	if c.Size > 0 {
 		key := keyRequestSize
-		if systems[c.Service] != "" {
+		if system(c.Service) != "" {
 			key = keyBodySize
 		}
 		attrs = append(attrs, key.Int64(c.Size))

@@ -2,6 +2,7 @@ package otlp
 
 import (
 	"bytes"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/throughline/throughline/internal/protowire"
@@ -28,8 +29,9 @@ type wireMessage struct {
 const maxField = 16
 
 // wireRequest is ExportTraceServiceRequest of opentelemetry-proto 1.x, as far as
-// a backend looks before it takes one.
-var wireRequest = func() *wireMessage {
+// a backend looks before it takes one. It is made at its first use: no program's
+// start waits for it.
+var wireRequest = sync.OnceValue(func() *wireMessage {
 	number := wireField{known: true, kind: protowire.VarintType}
 	fixed32, fixed64 := wireField{known: true, kind: protowire.Fixed32Type}, wireField{known: true, kind: protowire.Fixed64Type}
 	text := wireField{known: true, kind: protowire.BytesType, text: true}
@@ -66,7 +68,7 @@ var wireRequest = func() *wireMessage {
 	resource := message(map[protowire.Number]wireField{1: of(pair), 2: number})
 	resourceSpans := message(map[protowire.Number]wireField{resourceSpansResource: of(resource), resourceSpansScope: of(scopeSpans), 3: text})
 	return message(map[protowire.Number]wireField{requestResourceSpans: of(resourceSpans)})
-}()
+})
 
 // Clean returns a request of which a backend takes all: texts that are not UTF-8
 // have U+FFFD in the place of what is wrong, and spans, links, events and
@@ -75,14 +77,14 @@ var wireRequest = func() *wireMessage {
 // spans that were left out. The error is ErrMalformed: the request cannot be
 // taken apart into spans.
 func Clean(request []byte) (clean []byte, dropped int, err error) {
-	if wireRequest.sound(request, 0) {
+	if wireRequest().sound(request, 0) {
 		return request, 0, nil
 	}
 	before, err := CountSpans(request)
 	if err != nil {
 		return nil, 0, err
 	}
-	clean, ok := wireRequest.clean(make([]byte, 0, len(request)), request, 0)
+	clean, ok := wireRequest().clean(make([]byte, 0, len(request)), request, 0)
 	if !ok {
 		return nil, 0, ErrMalformed
 	}

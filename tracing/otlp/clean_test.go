@@ -73,7 +73,7 @@ func TestCleanBoundsDepth(t *testing.T) {
 	}
 	deep := spanBytes(16, 8, appendMessage(nil, spanAttributes, appendMessage(nil, 2, value))...)
 	clean, dropped, err := Clean(wrapped(spanBytes(16, 8), deep))
-	if n, _ := CountSpans(clean); err != nil || n+dropped != 2 || n < 1 || !wireRequest.sound(clean, 0) {
+	if n, _ := CountSpans(clean); err != nil || n+dropped != 2 || n < 1 || !wireRequest().sound(clean, 0) {
 		t.Errorf("%d spans, %d dropped, %v", n, dropped, err)
 	}
 }
@@ -87,7 +87,7 @@ func TestEncodeWritesUTF8(t *testing.T) {
 		Links:      []trace.Link{{SpanContext: spanContext(3, 4, 1), Attributes: []attribute.KeyValue{attribute.String("k", bad)}}},
 	}
 	request := Encode(Resource{Scope: bad, Attributes: []attribute.KeyValue{attribute.String("service.name", bad)}}, span)
-	if _, dropped, err := Clean(request); err != nil || dropped != 0 || bytes.Contains(request, []byte("\xff\xfe")) || !wireRequest.sound(request, 0) {
+	if _, dropped, err := Clean(request); err != nil || dropped != 0 || bytes.Contains(request, []byte("\xff\xfe")) || !wireRequest().sound(request, 0) {
 		t.Errorf("%d dropped, %v: %q", dropped, err, request)
 	}
 	if !strings.Contains(string(request), "a\uFFFDb") {
@@ -103,7 +103,7 @@ func FuzzClean(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if !wireRequest.sound(clean, 0) || dropped < 0 || len(clean) > 3*len(request) {
+		if !wireRequest().sound(clean, 0) || dropped < 0 || len(clean) > 3*len(request) {
 			t.Fatalf("%x became %x, %d dropped", request, clean, dropped)
 		}
 		if line, err := AppendJSON(nil, clean); err != nil || !utf8.Valid(line) {

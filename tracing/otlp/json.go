@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"sync"
 
 	"github.com/throughline/throughline/internal/protowire"
 )
@@ -41,7 +42,7 @@ type messageJSON struct {
 
 // requestJSON is ExportTraceServiceRequest, with its field numbers and names
 // as opentelemetry-proto 1.x has them.
-var requestJSON = func() *messageJSON {
+var requestJSON = sync.OnceValue(func() *messageJSON {
 	message := func(fields map[protowire.Number]fieldJSON) *messageJSON { return &messageJSON{fields} }
 	value := message(nil)
 	pair := message(map[protowire.Number]fieldJSON{1: {name: "key"}, 2: {name: "value", shape: asMessage, message: value}})
@@ -79,7 +80,7 @@ var requestJSON = func() *messageJSON {
 		resourceSpansScope:    {name: "scopeSpans", shape: asMessage, repeated: true, message: scopeSpans}, 3: {name: "schemaUrl"},
 	})
 	return message(map[protowire.Number]fieldJSON{requestResourceSpans: {name: "resourceSpans", shape: asMessage, repeated: true, message: resourceSpans}})
-}()
+})
 
 // maxDepth bounds nested values, as protobuf's own decoders do.
 const maxDepth = 100
@@ -90,7 +91,7 @@ const maxDepth = 100
 // fields are left out. On ErrMalformed out is returned as it was.
 func AppendJSON(out, request []byte) ([]byte, error) {
 	before := len(out)
-	out, err := appendObject(out, request, requestJSON, 0)
+	out, err := appendObject(out, request, requestJSON(), 0)
 	if err != nil {
 		return out[:before], err
 	}

@@ -70,17 +70,22 @@ func (o *Outcome) retried() bool {
 	if o.Status >= http.StatusInternalServerError || o.Status == http.StatusTooManyRequests {
 		return true
 	}
-	return !o.succeeded() && retriedCodes[o.Error]
+	return !o.succeeded() && retried(o.Error)
 }
 
-var retriedCodes = map[string]bool{
-	"Throttling": true, "ThrottlingException": true, "ThrottledException": true, "RequestThrottledException": true, "RequestThrottled": true,
-	"TooManyRequestsException": true, "RequestLimitExceeded": true, "BandwidthLimitExceeded": true, "LimitExceededException": true,
-	"PriorRequestNotComplete": true, "TransactionInProgressException": true, "SlowDown": true, "ProvisionedThroughputExceededException": true,
-	"RequestTimeout": true, "RequestTimeoutException": true, "InternalFailure": true, "InternalException": true, "InternalError": true,
-	"ServiceUnavailable": true, "ServiceUnavailableException": true,
-	"RequestTimeTooSkewed": true, "RequestExpired": true, "RequestInTheFuture": true, "InvalidSignatureException": true,
-	"SignatureDoesNotMatch": true, "AuthFailure": true,
+// retried says whether an SDK asks again after an error with this code.
+func retried(code string) bool {
+	switch code {
+	case "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottledException", "RequestThrottled",
+		"TooManyRequestsException", "RequestLimitExceeded", "BandwidthLimitExceeded", "LimitExceededException",
+		"PriorRequestNotComplete", "TransactionInProgressException", "SlowDown", "ProvisionedThroughputExceededException",
+		"RequestTimeout", "RequestTimeoutException", "InternalFailure", "InternalException", "InternalError",
+		"ServiceUnavailable", "ServiceUnavailableException",
+		"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture", "InvalidSignatureException",
+		"SignatureDoesNotMatch", "AuthFailure":
+		return true
+	}
+	return false
 }
 
 // failure is the error of a call that failed as a whole.

@@ -99,7 +99,16 @@ func Listen(address string) (net.Listener, error) {
 	if !loopback.Is(host) {
 		return nil, fmt.Errorf("%s is not a loopback address, such as 127.0.0.1", address)
 	}
-	listener, err := net.Listen("tcp", address)
+	return ListenTCP(address)
+}
+
+// ListenTCP listens on an address whose host is not asked about. It is TCP alone:
+// Go listens for Multipath TCP too, which nobody on this machine speaks, and asks the
+// kernel about it first.
+func ListenTCP(address string) (net.Listener, error) {
+	var config net.ListenConfig
+	config.SetMultipathTCP(false)
+	listener, err := config.Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
