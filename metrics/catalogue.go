@@ -63,8 +63,8 @@ const (
 	RateLimitRemaining Name = "RateLimitRemaining"
 )
 
-// The metrics of what is sent to queues, topics, streams, functions, state
-// machines and schedules.
+// The metrics of calls to queues, topics, streams, functions, state machines
+// and schedules.
 const (
 	MessagesSent   Name = "MessagesSent"
 	MessagesFailed Name = "MessagesFailed"
@@ -93,7 +93,8 @@ const (
 	Percent      Unit = "Percent"
 )
 
-// Kind says how observations of a metric add up. The zero value is Counter.
+// Kind is how observations of a metric are aggregated. The zero value is
+// Counter.
 type Kind uint8
 
 // The kinds: a Counter's observations are summed, a Distribution's are kept.
@@ -102,11 +103,13 @@ const (
 	Distribution
 )
 
-// Profile says which metrics are emitted as metrics. The zero value is Basic.
+// Profile selects which entries of the catalogue are emitted as metrics. The
+// zero value is Basic.
 type Profile uint8
 
-// The profiles. What Full adds is, in Basic, a property of the same line: found
-// by Logs Insights, and free. Off emits nothing but what Set.Log was given.
+// The profiles. In Basic, the metrics that only Full emits are properties of
+// the same line: Logs Insights finds them, and they cost nothing. Off emits
+// only the lines of Set.Log.
 const (
 	Basic Profile = iota
 	Full
@@ -121,8 +124,8 @@ const (
 	DimensionTarget    = "Target"
 )
 
-// Scope is what a metric is told apart by besides the service. The zero value
-// is nothing.
+// Scope is the dimension of a metric in addition to the service. The zero
+// value is none.
 type Scope uint8
 
 // The scopes.
@@ -140,10 +143,10 @@ type Metric struct {
 	Kind   Kind
 	Scope  Scope
 	Family string
-	// Profile is the least profile that emits it as a metric.
+	// Profile is the smallest profile that emits it as a metric.
 	Profile Profile
-	// ReportOnly says that only platform.report gives it, which may be 45
-	// minutes late: no pack's alarm reads it.
+	// ReportOnly means that only platform.report has the value, which may be
+	// 45 minutes late: no pack's alarm uses it.
 	ReportOnly bool
 	// ZeroWith is the metric whose presence in a minute makes an absent counter
 	// a zero, so that a rate has its numerator. Empty for none.
@@ -151,8 +154,8 @@ type Metric struct {
 	Help     string
 }
 
-// DimensionSets are the sets of dimensions that the metric is emitted with
-// under p, none where p does not emit it as a metric.
+// DimensionSets returns the sets of dimensions that the metric is emitted
+// with under p. It is empty if p does not emit the metric.
 func (m Metric) DimensionSets(p Profile) [][]string {
 	var sets [][]string
 	if m.emitted(p, true) {
@@ -164,7 +167,7 @@ func (m Metric) DimensionSets(p Profile) [][]string {
 	return sets
 }
 
-// dimension is what tells metrics of the scope apart; empty for ByService.
+// dimension is the name of the scope's dimension; empty for ByService.
 func (s Scope) dimension() string {
 	switch s {
 	case ByEventType:
@@ -198,7 +201,7 @@ var byName = sync.OnceValue(func() map[Name]*Metric {
 	return m
 })
 
-// zeroCounter is a counter that is a zero where another metric is there.
+// zeroCounter is a counter that is zero where another metric is present.
 type zeroCounter struct {
 	series // never changed
 	with   *Metric
@@ -213,8 +216,8 @@ var zeros = sync.OnceValue(func() (list []zeroCounter) {
 	return list
 })
 
-// emitted says whether p emits the metric on the service alone, or on the
-// service and what its scope tells apart.
+// emitted reports whether p emits the metric with the service alone, or with
+// the service and the dimension of its scope.
 func (m *Metric) emitted(p Profile, alone bool) bool {
 	switch {
 	case p == Off || m.Profile > p:
@@ -238,57 +241,57 @@ const (
 )
 
 var catalogue = []Metric{
-	{ColdStart, Count, Counter, ByService, function, Basic, false, Duration, "invocations that had to wait for an environment to be initialised or restored; the kind is a property"},
-	{InitDuration, Milliseconds, Distribution, ByService, function, Basic, false, "", "the init phase"},
+	{ColdStart, Count, Counter, ByService, function, Basic, false, Duration, "invocations that waited for an environment to be initialised or restored; the kind is a property"},
+	{InitDuration, Milliseconds, Distribution, ByService, function, Basic, false, "", "the duration of the init phase"},
 	{Duration, Milliseconds, Distribution, ByService, function, Basic, false, "", "from the start of an invocation until the runtime is done"},
-	{TimeoutUtilization, Percent, Distribution, ByService, function, Basic, false, "", "Duration as a share of the function's time-out"},
-	{Timeouts, Count, Counter, ByService, function, Basic, false, Duration, "invocations that ran into the time-out"},
-	{SoftErrors, Count, Counter, ByService, function, Basic, false, Duration, "answers with a statusCode of 500 or more, or with batchItemFailures, which AWS counts as successes"},
-	{OutOfMemory, Count, Counter, ByService, function, Basic, false, Duration, "invocations ended for want of memory"},
-	{RestoreDuration, Milliseconds, Distribution, ByService, function, Full, false, "", "the restore of a SnapStart snapshot"},
-	{BilledDuration, Milliseconds, Distribution, ByService, function, Full, true, "", "what is billed of an invocation"},
-	{ExtensionOverhead, Milliseconds, Distribution, ByService, function, Full, true, "", "from the runtime being done until the extensions are"},
-	{MemoryUsed, Megabytes, Distribution, ByService, function, Full, true, "", "the environment's largest use of memory"},
+	{TimeoutUtilization, Percent, Distribution, ByService, function, Basic, false, "", "Duration as a share of the function's timeout"},
+	{Timeouts, Count, Counter, ByService, function, Basic, false, Duration, "invocations that exceeded the timeout"},
+	{SoftErrors, Count, Counter, ByService, function, Basic, false, Duration, "responses with a statusCode of 500 or more, or with batchItemFailures; AWS counts these as successes"},
+	{OutOfMemory, Count, Counter, ByService, function, Basic, false, Duration, "invocations that ran out of memory"},
+	{RestoreDuration, Milliseconds, Distribution, ByService, function, Full, false, "", "the duration of the restore of a SnapStart snapshot"},
+	{BilledDuration, Milliseconds, Distribution, ByService, function, Full, true, "", "the billed duration of an invocation"},
+	{ExtensionOverhead, Milliseconds, Distribution, ByService, function, Full, true, "", "from the time that the runtime is done until the extensions are done"},
+	{MemoryUsed, Megabytes, Distribution, ByService, function, Full, true, "", "the maximum memory used in the environment"},
 	{MemoryUtilization, Percent, Distribution, ByService, function, Full, true, "", "MemoryUsed as a share of the function's memory"},
-	{Errors, Count, Counter, ByService, function, Full, false, Duration, "invocations that ended in an error, time-outs included"},
+	{Errors, Count, Counter, ByService, function, Full, false, Duration, "invocations that ended in an error, including timeouts"},
 
-	{EventsPublished, Count, Counter, ByEventType, eventsOut, Basic, false, "", "entries that EventBridge took"},
+	{EventsPublished, Count, Counter, ByEventType, eventsOut, Basic, false, "", "entries that EventBridge accepted"},
 	{EventsFailed, Count, Counter, ByEventType, eventsOut, Basic, false, EventsPublished, "entries that were not published, after retries; the error codes are a property"},
 	{PayloadSize, Bytes, Distribution, ByEventType, eventsOut, Basic, false, "", "the size of an entry as EventBridge counts it"},
 	{OversizedEvents, Count, Counter, ByEventType, eventsOut, Basic, false, EventsPublished, "entries over the warning size"},
-	{UncorrelatedPublished, Count, Counter, ByEventType, eventsOut, Basic, false, EventsPublished, "entries whose workflow was lost: their correlation ID had to be minted while events were being handled"},
-	{EventsUnknown, Count, Counter, ByEventType, eventsOut, Full, false, EventsPublished, "entries of calls whose outcome is not known: cancelled by the caller, or never reported; which is a property"},
-	{EventsThrottled, Count, Counter, ByEventType, eventsOut, Full, false, EventsPublished, "entries that EventBridge throttled, each attempt"},
-	{PublishDuration, Milliseconds, Distribution, ByService, eventsOut, Full, false, "", "a PutEvents request, retries included"},
+	{UncorrelatedPublished, Count, Counter, ByEventType, eventsOut, Basic, false, EventsPublished, "entries whose workflow was lost: a correlation ID was generated for them while events were being handled"},
+	{EventsUnknown, Count, Counter, ByEventType, eventsOut, Full, false, EventsPublished, "entries of calls whose outcome is not known; the reason (cancelled by the caller, or never reported) is a property"},
+	{EventsThrottled, Count, Counter, ByEventType, eventsOut, Full, false, EventsPublished, "entries that EventBridge throttled, for each attempt"},
+	{PublishDuration, Milliseconds, Distribution, ByService, eventsOut, Full, false, "", "the duration of a PutEvents request, including retries"},
 	{PayloadLimitUtilization, Percent, Distribution, ByEventType, eventsOut, Full, false, "", "PayloadSize as a share of the limit"},
-	{BilledChunks, Count, Counter, ByEventType, eventsOut, Full, false, EventsPublished, "chunks of 64 KB that EventBridge bills, of entries to classic buses"},
-	{BilledKilobytes, Count, Counter, ByEventType, eventsOut, Full, false, EventsPublished, "whole KB that EventBridge bills on ingestion, of entries to new custom buses"},
-	{EventsDeduplicated, Count, Counter, ByEventType, eventsOut, Full, false, EventsPublished, "entries that a new custom bus took for ones that it had already: successes, and no new events"},
+	{BilledChunks, Count, Counter, ByEventType, eventsOut, Full, false, EventsPublished, "chunks of 64 KB that EventBridge bills for entries to classic buses"},
+	{BilledKilobytes, Count, Counter, ByEventType, eventsOut, Full, false, EventsPublished, "whole KB that EventBridge bills for the ingestion of entries to new custom buses"},
+	{EventsDeduplicated, Count, Counter, ByEventType, eventsOut, Full, false, EventsPublished, "entries that a new custom bus recognised as duplicates: they succeed and make no new event"},
 
-	{HandlerDuration, Milliseconds, Distribution, ByEventType, eventsIn, Basic, false, "", "handling an event, or a batch of one type"},
-	{DuplicateEvents, Count, Counter, ByEventType, eventsIn, Basic, false, EventsReceived, "events that this consumer had seen before, retries left out, or whose identity it had seen with other content; the kinds are a property, and so is `DuplicateEvents_unknown`, the checks that a shared table did not answer in time"},
-	{OutOfOrderEvents, Count, Counter, ByEventType, eventsIn, Basic, false, EventsReceived, "events that came after an event they had caused"},
-	{LoopSuspected, Count, Counter, ByEventType, eventsIn, Basic, false, EventsReceived, "events with too many hops, or of a type that comes back under one correlation ID"},
-	{UncorrelatedReceived, Count, Counter, ByEventType, eventsIn, Basic, false, EventsReceived, "events that another one caused and that came without a correlation ID; not those of AWS services"},
+	{HandlerDuration, Milliseconds, Distribution, ByEventType, eventsIn, Basic, false, "", "the time to handle an event, or a batch of one type"},
+	{DuplicateEvents, Count, Counter, ByEventType, eventsIn, Basic, false, EventsReceived, "events that this consumer had seen before, except retries, and events with the identity of another event; each kind is a property. The property `DuplicateEvents_unknown` counts checks that a shared table did not answer in time"},
+	{OutOfOrderEvents, Count, Counter, ByEventType, eventsIn, Basic, false, EventsReceived, "events that arrived after an event that they had caused"},
+	{LoopSuspected, Count, Counter, ByEventType, eventsIn, Basic, false, EventsReceived, "events with too many hops, or of a type that recurs within one correlation ID"},
+	{UncorrelatedReceived, Count, Counter, ByEventType, eventsIn, Basic, false, EventsReceived, "events with a cause that arrived without a correlation ID, except events of AWS services"},
 	{EventsReceived, Count, Counter, ByEventType, eventsIn, Full, false, "", "events delivered"},
-	{DeliveryLag, Milliseconds, Distribution, ByEventType, eventsIn, Full, false, "", "from the envelope's time, in whole seconds, until the handler starts"},
-	{RetriedEvents, Count, Counter, ByEventType, eventsIn, Full, false, EventsReceived, "deliveries repeated because the one before did not succeed"},
-	{ReplayedEvents, Count, Counter, ByEventType, eventsIn, Full, false, EventsReceived, "events that an archive's replay delivered, seen before or not"},
-	{HopCount, Count, Distribution, ByEventType, eventsIn, Full, false, "", "hops from the workflow's first event"},
+	{DeliveryLag, Milliseconds, Distribution, ByEventType, eventsIn, Full, false, "", "from the envelope's time, in whole seconds, to the start of the handler"},
+	{RetriedEvents, Count, Counter, ByEventType, eventsIn, Full, false, EventsReceived, "deliveries that were repeated because the previous one failed"},
+	{ReplayedEvents, Count, Counter, ByEventType, eventsIn, Full, false, EventsReceived, "events that the replay of an archive delivered, whether seen before or not"},
+	{HopCount, Count, Distribution, ByEventType, eventsIn, Full, false, "", "the number of hops from the workflow's first event"},
 
-	{MessagesFailed, Count, Counter, ByTarget, messages, Basic, false, MessagesSent, "messages, records, invocations, executions and schedules that SQS, SNS, Kinesis, Lambda, Step Functions or Scheduler did not take, after retries; the error codes are a property"},
-	{MessagesSent, Count, Counter, ByTarget, messages, Full, false, "", "those that they took"},
-	{MessageSize, Bytes, Distribution, ByTarget, messages, Full, false, "", "the bodies of a call: the sum of a batch"},
-	{SendDuration, Milliseconds, Distribution, ByTarget, messages, Full, false, "", "a call, retries included"},
+	{MessagesFailed, Count, Counter, ByTarget, messages, Basic, false, MessagesSent, "messages, records, invocations, executions and schedules that SQS, SNS, Kinesis, Lambda, Step Functions or Scheduler did not accept, after retries; the error codes are a property"},
+	{MessagesSent, Count, Counter, ByTarget, messages, Full, false, "", "messages, records, invocations, executions and schedules that these services accepted"},
+	{MessageSize, Bytes, Distribution, ByTarget, messages, Full, false, "", "the size of the bodies of a call; for a batch, their sum"},
+	{SendDuration, Milliseconds, Distribution, ByTarget, messages, Full, false, "", "the duration of a call, including retries"},
 
-	{RateLimited, Count, Counter, ByHost, outbound, Basic, false, "", "answers with status 429"},
-	{RequestDuration, Milliseconds, Distribution, ByHost, outbound, Full, false, "", "until the headers of the answer arrived, each attempt"},
-	{RequestErrors, Count, Counter, ByHost, outbound, Full, false, RequestDuration, "attempts without an answer, or with a status of 400 or more"},
-	{RateLimitRemaining, Count, Distribution, ByHost, outbound, Full, false, "", "X-Ratelimit-Remaining"},
+	{RateLimited, Count, Counter, ByHost, outbound, Basic, false, "", "responses with status 429"},
+	{RequestDuration, Milliseconds, Distribution, ByHost, outbound, Full, false, "", "the time until the response headers arrived, for each attempt"},
+	{RequestErrors, Count, Counter, ByHost, outbound, Full, false, RequestDuration, "attempts without a response, or with a status of 400 or more"},
+	{RateLimitRemaining, Count, Distribution, ByHost, outbound, Full, false, "", "the value of the response header X-Ratelimit-Remaining"},
 
-	{TelemetryDropped, Count, Counter, ByService, self, Basic, false, "", "observations, records or log lines that were given up"},
+	{TelemetryDropped, Count, Counter, ByService, self, Basic, false, "", "observations, records or log lines that were dropped"},
 	{StampSkipped, Count, Counter, ByService, self, Basic, false, EventsPublished, "lines of a stamp that could not be written; the reasons are a property"},
-	{InvocationsUnread, Count, Counter, ByService, self, Full, false, "", "invocations whose payload, or a part of it, passed the runtime endpoint unread, because there was no memory for it (`InvocationsUnread_busy`)"},
+	{InvocationsUnread, Count, Counter, ByService, self, Full, false, "", "invocations whose payload, or a part of it, the runtime endpoint forwarded without reading it, because there was no memory for it (`InvocationsUnread_busy`)"},
 	{ExportFailures, Count, Counter, ByService, self, Full, false, "", "exports of spans that failed"},
-	{SpansDropped, Count, Counter, ByService, self, Full, false, "", "spans that were given up"},
+	{SpansDropped, Count, Counter, ByService, self, Full, false, "", "spans that were dropped"},
 }

@@ -5,38 +5,38 @@ import (
 	"strings"
 )
 
-// PricePerMetric is what CloudWatch charges for a custom metric a month, per
+// PricePerMetric is CloudWatch's price of a custom metric per month, per
 // unique set of dimension values, in dollars: the first 10 000, US East, as of
 // November 2026.
 const PricePerMetric = 0.30
 
-// Document is docs/metrics.md: the catalogue as tables, and what it costs.
+// Document returns docs/metrics.md: the catalogue as tables, and its cost.
 func Document() string {
 	var b strings.Builder
 	b.WriteString(`# Metrics
 
-Generated from the catalogue in package metrics; do not edit. Every metric is in the namespace ` + "`Throughline`" + ` (` + "`THROUGHLINE_NAMESPACE`" + `) and written as CloudWatch's embedded metric format. ` + "`Service`" + ` is ` + "`THROUGHLINE_SERVICE`" + `, by default the function's name.
+Generated from the catalogue in package metrics; do not edit. Every metric is in the namespace ` + "`Throughline`" + ` (` + "`THROUGHLINE_NAMESPACE`" + `) and is emitted in CloudWatch's embedded metric format (EMF). The dimension ` + "`Service`" + ` is ` + "`THROUGHLINE_SERVICE`" + `, by default the function's name.
 
-` + "`THROUGHLINE_METRICS`" + ` chooses what is a metric: ` + "`basic`" + ` (the default) or ` + "`full`" + `. What ` + "`basic`" + ` leaves out stands in the same lines as a property, the sum of a counter and the largest value of a distribution, which Logs Insights finds and nobody bills. Kinds of cold start, repeat and error are properties too: ` + "`DuplicateEvents_replay`" + `.
+` + "`THROUGHLINE_METRICS`" + ` selects the metrics: ` + "`basic`" + ` (the default) or ` + "`full`" + `. With ` + "`basic`" + `, the other metrics are properties of the same log lines: the sum of a counter, and the maximum of a distribution. Logs Insights can query properties, and they cost nothing in CloudWatch metrics. Kinds of cold start, repeat and error are also properties, such as ` + "`DuplicateEvents_replay`" + `.
 `)
 	family := ""
 	for _, m := range catalogue {
 		if m.Family != family {
 			family = m.Family
-			fmt.Fprintf(&b, "\n## %s%s\n\n| metric | unit | in basic, on | in full, on | what it is |\n|---|---|---|---|---|\n", strings.ToUpper(family[:1]), family[1:])
+			fmt.Fprintf(&b, "\n## %s%s\n\n| metric | unit | dimensions in basic | dimensions in full | description |\n|---|---|---|---|---|\n", strings.ToUpper(family[:1]), family[1:])
 		}
 		help := m.Help
 		if m.ReportOnly {
-			help += "; only from `platform.report`, which may be late"
+			help += "; only from `platform.report`, which may arrive late"
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", m.Name, m.Unit, sets(m, Basic), sets(m, Full), help)
 	}
 	b.WriteString(`
-## What it costs
+## Cost
 
-CloudWatch charges ` + fmt.Sprintf("$%.2f", PricePerMetric) + ` a month for each metric and each set of dimension values that has data, for the hours it has it. These are upper bounds, with data in every hour, for functions that each publish and handle so many event types, call one host and send to one target.
+CloudWatch charges ` + fmt.Sprintf("$%.2f", PricePerMetric) + ` a month for each metric with each set of dimension values, for the hours that have data. The table shows upper bounds, with data in every hour. Each function publishes and handles the given number of event types, calls one host and sends to one target.
 
-| functions | event types each | basic | full |
+| functions | event types per function | basic | full |
 |---|---|---|---|
 `)
 	for _, size := range [][2]int{{1, 1}, {5, 3}, {13, 2}, {13, 12}} {

@@ -1,6 +1,6 @@
-// Package settings is the one table of the settings that Throughline reads
-// from the environment: their names, defaults, allowed values and help. A wrong
-// value never fails anything: the default holds, and a warning says so.
+// Package settings is the one table of the settings that Throughline reads from
+// the environment: their names, defaults, allowed values and help. An invalid
+// value never causes an error: the default applies, and a warning reports it.
 package settings
 
 import (
@@ -37,45 +37,45 @@ func (s Setting) Flag() string { return strings.ReplaceAll(strings.ToLower(s.Nam
 func Table() []Setting { return slices.Clone(table) }
 
 var table = []Setting{
-	{"DISABLED", "", []string{"", "0", "1"}, "1 switches everything off: the wrapper only starts the runtime, and the extension only registers with Lambda"},
-	{"ENDPOINTS", "", nil, "the local endpoints that are on, comma separated: otlp, events, alpaca, runtime. Unset means otlp in Lambda, and runtime where the wrapper is used; in the sidecar otlp, events and alpaca"},
-	{"OTLP_ADDR", "", nil, "the loopback address at which spans are received (OTLP/HTTP). Unset means a free port in Lambda, 4318 there if it is free and the wrapper is not used, and 127.0.0.1:4318 in the sidecar"},
-	{"EVENTS_ADDR", "", nil, "the loopback address at which EventBridge's API is answered. Unset means a free port in Lambda, and 127.0.0.1:4319 in the sidecar"},
-	{"ALPACA_ADDR", "", nil, "the loopback address from which calls to Alpaca are passed on, below /paper, /live, /data and /broker. Unset means a free port in Lambda, and 127.0.0.1:4320 in the sidecar"},
-	{"RUNTIME_ADDR", "", nil, "the loopback address from which Lambda's Runtime API is passed on. Unset means a free port in Lambda, and 127.0.0.1:4321 in the sidecar"},
+	{"DISABLED", "", []string{"", "0", "1"}, "1 disables Throughline: the wrapper only starts the runtime, and the extension only registers with Lambda"},
+	{"ENDPOINTS", "", nil, "the local endpoints to start, comma separated: otlp, events, alpaca, runtime, or none. Unset means otlp in Lambda, also runtime if the wrapper is used, and otlp, events and alpaca in the sidecar"},
+	{"OTLP_ADDR", "", nil, "the loopback address of the endpoint that receives spans (OTLP/HTTP). Unset means a free port in Lambda (4318 if it is free and the wrapper is not used), and 127.0.0.1:4318 in the sidecar"},
+	{"EVENTS_ADDR", "", nil, "the loopback address of the endpoint for EventBridge's API. Unset means a free port in Lambda, and 127.0.0.1:4319 in the sidecar"},
+	{"ALPACA_ADDR", "", nil, "the loopback address of the endpoint that forwards calls to Alpaca, under /paper, /live, /data and /broker. Unset means a free port in Lambda, and 127.0.0.1:4320 in the sidecar"},
+	{"RUNTIME_ADDR", "", nil, "the loopback address of the endpoint that forwards Lambda's Runtime API. Unset means a free port in Lambda, and 127.0.0.1:4321 in the sidecar"},
 	{"EVENTS_UPSTREAM", "", nil, "a URL to call instead of EventBridge's, for tests"},
 	{"ALPACA_UPSTREAM", "", nil, "a URL to call instead of Alpaca's, for tests"},
-	{"ALPACA_FAULTS", "", nil, "faults for calls to Alpaca, to rehearse a bad day: delay=2s,error=503:10%,rate-limit=100"},
-	{"STAMP", "resources", []string{"resources", "detail", "both", "off"}, "where lineage is written into the events that are published"},
-	{"DETAIL_KEY", "_throughline", nil, "the member of the detail that carries the stamp, where STAMP is detail or both"},
-	{"STAMP_TRACEHEADER", "", []string{"", "0", "1"}, "1 sets the TraceHeader of entries also where spans do not go to X-Ray"},
-	{"STAMP_CONTENT_BASED", "", []string{"", "0", "1"}, "1 stamps entries also where a new custom bus (EventBridgeV2) deduplicates by content. Every stamp differs, so the bus may then take a duplicate for a new event"},
+	{"ALPACA_FAULTS", "", nil, "faults to inject into calls to Alpaca: delay=2s,error=503:10%,rate-limit=100"},
+	{"STAMP", "resources", []string{"resources", "detail", "both", "off"}, "where the lineage of a published event is written"},
+	{"DETAIL_KEY", "_throughline", nil, "the member of the detail that carries the stamp, if STAMP is detail or both"},
+	{"STAMP_TRACEHEADER", "", []string{"", "0", "1"}, "1 sets the TraceHeader of entries even if spans do not go to X-Ray"},
+	{"STAMP_CONTENT_BASED", "", []string{"", "0", "1"}, "1 stamps entries even if a new custom bus (EventBridgeV2) deduplicates by content. Every stamp differs, so the bus may then treat a duplicate as a new event"},
 	{"EVENT_ID", "", nil, "JSON pointers to the event's own ID in the detail, comma separated. Unset means its usual names, such as event_id"},
 	{"CORRELATION_ID", "", nil, "JSON pointers to the correlation ID in the detail, comma separated. Unset means its usual names"},
 	{"CAUSATION_ID", "", nil, "JSON pointers to the causation ID in the detail, comma separated. Unset means its usual names"},
-	{"TRACE_MODE", "link", []string{"link", "parent"}, "how the span of a handler relates to the span that published its event: by a link, or as its child"},
-	{"SAMPLING", "follow", []string{"follow", "own"}, "who decides whether a handler's span is recorded: the publisher of its event, or the function's own sampler"},
-	{"TRACES", "otlp", []string{"otlp", "xray", "off"}, "where spans go: to OTEL_EXPORTER_OTLP_ENDPOINT, to X-Ray (its daemon or its OTLP endpoint), or nowhere"},
-	{"HOPS", "join", []string{"off", "join", "carry"}, "calls to SQS, SNS, Kinesis, Lambda, Step Functions and Scheduler. off: they are not seen. join: they become spans, and the calls stay as they are. carry: SQS and SNS also get the span in the trace header that AWS's SDKs send"},
-	{"HTTP_HOSTS", "*.alpaca.markets", nil, "hosts, comma separated. Calls to them carry lineage headers, and their paths are read as those of Alpaca's APIs"},
-	{"HTTP_ROUTES", "", nil, "path templates of other APIs, comma separated, each with its host in front, such as api.example.com/v1/users/{id}"},
-	{"FLUSH", "auto", []string{"auto", "end", "periodic"}, "when the extension exports spans: as the traffic suggests, at the end of each invocation, or while the next one runs"},
-	{"METRICS", "basic", []string{"basic", "full", "off"}, "which metrics are emitted. docs/metrics.md says what each costs"},
-	{"METRICS_SINK", "stdout", nil, "how metric lines reach CloudWatch Logs. stdout: in the function's log. logs, or logs:GROUP: by PutLogEvents, for functions whose log is filtered"},
-	{"EMF_LEVEL", "", nil, "the log level of metric lines, for functions whose ApplicationLogLevel is above INFO"},
+	{"TRACE_MODE", "link", []string{"link", "parent"}, "how a handler's span relates to the span that published its event: by a span link, or as its child"},
+	{"SAMPLING", "follow", []string{"follow", "own"}, "the sampling decision for a handler's span: that of the event's publisher, or that of the function's own sampler"},
+	{"TRACES", "otlp", []string{"otlp", "xray", "off"}, "where spans are exported: to OTEL_EXPORTER_OTLP_ENDPOINT, to X-Ray (its daemon or its OTLP endpoint), or nowhere"},
+	{"HOPS", "join", []string{"off", "join", "carry"}, "calls to SQS, SNS, Kinesis, Lambda, Step Functions and Scheduler. off: not traced. join: traced, and the calls do not change. carry: also writes the span into the trace header that AWS's SDKs send to SQS and SNS"},
+	{"HTTP_HOSTS", "*.alpaca.markets", nil, "hosts, comma separated. Calls to them are traced and carry lineage headers"},
+	{"HTTP_ROUTES", "", nil, "path templates of other APIs, comma separated, each with its host, such as api.example.com/v1/users/{id}"},
+	{"FLUSH", "auto", []string{"auto", "end", "periodic"}, "when the extension exports spans: chosen by the traffic, at the end of each invocation, or during the next one"},
+	{"METRICS", "basic", []string{"basic", "full", "off"}, "which metrics are emitted. docs/metrics.md lists their cost"},
+	{"METRICS_SINK", "stdout", nil, "how metric lines reach CloudWatch Logs. stdout: in the function's log. logs, or logs:GROUP: by PutLogEvents, for functions with a log filter"},
+	{"EMF_LEVEL", "", nil, "the log level of metric lines, for functions with an ApplicationLogLevel above INFO"},
 	{"NAMESPACE", "Throughline", nil, "the CloudWatch namespace of the metrics"},
 	{"SERVICE", "", nil, "the Service dimension of the metrics. Unset means the name of the function"},
-	{"EVENT_TYPES_MAX", "20", nil, "how many event types metrics tell apart: those seen last. All others are counted as other"},
-	{"SIZE_LIMIT", "1048576", nil, "the limit for the size of a PutEvents request, in bytes"},
-	{"SIZE_WARN", "200000", nil, "the size from which an event counts as oversized, in bytes"},
-	{"DEDUPE", "memory", nil, "where Throughline remembers the events that a function has seen. memory: in the environment. off: nowhere. dynamodb:TABLE: in a table that all environments of the function share"},
-	{"DEDUPE_KEYS", "", nil, "JSON pointers that identify events of a type in place of their ID: TradeExecuted=/metadata/trade_id"},
-	{"DEDUPE_CONSUMER", "", nil, "the name under which seen events are remembered, for functions that replace one another, such as blue and green. Unset means the name of the function"},
-	{"ORDER", "", nil, "the order of event types within a correlation ID: B:A says that B comes after A. group adds the order within an event group of a new custom bus"},
+	{"EVENT_TYPES_MAX", "20", nil, "the maximum number of EventType values in metrics: the most frequent recent types. All others are counted as other"},
+	{"SIZE_LIMIT", "1048576", nil, "the maximum size of a PutEvents request, in bytes"},
+	{"SIZE_WARN", "200000", nil, "the size above which an event counts as oversized, in bytes"},
+	{"DEDUPE", "memory", nil, "where Throughline stores which events a function has seen. memory: in the environment. off: nowhere. dynamodb:TABLE: in a table that all environments of the function share"},
+	{"DEDUPE_KEYS", "", nil, "JSON pointers that identify events of a type instead of their ID: TradeExecuted=/metadata/trade_id"},
+	{"DEDUPE_CONSUMER", "", nil, "the consumer name under which seen events are stored, for functions that replace one another, such as blue and green. Unset means the name of the function"},
+	{"ORDER", "", nil, "the expected order of event types within a correlation ID: B:A means that B comes after A. group adds the order within an event group of a new custom bus"},
 	{"MAX_HOPS", "16", nil, "the number of hops above which Throughline suspects a loop"},
 	{"NEXT_WRAPPER", "", nil, "the wrapper script that runs after Throughline's"},
 	{"PYTHONPATH", "", nil, "internal: the wrapper sets it for the Python shim"},
-	{"LOG", "warn", []string{"warn", "info", "debug"}, "what the extension writes into the function's log. warn: what needs attention. info: also the addresses of endpoints. debug: also each export"},
+	{"LOG", "warn", []string{"warn", "info", "debug"}, "the log level of the extension. warn: problems that need a fix. info: also the addresses of endpoints. debug: also each export"},
 }
 
 // Settings are the parsed values. The zero value is not the defaults: use [Parse].
@@ -104,8 +104,8 @@ type Settings struct {
 	Log                                 string
 }
 
-// Parse reads the settings from getenv. A value that is not allowed leaves the
-// default and gives a warning, which names the setting and what it takes.
+// Parse reads the settings from getenv. An invalid value leaves the default
+// and adds a warning, which names the setting and its valid values.
 func Parse(getenv func(string) string) (Settings, []string) {
 	r := reader{getenv: getenv}
 	s := Settings{
@@ -151,8 +151,8 @@ func Parse(getenv func(string) string) (Settings, []string) {
 	return s, r.warnings
 }
 
-// Unknown warns of the variables in environ, given as NAME=value, that begin as a setting
-// does and are none, in the order of their names.
+// Unknown returns a warning for each variable in environ, given as NAME=value, that
+// begins with THROUGHLINE_ and is not a setting, in the order of their names.
 func Unknown(environ []string) []string {
 	known := make([]string, len(table))
 	for i, s := range table {
@@ -182,7 +182,7 @@ type reader struct {
 
 func (r *reader) setting(name string) Setting {
 	i := slices.IndexFunc(table, func(s Setting) bool { return s.Name == name })
-	return table[i] // every name here stands in the table, which a test holds
+	return table[i] // a test holds that every name is in the table
 }
 
 func (r *reader) warn(s Setting, value, takes string) {
@@ -208,7 +208,8 @@ func (r *reader) text(name string) string {
 	return s.Default
 }
 
-// address is a loopback address with a port, empty where the setting is.
+// address is a loopback address with a port, or empty if the setting is
+// empty.
 func (r *reader) address(name string) string {
 	value := r.text(name)
 	host, port, err := net.SplitHostPort(value)
@@ -256,7 +257,8 @@ func (r *reader) choice(name, prefix, expected string, words ...string) string {
 	return s.Default
 }
 
-// endpoints is a list of names that mean something; of any other is warned.
+// endpoints is the list of known endpoint names. It warns of every other
+// name.
 func (r *reader) endpoints(name string) []string {
 	var known []string
 	for _, item := range r.list(name) {
@@ -289,8 +291,8 @@ func WriteText(w io.Writer) error {
 	return t.Flush()
 }
 
-// WriteMarkdown writes the table for the documentation: the settings of these names, as in
-// [Setting.Name], or all of them where there are none.
+// WriteMarkdown writes the table for the documentation: the settings with these names, as
+// in [Setting.Name], or all settings if no name is given.
 func WriteMarkdown(w io.Writer, names ...string) error {
 	var b strings.Builder
 	b.WriteString("| setting | default | what it does |\n|---|---|---|\n")
@@ -308,7 +310,7 @@ func WriteMarkdown(w io.Writer, names ...string) error {
 	return err
 }
 
-// Says is the help, and the values to choose from where there are some.
+// Says is the help, followed by the allowed values if there are any.
 func (s Setting) Says() string {
 	values := s.Values()
 	if len(values) == 0 || slices.Equal(values, []string{"0", "1"}) {
@@ -317,7 +319,7 @@ func (s Setting) Says() string {
 	return s.Help + " (" + strings.Join(values, ", ") + ")"
 }
 
-// Values are those that the setting takes; none where it takes any text.
+// Values are the allowed values; empty if the setting takes any text.
 func (s Setting) Values() []string {
 	return slices.DeleteFunc(slices.Clone(s.Allowed), func(v string) bool { return v == "" })
 }
