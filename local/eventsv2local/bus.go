@@ -6,6 +6,9 @@ import (
 	"regexp"
 	"slices"
 	"time"
+
+	"github.com/throughline/throughline/local/buslocal"
+	"github.com/throughline/throughline/local/internal/recent"
 )
 
 // Bus is a new custom bus. Use [Service.CreateBus].
@@ -45,8 +48,12 @@ func (s *Service) CreateBus(name string, retentionDays int) (*Bus, error) {
 			return nil, &Error{409, "ResourceAlreadyExistsException", "there is a bus of the name " + name}
 		}
 	}
+	id := generatedID()
+	if s.options.ID != nil {
+		id = s.options.ID(name)
+	}
 	b := &Bus{
-		Name: name, ARN: fmt.Sprintf("arn:aws:events:%s:%s:event-busv2/%s/%s", s.options.Region, s.options.Account, name, generatedID()),
+		Name: name, ARN: fmt.Sprintf("arn:aws:events:%s:%s:event-busv2/%s/%s", s.options.Region, s.options.Account, name, id),
 		RetentionDays: cmp.Or(retentionDays, 1), Created: s.now(), service: s, seen: map[string]taken{},
 	}
 	s.buses[b.ARN] = b
@@ -99,6 +106,42 @@ func (b *Bus) horizonLocked() int {
 	oldest := b.service.now().AddDate(0, 0, -b.RetentionDays)
 	n, _ := slices.BinarySearchFunc(b.log, oldest, func(e *Event, at time.Time) int { return e.Taken.Compare(at) })
 	return n
+}
+
+// addLocked keeps an event and hands it to the subscribers that are running.
+func (b *Bus) addLocked(e *Event) {
+	var dropped int
+	b.log, dropped = recent.Append(b.log, b.service.options.Keep, e)
+	for _, sub := range b.subscribers {
+		sub.next = max(0, sub.next-dropped)
+		sub.fillLocked()
+	}
+}
+
+// publishedLocked writes an event that was put into the ledger.
+func (s *Service) publishedLocked(e *Event) {
+	s.ledger.Published, _ = recent.Append(s.ledger.Published, s.options.Keep, &e.Event)
+	s.ledger.Total.Published++
+}
+
+// Emit puts an event as it is: with the ID, the time and the resources that it has. Where
+// it has a Replay, it is delivered as one. It returns the event ID, which is made where
+// there is none; an ID that is given is the envelope's too.
+func (b *Bus) Emit(e buslocal.Event) (id string) {
+	s := b.service
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	event := s.eventLocked(b, &Entry{Source: e.Source, DetailType: e.DetailType, Detail: e.Detail, Resources: e.Resources, Time: e.Time}, false, s.now())
+	if e.ID != "" {
+		event.ID, event.EnvelopeID = e.ID, e.ID
+		event.Data = s.envelope(event)
+		event.Envelope = event.Data
+	}
+	event.Replay = e.Replay
+	b.addLocked(event)
+	s.publishedLocked(event)
+	s.wakeLocked()
+	return event.ID
 }
 
 // Events are the events that the bus keeps.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/throughline/throughline/local/buslocal"
+	"github.com/throughline/throughline/local/internal/recent"
 )
 
 // DeliveryError is why a target did not take events, in the words of a dead-letter
@@ -217,7 +218,9 @@ func (p *plan) attempt(batch []*item, number int, duplicate bool, fault *busloca
 	at := s.now()
 	if len(ready) > 0 {
 		problem := fault.Fail
-		fault.Fail = nil
+		if !errors.Is(problem, buslocal.ErrPermanent) {
+			fault.Fail = nil
+		}
 		var ids []string
 		if problem == nil {
 			ids, problem = p.hand(sent)
@@ -246,7 +249,8 @@ func (p *plan) write(batch []*item, payloads map[*item][]byte, failed []*item, e
 			d.Err = err
 		}
 		s.mu.Lock()
-		s.ledger.Deliveries = append(s.ledger.Deliveries, d)
+		s.ledger.Deliveries, _ = recent.Append(s.ledger.Deliveries, s.options.Keep, d)
+		s.ledger.Total.Deliveries++
 		s.mu.Unlock()
 	}
 	s.mu.Lock()

@@ -30,7 +30,9 @@ func (e *Event) copyOf(delivery string) *buslocal.Event {
 		return &e.Event
 	}
 	c := e.Event
-	c.Replay = delivery
+	if c.Replay == "" { // that of a point in time has no name
+		c.Replay = delivery
+	}
 	return &c
 }
 

@@ -19,7 +19,7 @@ type Letter struct {
 // DeadLetters is a queue of such records. The zero value is empty and usable. It is
 // safe for concurrent use.
 type DeadLetters struct {
-	// To is told each record, such as to put it into a queue. Nil: nobody is.
+	// To, if not nil, takes each record in place of the queue.
 	To func(Letter)
 
 	mu      sync.Mutex
@@ -34,12 +34,13 @@ func (d *DeadLetters) Letters() []Letter {
 }
 
 func (d *DeadLetters) add(l Letter) {
+	if d.To != nil {
+		d.To(l)
+		return
+	}
 	d.mu.Lock()
 	d.letters = append(d.letters, l)
 	d.mu.Unlock()
-	if d.To != nil {
-		d.To(l)
-	}
 }
 
 // DeadLetters says what an OnFailureConfiguration reaches under an ARN.

@@ -240,7 +240,8 @@ func invokeOf(in node, target string) Invoke {
 	}
 	i.TraceHeader = queue.member("MessageSystemAttributes").member("AWSTraceHeader").text("StringValue")
 	i.Metadata = bus.texts("Metadata")
-	i.Group, i.DeduplicationID = bus.member("SystemMetadata").text("EventGroupId"), bus.member("SystemMetadata").text("DeduplicationId")
+	i.Group = cmp.Or(bus.member("SystemMetadata").text("EventGroupId"), queue.text("MessageGroupId"), topic.text("MessageGroupId"))
+	i.DeduplicationID = cmp.Or(bus.member("SystemMetadata").text("DeduplicationId"), queue.text("MessageDeduplicationId"), topic.text("MessageDeduplicationId"))
 	i.ByContent = bus.member("DeduplicationConfiguration").text("DeduplicationType") == "CONTENT_BASED"
 	return i
 }

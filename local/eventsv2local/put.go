@@ -193,7 +193,7 @@ func (b *Bus) takeLocked(e *Entry, raw, byContent bool) Result {
 		b.seen[key] = taken{event, now}
 	}
 	b.addLocked(event)
-	s.ledger.Published = append(s.ledger.Published, &event.Event)
+	s.publishedLocked(event)
 	return Result{EventID: event.ID, Sequence: event.Sequence, SuccessCode: published}
 }
 
@@ -262,14 +262,6 @@ func (s *Service) nextLocked() string {
 	const first, step = 10_000_000_000_000_000_000, 256
 	s.sequence++
 	return fmt.Sprint(first + s.sequence*step)
-}
-
-// addLocked keeps an event and hands it to the subscribers that are running.
-func (b *Bus) addLocked(e *Event) {
-	b.log = append(b.log, e)
-	for _, sub := range b.subscribers {
-		sub.fillLocked()
-	}
 }
 
 // uuid is a random UUID, version 4.

@@ -28,8 +28,14 @@ type Options struct {
 	// goes on, during which another one is refused. Zero: no time.
 	Provisioning time.Duration
 	// Fault is asked before each delivery of an event to a target. Nil: no faults. It
-	// may be called from several goroutines at once.
+	// may be called from several goroutines at once. One that wraps
+	// buslocal.ErrPermanent fails every attempt, another one the first.
 	Fault func(buslocal.Delivery) buslocal.Fault
+	// ID is the last part of a bus's ARN, of its name. Nil: a random one.
+	ID func(name string) string
+	// Keep bounds what is remembered to about so many events of each bus, and
+	// entries of the ledger's lists; 0 keeps all.
+	Keep int
 
 	// What AWS does not document, each at what seems likely.
 

@@ -35,7 +35,8 @@ type Invoke struct {
 	Attributes map[string]string
 	// TraceHeader is AWSTraceHeader of a queue's messages, likewise.
 	TraceHeader string
-	// Metadata, Group and DeduplicationID are those of an event on another bus.
+	// Metadata, Group and DeduplicationID are those of an event on another bus; the
+	// last two also of a message in a FIFO queue or topic.
 	Metadata               map[string]string
 	Group, DeduplicationID string
 	ByContent              bool
@@ -259,7 +260,7 @@ func (sub *Subscriber) fillLocked() {
 			continue
 		}
 		delivery := live
-		if e.Taken.Before(sub.Created) {
+		if e.Taken.Before(sub.Created) || e.Replay != "" {
 			delivery = replayed
 		}
 		sub.countLocked("FilterEvaluated", 1)

@@ -252,7 +252,7 @@ func (a *App) Print(out io.Writer) error {
 	for _, c := range []struct {
 		n    int
 		what string
-	}{{len(p.Rules), "rule"}, {len(p.Queues), "queue"}, {len(p.Topics), "topic"}, {len(p.Schedules), "schedule"}} {
+	}{{len(p.Rules), "rule"}, {len(p.Subscribers), "subscriber"}, {len(p.Queues), "queue"}, {len(p.Topics), "topic"}, {len(p.Schedules), "schedule"}} {
 		if c.n > 0 {
 			counts = append(counts, phrase.Count(c.n, c.what))
 		}

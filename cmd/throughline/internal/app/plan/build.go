@@ -120,6 +120,10 @@ func (b *building) resource(r template.Resource) {
 		b.subscription(r)
 	case "AWS::Events::EventBus":
 		b.plan.Buses = append(b.plan.Buses, r.Name)
+	case newBusType:
+		b.newBus(r)
+	case subscriberType:
+		b.subscriber(r)
 	case "AWS::Events::Rule":
 		b.rule(r)
 	case "AWS::Scheduler::Schedule":
@@ -226,6 +230,7 @@ func (b *building) finish() {
 	for i := range b.plan.Schedules {
 		b.plan.Schedules[i].Targets = b.played(b.plan.Schedules[i].ID, b.plan.Schedules[i].Targets)
 	}
+	b.finishNewBuses()
 	for _, r := range b.plan.Rules { // a bus of another stack is played too
 		if r.Bus != "default" && !slices.Contains(b.plan.Buses, r.Bus) {
 			b.plan.Buses = append(b.plan.Buses, r.Bus)
@@ -256,7 +261,7 @@ func (b *building) played(id string, targets []Target) []Target {
 		case "sns":
 			ok = slices.ContainsFunc(b.plan.Topics, func(topic Topic) bool { return topic.Name == name })
 		case "events":
-			ok = name == "default" || slices.Contains(b.plan.Buses, name)
+			ok = name == "default" || slices.Contains(b.plan.Buses, name) || b.plan.NewBus(t.ARN) != nil
 		}
 		if !ok {
 			b.notPlayed(id, "target", t.ARN+" is not played")

@@ -7,7 +7,7 @@ import "strings"
 var silent = map[string]bool{
 	"AWS::Lambda::Permission": true, "AWS::Lambda::Version": true, "AWS::Lambda::Alias": true, "AWS::Lambda::LayerVersion": true,
 	"AWS::Serverless::LayerVersion": true, "AWS::Lambda::LayerVersionPermission": true, "AWS::Scheduler::ScheduleGroup": true,
-	"AWS::SNS::TopicPolicy": true, "AWS::SQS::QueuePolicy": true, "AWS::SQS::QueueInlinePolicy": true, "AWS::Events::EventBusPolicy": true, "AWS::S3::BucketPolicy": true,
+	"AWS::SNS::TopicPolicy": true, "AWS::SQS::QueuePolicy": true, "AWS::SQS::QueueInlinePolicy": true, "AWS::Events::EventBusPolicy": true, "AWS::EventsV2::ResourcePolicy": true, "AWS::S3::BucketPolicy": true,
 	"AWS::Events::Archive": true, "AWS::CDK::Metadata": true, "AWS::CloudFormation::WaitConditionHandle": true, "AWS::Serverless::Connector": true,
 	"AWS::ApiGateway::Account": true, "AWS::ApiGateway::Deployment": true, "AWS::ApiGateway::Stage": true, "AWS::ApiGatewayV2::Stage": true, "AWS::ApiGatewayV2::Deployment": true,
 }
@@ -25,7 +25,7 @@ var reasons = []struct{ prefix, why string }{
 	{"AWS::ElasticLoadBalancing", "load balancers are not played"},
 	{"AWS::EC2::", "networks are not played"},
 	{"AWS::ApiGateway", "raw API Gateway resources are not read: Api and HttpApi events of functions are played"},
-	{"AWS::EventsV2::", "new custom buses are not played: local/eventsv2local is one for tests"},
+	{"AWS::EventsV2::EventSource", "events of services and partners are not played: throughline dev send sends one"},
 	{"AWS::Events::ApiDestination", "API destinations are not played"},
 	{"AWS::Events::Connection", "API destinations are not played"},
 	{"AWS::SecretsManager::", "secrets are not played: give the function the value with --env"},

@@ -15,11 +15,14 @@ type Plan struct {
 	Topics    []Topic
 	Buses     []string // custom ones, by name
 	Rules     []Rule
-	Schedules []Schedule
-	Mappings  []Mapping // of event sources to functions
-	Routes    []Route
-	Tables    []Table
-	Buckets   []Bucket
+	// NewBuses are EventBridge's new custom buses (AWS::EventsV2).
+	NewBuses    []NewBus
+	Subscribers []Subscriber
+	Schedules   []Schedule
+	Mappings    []Mapping // of event sources to functions
+	Routes      []Route
+	Tables      []Table
+	Buckets     []Bucket
 	// NotPlayed are the resources and wirings that are left out, with the reason.
 	NotPlayed []NotPlayed
 	// Notes are what was made up, or is played in another way than Lambda has it.

@@ -87,6 +87,12 @@ func bucketName(r template.Resource) string { return strings.ToLower(r.Name) }
 // give is what Ref, for which attribute is "", and Fn::GetAtt give of a resource.
 func (o Options) give(l *template.Local, r template.Resource, attribute string) string {
 	switch {
+	case r.Type == newBusType && (attribute == "" || strings.HasSuffix(attribute, "Arn")):
+		return NewBusARN(r.Name)
+	case r.Type == subscriberType && attribute == "":
+		return arn("events", "subscriber/"+r.Name+"/"+NewBusID(r.Name))
+	case r.Type == subscriberType && attribute == "BusName":
+		return NewBusName(l.Text(r.Property("EventBusArn")))
 	case attribute == "Arn" || strings.HasSuffix(attribute, "Arn") && attribute != "StreamArn":
 		if r.Type == "AWS::Serverless::Function" || r.Type == "AWS::Lambda::Function" {
 			return FunctionARN(r.Name)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/throughline/throughline/cmd/throughline/internal/app/faults"
@@ -30,10 +31,19 @@ func (s *Stage) delivery(d buslocal.Delivery) (f buslocal.Fault) {
 	return f
 }
 
-// front serves the bus, and has it refuse calls that are to be throttled.
+// front serves the buses, classic and new, and has them refuse calls that are to be
+// throttled.
 func (s *Stage) front() (url string, end func(), err error) {
 	return serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.options.Faults.Throttled("PutEvents") {
+		throttled := s.options.Faults.Throttled("PutEvents")
+		if strings.HasPrefix(r.URL.Path, "/service/AWSEventsV2/") {
+			if throttled {
+				s.fresh.Throttle(1)
+			}
+			s.fresh.ServeHTTP(w, r)
+			return
+		}
+		if throttled {
 			s.bus.Throttle(1)
 		}
 		s.bus.ServeHTTP(w, r)

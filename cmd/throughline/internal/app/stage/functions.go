@@ -131,6 +131,7 @@ func (s *Stage) environment(f plan.Function, c *code.Code) map[string]string {
 		env["THROUGHLINE_ENDPOINTS"] = "otlp"
 	case f.Language == plan.Custom: // no shim sees its calls: those to EventBridge go through the extension
 		delete(env, "AWS_ENDPOINT_URL_EVENTBRIDGE")
+		delete(env, "AWS_ENDPOINT_URL_EVENTBRIDGEV2")
 		env["THROUGHLINE_ENDPOINTS"], env["THROUGHLINE_EVENTS_UPSTREAM"] = "otlp,runtime,events", s.urls["EVENTBRIDGE"]
 	default:
 		guard, _ := json.Marshal(map[string]any{"gateway": s.gateway.Address, "played": []string{"*.alpaca.markets"}, "allow": s.allowed()}) // strings always marshal

@@ -25,7 +25,8 @@ type Sent struct {
 	Envelope []byte `json:"-"`
 }
 
-// Rules are the rules of the plan that have a pattern, as samples are made of them.
+// Rules are the rules of the plan that have a pattern, and the subscribers with a filter of
+// data, as samples are made of them.
 func (s *Stage) Rules() []eventfile.Rule {
 	var list []eventfile.Rule
 	for _, r := range s.plan.Rules {
@@ -33,7 +34,7 @@ func (s *Stage) Rules() []eventfile.Rule {
 			list = append(list, eventfile.Rule{Bus: r.Bus, Pattern: r.Pattern})
 		}
 	}
-	return list
+	return append(list, s.samples()...)
 }
 
 // Send puts an event on its bus. Where it names none, it is the one with a rule that it
@@ -43,9 +44,8 @@ func (s *Stage) Send(e eventfile.Event) (Sent, error) {
 	if err := e.Check(); err != nil {
 		return Sent{}, err
 	}
-	buses := append([]string{"default"}, s.plan.Buses...)
-	if e.Bus != "" && !slices.Contains(buses, e.Bus) {
-		return Sent{}, fmt.Errorf("there is no bus %s: there are %s", e.Bus, strings.Join(buses, ", "))
+	if e.Bus != "" && e.Bus != "default" && !slices.Contains(s.plan.Buses, e.Bus) && s.newBus(e.Bus) == nil {
+		return Sent{}, s.missing(e.Bus)
 	}
 	of := buslocal.Event{ID: e.ID, Bus: e.Bus, Source: e.Source, DetailType: e.DetailType, Detail: string(e.Detail), Resources: e.Resources, Time: e.Time, Replay: e.Replay}
 	of.Envelope = s.bus.Envelope(of)
@@ -54,7 +54,12 @@ func (s *Stage) Send(e eventfile.Event) (Sent, error) {
 	if of.Time.IsZero() {
 		of.Time = time.Now()
 	}
-	sent.Time, sent.ID = of.Time, s.bus.Emit(of)
+	sent.Time = of.Time
+	if bus := s.newBus(sent.Bus); bus != nil {
+		sent.ID = s.newBuses[bus.ARN].Emit(of)
+	} else {
+		sent.ID = s.bus.Emit(of)
+	}
 	return sent, nil
 }
 
@@ -65,25 +70,23 @@ func (s *Stage) match(e buslocal.Event) Sent {
 	if err != nil {
 		return sent
 	}
-	nearest := -1
+	near := nearest{distance: -1}
 	for _, r := range s.plan.Rules {
 		pattern, err := eventpattern.Compile([]byte(r.Pattern))
 		if err != nil || r.Disabled || e.Bus != "" && e.Bus != r.Bus {
 			continue
 		}
-		misses := pattern.Explain(read)
-		switch distance := eventpattern.Distance(misses); {
-		case len(misses) == 0:
-			if sent.Bus == "" {
-				sent.Bus = r.Bus
-			}
-			if sent.Bus == r.Bus {
-				sent.Rules = append(sent.Rules, r.Name)
-			}
-		case nearest < 0 || distance < nearest:
-			nearest, sent.Near = distance, fmt.Sprintf("the rule %s would take it but for this: %s", r.Name, misses[0])
+		sent.judge(r.Bus, r.Name, "rule", pattern.Explain(read), &near)
+	}
+	for _, sub := range s.plan.Subscribers {
+		if bus := s.newBus(e.Bus); sub.Stopped || e.Bus != "" && (bus == nil || bus.ARN != sub.Bus) {
+			continue
+		}
+		if wrong, ok := misses(sub, e); ok {
+			sent.judge(s.called(sub.Bus), sub.Name, "subscriber", wrong, &near)
 		}
 	}
+	sent.Near = near.text
 	if len(sent.Rules) > 0 {
 		sent.Near = ""
 	}
@@ -91,6 +94,27 @@ func (s *Stage) match(e buslocal.Event) Sent {
 		sent.Bus = "default"
 	}
 	return sent
+}
+
+// nearest is what would take an event but for the least.
+type nearest struct {
+	distance int // negative: nothing is known yet
+	text     string
+}
+
+// judge notes whether a rule or a subscriber takes the event.
+func (sent *Sent) judge(bus, name, kind string, misses []eventpattern.Miss, near *nearest) {
+	switch distance := eventpattern.Distance(misses); {
+	case len(misses) == 0:
+		if sent.Bus == "" {
+			sent.Bus = bus
+		}
+		if sent.Bus == bus {
+			sent.Rules = append(sent.Rules, name)
+		}
+	case near.distance < 0 || distance < near.distance:
+		*near = nearest{distance, fmt.Sprintf("the %s %s would take it but for this: %s", kind, name, misses[0])}
+	}
 }
 
 // Fire has a schedule fire now. name is that of the schedule, or its logical ID.

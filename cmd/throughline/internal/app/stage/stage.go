@@ -21,6 +21,7 @@ import (
 	"github.com/throughline/throughline/local/apilocal"
 	"github.com/throughline/throughline/local/buslocal"
 	"github.com/throughline/throughline/local/clock"
+	"github.com/throughline/throughline/local/eventsv2local"
 	"github.com/throughline/throughline/local/invokelocal"
 	"github.com/throughline/throughline/local/lambdalocal"
 	"github.com/throughline/throughline/local/schedulerlocal"
@@ -69,6 +70,8 @@ type Stage struct {
 	gateway    *gateway.Gateway
 	alpaca     *alpacalocal.Service
 	bus        *buslocal.Bus
+	fresh      *eventsv2local.Service // the new custom buses
+	newBuses   map[string]*eventsv2local.Bus
 	queues     *sqslocal.Service
 	topics     *snslocal.Service
 	lambda     *lambdalocal.Service
@@ -102,7 +105,7 @@ func Open(o Options) (s *Stage, err error) {
 	if o.Faults == nil {
 		o.Faults = new(faults.Set)
 	}
-	s = &Stage{options: o, urls: map[string]string{}, codes: map[string]*code.Code{}, gaveUp: map[GaveUp]int{}}
+	s = &Stage{options: o, urls: map[string]string{}, codes: map[string]*code.Code{}, newBuses: map[string]*eventsv2local.Bus{}, gaveUp: map[GaveUp]int{}}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -165,12 +168,14 @@ func (s *Stage) Play(ctx context.Context, p *plan.Plan) error {
 		keep = 0
 	}
 	s.bus = buslocal.New(buslocal.Options{Buses: p.Buses, Fault: s.delivery, Keep: keep})
+	s.fresh = eventsv2local.New(eventsv2local.Options{Account: plan.Account, Region: plan.Region, Fault: s.delivery, ID: plan.NewBusID, Keep: keep})
 	var err error
 	if s.urls["EVENTBRIDGE"], s.closeFront, err = s.front(); err != nil {
 		return err
 	}
+	s.urls["EVENTBRIDGEV2"] = s.urls["EVENTBRIDGE"]
 	for _, step := range []func() error{
-		s.stores, s.makeQueues, s.makeTopics, func() error { return s.makeFunctions(ctx) }, func() error { return s.fill(ctx) }, s.makeRules, s.makeSchedules, s.makeMappings, s.makeRoutes,
+		s.stores, s.makeQueues, s.makeTopics, func() error { return s.makeFunctions(ctx) }, func() error { return s.fill(ctx) }, s.makeNewBuses, s.makeRules, s.makeSchedules, s.makeMappings, s.makeRoutes,
 	} {
 		if err := step(); err != nil {
 			return err
@@ -208,6 +213,9 @@ func (s *Stage) Close() {
 	}
 	if s.bus != nil {
 		s.bus.Close()
+	}
+	if s.fresh != nil {
+		s.fresh.Close()
 	}
 	s.running.Wait()
 	if s.lambda != nil {
@@ -268,6 +276,9 @@ func (s *Stage) spawn(f func()) {
 // work again. Messages that nobody reads count for nothing.
 func (s *Stage) Settle(ctx context.Context) error {
 	for quiet := 0; quiet < 2; {
+		if err := s.fresh.Wait(ctx); err != nil {
+			return err
+		}
 		if err := s.bus.Wait(ctx); err != nil {
 			return err
 		}

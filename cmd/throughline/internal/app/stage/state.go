@@ -67,7 +67,7 @@ func (s *Stage) URL(name string) string { return s.urls[name] }
 // Recorded are the events that were brought to a target of the bus, as often as they were,
 // and what went to dead-letter queues. They are whole where [Options.Record] is set.
 func (s *Stage) Recorded() (delivered []*buslocal.Event, letters []buslocal.DeadLetter) {
-	for _, d := range s.bus.Ledger().Deliveries {
+	for _, d := range slices.Concat(s.bus.Ledger().Deliveries, s.fresh.Ledger().Deliveries) {
 		if d.Err == nil {
 			delivered = append(delivered, d.Event)
 		}
@@ -107,6 +107,6 @@ type Bus struct {
 
 // Bus is what the buses did so far.
 func (s *Stage) Bus() Bus {
-	total := s.bus.Ledger().Total
-	return Bus{total.Published, total.Deliveries}
+	total, fresh := s.bus.Ledger().Total, s.fresh.Ledger().Total
+	return Bus{total.Published + fresh.Published, total.Deliveries + fresh.Deliveries}
 }

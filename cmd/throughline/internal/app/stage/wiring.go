@@ -62,10 +62,18 @@ type target struct {
 }
 
 // Name implements buslocal.Target.
-func (t target) Name() string { return plan.NameOf(t.ARN) }
+func (t target) Name() string {
+	if plan.IsNewBus(t.ARN) {
+		return plan.NewBusName(t.ARN)
+	}
+	return plan.NameOf(t.ARN)
+}
 
 // Deliver implements buslocal.Target.
 func (t target) Deliver(ctx context.Context, m buslocal.Message) error {
+	if bus := t.stage.newBuses[t.ARN]; bus != nil {
+		return bus.OfClassic().Deliver(ctx, m)
+	}
 	if plan.ServiceOf(t.ARN) == "events" {
 		return buslocal.Forward{To: t.stage.bus, Bus: plan.NameOf(t.ARN)}.Deliver(ctx, m)
 	}
