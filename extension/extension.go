@@ -51,6 +51,7 @@ type extension struct {
 	telemetry *server.Server            // nil: telemetry is not received
 	sidecar   bool                      // outside Lambda
 	invoking  bool                      // an invocation has begun, and its end was not seen
+	last      event                     // that told of the last invocation
 
 	flushing   flushStrategy
 	exporting  atomic.Bool

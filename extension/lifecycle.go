@@ -7,8 +7,11 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/throughline/throughline/extension/internal/invocations"
 	"github.com/throughline/throughline/extension/internal/notice"
+	"github.com/throughline/throughline/internal/lineage"
 	"github.com/throughline/throughline/metrics"
 	"github.com/throughline/throughline/tracing/otlp"
 )
@@ -106,7 +109,7 @@ func (x *extension) warm(ctx context.Context) {
 func (x *extension) invoke(ctx context.Context, e event) {
 	now := x.config.Now()
 	x.callsEnded() // at the latest: Lambda begins no invocation before the last one is over
-	x.invoking = true
+	x.invoking, x.last = true, e
 	over := x.invocations.Begin(e.RequestID, e.InvokedFunctionARN, e.deadline(), now)
 	signal := x.invocations.EndSignal()
 	oldest, _, waiting := x.oldest()
@@ -178,6 +181,7 @@ func (x *extension) shutdown(ctx context.Context, e event) {
 		x.runtime.CutOff(e.ShutdownReason)
 	}
 	x.invocations.Settle(ctx, e.ShutdownReason, x.config.Now())
+	x.tellUnseen(e.ShutdownReason)
 	x.calls.Close()
 	x.hops.Close()
 	x.rest() // an export on a connection that a freeze has broken would hold up the last one
@@ -191,4 +195,26 @@ func (x *extension) shutdown(ctx context.Context, e event) {
 		}
 	}
 	x.writeMetrics()
+}
+
+// tellUnseen has the spans of invocations written whose events were not seen. Their
+// context is minted, and the sampling decision made, as for an invocation without
+// events; of the process span that this takes only the tracker hears.
+func (x *extension) tellUnseen(reason string) {
+	if x.exporter == nil {
+		return
+	}
+	tracing := x.tracing
+	tracing.TracerProvider = &otlp.Provider{Sample: x.config.Sample, Export: func(request []byte) {
+		x.invocations.Spans(request, false, x.config.Now())
+	}}
+	for _, u := range x.invocations.Unseen(reason) {
+		inv := lineage.Invocation{FunctionName: x.invocations.Function(), RequestID: u.RequestID, ARN: u.ARN, Start: u.Start}
+		if u.RequestID == x.last.RequestID {
+			inv.TraceHeader = x.last.Tracing.Value
+		}
+		inv.Invoke = lineage.MintInvoke(tracing, lineage.Delivery{}, inv.TraceHeader)
+		_, span := lineage.StartProcess(context.Background(), tracing, lineage.Delivery{}, inv)
+		span.End(trace.WithTimestamp(u.End))
+	}
 }

@@ -32,7 +32,7 @@ type agent struct {
 	state     agentState
 	events    []string
 	errorType string
-	event     *agentEvent // not fetched yet
+	pending   []*agentEvent // not fetched yet; SHUTDOWN may come while INVOKE is
 	polling   bool
 	process   *process
 }
@@ -49,8 +49,8 @@ type agentEvent struct {
 
 func (a *agent) wants(event string) bool { return slices.Contains(a.events, event) }
 
-// idle is true when the agent has fetched its event and waits for the next.
-func (a *agent) idle() bool { return a.state == agentReady && a.event == nil }
+// idle is true when the agent has fetched its events and waits for the next.
+func (a *agent) idle() bool { return a.state == agentReady && len(a.pending) == 0 }
 
 const extensionIdentifier = "Lambda-Extension-Identifier"
 
@@ -200,15 +200,15 @@ func (e *Environment) serveEventNext(w http.ResponseWriter, r *http.Request, b *
 	}
 	a.state, a.polling = agentReady, true
 	e.notify()
-	err := e.await(r.Context(), func() bool { return a.event != nil || b.over })
+	err := e.await(r.Context(), func() bool { return len(a.pending) > 0 || b.over })
 	a.polling = false
-	event := a.event
-	if err != nil || event == nil {
+	if err != nil || len(a.pending) == 0 {
 		e.mu.Unlock()
 		containerError(w)
 		return
 	}
-	a.event, a.state = nil, agentRunning
+	event := a.pending[0]
+	a.pending, a.state = a.pending[1:], agentRunning
 	e.notify()
 	e.mu.Unlock()
 	w.Header().Set("Lambda-Extension-Event-Identifier", newUUID())

@@ -138,10 +138,10 @@ func (e *Environment) invoke(inv *invocation) *fault {
 	b.queue = append(b.queue, inv)
 	for _, a := range b.agents {
 		if a.wants("INVOKE") {
-			a.event = &agentEvent{
+			a.pending = append(a.pending, &agentEvent{
 				EventType: "INVOKE", DeadlineMs: inv.deadline.UnixMilli(), RequestID: inv.id,
 				InvokedFunctionArn: e.function.ARN(), Tracing: traceOf(inv.trace),
-			}
+			})
 		}
 	}
 	e.notify()

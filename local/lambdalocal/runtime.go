@@ -54,6 +54,7 @@ func (e *Environment) serveInvocationNext(w http.ResponseWriter, r *http.Request
 	b.queue = b.queue[1:]
 	inv.handed = true
 	e.mu.Unlock()
+	e.deployment.update(inv, func(truth *Invocation) { truth.Fetched = time.Now() })
 	e.writeInvocation(w, inv)
 }
 

@@ -75,7 +75,7 @@ func (e *Environment) endExtensions(b *boot, reason string, deadline time.Time) 
 			switch {
 			case a.process == nil:
 			case a.wants("SHUTDOWN"):
-				a.event = &agentEvent{EventType: "SHUTDOWN", ShutdownReason: reason, DeadlineMs: deadline.UnixMilli()}
+				a.pending = append(a.pending, &agentEvent{EventType: "SHUTDOWN", ShutdownReason: reason, DeadlineMs: deadline.UnixMilli()})
 				subscribed = append(subscribed, a.process)
 			default:
 				a.process.signal(signalKill)

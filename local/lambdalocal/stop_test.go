@@ -372,3 +372,35 @@ func TestRetireInAHook(t *testing.T) {
 		t.Errorf("%d environments were used, %d are left", len(used), len(d.Environments()))
 	}
 }
+
+// TestBothEventsAreTold: an extension that has not fetched INVOKE yet when the runtime dies
+// gets it, and SHUTDOWN after it.
+func TestBothEventsAreTold(t *testing.T) {
+	w := newWorld(t)
+	f := w.function("both", nil, "ext-a")
+	f.Hook = func(e Event) {
+		if e.Point != InvokeSent {
+			return
+		}
+		e.Environment.change(func() { // as if its first event were on its way still
+			a := e.Environment.boot.agentNamed("ext-a")
+			a.pending = append(a.pending, &agentEvent{EventType: "INVOKE", RequestID: "late"})
+		})
+		if err := e.Environment.KillRuntime(); err != nil {
+			t.Error(err)
+		}
+	}
+	d := w.create(f)
+	w.invoke(d, `{"hang":true}`)
+	w.settled()
+	var told []string
+	for _, s := range w.saw("ext-a", "event") {
+		told = append(told, decode[agentEvent](t, s.Body).EventType)
+	}
+	if !slices.Equal(told, []string{"INVOKE", "INVOKE", "SHUTDOWN"}) {
+		t.Errorf("it was told %q", told)
+	}
+	if truth := d.Invocations()[0]; truth.ErrorType != "Runtime.ExitError" {
+		t.Errorf("truth %+v", truth)
+	}
+}

@@ -99,6 +99,8 @@ type Invocation struct {
 	Restore   time.Duration
 	Start     time.Time // when the invoke phase began, after init
 	Deadline  time.Time
+	// Fetched is when the runtime was handed the event; zero where it never fetched it.
+	Fetched time.Time
 	// RuntimeDuration is platform.runtimeDone's, Duration platform.report's: it
 	// includes the extensions. Zero until Done.
 	RuntimeDuration, Duration time.Duration

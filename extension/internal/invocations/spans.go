@@ -114,3 +114,36 @@ func later(a, b time.Time) time.Time {
 	}
 	return a
 }
+
+// Unseen are the invocations that this environment ends with, and whose events were
+// not seen: the runtime died, or its time was over, before it fetched its event, or
+// the library's span of it died with the runtime. It is asked after Settle, with the
+// same reason.
+func (t *Tracker) Unseen(reason string) (unseen []Unseen) {
+	if !endsByFault(reason) {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, id := range t.order {
+		i := t.known[id]
+		if i.process != nil || i != t.current && !i.deadline.IsZero() || !i.cutOff() {
+			continue
+		}
+		start, end := i.times()
+		unseen = append(unseen, Unseen{id, i.arn, start, end})
+	}
+	return unseen
+}
+
+// Unseen is an invocation of which only Lambda has told.
+type Unseen struct {
+	RequestID, ARN string
+	Start, End     time.Time
+}
+
+// cutOff says that the platform ended it, and not the handler's answer.
+func (i *invocation) cutOff() bool {
+	platform := strings.HasPrefix(i.errorType, "Runtime.") || strings.HasPrefix(i.errorType, "Sandbox.") || strings.HasPrefix(i.errorType, "Extension.")
+	return i.state >= counted && (platform || endsByFault(i.status))
+}

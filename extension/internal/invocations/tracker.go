@@ -76,6 +76,7 @@ type invocation struct {
 	state          state
 	over           chan struct{} // closed when it is ended
 	cold           bool
+	arrived        bool // its event came past the runtime endpoint
 
 	begun, deadline time.Time     // by our clock; no deadline before the Extensions API has told of it
 	start, end      time.Time     // by telemetry's; zero where it has not told
@@ -188,14 +189,17 @@ func (t *Tracker) Begin(requestID, arn string, deadline, now time.Time) <-chan s
 }
 
 // Arrive takes an invocation whose event is about to be handed to the runtime,
-// which may answer before the Extensions API has told of it.
+// which may answer before the Extensions API has told of it. Telemetry may have told
+// of its end before: the runtime died while its event was on the way.
 func (t *Tracker) Arrive(requestID string, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.endpoint = true
-	if i := t.known[requestID]; i == nil || i.state >= ended {
-		t.add(requestID, now)
+	i := t.known[requestID]
+	if i == nil || i.arrived && i.state >= ended {
+		i = t.add(requestID, now)
 	}
+	i.arrived = true
 }
 
 // sweep counts the invocations that have been over for a while and that
@@ -329,11 +333,16 @@ func (t *Tracker) Settle(ctx context.Context, reason string, now time.Time) {
 	if i.state >= counted {
 		return
 	}
-	if strings.EqualFold(reason, "timeout") || strings.EqualFold(reason, "failure") {
+	if endsByFault(reason) {
 		i.end, i.status = now, strings.ToLower(reason)
 		t.count(i, now, float64(now.Sub(i.begun))/float64(time.Millisecond))
 		t.advance(i, counted)
 	}
+}
+
+// endsByFault says that a reason of SHUTDOWN, or a status, is a fault of an invocation.
+func endsByFault(reason string) bool {
+	return strings.EqualFold(reason, "timeout") || strings.EqualFold(reason, "failure")
 }
 
 // waitCounted waits until i is counted. Telemetry comes in batches 25 ms apart,

@@ -57,6 +57,50 @@ func TestTelemetryMayTellBeforeTheExtensionsAPI(t *testing.T) {
 	}
 }
 
+// The runtime may die while its event is on the way: telemetry can tell of the end before
+// the event comes past. That end is not waited for, and counted once.
+func TestEndBeforeTheEvent(t *testing.T) {
+	const id = "r-1"
+	now := time.Date(2026, 11, 23, 20, 45, 0, 0, time.UTC)
+	died := []byte(strings.Replace(records(id), `"success"`, `"error","errorType":"Runtime.ExitError"`, 1))
+	begin := func(tr *Tracker) <-chan struct{} { return tr.Begin(id, "arn", now.Add(time.Minute), now) }
+	for name, order := range map[string]func(*Tracker) <-chan struct{}{
+		"before both": func(tr *Tracker) <-chan struct{} { tr.Telemetry(died, now); tr.Arrive(id, now); return begin(tr) },
+		"before the event": func(tr *Tracker) <-chan struct{} {
+			over := begin(tr)
+			tr.Telemetry(died, now)
+			tr.Arrive(id, now)
+			return over
+		},
+		"between": func(tr *Tracker) <-chan struct{} {
+			tr.Telemetry(died, now)
+			over := begin(tr)
+			tr.Arrive(id, now)
+			return over
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out strings.Builder
+			set := metrics.New(metrics.Config{Service: "f"})
+			tr := tracking(set)
+			tr.Subscribed()
+			select {
+			case <-order(tr):
+			default:
+				t.Error("the end is known and waited for")
+			}
+			tr.Answered(id, now.Add(time.Second), time.Second, "failure") // at SHUTDOWN
+			tr.Settle(t.Context(), "failure", now.Add(time.Second))
+			if err := set.Flush(&out, now); err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(out.String(), `"Duration":140`) || !strings.Contains(out.String(), `"Errors":1`) || !strings.Contains(out.String(), `"ColdStart":1`) {
+				t.Errorf("wrote %s", out.String())
+			}
+		})
+	}
+}
+
 // A handler of a few microseconds answers before the Extensions API has told of
 // its invocation: nobody waits for that end again.
 func TestEndBeforeTheExtensionsAPI(t *testing.T) {

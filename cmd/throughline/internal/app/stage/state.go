@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/throughline/throughline/local/buslocal"
+	"github.com/throughline/throughline/local/lambdalocal"
 )
 
 // Function is what is known of a function while it is played.
@@ -34,6 +35,12 @@ func (s *Stage) Functions() []Function {
 		list = append(list, Function{Name: f.Name, Runtime: f.Runtime, Environments: len(d.Environments()), Invocations: counts.Begun, Errors: counts.Failed})
 	}
 	return list
+}
+
+// Invocations are a function's so far, each attempt at one: as many as [kept], or all where
+// [Options.Record] is set.
+func (s *Stage) Invocations(function string) []lambdalocal.Invocation {
+	return s.lambda.Deployment(function).Invocations()
 }
 
 // Queues are the queues as they are now.
