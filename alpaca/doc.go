@@ -1,9 +1,8 @@
-// Package alpaca is what Throughline knows of Alpaca's APIs (docs.alpaca.markets):
-// hosts, the templates of paths, the headers of answers, and order IDs. It does
-// not import Alpaca's client.
+// Package alpaca describes Alpaca's APIs (docs.alpaca.markets): hosts, path
+// templates, response headers, and order IDs. It does not import Alpaca's client.
 //
-// [Calls] teaches them to a transport of package tracing. A transport of
-// export.Setup and the layer know them by default.
+// [Calls] configures a transport of package tracing for them. A transport of
+// export.Setup and the layer support them by default.
 package alpaca
 
 import (
@@ -18,7 +17,8 @@ import (
 // Hosts is the pattern of Alpaca's hosts.
 const Hosts = "*.alpaca.markets"
 
-// endpoints are Alpaca's hosts by the words that a proxy of them is called with.
+// endpoints are Alpaca's hosts by the first path element of a request to the
+// proxy.
 var endpoints = [...]struct{ word, host string }{
 	{"live", "api.alpaca.markets"}, {"paper", "paper-api.alpaca.markets"}, {"data", "data.alpaca.markets"}, {"stream", "stream.data.alpaca.markets"},
 	{"broker", "broker-api.alpaca.markets"}, {"data-sandbox", "data.sandbox.alpaca.markets"}, {"broker-sandbox", "broker-api.sandbox.alpaca.markets"},
@@ -27,7 +27,7 @@ var endpoints = [...]struct{ word, host string }{
 
 // Host splits a path such as /paper/v2/orders into the host that its first
 // element names, by a word or by the host's own name, and the rest. It reports
-// false where that is none of Alpaca's hosts. The words are live, paper, data,
+// false if that is not one of Alpaca's hosts. The words are live, paper, data,
 // stream, broker, data-sandbox, stream-sandbox and broker-sandbox.
 func Host(path string) (host, rest string, ok bool) {
 	word, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
@@ -39,7 +39,7 @@ func Host(path string) (host, rest string, ok bool) {
 	return "", "", false
 }
 
-// The headers of Alpaca's answers that are recorded.
+// The headers of Alpaca's responses that are recorded.
 const (
 	headerRequestID = "X-Request-Id"
 	headerLimit     = "X-Ratelimit-Limit"
@@ -47,8 +47,8 @@ const (
 	headerReset     = "X-Ratelimit-Reset"
 )
 
-// API returns what a transport needs to know of Alpaca at hosts, which are
-// patterns as those of tracing.WithHosts; nil means Hosts.
+// API returns the configuration of a transport for Alpaca at hosts, which are
+// patterns as in tracing.WithHosts; nil means Hosts.
 func API(hosts []string) outbound.API {
 	if hosts == nil {
 		hosts = []string{Hosts}
@@ -65,13 +65,14 @@ func API(hosts []string) outbound.API {
 	})
 }
 
-// Calls makes a transport know Alpaca: its hosts get lineage headers, its paths
-// have templates, its request IDs and rate limits are read. hosts name where
-// Alpaca answers in place of [Hosts], such as a test server. It is an option of
-// tracing.NewTransport and tracing.Client, and comes before others.
+// Calls configures a transport for Alpaca: requests to its hosts carry lineage
+// headers, its paths have templates, and its request IDs and rate limits are
+// recorded. hosts replace [Hosts], for example with a test server. Calls is an
+// option of tracing.NewTransport and tracing.Client; put it before other
+// options.
 func Calls(hosts ...string) outbound.Option { return outbound.WithAPI(API(hosts)) }
 
-// answered reads the request ID and the rate limit in the headers of an answer.
+// answered reads the request ID and the rate limit from the response headers.
 func answered(c *outbound.Call, header http.Header) {
 	c.RequestID = header.Get(headerRequestID)
 	c.Limit, c.Remaining = int(count(header.Get(headerLimit))), int(count(header.Get(headerRemaining)))
@@ -80,7 +81,7 @@ func answered(c *outbound.Call, header http.Header) {
 	}
 }
 
-// count reads a number of 0 or more; -1 when s is none.
+// count reads a number of 0 or more; it returns -1 if s is not one.
 func count(s string) int64 {
 	if s == "" {
 		return -1 // before strconv allocates an error

@@ -19,14 +19,15 @@ const (
 	orderIDPrefix = "tl-"
 )
 
-// WithClientOrderID gives an order that is placed without a client_order_id a
-// deterministic one, made from the ID of the event being handled, the method,
-// the path, the body, and the ordinal among identical bodies in one invocation
-// or one context of tracing.ContextWithDelivery. Alpaca then refuses a retried
-// event's order (422) instead of placing it twice. The condition: the handler
-// places its orders in a repeatable order, with repeatable bodies. Where not
-// exactly one event is being handled, nothing is set. It is an option of
-// tracing.NewTransport and tracing.Client.
+// WithClientOrderID sets a deterministic client_order_id on each order that
+// has none. The ID is derived from the ID of the event being handled, the
+// method, the path, the body, and the ordinal among identical bodies in one
+// invocation or one context of tracing.ContextWithDelivery. When an event is
+// retried, Alpaca then rejects the order (422) instead of placing it twice.
+// This requires that the handler places its orders in the same sequence with
+// the same bodies on each attempt. If the delivery does not have exactly one
+// event, no ID is set. It is an option of tracing.NewTransport and
+// tracing.Client.
 func WithClientOrderID() outbound.Option {
 	return outbound.WithHook(outbound.Hook{Rewrite: rewriteOrder})
 }
@@ -63,9 +64,9 @@ func rewriteOrder(ctx context.Context, call *outbound.Call, u *url.URL) func([]b
 	}
 }
 
-// orderIDPlace finds where an ID goes into an order: at, in the place of old
-// bytes, which are an empty one. It returns -1 when the order has an ID, or is
-// not an order.
+// orderIDPlace finds the place of an ID in an order: it replaces old bytes, an
+// empty ID, at the offset at. It returns -1 if the order has an ID, or if the
+// body is not an order.
 func orderIDPlace(body []byte) (at, old int) {
 	m := jsonwalk.MembersOf(body, 0)
 	for m.Next() {

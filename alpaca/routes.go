@@ -8,8 +8,8 @@ import (
 )
 
 // Route returns the template of a path of Alpaca's trading, market data or
-// broker API. The path is escaped as in a URL. Route is empty for a path that is
-// in none of these APIs, so that span names have few values.
+// broker API. The path is escaped as in a URL. Route returns "" for a path of no
+// such API, so that span names have few values.
 func Route(path string) string { return routes().Route(path) }
 
 var routes = sync.OnceValue(func() *outbound.Routes {

@@ -1,9 +1,9 @@
 // Package detail encodes Go values as the details of EventBridge events, and
-// validates details that are ready.
+// validates encoded details.
 //
 // [Encode] writes what encoding/json writes, except where JSON, EventBridge or
-// a reader in another language would lose something. [Validate] reports what
-// EventBridge would refuse or change (API reference, PutEvents).
+// a reader in another language would lose information. [Validate] reports what
+// EventBridge would reject or change (API reference, PutEvents).
 package detail
 
 import (
@@ -18,15 +18,15 @@ type optionFunc func(*encoder)
 
 func (f optionFunc) apply(e *encoder) { f(e) }
 
-// WithDecimalNumbers writes decimals as JSON numbers, digit for digit. The
-// default is strings, which no reader rounds.
+// WithDecimalNumbers writes decimals as JSON numbers, digit for digit. By
+// default they are JSON strings, so that no reader rounds them.
 func WithDecimalNumbers() Option {
 	return optionFunc(func(e *encoder) { e.numbers = true })
 }
 
 // Decimal is a decimal number of arbitrary precision: Coefficient × 10^Exponent.
-// Encode writes String's digits. The Decimal of github.com/shopspring/decimal
-// implements it.
+// Encode writes the digits of String. The Decimal of
+// github.com/shopspring/decimal implements it.
 type Decimal interface {
 	Coefficient() *big.Int
 	Exponent() int32
@@ -44,10 +44,10 @@ type Decimal interface {
 //   - errors that do not marshal themselves are {"error_type","error_message"};
 //   - <, > and & are not escaped.
 //
-// A value that a reader would not get as it was meant is refused with an
-// [*Error] that names its place: NaN and infinities, integers beyond int64,
-// nesting over 1000, text that is not UTF-8, types that have no JSON, and a v
-// that is not an object. Encode is safe for concurrent use.
+// Encode returns an [*Error] with the path of each value that JSON cannot
+// represent exactly: NaN and infinities, integers beyond int64, nesting over
+// 1000, text that is not UTF-8, types without a JSON form, and a v that is not
+// an object. Encode is safe for concurrent use.
 func Encode(v any, options ...Option) ([]byte, error) {
 	var e encoder
 	for _, o := range options {

@@ -70,7 +70,7 @@ func (e *encoder) value(v reflect.Value) *fault {
 	return e.plain(v)
 }
 
-// as is v, or where it can be pointed to its pointer, as an interface.
+// as returns v, or its pointer if v is addressable, as an interface.
 func as[I any](v reflect.Value, t, wanted reflect.Type) (I, bool) {
 	if v.CanAddr() && t.Kind() != reflect.Pointer && reflect.PointerTo(t).Implements(wanted) {
 		v = v.Addr()
@@ -82,7 +82,7 @@ func as[I any](v reflect.Value, t, wanted reflect.Type) (I, bool) {
 	return i, ok
 }
 
-// plain writes what has no form of its own.
+// plain writes a value of a type without its own encoding.
 func (e *encoder) plain(v reflect.Value) *fault {
 	switch v.Kind() {
 	case reflect.Bool:
@@ -159,7 +159,7 @@ func (e *encoder) structure(v reflect.Value) *fault {
 	return nil
 }
 
-// field writes a field's value, in a string where its tag asks for one.
+// field writes a field's value, in a string if its tag says so.
 func (e *encoder) field(v reflect.Value, field *field) *fault {
 	if !field.asString || v.Kind() == reflect.Pointer && v.IsNil() {
 		return e.value(v)
@@ -274,8 +274,8 @@ func (e *encoder) failure(err error) *fault {
 	return nil
 }
 
-// typeOf is the code that an error names, as AWS's do, or the Go type of the
-// first in its chain that says more than that it wraps another.
+// typeOf is the code of an error, as AWS's errors have one, or else the Go
+// type of the first error in its chain that is more than a wrapper.
 func typeOf(err error) string {
 	var coded interface{ ErrorCode() string }
 	if errors.As(err, &coded) && coded.ErrorCode() != "" {
@@ -291,7 +291,7 @@ func typeOf(err error) string {
 	}
 }
 
-// marshaler writes what m makes of itself, once it is known to be sound.
+// marshaler writes the output of m after it has been validated.
 func (e *encoder) marshaler(m json.Marshaler) *fault {
 	data, err := m.MarshalJSON()
 	if err != nil {

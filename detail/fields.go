@@ -29,7 +29,7 @@ func fieldsOf(t reflect.Type) []field {
 	return fields
 }
 
-// fieldCache remembers what a type's declaration says.
+// fieldCache holds the fields of each type.
 var fieldCache sync.Map
 
 func allFields(t reflect.Type) []field {
@@ -53,7 +53,7 @@ func allFields(t reflect.Type) []field {
 				f.index = append(slices.Clone(outer.index), i)
 				if !embedded {
 					fields = append(fields, f)
-					if count[outer.typ] > 1 { // of several equals none wins: two stand for all
+					if count[outer.typ] > 1 { // no field wins among equals; two are enough to see that
 						fields = append(fields, f)
 					}
 				} else if nextCount[f.typ]++; nextCount[f.typ] == 1 {
@@ -65,8 +65,8 @@ func allFields(t reflect.Type) []field {
 	return fields
 }
 
-// readField reads a declaration; embedded says that the fields of its type
-// stand for it, ok that it is encoded at all.
+// readField reads a field's declaration. embedded reports that the fields of
+// its type are promoted; ok reports that the field is encoded.
 func readField(sf reflect.StructField) (f field, embedded, ok bool) {
 	t := sf.Type
 	if t.Name() == "" && t.Kind() == reflect.Pointer {
@@ -115,7 +115,7 @@ func validName(name string) bool {
 	return name != ""
 }
 
-// dominant keeps of each name the field that wins, in the order of declaration.
+// dominant keeps the winning field of each name, in the order of declaration.
 func dominant(fields []field) []field {
 	slices.SortStableFunc(fields, func(a, b field) int {
 		if c := strings.Compare(a.name, b.name); c != 0 {

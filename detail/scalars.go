@@ -10,7 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// special is how a type is written that has a form of ours, nil for others.
+// special returns the function that writes a type with its own encoding; nil
+// for other types.
 func special(t reflect.Type) func(*encoder, reflect.Value) *fault {
 	switch t {
 	case timeType:
@@ -49,7 +50,7 @@ func (e *encoder) decimal(d Decimal) *fault {
 }
 
 // nullDecimal is the decimal of a struct{ Decimal D; Valid bool }, or no value
-// where it is not valid. Such a struct is a decimal that a database may lack.
+// if it is not valid. Such a struct is a nullable decimal of a database.
 func nullDecimal(v reflect.Value, t reflect.Type) (reflect.Value, bool) {
 	if t.Kind() == reflect.Pointer {
 		v, t = v.Elem(), t.Elem()
@@ -94,7 +95,7 @@ func (e *encoder) number(v reflect.Value) *fault {
 	return e.digits(text)
 }
 
-// digits writes a decimal, which text says in JSON's grammar.
+// digits writes a decimal; text is in JSON's grammar.
 func (e *encoder) digits(text string) *fault {
 	if !e.numbers {
 		e.out = append(append(append(e.out, '"'), text...), '"')
@@ -110,7 +111,8 @@ func (e *encoder) digits(text string) *fault {
 
 const notFinite = "JSON has no NaN and no infinity"
 
-// float writes as encoding/json does, but that no integer beyond int64 appears.
+// float writes as encoding/json does, except that no integer beyond int64
+// appears.
 func (e *encoder) float(v float64, size int) *fault {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return &fault{reason: notFinite}
@@ -158,7 +160,7 @@ func (e *encoder) text(s string) *fault {
 	return nil
 }
 
-// reach follows an index path; ok is false where an embedded pointer is nil.
+// reach follows an index path; ok is false if an embedded pointer is nil.
 func reach(v reflect.Value, index []int) (reflect.Value, bool) {
 	for _, i := range index {
 		if v.Kind() == reflect.Pointer {

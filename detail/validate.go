@@ -9,24 +9,24 @@ import (
 	"github.com/throughline/throughline/internal/jsonwalk"
 )
 
-// maxDepth is how deep EventBridge reads a detail (API reference, PutEvents).
+// maxDepth is the maximum nesting of a detail (API reference, PutEvents).
 const maxDepth = 1000
 
-// Error says why a detail, or a value that is to be encoded, is refused. It is
+// Error is the reason why a detail, or a value to encode, is rejected. It is
 // safe for concurrent use.
 type Error struct {
-	// Path is the place, as a JSON path: $.legs[2].price.
+	// Path is the JSON path of the value, such as $.legs[2].price.
 	Path string
-	// Reason is what is wrong there and, where it helps, what to do.
+	// Reason is what is wrong and, if it helps, what to do.
 	Reason string
 }
 
 func (e *Error) Error() string { return e.Path + ": " + e.Reason }
 
-// Validate reports what EventBridge would refuse of a detail, or would change.
-// A detail must be a JSON object (RFC 8259) in UTF-8, nested at most 1000 deep,
-// with integers within int64. The error is an [*Error]; only it is allocated.
-// Validate is safe for concurrent use.
+// Validate reports what EventBridge would reject or change in a detail. A
+// detail must be a JSON object (RFC 8259) in UTF-8, nested at most 1000 deep,
+// with integers within int64. The error is an [*Error]; without an error
+// Validate does not allocate. Validate is safe for concurrent use.
 func Validate(detail []byte) error {
 	s := scanner{data: detail, valid: utf8.Valid(detail)}
 	i := s.space(0)
@@ -40,7 +40,7 @@ func Validate(detail []byte) error {
 	return f.error()
 }
 
-// fault is a Error whose path grows while the call stack unwinds.
+// fault is an Error whose path grows while the call stack unwinds.
 type fault struct {
 	path   []string // innermost first
 	reason string
@@ -96,7 +96,8 @@ const (
 	tooDeep   = "nested more than 1000 deep"
 )
 
-// value returns the index after the value at i, which stands at depth.
+// value returns the index after the value at i, which is nested depth levels
+// deep.
 func (s *scanner) value(i, depth int) (int, *fault) {
 	if i >= len(s.data) {
 		return 0, &fault{reason: endsEarly}

@@ -6,8 +6,8 @@ import (
 	"github.com/throughline/throughline/internal/hop"
 )
 
-// field is the named field of a struct that v is, or points to. It is not valid
-// where there is none.
+// field is the named field of a struct v or *v. It is not valid if there is
+// none.
 func field(v reflect.Value, name string) reflect.Value {
 	if v.Kind() == reflect.Pointer {
 		v = v.Elem()
@@ -41,7 +41,7 @@ func length(v reflect.Value, name string) int64 {
 	return 0
 }
 
-// each calls see with each element of a field that is a list.
+// each calls see with each element of a list field.
 func each(v reflect.Value, name string, see func(reflect.Value)) {
 	if v = field(v, name); v.Kind() != reflect.Slice {
 		return
@@ -65,7 +65,7 @@ func first(v reflect.Value, names ...string) string {
 // a struct does not have takes the longest.
 var batches = map[string]bool{"SendMessageBatch": true, "PublishBatch": true, "PutRecords": true}
 
-// readInput reads what a call is about out of its input.
+// readInput reads the target and the sizes of a call from its input.
 func readInput(c *hop.Call, input any) {
 	v := reflect.ValueOf(input)
 	bodies := func(entries, body string) {
@@ -109,7 +109,7 @@ func readInput(c *hop.Call, input any) {
 	}
 }
 
-// readOutput reads what the service gave out of a call's output.
+// readOutput reads the IDs and failures from a call's output.
 func readOutput(c *hop.Call, output any) {
 	v := reflect.ValueOf(output)
 	id := func(of string) {

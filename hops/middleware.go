@@ -19,9 +19,10 @@ import (
 	"github.com/throughline/throughline/internal/otelglobal"
 )
 
-// Middleware returns what sees the calls of clients to which it is added, by
-// aws.Config.APIOptions or by a client's own. A client to which it is added
-// twice sees each call once. What it returns is safe for concurrent use.
+// Middleware returns an option that traces the calls of a client. Add it to
+// aws.Config.APIOptions, or to a client's own APIOptions. If it is added
+// twice to a client, each call is still traced once. The returned function is
+// safe for concurrent use.
 func Middleware(options ...Option) func(*middleware.Stack) error {
 	m := &seen{}
 	for _, o := range options {
@@ -32,13 +33,15 @@ func Middleware(options ...Option) func(*middleware.Stack) error {
 	}
 	m.tracer = m.Tracing.Tracer()
 	return func(stack *middleware.Stack) error {
-		// What the service is the stack does not say.
+		// The stack does not know the service.
 		if _, there := stack.Initialize.Get(name); there || m.Off || !hop.KnownOperation(stack.ID()) {
 			return nil
 		}
-		// Neither can be there already. Were it so, the calls would go on unseen rather than fail.
+		// Neither can be in the stack already. If one were, the calls would be untraced rather
+		// than fail.
 		if m.Carry {
-			// Behind the SDK's own, which copies the invocation's header where there is none.
+			// After the SDK's own middleware, which copies the invocation's header if there
+			// is none.
 			_ = stack.Build.Add(middleware.BuildMiddlewareFunc(name, m.carry), middleware.After)
 		}
 		_ = stack.Initialize.Add(middleware.InitializeMiddlewareFunc(name, m.call), middleware.After)
@@ -67,7 +70,7 @@ type open struct {
 
 type openKey struct{}
 
-// call is around one call of the SDK, whatever is retried inside it.
+// call wraps one call of the SDK, including its retries.
 func (m *seen) call(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
 	o := m.begin(ctx, in.Parameters)
 	if o == nil {
@@ -79,8 +82,8 @@ func (m *seen) call(ctx context.Context, in middleware.InitializeInput, next mid
 	return out, metadata, err
 }
 
-// begin starts the span of a call; nil where the call is no hop. No fault of ours
-// or of a tracer reaches the call.
+// begin starts the span of a call; it returns nil if the call is not traced. No
+// fault of ours or of a tracer affects the call.
 func (m *seen) begin(ctx context.Context, input any) (o *open) {
 	defer func() {
 		if recover() != nil {
@@ -133,7 +136,7 @@ func (m *seen) end(ctx context.Context, o *open, output any, metadata middleware
 	c.Record(m.Metrics, correlation)
 }
 
-// carry sets the trace header of a message: once a call, for all of its attempts.
+// carry sets the trace header of a message once per call, for all attempts.
 func (m *seen) carry(ctx context.Context, in middleware.BuildInput, next middleware.BuildHandler) (middleware.BuildOutput, middleware.Metadata, error) {
 	if r, ok := in.Request.(*smithyhttp.Request); ok {
 		m.setHeader(ctx, r)
@@ -142,7 +145,7 @@ func (m *seen) carry(ctx context.Context, in middleware.BuildInput, next middlew
 }
 
 // setHeader sets the trace header of a request. No fault of ours or of a tracer
-// reaches the call.
+// affects the call.
 func (m *seen) setHeader(ctx context.Context, r *smithyhttp.Request) {
 	defer func() {
 		if recover() != nil {
@@ -160,8 +163,9 @@ func (m *seen) setHeader(ctx context.Context, r *smithyhttp.Request) {
 	}
 }
 
-// codeOf is the code of an error, as AWS or the transport names it. Whether a
-// call that the caller gave up failed is unknown.
+// codeOf is the code of an error, as AWS or the transport names it. unknown
+// reports that the caller cancelled the call, so that its outcome is not
+// known.
 func codeOf(err error) (code string, unknown bool) {
 	var api smithy.APIError
 	switch {

@@ -6,30 +6,32 @@ import (
 	"github.com/throughline/throughline/tracing"
 )
 
-// Option changes what Middleware makes.
+// Option configures Middleware.
 type Option interface{ apply(*seen) }
 
 type optionFunc func(*seen)
 
 func (f optionFunc) apply(m *seen) { f(m) }
 
-// WithTelemetry makes the middleware follow what export.Setup found: the spans,
-// the metrics, and what THROUGHLINE_HOPS says. It comes before other options.
+// WithTelemetry configures the middleware with the result of export.Setup: the
+// TracerProvider, the metrics, and THROUGHLINE_HOPS. Put it before other
+// options.
 func WithTelemetry(t interface{ Hops() hop.Telemetry }) Option {
 	of := t.Hops()
 	return optionFunc(func(m *seen) { m.Telemetry = of })
 }
 
-// WithTracing sets who makes the spans, and whether they go to X-Ray. Without
-// it, and where cfg has no TracerProvider, OpenTelemetry's global provider does.
+// WithTracing sets the TracerProvider, and whether spans go to X-Ray. Without
+// it, or if cfg has no TracerProvider, OpenTelemetry's global provider makes the
+// spans.
 func WithTracing(cfg tracing.Config) Option { return optionFunc(func(m *seen) { m.Tracing = cfg }) }
 
 // WithMetrics records into set. Without it nothing is recorded.
 func WithMetrics(set *metrics.Set) Option { return optionFunc(func(m *seen) { m.Metrics = set }) }
 
-// WithCarrying has messages to SQS and SNS carry their span in the header
+// WithCarrying writes the span of messages to SQS and SNS into the header
 // X-Amzn-Trace-Id, as THROUGHLINE_HOPS=carry does. A header that another tracer
-// wrote is left alone, and so is one with Sampled=1 unless spans go to X-Ray. The
-// call's context is to be that of the invocation, or made from it: else its header
-// is not known.
+// wrote does not change, nor does one with Sampled=1 unless spans go to X-Ray. The
+// context of the call must be that of the invocation, or derived from it:
+// otherwise its header is not known.
 func WithCarrying() Option { return optionFunc(func(m *seen) { m.Carry = true }) }

@@ -17,17 +17,17 @@ import (
 	"github.com/throughline/throughline/metrics"
 )
 
-// attemptKey finds in a context the attempts of the request that is being sent,
-// whose call is stamped already.
+// attemptKey is the context key of the attempts of the request that is being
+// sent, whose call is already stamped.
 type attemptKey struct{}
 
-// attempts are those that the SDK's retryer makes of one request.
+// attempts are the attempts of the SDK's retryer at one request.
 type attempts struct {
 	span      trace.Span
 	throttled atomic.Int64
 }
 
-// withAttempts returns ctx, of one request to be sent, with what records its attempts.
+// withAttempts returns ctx with a record of the attempts at one request.
 func withAttempts(ctx context.Context) (context.Context, *attempts) {
 	a := &attempts{span: trace.SpanFromContext(ctx)}
 	return context.WithValue(ctx, attemptKey{}, a), a
@@ -43,8 +43,8 @@ func (a *attempts) recordFailure(err error) {
 }
 
 // countThrottledRequests counts the entries of attempts that were throttled as a
-// whole and then tried again. The last attempt, of which err came, is counted
-// with its request.
+// whole and then retried. The last attempt, which returned err, is counted with
+// its request.
 func (c *core) countThrottledRequests(a *attempts, batch []*lineage.Outgoing, err error) {
 	n := a.throttled.Swap(0)
 	if err != nil && codeOf(err) == throttling {
@@ -55,7 +55,7 @@ func (c *core) countThrottledRequests(a *attempts, batch []*lineage.Outgoing, er
 	}
 }
 
-// countThrottled counts entries that were throttled and are tried again.
+// countThrottled counts entries that were throttled and are retried.
 func (c *core) countThrottled(entries []*lineage.Outgoing) {
 	for _, o := range entries {
 		c.stamping.Metrics.Record(metrics.Observation{At: c.stamping.Now(), Name: metrics.EventsThrottled, Value: 1, EventType: o.DetailType})
@@ -79,10 +79,10 @@ func codeOf(err error) string {
 
 const stampedHeader = "Throughline-Stamped"
 
-// eachAttempt is a middleware around every attempt that the SDK makes. It
-// records a failure, and where it goes to loopback it says that the request
-// is stamped and counted: after it is signed, because the extension's endpoint
-// takes the header off, and a signature over it would break.
+// eachAttempt is a middleware around every attempt of the SDK. It records a
+// failure. On a request to loopback it sets a header that says that the
+// request is stamped and counted. It sets the header after signing, because
+// the extension's endpoint removes it, which would break a signature over it.
 var eachAttempt = middleware.DeserializeMiddlewareFunc("ThroughlineAttempt", func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
 	if r, ok := in.Request.(*smithyhttp.Request); ok && loopback.Is(r.URL.Hostname()) {
 		r.Header.Set(stampedHeader, "1")

@@ -7,27 +7,26 @@ import (
 	"github.com/throughline/throughline/tracing"
 )
 
-// BusEntry is an entry as plain values, for buses that are not EventBridge's
+// BusEntry is an entry as plain values, for buses other than EventBridge's
 // classic ones.
 type BusEntry = lineage.Entry
 
-// Service is a bus's API as far as publishing goes, for buses that are not
-// EventBridge's classic ones: one adapter for each, such as [EventBridgeV2]. It
-// must be safe for concurrent use.
+// Service publishes to a bus other than EventBridge's classic ones. Each API
+// has one adapter, such as [EventBridgeV2]. It must be safe for concurrent use.
 type Service interface {
-	// Limits are those of one request.
+	// Limits returns the limits of one request.
 	Limits() Limits
-	// Carrier is where the stamp goes where WithTracing leaves it at its zero
-	// value: tracing.StampDetail where the API has no resources or drops them.
+	// Carrier returns where the stamp goes if WithTracing does not set it:
+	// tracing.StampDetail if the API has no resources or drops them.
 	Carrier() tracing.StampMode
-	// Put sends entries as one request and returns one result an entry, in
-	// order. The error is that of a request which failed as a whole.
+	// Put sends entries as one request and returns one result per entry, in
+	// order. An error means that the request failed as a whole.
 	Put(ctx context.Context, entries []BusEntry) ([]Result, error)
 }
 
-// Bus publishes over a Service what a Publisher publishes over EventBridge's
-// client: split, stamped, traced, measured, under the same options. It is safe
-// for concurrent use. Use [NewBus].
+// Bus publishes through a Service as a [Publisher] does through EventBridge's
+// client: it splits requests, stamps, traces and measures, with the same
+// options. It is safe for concurrent use. Use [NewBus].
 type Bus struct {
 	core
 	service Service
@@ -44,9 +43,9 @@ func NewBus(service Service, options ...Option) *Bus {
 	return b
 }
 
-// Publish sends entries and returns one result an entry, in order. The error is
-// nil unless every request failed as a whole, and the first of theirs if so. The
-// entries are not changed.
+// Publish sends entries and returns one result per entry, in order. If every
+// request failed as a whole, it returns the first error; otherwise the error is
+// nil. It does not change the entries.
 func (b *Bus) Publish(ctx context.Context, entries []BusEntry) ([]Result, error) {
 	if len(entries) == 0 {
 		return nil, nil

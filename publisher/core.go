@@ -12,7 +12,7 @@ import (
 	"github.com/throughline/throughline/tracing"
 )
 
-// Limits are those of one request of a bus's API.
+// Limits are the limits of one request of a bus's API.
 type Limits struct {
 	Entries int // how many
 	Bytes   int // the sum of their sizes
@@ -21,8 +21,8 @@ type Limits struct {
 // classic are the limits of EventBridge's custom buses (API reference, PutEvents).
 var classic = Limits{Entries: 10, Bytes: sizemeter.RequestBudget}
 
-// Result is what became of one entry. The zero value is a success of which
-// nothing is known.
+// Result is the result of one entry. The zero value is a success without
+// details.
 type Result = lineage.Result
 
 // core publishes entries, over whichever API. Publishing does not change it.
@@ -53,8 +53,8 @@ func (c *core) configure(options []Option) {
 // order, or the error of a request that failed as a whole.
 type sendFunc func(ctx context.Context, batch []*lineage.Outgoing) ([]Result, error)
 
-// publish sends the entries in b, in as many requests as they need, and sets the
-// result of each. The error is set where every request failed as a whole.
+// publish sends the entries in b, in as many requests as needed, and sets the
+// result of each. It returns an error if every request failed as a whole.
 func (c *core) publish(ctx context.Context, b *buffer, send sendFunc) error {
 	for i := range b.entries {
 		b.batch = append(b.batch, &b.entries[i])
@@ -76,8 +76,8 @@ func (c *core) publish(ctx context.Context, b *buffer, send sendFunc) error {
 	return nil
 }
 
-// fit is how many of the entries fit in one request. An entry that is too large
-// stands alone and gets the bus's own answer.
+// fit is the number of entries that fit in one request. An entry that is too
+// large is sent alone and gets the bus's own response.
 func (c *core) fit(entries []*lineage.Outgoing) int {
 	size := 0
 	for i, o := range entries {
@@ -88,8 +88,8 @@ func (c *core) fit(entries []*lineage.Outgoing) int {
 	return len(entries)
 }
 
-// request sends one request and, where that is asked for, once more what may
-// succeed then. The error is that of a request which failed as a whole.
+// request sends one request and, with WithRetries, retries the failed entries
+// that may succeed. An error means that the request failed as a whole.
 func (c *core) request(ctx context.Context, batch []*lineage.Outgoing, send sendFunc) error {
 	r := c.stamping.Start(ctx, batch)
 	start := c.stamping.Now()
@@ -122,8 +122,8 @@ func (c *core) send(ctx context.Context, attempts *attempts, batch []*lineage.Ou
 	return err
 }
 
-// buffer is memory for a call's entries while it lasts: collecting it would be
-// most of what a call costs.
+// buffer is reused memory for the entries of a call: garbage collection of it
+// would be most of the cost of a call.
 type buffer struct {
 	entries []lineage.Outgoing
 	batch   []*lineage.Outgoing
@@ -132,7 +132,7 @@ type buffer struct {
 
 var buffers = sync.Pool{New: func() any { return &buffer{} }}
 
-// maxBuffered is how many entries a buffer may have had to be used again.
+// maxBuffered is the maximum number of entries of a buffer that is reused.
 const maxBuffered = 100
 
 func newBuffer() *buffer {
@@ -140,7 +140,7 @@ func newBuffer() *buffer {
 	return b
 }
 
-// free gives the buffer back, without what was in it.
+// free clears the buffer and returns it to the pool.
 func (b *buffer) free() {
 	if cap(b.entries) > maxBuffered {
 		return

@@ -1,8 +1,9 @@
-// Package publisher decorates the EventBridge client: what is published through
-// it carries lineage, is traced and measured.
+// Package publisher decorates the EventBridge client: it stamps events with
+// their lineage, traces and measures them.
 //
-// [New] takes anything with the SDK client's PutEvents method, and
-// [Publisher.PutEvents] has the same signature, so it drops in where the client
-// stood. What fits one request behaves as the client does, errors included;
-// more is split, with one result an entry in the caller's order.
+// [New] takes any value with the PutEvents method of the SDK's client, and
+// [Publisher.PutEvents] has the same signature, so it replaces the client.
+// Entries that fit in one request get the client's output and errors. More
+// entries are split into several requests, with one result per entry in the
+// caller's order.
 package publisher

@@ -7,17 +7,17 @@ import (
 	"github.com/aws/smithy-go/middleware"
 )
 
-// Middleware is the decorator for clients that are made elsewhere:
+// Middleware decorates clients that other code makes:
 //
 //	cfg.APIOptions = append(cfg.APIOptions, publisher.Middleware())
 //
-// Every PutEvents of an EventBridge client from cfg is then what
-// [Publisher.PutEvents] makes of it, every PutEvents and PutRawEvents of a client
-// of the new custom buses (EventBridgeV2) what [Decorate] makes of it, and every
-// other operation is left alone. A Publisher over such a client stamps and counts
-// once. What it returns is safe for concurrent use.
+// PutEvents of an EventBridge client from cfg then behaves as
+// [Publisher.PutEvents], and PutEvents and PutRawEvents of a client of the new
+// custom buses (EventBridgeV2) behave as with [Decorate]. Other operations do not
+// change. A Publisher over such a client stamps and counts once. The returned
+// function is safe for concurrent use.
 //
-// A call to a new bus of which options refuse every entry ends in an error.
+// A call to a new bus returns an error if options refuse all of its entries.
 func Middleware(options ...Option) func(*middleware.Stack) error {
 	c := newCore(classic)
 	c.configure(options)
@@ -25,7 +25,8 @@ func Middleware(options ...Option) func(*middleware.Stack) error {
 		if id := stack.ID(); id != "PutEvents" && id != "PutRawEvents" {
 			return nil
 		}
-		// Last of its step: what others do once a call, such as a span, is around ours.
+		// Last of its step, so that what other middleware does once per call, such as a
+		// span, wraps ours.
 		if err := stack.Initialize.Add(middleware.InitializeMiddlewareFunc("ThroughlinePublisher", c.initialize), middleware.After); err != nil {
 			return err
 		}
@@ -50,7 +51,7 @@ func (c *core) initialize(ctx context.Context, in middleware.InitializeInput, ne
 		if shared == nil {
 			return nil, err
 		}
-		// A stack has one output, which the next request is read into.
+		// A stack has one output, into which the next response is decoded.
 		output := *shared
 		*shared = eventbridge.PutEventsOutput{}
 		return &output, err

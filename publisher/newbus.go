@@ -16,24 +16,24 @@ import (
 const newBusService = "EventBridgeV2"
 
 // newBus are the limits of the new custom buses (EventBridgeV2 API reference,
-// PutEvents). AWS does not say what an entry counts for there: as on a classic bus,
-// and packed with as much to spare.
+// PutEvents). AWS does not document the size of an entry there: it is counted as on
+// a classic bus, with the same margin.
 var newBus = Limits{Entries: 100, Bytes: sizemeter.RequestBudget}
 
-// Decorate is the decorator for a client of the new custom buses (EventBridgeV2),
-// whose module this one does without: put is the client's PutEvents or
-// PutRawEvents, and what it returns is to be called in its place.
+// Decorate decorates a client of the new custom buses (EventBridgeV2) without importing
+// its module: put is the client's PutEvents or PutRawEvents. Call the returned function
+// instead of put.
 //
 //	put, err := publisher.Decorate(client.PutEvents, publisher.WithTelemetry(telemetry))
 //	…
 //	output, err := put(ctx, &eventbridgev2.PutEventsInput{…})
 //
-// Events are stamped, traced and measured as by [Publisher.PutEvents], in requests
-// of up to 100 entries. PutEvents gets the stamp in Resources, PutRawEvents in
-// Metadata. A request with a DeduplicationConfiguration gets none, because each
-// stamp is another one (see tracing.Config.StampContentBased).
+// Events are stamped, traced and measured as by [Publisher.PutEvents], in requests of
+// up to 100 entries. PutEvents gets the stamp in Resources, PutRawEvents in Metadata. A
+// request with a DeduplicationConfiguration gets no stamp, because every stamp differs
+// (see tracing.Config.StampContentBased).
 //
-// The error says which field In or Out lack. What is returned is safe for
+// The error names the field that In or Out lacks. The returned function is safe for
 // concurrent use if put is.
 func Decorate[In, Out, Options any](put func(context.Context, *In, ...func(*Options)) (*Out, error), options ...Option) (func(context.Context, *In, ...func(*Options)) (*Out, error), error) {
 	if err := fits(reflect.TypeFor[In](), reflect.TypeFor[Out]()); err != nil {
@@ -67,9 +67,9 @@ func watchAttemptsOf[Options any](o *Options) {
 	}
 }
 
-// putNewBus is putEvents for an input of EventBridgeV2, over whatever sends a
-// request. What does not look like one is sent as it is. out is the type of the
-// output; nil where it is not known before one has come.
+// putNewBus is putEvents for an input of EventBridgeV2. put sends a request. An
+// input of another form is sent unchanged. out is the type of the output; nil
+// if it is not known before the first output.
 func (c *core) putNewBus(ctx context.Context, input any, out reflect.Type, put func(context.Context, any) (any, error)) (any, error) {
 	request, ok := requestOf(input)
 	if !ok || request.entries.Len() == 0 {
@@ -104,17 +104,17 @@ func (c *core) putNewBus(ctx context.Context, input any, out reflect.Type, put f
 	return merged(out, b.entries, last), nil
 }
 
-// refused is the error of a call of which no entry was sent, where its output's
-// type is not known. It is the first entry's.
+// refused is the error of a call whose entries were all refused, if the type of
+// its output is not known. It has the result of the first entry.
 type refused struct{ Result }
 
 func (r *refused) Error() string     { return r.Result.ErrorCode + ": " + r.Result.ErrorMessage }
 func (r *refused) ErrorCode() string { return r.Result.ErrorCode }
 
-// EventBridgeV2 is the [Service] of a new custom bus, for [NewBus]: put is the
-// client's PutEvents, and bus the bus's ARN. The error says which field In or Out
-// lack. Of PutRawEvents, whose entries have neither source nor type, there is no
-// Service: see [Decorate].
+// EventBridgeV2 returns the [Service] of a new custom bus, for [NewBus]: put is
+// the client's PutEvents, and bus is the ARN of the bus. The error names the
+// field that In or Out lacks. There is no Service for PutRawEvents, whose entries
+// have neither source nor type: see [Decorate].
 func EventBridgeV2[In, Out, Options any](put func(context.Context, *In, ...func(*Options)) (*Out, error), bus string) (Service, error) {
 	in, out := reflect.TypeFor[In](), reflect.TypeFor[Out]()
 	if err := fitsPutEvents(in, out); err != nil {

@@ -8,16 +8,16 @@ import (
 	"github.com/throughline/throughline/tracing"
 )
 
-// Option changes what New, NewBus and Middleware make.
+// Option configures New, NewBus, Middleware and Decorate.
 type Option interface{ apply(*core) }
 
 type optionFunc func(*core)
 
 func (f optionFunc) apply(c *core) { f(c) }
 
-// WithTracing sets how events are stamped and traced. Without it, and where cfg
-// has no TracerProvider, OpenTelemetry's global provider makes the spans; give
-// noop.NewTracerProvider() for none. Stamps then have minted contexts.
+// WithTracing sets how events are stamped and traced. Without it, or if cfg has
+// no TracerProvider, OpenTelemetry's global provider makes the spans. For no
+// spans set noop.NewTracerProvider(); stamps then have random trace contexts.
 func WithTracing(cfg tracing.Config) Option {
 	return optionFunc(func(c *core) { c.tracing = cfg })
 }
@@ -27,9 +27,10 @@ func WithMetrics(set *metrics.Set) Option {
 	return optionFunc(func(c *core) { c.stamping.Metrics = set })
 }
 
-// WithWarning says from which size an event counts as oversized, in bytes; the
-// default is sizemeter.WarnDefault. No event types means those without a size
-// of their own. It is published all the same: see WithRefusal and WithClaims.
+// WithWarning sets the size in bytes above which an event counts as oversized;
+// the default is sizemeter.WarnDefault. Without eventTypes it applies to all
+// types that have no size of their own. An oversized event is still published:
+// see WithRefusal and WithClaims.
 func WithWarning(size int, eventTypes ...string) Option {
 	return optionFunc(func(c *core) {
 		if len(eventTypes) == 0 {
@@ -47,8 +48,8 @@ func WithWarning(size int, eventTypes ...string) Option {
 	})
 }
 
-// WithClock tells the time of metrics, and of the deadlines that waits between
-// attempts keep. The default is time.Now.
+// WithClock sets the clock for metrics and for the deadlines of waits between
+// attempts. The default is time.Now.
 func WithClock(now func() time.Time) Option {
 	return optionFunc(func(c *core) { c.stamping.Now = now })
 }

@@ -15,19 +15,19 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// The codes of entries that were not sent. They stand where EventBridge's stand,
-// and such an entry fails alone.
+// The codes of entries that were not sent. They are in ErrorCode, like
+// EventBridge's codes. Only such an entry fails, not its request.
 const (
 	CodeTooLarge = "EventTooLarge" // larger than WithRefusal allows
 	CodeClaim    = "ClaimFailed"   // its detail could not be put where WithClaims says
 	CodeLoop     = "LoopSuspected" // WithLoopRefusal
 )
 
-// CodeNoResult is the code of an entry that was sent and of which the answer
-// says nothing: whether it was taken is not known.
+// CodeNoResult is the code of an entry that was sent and for which the
+// response has no result: whether it was published is not known.
 const CodeNoResult = "NoResult"
 
-// sizePolicies say what happens to an event over a size.
+// sizePolicies are the policies for events over a size.
 type sizePolicies struct {
 	byType map[string]sizePolicy
 	rest   sizePolicy
@@ -58,28 +58,30 @@ func (s *sizePolicies) of(eventType string) sizePolicy {
 	return s.rest
 }
 
-// WithRefusal refuses events of more than so many bytes, by EventBridge's count
-// and before they are stamped: such an entry is not sent, and its code is
-// CodeTooLarge. No event types means those without a policy of their own, and 0
-// refuses none: WithRefusal(0, "Report") exempts a type. By default nothing is
-// refused.
+// WithRefusal refuses events of more than over bytes, as EventBridge counts
+// them, before the stamp: such an entry is not sent, and its code is
+// CodeTooLarge. Without eventTypes it applies to all types that have no policy
+// of their own. 0 refuses none: WithRefusal(0, "Report") exempts a type. By
+// default no event is refused.
 func WithRefusal(over int, eventTypes ...string) Option {
 	return optionFunc(func(c *core) { c.sizes.set(sizePolicy{over: over}, eventTypes) })
 }
 
-// WithClaims puts the details of events of more than so many bytes where
-// claims says, and sends what is left of them (see claimcheck). An entry whose
-// detail could not be put is not sent, and its code is CodeClaim. Every consumer
-// of these types must understand claims.
+// WithClaims stores the details of events of more than over bytes with claims,
+// and sends claims instead (see package claimcheck). If a detail cannot be
+// stored, its entry is not sent, and its code is CodeClaim. Every consumer of
+// these types must understand claims.
 func WithClaims(claims *claimcheck.Checker, over int, eventType string, more ...string) Option {
 	return optionFunc(func(c *core) { c.sizes.set(sizePolicy{over: over, claims: claims}, append(more, eventType)) })
 }
 
-// LoopRule says which events are not published because they go round in a
-// circle. The zero value refuses more hops than WithTracing allows.
+// LoopRule selects the events that are not published because a loop is
+// suspected. The zero value refuses events with more hops than WithTracing
+// allows.
 type LoopRule struct {
-	// ErrorTypes are notifications of errors: one of them that is published while
-	// one of them is being handled is refused, whatever its hops.
+	// ErrorTypes are the types of error notifications. An event of such a type is
+	// refused, whatever its hops, if it is published while an event of such a
+	// type is being handled.
 	ErrorTypes []string
 }
 
@@ -90,8 +92,8 @@ func WithLoopRefusal(rule LoopRule) Option {
 	return optionFunc(func(c *core) { c.loops = &rule })
 }
 
-// admit returns the entries that are to be sent, and sets the results of the
-// others. It puts details aside.
+// admit returns the entries to send, and sets the results of the others. It
+// stores details that need a claim.
 func (c *core) admit(ctx context.Context, batch []*lineage.Outgoing) []*lineage.Outgoing {
 	if c.loops == nil && c.sizes.rest.over == 0 && c.sizes.byType == nil {
 		return batch
@@ -125,7 +127,7 @@ func (c *core) admit(ctx context.Context, batch []*lineage.Outgoing) []*lineage.
 	return admitted
 }
 
-// putAside puts the detail of o where claims says, and leaves what is sent of it.
+// putAside stores the detail of o and replaces it with a claim.
 func putAside(ctx context.Context, claims *claimcheck.Checker, o *lineage.Outgoing) {
 	detail, err := claims.Put(ctx, o.Detail, claimcheck.Names{EventType: o.DetailType, CorrelationID: o.Lineage.CorrelationID, EventID: o.EventID})
 	if err != nil {
@@ -136,11 +138,11 @@ func putAside(ctx context.Context, claims *claimcheck.Checker, o *lineage.Outgoi
 	o.Detail = detail
 }
 
-// claimsAtOnce is how many details are put aside at a time.
+// claimsAtOnce is the number of details that are stored in parallel.
 const claimsAtOnce = 8
 
-// parallel runs functions side by side. A panic in one panics again in wait,
-// where the caller can recover it.
+// parallel runs functions in parallel. wait panics again with the panic of a
+// function, so that the caller can recover it.
 type parallel struct {
 	group sync.WaitGroup
 	slots chan struct{}
@@ -170,9 +172,9 @@ func (p *parallel) wait() {
 	}
 }
 
-// refuseLoop reports whether o is not to be sent because it goes round in a
-// circle, and sets its result. It looks at the event that is really being
-// handled and at no other of its batch, whose lineage a stranger may have made up.
+// refuseLoop reports whether o is refused because a loop is suspected, and sets
+// its result. It considers only the event that is being handled, and no other
+// event of its batch, whose lineage a stranger may have invented.
 func (c *core) refuseLoop(o *lineage.Outgoing) bool {
 	handled := o.Handled()
 	if c.loops == nil || handled == nil {

@@ -31,16 +31,17 @@ func New(api API, options ...Option) *Publisher {
 	return p
 }
 
-// PutEvents publishes as the client does, and stamps, traces and measures. The
-// input is not changed.
+// PutEvents publishes as the client does, and stamps, traces and measures the
+// events. It does not change the input.
 //
-// What fits one request returns what the client returns. More is split into
-// requests of at most ten entries and 1 000 000 bytes, sent in order, one after
-// the other: each entry has its result in the caller's order; those of a
-// request that failed as a whole carry its error code and message, and count in
-// FailedEntryCount. The error is then nil unless every request failed, and the
-// first of theirs if so. An entry that an option refuses has its code in its
-// result and is not sent; the others are.
+// If the entries fit in one request, PutEvents returns what the client returns.
+// More entries are split into requests of at most ten entries and 1 000 000
+// bytes, which are sent in order, one after the other. The output has one
+// result per entry, in the caller's order. If a request failed as a whole, the
+// results of its entries have its error code and message, and count in
+// FailedEntryCount. If every request failed, PutEvents returns the first error;
+// otherwise the error is nil. An entry that an option refuses is not sent, and
+// its result has the option's code.
 func (p *Publisher) PutEvents(ctx context.Context, input *eventbridge.PutEventsInput, options ...func(*eventbridge.Options)) (*eventbridge.PutEventsOutput, error) {
 	options = append(options[:len(options):len(options)], watchAttempts)
 	return p.putEvents(ctx, input, func(ctx context.Context, input *eventbridge.PutEventsInput) (*eventbridge.PutEventsOutput, error) {
@@ -51,7 +52,7 @@ func (p *Publisher) PutEvents(ctx context.Context, input *eventbridge.PutEventsI
 // putFunc sends one request as the client would.
 type putFunc func(context.Context, *eventbridge.PutEventsInput) (*eventbridge.PutEventsOutput, error)
 
-// putEvents is PutEvents over whatever sends a request.
+// putEvents is PutEvents, with put to send a request.
 func (c *core) putEvents(ctx context.Context, input *eventbridge.PutEventsInput, put putFunc) (*eventbridge.PutEventsOutput, error) {
 	if input == nil || len(input.Entries) == 0 {
 		ctx, _ = withAttempts(ctx)
@@ -92,8 +93,8 @@ func plain(e *types.PutEventsRequestEntry) lineage.Entry {
 	}
 }
 
-// withStamp is a copy of an entry as it is to be sent. What the stamp leaves
-// alone stays as it is, absent where it was absent.
+// withStamp is a copy of an entry with its stamp. Fields without a part of
+// the stamp do not change; absent fields stay absent.
 func withStamp(e *types.PutEventsRequestEntry, stamped *lineage.Entry) types.PutEventsRequestEntry {
 	sent := *e
 	sent.Resources = stamped.Resources
@@ -118,7 +119,8 @@ func appendResults(results []Result, output *eventbridge.PutEventsOutput) []Resu
 	return results
 }
 
-// merge is the output of several requests, or of entries that were not sent.
+// merge returns the output of several requests, or of entries that were not
+// sent.
 func merge(entries []lineage.Outgoing, last *eventbridge.PutEventsOutput) *eventbridge.PutEventsOutput {
 	output := &eventbridge.PutEventsOutput{Entries: make([]types.PutEventsResultEntry, len(entries))}
 	if last != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// The types of the fields that are read and written of EventBridgeV2's inputs and
-// outputs. They are found by their names: a client's module is not needed.
+// The types of the fields of EventBridgeV2's inputs and outputs that are read and
+// written. The fields are found by name, so the client's module is not needed.
 var (
 	textType     = reflect.TypeFor[*string]()
 	dataType     = reflect.TypeFor[[]byte]()
@@ -24,8 +24,8 @@ var (
 	resultFields       = map[string]reflect.Type{"EventId": textType, "ErrorCode": textType, "ErrorMessage": textType}
 )
 
-// fits says what in and out lack to be the input and output of PutEvents or
-// PutRawEvents; nil for nothing.
+// fits returns an error if in and out are not the input and output of
+// PutEvents or PutRawEvents.
 func fits(in, out reflect.Type) error {
 	if fitsRaw(in) {
 		return fitsResults(out)
@@ -48,7 +48,7 @@ func fitsInput(in reflect.Type, fields map[string]reflect.Type) error {
 
 func fitsResults(out reflect.Type) error { return hasEntries(out, resultFields) }
 
-// hasEntries says what keeps a structure from having a list Entries of structures
+// hasEntries returns an error if a structure has no list Entries of structures
 // with fields.
 func hasEntries(t reflect.Type, fields map[string]reflect.Type) error {
 	if t.Kind() != reflect.Struct {
@@ -61,7 +61,7 @@ func hasEntries(t reflect.Type, fields map[string]reflect.Type) error {
 	return has(f.Type.Elem(), fields)
 }
 
-// has says which field a structure lacks.
+// has returns an error that names the field that a structure lacks.
 func has(t reflect.Type, fields map[string]reflect.Type) error {
 	if t.Kind() != reflect.Struct {
 		return fmt.Errorf("%v is no structure", t)
@@ -83,7 +83,7 @@ type newBusRequest struct {
 	content bool // repeats are told by content
 }
 
-// requestOf is the request that input, a pointer, is. ok is false where it is none.
+// requestOf returns the request that input points to. ok is false if it is not one.
 func requestOf(input any) (r newBusRequest, ok bool) {
 	v := reflect.ValueOf(input)
 	if v.Kind() != reflect.Pointer || v.IsNil() {
@@ -146,7 +146,7 @@ func (r *newBusRequest) entry(i int) lineage.Entry {
 	return e
 }
 
-// of is a copy of the input with the entries of batch, as they are to be sent.
+// of is a copy of the input with the stamped entries of batch.
 func (r *newBusRequest) of(batch []*lineage.Outgoing) any {
 	input := reflect.New(r.input.Type())
 	input.Elem().Set(r.input)
@@ -159,8 +159,8 @@ func (r *newBusRequest) of(batch []*lineage.Outgoing) any {
 	return input.Interface()
 }
 
-// stamp makes v, a copy of an entry, what is to be sent. What the stamp leaves
-// alone stays as it is.
+// stamp writes the stamp into v, a copy of an entry. Other fields do not
+// change.
 func (r *newBusRequest) stamp(v reflect.Value, stamped *lineage.Entry) {
 	if r.raw {
 		r.stampRaw(v, stamped)
@@ -242,7 +242,7 @@ func merged(t reflect.Type, entries []lineage.Outgoing, last any) any {
 	return output.Interface()
 }
 
-// setText sets a field that is a text, where there is one and text is not empty.
+// setText sets a text field, if it exists and text is not empty.
 func setText(v reflect.Value, name, text string) {
 	if f := v.FieldByName(name); text != "" && f.IsValid() && f.Type() == textType {
 		f.Set(reflect.ValueOf(&text))
@@ -261,8 +261,8 @@ func setSystem(entry reflect.Value, name, text string) {
 	setText(m.Elem(), name, text)
 }
 
-// taken is a copy of an output that a stack has, which is left empty: the next
-// request is read into it.
+// taken returns a copy of a stack's output and empties the output, because the
+// next response is decoded into it.
 func taken(output any) any {
 	v := reflect.ValueOf(output)
 	if v.Kind() != reflect.Pointer || v.IsNil() {

@@ -12,27 +12,28 @@ import (
 	"github.com/throughline/throughline/internal/pause"
 )
 
-// Retries says how entries that EventBridge could not take just now are sent
-// again. The zero value is three attempts with waits of up to 50 and 100 ms.
+// Retries configures how entries with a retryable error are sent again. The
+// zero value is three attempts with waits of up to 50 and 100 ms.
 type Retries struct {
 	Attempts int // the first included; 0 means 3
-	// Base bounds the wait before the second attempt, doubled before each
-	// further one; 0 means 50 ms. Most bounds every wait; 0 means 5 s.
+	// Base is the maximum wait before the second attempt; it doubles before
+	// each further attempt; 0 means 50 ms. Most is the maximum of every wait;
+	// 0 means 5 s.
 	Base, Most time.Duration
-	// Jitter is a random duration in [0, n). Nil means math/rand's.
+	// Jitter returns a random duration in [0, n). Nil means math/rand.
 	Jitter func(n time.Duration) time.Duration
-	// Wait returns after d, or with an error when ctx ended before. Nil waits by
-	// the clock of the machine.
+	// Wait returns after d, or with an error if ctx ends first. Nil uses the
+	// system clock.
 	Wait func(ctx context.Context, d time.Duration) error
 }
 
-// WithRetries sends again, by themselves and in order, the entries of a request
-// whose code EventBridge calls retryable: InternalFailure and
-// ThrottlingException, and InternalException as it was once called. The waits
-// have full jitter and never reach the context's deadline. What was sent again
-// may arrive twice. A request that fails as a whole is the business of the SDK's
-// own retryer, with this option and without. Each attempt is an event on the
-// span that sends, and so is each of the SDK's that fails ("request failed").
+// WithRetries retries the entries of a request that failed with a retryable code
+// of EventBridge: InternalFailure, ThrottlingException, or InternalException, an
+// older name. Only these entries are sent again, in order. The waits have full
+// jitter and never reach the context's deadline. A retried event may arrive
+// twice. The SDK's own retryer retries a request that fails as a whole, with or
+// without this option. Each attempt is an event on the span of the request, and
+// so is each failed attempt of the SDK ("request failed").
 func WithRetries(r Retries) Option {
 	const attempts, base, most = 3, 50 * time.Millisecond, 5 * time.Second
 	if r.Attempts <= 0 {
@@ -59,7 +60,7 @@ func retryable(code string) bool {
 	return code == "InternalFailure" || code == throttling || code == "InternalException"
 }
 
-// retry sends again what may succeed then.
+// retry sends the entries with a retryable code again.
 func (c *core) retry(ctx context.Context, attempts *attempts, batch []*lineage.Outgoing, send sendFunc) {
 	if c.retries == nil {
 		return
@@ -86,7 +87,8 @@ func (c *core) retry(ctx context.Context, attempts *attempts, batch []*lineage.O
 	}
 }
 
-// pause waits before the attempt after attempt, or says why there is none.
+// pause waits before the next attempt, or returns the reason why there is
+// none.
 func (c *core) pause(ctx context.Context, attempt int) error {
 	bound := c.retries.Most
 	if shift := attempt - 1; shift < 32 && c.retries.Base<<shift > 0 {

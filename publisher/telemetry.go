@@ -2,9 +2,9 @@ package publisher
 
 import "github.com/throughline/throughline/internal/stamping"
 
-// WithTelemetry makes the publisher follow what export.Setup found: how events
-// are stamped and traced, where they are measured, and the sizes of
-// THROUGHLINE_SIZE_LIMIT and THROUGHLINE_SIZE_WARN. It comes before other options.
+// WithTelemetry configures the publisher with the result of export.Setup: how
+// events are stamped and traced, the metrics, and the sizes of
+// THROUGHLINE_SIZE_LIMIT and THROUGHLINE_SIZE_WARN. Put it before other options.
 func WithTelemetry(t interface{ Publisher() stamping.Telemetry }) Option {
 	p := t.Publisher()
 	return optionFunc(func(c *core) {

@@ -16,7 +16,7 @@ import (
 // daemon sends spans to the X-Ray daemon that Lambda runs beside a function,
 // in the datagrams of AWS's distribution of OpenTelemetry: a header line, T1S
 // or T1U for sampled or not, and an ExportTraceServiceRequest in base64. It
-// waits for nobody, and nobody says whether a datagram arrived.
+// never blocks, and there is no acknowledgement of a datagram.
 type daemon struct {
 	conn net.Conn
 
@@ -29,8 +29,8 @@ const (
 	maxDatagram  = 64_000 // the daemon takes less than 64 KB
 )
 
-// dial returns a daemon at address, which may be of the form
-// "tcp:host:port udp:host:port". Nothing is sent yet, and nobody need listen.
+// dial returns a daemon at address, which may be of the form "tcp:host:port
+// udp:host:port". It sends nothing, and no process has to listen.
 func dial(address string) (*daemon, error) {
 	for part := range strings.FieldsSeq(address) {
 		if udp, ok := strings.CutPrefix(part, "udp:"); ok {
@@ -44,8 +44,9 @@ func dial(address string) (*daemon, error) {
 	return &daemon{conn: conn}, nil
 }
 
-// send sends one span. Of one too large for a datagram the last links and then
-// the events stay behind; what still does not fit is counted as lost.
+// send sends one span. If the span is too large for a datagram, send drops its
+// last links and then its events. A span that still does not fit counts as
+// lost.
 func (d *daemon) send(r otlp.Resource, span otlp.Span) {
 	for {
 		datagram := encodeDatagram(r, span)
@@ -83,7 +84,7 @@ func (d *daemon) lose() {
 	d.mu.Unlock()
 }
 
-// Losses returns what was given up since the last call.
+// Losses returns what was dropped since the last call.
 func (d *daemon) Losses() otlp.Losses {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -92,7 +93,7 @@ func (d *daemon) Losses() otlp.Losses {
 	return l
 }
 
-// toDaemon says that spans go to the X-Ray daemon.
+// toDaemon reports whether spans go to the X-Ray daemon.
 func toDaemon(s sink) bool {
 	_, ok := s.(*daemon)
 	return ok

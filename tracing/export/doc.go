@@ -1,6 +1,7 @@
-// Package export sets up OpenTelemetry for a function's main: where spans go,
-// how they are sampled, what they say of the function.
+// Package export sets up OpenTelemetry in a function's main: the export of
+// spans, their sampling, and their resource.
 //
-// [Setup] chooses by environment: the extension's receiver when one is attached,
-// X-Ray, or any OTLP backend. What it returns configures the other packages.
+// [Setup] chooses the destination from the environment: the extension's receiver
+// if the extension is attached, X-Ray, or any OTLP backend. Its result
+// configures the other packages.
 package export

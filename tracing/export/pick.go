@@ -13,12 +13,12 @@ import (
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
-// patience bounds one request to a backend, whatever the caller's context
-// allows, where OTEL_EXPORTER_OTLP_TIMEOUT does not say otherwise.
+// patience is the timeout of one request to a backend, in addition to the
+// caller's context, unless OTEL_EXPORTER_OTLP_TIMEOUT sets another.
 const patience = 10 * time.Second
 
-// pick chooses where spans go; nil is nowhere. The warnings name what of
-// OpenTelemetry's settings could not be followed.
+// pick chooses the destination of spans; nil means none. The warnings name
+// OpenTelemetry settings that could not be applied.
 func pick(s settings.Settings, getenv func(string) string, credentials aws.CredentialsProvider, endpoints map[string]string) (to sink, picked string, warnings []string) {
 	switch {
 	case s.Disabled:
@@ -29,7 +29,7 @@ func pick(s settings.Settings, getenv func(string) string, credentials aws.Crede
 		return nil, "spans go nowhere: OTEL_TRACES_EXPORTER is none", nil
 	case s.Traces == "off":
 		return nil, "spans go nowhere: THROUGHLINE_TRACES is off", nil
-	case endpoints["otlp"] != "": // over loopback: no proxy has business there
+	case endpoints["otlp"] != "": // over loopback: no proxy
 		client := &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 2}}
 		return queued{otlp.NewExporter(otlp.Config{URL: "http://" + endpoints["otlp"] + "/v1/traces", Client: client})},
 			"spans go to the extension at " + endpoints["otlp"], nil
@@ -46,8 +46,8 @@ func pick(s settings.Settings, getenv func(string) string, credentials aws.Crede
 	return to, picked, warnings
 }
 
-// pickXRay prefers an OTLP endpoint that was named, then the daemon that Lambda
-// names, which costs no request and no right but xray:PutTraceSegments.
+// pickXRay prefers a configured OTLP endpoint, and then the daemon of Lambda,
+// which needs no request and only the permission xray:PutTraceSegments.
 func pickXRay(getenv func(string) string, credentials aws.CredentialsProvider, config otlp.Config) (sink, string) {
 	region := getenv("AWS_REGION")
 	if address := getenv("AWS_XRAY_DAEMON_ADDRESS"); config.URL == "" && address != "" {
@@ -65,7 +65,7 @@ func pickXRay(getenv func(string) string, credentials aws.CredentialsProvider, c
 	return queued{otlp.NewExporter(config)}, "spans go to X-Ray at " + otlp.WithoutSecrets(config.URL)
 }
 
-// exporter is what OpenTelemetry's settings say of an exporter of traces.
+// exporter is the exporter configuration from OpenTelemetry's settings.
 func exporter(getenv func(string) string) (config otlp.Config, warnings []string) {
 	if value := strings.TrimSpace(getenv("OTEL_TRACES_EXPORTER")); value != "" && !strings.EqualFold(value, "otlp") {
 		warnings = append(warnings, fmt.Sprintf("OTEL_TRACES_EXPORTER=%q: it takes otlp, none; otlp is used", value))

@@ -6,12 +6,12 @@ import (
 )
 
 // Propagator returns a propagator that reads and writes W3C Trace Context and
-// X-Ray's tracing header, for who sets OpenTelemetry's global one:
+// X-Ray's tracing header. Use it as OpenTelemetry's global propagator:
 //
 //	otel.SetTextMapPropagator(export.Propagator())
 //
-// Where a request has both headers X-Ray's counts. Throughline itself needs no
-// global propagator.
+// If a request has both headers, X-Ray's header has precedence. Throughline
+// itself needs no global propagator.
 func Propagator() propagation.TextMapPropagator {
 	return propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, xray.Propagator{})
 }

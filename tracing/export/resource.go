@@ -12,9 +12,9 @@ import (
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
-// describe is the resource of the function's spans (semantic conventions,
-// "FaaS" and "AWS Lambda"). What OTEL_RESOURCE_ATTRIBUTES says comes before what
-// Lambda says.
+// describe is the resource of the function's spans (semantic conventions, "FaaS"
+// and "AWS Lambda"). OTEL_RESOURCE_ATTRIBUTES has precedence over Lambda's
+// variables.
 func describe(s settings.Settings, getenv func(string) string) otlp.Resource {
 	found := map[attribute.Key]attribute.Value{}
 	add := func(key attribute.Key, value string) {
@@ -53,7 +53,7 @@ func describe(s settings.Settings, getenv func(string) string) otlp.Resource {
 	return r
 }
 
-// limits are those of OpenTelemetry's settings.
+// limits are the span limits of OpenTelemetry's settings.
 func limits(getenv func(string) string) otlp.Limits {
 	number := func(names ...string) int {
 		for _, name := range names {

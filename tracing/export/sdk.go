@@ -10,13 +10,13 @@ import (
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
-// This file is for functions that bring OpenTelemetry's SDK. Setup itself makes
-// its spans with otlp.Provider, which costs a third of the time.
+// This file is for functions that use OpenTelemetry's SDK. Setup itself makes
+// spans with otlp.Provider, which takes a third of the time.
 
-// Sampler returns a sampler that heeds what tracing decided about a span, so
-// that a workflow is recorded whole or not at all, and asks base about the
-// rest: a workflow's first event, and spans of others. Safe for concurrent use
-// if base is.
+// Sampler returns a sampler that follows the sampling decision of package
+// tracing, so that a workflow is recorded completely or not at all. For other
+// spans, and for the first event of a workflow, base decides. It is safe for
+// concurrent use if base is.
 func Sampler(base sdktrace.Sampler) sdktrace.Sampler { return sampler{base} }
 
 type sampler struct{ base sdktrace.Sampler }
@@ -37,9 +37,8 @@ func (s sampler) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingRe
 
 func (s sampler) Description() string { return "Throughline{" + s.base.Description() + "}" }
 
-// Processor gives the spans of an SDK's provider to where t sends its own, as
-// they end: for a main that has a provider already. It is safe for concurrent
-// use, exports nothing where t does not, and its ForceFlush is t's Flush.
+// Processor returns a span processor that exports the ended spans of an SDK's provider to the destination of t. Use it if main already
+// has a provider. It is safe for concurrent use, exports nothing if t exports nothing, and its ForceFlush is t's Flush.
 //
 //	t.TracerProvider = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(t.Processor()), sdktrace.WithSampler(export.Sampler(base)))
 //

@@ -25,23 +25,24 @@ import (
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
-// Telemetry is what Setup made of the environment. Give it whole to
-// publisher.WithTelemetry, handler.WithTelemetry, hops.WithTelemetry and tracing.WithTelemetry. Its
-// methods are safe for concurrent use; its fields are set before others use it.
+// Telemetry is the result of Setup. Pass it to publisher.WithTelemetry, handler.WithTelemetry,
+// hops.WithTelemetry and tracing.WithTelemetry. Its methods are safe for concurrent use. Set its
+// fields before you pass it on.
 type Telemetry struct {
-	// TracerProvider makes the spans; it is noop.TracerProvider where spans go
-	// nowhere. A main with a provider of OpenTelemetry's SDK puts that in its
-	// place: see Processor.
+	// TracerProvider makes the spans; it is noop.TracerProvider if spans are
+	// not exported. A main with a provider of OpenTelemetry's SDK replaces it:
+	// see Processor.
 	TracerProvider trace.TracerProvider
-	// Metrics is what publisher, handler and transports record into.
+	// Metrics is the set that publishers, handlers and transports record
+	// into.
 	Metrics *metrics.Set
-	// Extension says that Throughline's extension is attached: it then counts
-	// what concerns the function as a whole.
+	// Extension reports that Throughline's extension is attached. The
+	// extension then emits the metrics of the function as a whole.
 	Extension bool
-	// Picked says in one sentence where spans go.
+	// Picked describes the destination of spans in one sentence.
 	Picked string
-	// Warnings name settings that could not be used. Setup has written them to
-	// the standard error, unless the extension is attached, which does so itself.
+	// Warnings name invalid settings. Setup writes them to the standard error,
+	// unless the extension is attached, which logs them itself.
 	Warnings []string
 
 	publisher stamping.Telemetry
@@ -52,7 +53,7 @@ type Telemetry struct {
 	closed    atomic.Bool
 }
 
-// sink takes the spans that have ended.
+// sink receives the spans that have ended.
 type sink interface {
 	send(r otlp.Resource, span otlp.Span)
 	Flush(ctx context.Context) error
@@ -68,11 +69,11 @@ func (q queued) send(r otlp.Resource, span otlp.Span) {
 	}
 }
 
-// Setup reads THROUGHLINE_* and OpenTelemetry's OTEL_* settings from getenv and
-// returns what they ask for. cfg gives the credentials with which spans are sent
-// to X-Ray's OTLP endpoint, metrics to CloudWatch Logs and repeats to DynamoDB;
-// where no setting asks for one of these it may be the zero value. A wrong
-// setting never fails Setup: the default holds and Warnings names it.
+// Setup reads the settings THROUGHLINE_* and OpenTelemetry's OTEL_* from getenv
+// and returns a Telemetry that follows them. cfg has the credentials for X-Ray's
+// OTLP endpoint, CloudWatch Logs and DynamoDB; it may be the zero value if no
+// setting uses one of these. Setup never fails: for an invalid setting the
+// default applies, and Warnings names it.
 //
 // The settings follow OpenTelemetry's "Environment Variable Specification".
 func Setup(cfg aws.Config, getenv func(string) string) *Telemetry {
@@ -122,8 +123,8 @@ func Setup(cfg aws.Config, getenv func(string) string) *Telemetry {
 	return t
 }
 
-// misspelt warns of variables that look like settings. getenv cannot list names: they are
-// those of the process, as far as getenv has a value for them.
+// misspelt returns warnings for variables that look like settings. getenv cannot list
+// names, so it uses the names of the process's environment for which getenv has a value.
 func misspelt(getenv func(string) string) []string {
 	environ := slices.DeleteFunc(os.Environ(), func(pair string) bool { //nolint:forbidigo // only for names
 		name, _, _ := strings.Cut(pair, "=")
@@ -132,42 +133,42 @@ func misspelt(getenv func(string) string) []string {
 	return settings.Unknown(environ)
 }
 
-// Publisher is what publisher.WithTelemetry takes.
+// Publisher returns the configuration for publisher.WithTelemetry.
 func (t *Telemetry) Publisher() stamping.Telemetry {
 	p := t.publisher
 	p.Tracing.TracerProvider = t.TracerProvider
 	return p
 }
 
-// Handler is what handler.WithTelemetry takes.
+// Handler returns the configuration for handler.WithTelemetry.
 func (t *Telemetry) Handler() handling.Telemetry {
 	h := t.handler
 	h.Tracing.TracerProvider = t.TracerProvider
 	return h
 }
 
-// Hops is what hops.WithTelemetry takes.
+// Hops returns the configuration for hops.WithTelemetry.
 func (t *Telemetry) Hops() hop.Telemetry {
 	h := t.hops
 	h.Tracing.TracerProvider = t.TracerProvider
 	return h
 }
 
-// Transport is what tracing.WithTelemetry takes: an option of
-// tracing.NewTransport and tracing.Client.
+// Transport returns the option for tracing.WithTelemetry.
 func (t *Telemetry) Transport() tracing.Option {
 	return outbound.Options(outbound.WithTracerProvider(t.TracerProvider), outbound.WithInjector(nil), outbound.WithAPI(t.api), handling.MeasureCalls(t.Metrics))
 }
 
-// take hands on a span that has ended.
+// take exports a span that has ended.
 func (t *Telemetry) take(r otlp.Resource, span otlp.Span) {
 	if t.sink != nil && !t.closed.Load() {
 		t.sink.send(r, span)
 	}
 }
 
-// Flush exports what has ended, within ctx. It returns otlp.ErrPaused, ctx's
-// error, or what the backend said; the spans that may still be delivered wait.
+// Flush exports the ended spans until ctx ends. It returns otlp.ErrPaused,
+// ctx's error, or the backend's error. Spans that may still be delivered stay
+// queued.
 func (t *Telemetry) Flush(ctx context.Context) error {
 	if t.sink == nil {
 		return nil
@@ -175,14 +176,14 @@ func (t *Telemetry) Flush(ctx context.Context) error {
 	return t.sink.Flush(ctx)
 }
 
-// Shutdown flushes once more. Spans that end later go nowhere.
+// Shutdown flushes once more. Spans that end later are not exported.
 func (t *Telemetry) Shutdown(ctx context.Context) error {
 	err := t.Flush(ctx)
 	t.closed.Store(true)
 	return err
 }
 
-// Losses returns the spans and exports given up since the last call.
+// Losses returns the dropped spans and failed exports since the last call.
 func (t *Telemetry) Losses() otlp.Losses {
 	if t.sink == nil {
 		return otlp.Losses{}
@@ -190,7 +191,7 @@ func (t *Telemetry) Losses() otlp.Losses {
 	return t.sink.Losses()
 }
 
-// required are the credentials of an aws.Config that may have none.
+// required provides the credentials of an aws.Config that may have none.
 type required struct{ aws.CredentialsProvider }
 
 // Retrieve implements aws.CredentialsProvider.
