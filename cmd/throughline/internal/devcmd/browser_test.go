@@ -57,6 +57,26 @@ func TestThePageFollows(t *testing.T) {
 	}
 }
 
+// TestBackToTheList: the tab of workflows opens the newest again, a search without a result
+// says so, and how to send spans is told only where there are none.
+func TestBackToTheList(t *testing.T) {
+	b := peertest.Chromium(t)
+	s, _ := begin(t, "--dir", t.TempDir())
+	post(t, s, request("workflow-1", 1))
+	b.View(1200, 800, false)
+	b.Open(s.Page+"/", "document.querySelector('#list a')")
+	title, empty := "document.getElementById('title').textContent", "document.getElementById('empty')"
+	until(t, b, title+" === 'workflow-1'")
+	b.Eval("document.getElementById('map').click()", nil)
+	until(t, b, title+" === 'Map of the system'")
+	b.Eval("document.getElementById('all').click()", nil)
+	until(t, b, title+" === 'workflow-1' && "+empty+".hidden")
+	b.Eval("location.hash = '#find=nothing-has-this'", nil)
+	until(t, b, "document.getElementById('state').textContent.startsWith('No workflow has this') && document.querySelectorAll('#list a').length === 0 && "+empty+".hidden")
+	b.Eval("document.getElementById('clear').click(); document.querySelector('#sure button[value=yes]').click()", nil)
+	until(t, b, "document.getElementById('state').textContent === 'Waiting for spans…' && !"+empty+".hidden && "+empty+".checkVisibility()")
+}
+
 // TestPagesAreAccessible holds each page, light and dark, wide and on a phone, to WCAG.
 func TestPagesAreAccessible(t *testing.T) {
 	b := peertest.Chromium(t)

@@ -36,8 +36,12 @@ const chosen = () => { const { kind, id } = route(); return kind === 'w' || kind
 
 // ---- the list
 
-function draw() {
+// settle opens the newest workflow where there is room beside the list and nothing is chosen.
+function settle() {
   if (!route().kind && workflows.length && !narrow.matches && !$('find').value) history.replaceState(null, '', address(workflows[0]));
+}
+function draw() {
+  settle();
   const now = new Map();
   for (const w of workflows) {
     const at = address(w), state = JSON.stringify(w);
@@ -64,7 +68,7 @@ function draw() {
   mark();
   const searching = $('find').value !== '';
   $('state').classList.remove('lost');
-  $('state').textContent = found || searching ? plural(found, 'workflow') + (found > workflows.length ? ', the latest ' + workflows.length + ' shown' : '') : 'Waiting for spans…';
+  $('state').textContent = searching && !found ? 'No workflow has this in its ID, its functions, event types, queues or topics, and no event has it as its ID.' : found ? plural(found, 'workflow') + (found > workflows.length ? ', the latest ' + workflows.length + ' shown' : '') : 'Waiting for spans…';
   $('clear').hidden = !found && !searching;
   show();
 }
@@ -107,7 +111,7 @@ const frame = $('tree');
 function show() {
   const { kind, id } = route(), is = ['w', 't', 'map'].includes(kind) || kind === 'app' && $('app');
   document.body.dataset.view = is ? 'one' : workflows.length || found || $('find').value ? 'list' : 'empty';
-  $('empty').hidden = is;
+  $('empty').hidden = is || found > 0 || $('find').value !== '';
   frame.hidden = $('bar').hidden = !is;
   if (!is) { shown = ''; return; }
   const query = kind === 't' ? 'trace=' + encodeURIComponent(id) : kind === 'w' || id ? 'id=' + encodeURIComponent(id) : '', path = kind === 'app' ? '/app/' : (kind === 'map' ? '/map?' : '/workflow?') + query;
@@ -150,6 +154,7 @@ frame.addEventListener('load', paint);
 addEventListener('hashchange', () => {
   const { kind, id } = route();
   if (kind === 'find') { $('find').value = id; history.replaceState(null, '', '#'); ask(); }
+  settle();
   mark();
   show();
   if (narrow.matches && document.body.dataset.view === 'one') $('back').focus();
@@ -207,7 +212,7 @@ $('sure').addEventListener('close', async () => {
   $('sure').returnValue = '';
   if (!sure) return;
   const answer = await fetch('/api/clear', { method: 'POST', headers: { 'Throughline-Token': token } });
-  if (answer.ok) { $('find').value = ''; location.hash = '#'; ask(); } else $('state').textContent = await answer.text();
+  if (answer.ok) { $('find').value = ''; workflows = []; found = 0; location.hash = '#'; ask(); } else $('state').textContent = await answer.text();
   $('find').focus();
 });
 function paint() {
