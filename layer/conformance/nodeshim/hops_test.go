@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -207,6 +208,51 @@ func TestHopsWithoutAnExtension(t *testing.T) {
 			for i := range bare.received {
 				if !bytes.Equal(bare.received[i].Body, with.received[i].Body) {
 					t.Errorf("without %s, with %s", bare.received[i].Body, with.received[i].Body)
+				}
+			}
+		})
+	}
+}
+
+// A call is told before the invocation's answer, so that its span is exported with
+// that invocation.
+func TestCallsAreToldBeforeTheAnswer(t *testing.T) {
+	for _, version := range nodes() {
+		if version < "18" {
+			continue
+		}
+		t.Run(version, func(t *testing.T) {
+			w := newWorld(t, version)
+			if err := os.Remove(filepath.Join(w.dir, "node_modules")); err != nil {
+				t.Fatal(err)
+			}
+			set := "hopsnew"
+			if version < "22" {
+				set = "hopsold"
+			}
+			if err := os.Symlink(installed(t, set, "node_modules"), filepath.Join(w.dir, "node_modules")); err != nil {
+				t.Fatal(err)
+			}
+			var answering sync.Mutex
+			var answered []int // how many calls were told before each answer
+			w.extension.Begin(func(_ http.ResponseWriter, r *http.Request, _ []byte) bool {
+				if strings.HasSuffix(r.URL.Path, "/response") {
+					w.extension.Settle(t)
+					answering.Lock()
+					defer answering.Unlock()
+					answered = append(answered, len(w.extension.Hops()))
+				}
+				return strings.HasPrefix(r.URL.Path, "/2018-06-01/")
+			})
+			with := w.run(true, program{args: []string{"--require", "./led.cjs", "answer.cjs"}, env: []string{"THROUGHLINE_HTTP_HOSTS=none"}})
+			answering.Lock()
+			defer answering.Unlock()
+			if with.code != 0 || len(answered) != 20 {
+				t.Fatalf("%d: %s%s %v", with.code, with.stdout, with.stderr, answered)
+			}
+			for n, told := range answered {
+				if told != n+1 {
+					t.Errorf("of %d calls %d were told when the invocation was answered", n+1, told)
 				}
 			}
 		})

@@ -217,6 +217,7 @@ function later(act) {
   if (process.listenerCount('exit') < process.getMaxListeners()) process.on('exit', actNow);
 }
 
+// actNow acts on all that is postponed.
 function actNow() {
   while (postponed.length > 0) {
     try {
@@ -264,4 +265,4 @@ class Span {
   }
 }
 
-module.exports = { ASK, Span, ask, later, tell, trace, reachable: Boolean(address) };
+module.exports = { ASK, Span, actNow, ask, later, tell, trace, reachable: Boolean(address) };

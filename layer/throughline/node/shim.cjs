@@ -12,3 +12,6 @@ try {
 try {
   require('./hops.cjs').start();
 } catch { /* as above */ }
+try {
+  require('./answers.cjs').start();
+} catch { /* as above */ }
