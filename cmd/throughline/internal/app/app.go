@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -116,7 +117,6 @@ func (f Flags) Start(ctx context.Context, path string, at Places) (*App, error) 
 		return nil, err
 	}
 	a := &App{path: path, log: newLog(at.Out, f.quiet), faults: new(faults.Set)}
-	a.faults.Put(given)
 	var fast *clock.Clock
 	if f.speed != 1 {
 		fast = clock.New(time.Now(), f.speed)
@@ -137,6 +137,10 @@ func (f Flags) Start(ctx context.Context, path string, at Places) (*App, error) 
 		return nil, err
 	}
 	if err := a.play(ctx, data, folder, f.set); err != nil {
+		a.stage.Close()
+		return nil, err
+	}
+	if err := a.strike(given); err != nil {
 		a.stage.Close()
 		return nil, err
 	}
@@ -169,6 +173,46 @@ func (a *App) play(ctx context.Context, data []byte, folder string, values map[s
 		return terminal.As(terminal.CouldNot, err)
 	}
 	return nil
+}
+
+// strike puts faults in the place of those of now, where the names are of something.
+func (a *App) strike(rules []faults.Rule) error {
+	for _, r := range rules {
+		if names := a.strikable(r.Kind); r.Of != "" && names != nil && !slices.ContainsFunc(names, func(name string) bool { return name == r.Of || gateway.Matches(name, []string{r.Of}) }) {
+			return terminal.Misuse("--fault %s strikes nothing: there are %s", r, join(names))
+		}
+	}
+	a.faults.Put(rules)
+	return nil
+}
+
+// strikable are the names that faults of a kind can have, nil where it is of hosts.
+func (a *App) strikable(kind faults.Kind) []string {
+	var names []string
+	for _, f := range a.plan.Functions {
+		names = append(names, f.Name)
+	}
+	switch kind {
+	case faults.HTTP, faults.HTTPDelay:
+		return nil
+	case faults.Throttle:
+		return append(names, "PutEvents")
+	case faults.Freeze, faults.Kill, faults.Timeout, faults.Cold:
+		return names
+	}
+	for _, q := range a.plan.Queues {
+		names = append(names, q.Name)
+	}
+	for _, t := range a.plan.Topics {
+		names = append(names, t.Name)
+	}
+	for _, r := range a.plan.Rules {
+		names = append(names, r.Name)
+	}
+	for _, b := range a.plan.NewBuses {
+		names = append(names, b.Name)
+	}
+	return append(names, a.plan.Buses...)
 }
 
 func parseFaults(texts []string) ([]faults.Rule, error) {
@@ -273,7 +317,7 @@ func (a *App) Print(out io.Writer) error {
 		_, err := io.WriteString(out, b.String())
 		return err
 	}
-	fmt.Fprintf(&b, "\nthe application is at %s, and this sends it an event:\n  throughline dev send %s\n", a.Link(), a.example())
+	fmt.Fprintf(&b, "\nthe application is at %s, and this sends it an event:\n  throughline dev send %s%s\n", a.Link(), a.example(), a.control.flag())
 	_, err := io.WriteString(out, b.String())
 	return err
 }
@@ -308,9 +352,10 @@ func (a *App) example() string {
 
 // log keeps the last lines of the functions' log and prints them.
 type log struct {
-	out   io.Writer
-	quiet bool
-	lines ring
+	out     io.Writer
+	quiet   bool
+	lines   ring
+	advised sync.Map // function and advice, which is given once
 }
 
 func newLog(out io.Writer, quiet bool) *log { return &log{out: out, quiet: quiet} }
@@ -324,6 +369,11 @@ func (l *log) add(line lambdalocal.LogLine) {
 	if !l.quiet {
 		fmt.Fprintf(l.out, "%s %s: %s\n", line.Time.Format("15:04:05.000"), line.Function, terminal.Line(line.Text))
 	}
+	if text := advice(line.Text); text != "" && line.Source != "dev" {
+		if _, told := l.advised.LoadOrStore(line.Function+" "+text, true); !told {
+			l.add(lambdalocal.LogLine{Time: line.Time, Function: line.Function, Source: "dev", Text: text})
+		}
+	}
 }
 
 func (l *log) refused(host string) {
@@ -332,7 +382,7 @@ func (l *log) refused(host string) {
 	fmt.Fprintln(l.out, terminal.Line(text))
 }
 
-var errNoApp = errors.New("no throughline dev with an application is running: start throughline dev TEMPLATE")
+var errNoApp = errors.New("no throughline dev with an application is running: start throughline dev TEMPLATE; where it has a --dir of its own, name that here too")
 
 // Handler answers below /app/: the application's page, and what it and the commands ask.
 func (a *App) Handler() http.Handler { return a.routes() }

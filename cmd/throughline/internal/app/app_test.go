@@ -387,6 +387,9 @@ func TestControl(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if out := s.printed(); !strings.Contains(out, "throughline dev send EVENT.json --dir "+s.dir+"\n") {
+		t.Errorf("what it prints does not reach it: %s", out)
+	}
 	if info, err := os.Stat(filepath.Join(s.dir, fileName)); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v %v", err, info.Mode())
 	}
@@ -435,7 +438,9 @@ func TestCodeChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := playing(t, filepath.Join(dir, "template.yaml"), Flags{})
-	s.must("", "send", "Words", "--detail", `{"text": "One two"}`)
+	if out := s.must("", "send", "Words", "--detail", `{"text": "One two"}`); !strings.Contains(out, `its detail is {"text":"One two"}`) {
+		t.Errorf("%s", out)
+	}
 	s.says("2 words: ONE TWO", "whispered one two")
 	s.settle()
 	for file, change := range map[string][2]string{"node/shout.mjs": {"words: ", "WORDS: "}, "go/main.go": {"whispered", "murmured"}} {
@@ -448,9 +453,8 @@ func TestCodeChanges(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.says("Shout: its code has changed", "Whisper: its code has changed")
-	s.must("", "send", "Words", "--detail", `{"text": "Three four"}`)
-	s.says("2 WORDS: THREE FOUR", "murmured three four")
+	s.must("", "send", "Words", "--detail", `{"text": "Three four"}`) // which looks at the code first
+	s.says("Shout: its code has changed", "Whisper: its code has changed", "2 WORDS: THREE FOUR", "murmured three four")
 }
 
 // TestRealAWS is said loudly, and gives the user's credentials; without, there are none.

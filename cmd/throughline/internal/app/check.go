@@ -111,13 +111,14 @@ func (f Flags) Check(cmd *cobra.Command, path, dir string, asJSON bool) error {
 			of.Function, phrase.Count(of.Messages, "message"), of.Queue, attempts)
 	}
 	broken := f.failed(functions)
+	err = checkcmd.Folder(cmd, folder, asJSON)
+	if err == nil && !a.breaks() {
+		return broken
+	}
 	if broken != nil {
 		fmt.Fprintf(cmd.ErrOrStderr(), "note: %v\n", broken)
 	}
-	if err := checkcmd.Folder(cmd, folder, asJSON); err != nil || a.breaks() {
-		return err
-	}
-	return broken
+	return err
 }
 
 // breaks says whether faults let invocations themselves fail.
@@ -138,11 +139,14 @@ func (f Flags) failed(functions []Function) error {
 	if len(names) == 0 {
 		return nil
 	}
-	hint := ""
+	where, hint := "the log above says why", ""
+	if f.quiet {
+		where = "without --quiet the log says why"
+	}
 	if slices.Contains(f.check, "samples") {
 		hint = ". A sample has only what a rule's pattern names: if functions need more, name a file of events in its place"
 	}
-	return terminal.Finding("invocations failed: %s; the log above says why%s", strings.Join(names, ", "), hint)
+	return terminal.Finding("invocations failed: %s; %s%s", strings.Join(names, ", "), where, hint)
 }
 
 // given are the events of the files that are named.

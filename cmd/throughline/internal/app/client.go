@@ -19,9 +19,10 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
-// find is the file of the application that runs: that in dir, or the one that was started
-// last of those in the user's cache.
-func find(dir string) (started, error) {
+// find is the file of the application that runs: that in dir, or of those in the user's cache
+// the one whose template is in the working folder or below, or the one that was started last.
+// Where there are several, notes says which it is.
+func find(dir string, notes io.Writer) (started, error) {
 	paths := []string{filepath.Join(dir, fileName)}
 	if dir == "" {
 		cache, err := os.UserCacheDir()
@@ -33,6 +34,7 @@ func find(dir string) (started, error) {
 		}
 		slices.SortFunc(paths, func(a, b string) int { return modified(b).Compare(modified(a)) })
 	}
+	var running []started
 	for _, path := range paths {
 		data, err := os.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -43,10 +45,27 @@ func find(dir string) (started, error) {
 		}
 		var s started
 		if json.Unmarshal(data, &s) == nil && answers(s.Page) {
-			return s, nil
+			running = append(running, s)
 		}
 	}
-	return started{}, terminal.As(terminal.CouldNot, errNoApp)
+	if len(running) == 0 {
+		return started{}, terminal.As(terminal.CouldNot, errNoApp)
+	}
+	at := max(0, slices.IndexFunc(running, started.here))
+	if len(running) > 1 {
+		fmt.Fprintf(notes, "note: %d applications are played: this goes to %s; --dir names another's folder\n", len(running), running[at].Template)
+	}
+	return running[at], nil
+}
+
+// here says whether the template is in the working folder or below it.
+func (s started) here() bool {
+	folder, err := os.Getwd()
+	if err != nil {
+		return false
+	}
+	relative, err := filepath.Rel(folder, s.Template)
+	return err == nil && filepath.IsLocal(relative)
 }
 
 // modified is when a file was written, the zero time where it is not there.

@@ -27,7 +27,7 @@ type reach struct {
 }
 
 func (r *reach) bind(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&r.dir, "dir", "", "the `FOLDER` of the throughline dev to talk to; empty means the one that was started last")
+	cmd.Flags().StringVar(&r.dir, "dir", "", "the `FOLDER` of the throughline dev to talk to; empty means the one whose template is in this folder or below, or else the one that was started last")
 	cmd.Flags().BoolVar(&r.json, "json", false, "print JSON")
 }
 
@@ -49,7 +49,7 @@ names it, with what the rule's pattern wants; --detail adds members.`,
   jq .event record.json | throughline dev send - --bus orders`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := find(r.dir)
+			s, err := find(r.dir, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -107,6 +107,9 @@ func eventIn(stdin io.Reader, name string) (string, error) {
 
 func printSent(out io.Writer, e sentEvent) {
 	fmt.Fprintf(out, "%s %s is on the bus %s, its workflow is %s\n", e.Type, e.ID, e.Bus, e.CorrelationID)
+	if len(e.Sample) > 0 {
+		fmt.Fprintf(out, "  its detail is %s\n", terminal.Line(string(e.Sample)))
+	}
 	switch {
 	case len(e.Rules) > 0:
 		fmt.Fprintf(out, "  it matches %s\n", phrase.Some(e.Rules))
@@ -133,7 +136,7 @@ It ends with 1 where the function fails.`,
   echo '{"id": 1}' | throughline dev invoke Orders -`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := find(r.dir)
+			s, err := find(r.dir, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -187,7 +190,7 @@ have them, and - is the standard input.`,
   throughline dev replay events.jsonl --name monday`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := find(r.dir)
+			s, err := find(r.dir, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -225,7 +228,7 @@ EventBridge Scheduler, by its name or its logical ID.`,
 		Example: `  throughline dev fire StrategyDaily`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := find(r.dir)
+			s, err := find(r.dir, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}

@@ -60,6 +60,16 @@ func (c *control) close() { _ = os.Remove(c.path) }
 // link is the page with the token behind #, which browsers send to nobody.
 func (c *control) link() string { return c.file.Page + "/#token=" + c.file.Token }
 
+// flag is what other commands need to find this start, with a space before it.
+func (c *control) flag() string {
+	if cache, err := os.UserCacheDir(); err == nil {
+		if found, err := filepath.Match(filepath.Join(cache, "throughline", "dev-*"), filepath.Dir(c.path)); err == nil && found {
+			return ""
+		}
+	}
+	return " --dir " + filepath.Dir(c.path)
+}
+
 // own lets through what has the token.
 func (c *control) own(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {

@@ -30,6 +30,7 @@ func (a *App) routes() http.Handler {
 				refuse(w, http.StatusRequestEntityTooLarge, "that is more than 64 MiB")
 				return
 			}
+			a.stage.Look() // what is asked for sees the code as it is now
 			out, err := do(r, body)
 			if err != nil {
 				refuse(w, http.StatusBadRequest, err.Error())
@@ -59,6 +60,8 @@ type sentEvent struct {
 	CorrelationID string   `json:"correlation_id"`
 	Rules         []string `json:"rules"`
 	Near          string   `json:"near,omitempty"`
+	// Sample is the detail where dev has made it.
+	Sample json.RawMessage `json:"sample,omitempty"`
 }
 
 func (a *App) send(_ *http.Request, body []byte) (any, error) {
@@ -89,6 +92,9 @@ func (a *App) send(_ *http.Request, body []byte) (any, error) {
 		one, err := a.put(e)
 		if err != nil {
 			return nil, err
+		}
+		if in.Event == "" {
+			one.Sample = e.Detail
 		}
 		out = append(out, one)
 	}
@@ -166,7 +172,9 @@ func (a *App) putFaults(_ *http.Request, body []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.faults.Put(rules)
+	if err := a.strike(rules); err != nil {
+		return nil, err
+	}
 	return a.faults.Rules(), nil
 }
 

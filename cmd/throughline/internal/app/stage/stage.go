@@ -91,6 +91,9 @@ type Stage struct {
 	closeS3    func()
 	streams    []*stream
 
+	looking sync.Mutex
+	prints  map[string]uint64 // of functions' code
+
 	mu      sync.Mutex
 	closed  bool
 	letters []buslocal.DeadLetter // where everything is remembered
@@ -105,7 +108,7 @@ func Open(o Options) (s *Stage, err error) {
 	if o.Faults == nil {
 		o.Faults = new(faults.Set)
 	}
-	s = &Stage{options: o, urls: map[string]string{}, codes: map[string]*code.Code{}, newBuses: map[string]*eventsv2local.Bus{}, gaveUp: map[GaveUp]int{}}
+	s = &Stage{options: o, urls: map[string]string{}, codes: map[string]*code.Code{}, newBuses: map[string]*eventsv2local.Bus{}, gaveUp: map[GaveUp]int{}, prints: map[string]uint64{}}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -181,6 +184,7 @@ func (s *Stage) Play(ctx context.Context, p *plan.Plan) error {
 			return err
 		}
 	}
+	s.remember()
 	s.running.Go(s.watch)
 	return nil
 }

@@ -19,10 +19,6 @@ const (
 
 // watch restarts functions whose code has changed.
 func (s *Stage) watch() {
-	prints := map[string]uint64{}
-	for name, c := range s.codes {
-		prints[name] = fingerprint(c.Watch)
-	}
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
 	for {
@@ -31,19 +27,34 @@ func (s *Stage) watch() {
 		case <-s.ctx.Done():
 			return
 		}
-		for name, c := range s.codes {
-			now := fingerprint(c.Watch)
-			if now == prints[name] {
-				continue
-			}
-			prints[name] = now
-			if err := c.Build(s.ctx); err != nil {
-				s.say(name, fmt.Sprintf("its code has changed and cannot be built: %v", err))
-				continue
-			}
-			s.restart(name)
-			s.say(name, "its code has changed: the next invocation starts it anew")
+		s.Look()
+	}
+}
+
+// Look takes the code of functions as it is now: those whose code has changed since it was
+// last looked at are built and restarted.
+func (s *Stage) Look() {
+	s.looking.Lock()
+	defer s.looking.Unlock()
+	for name, c := range s.codes {
+		now := fingerprint(c.Watch)
+		if now == s.prints[name] {
+			continue
 		}
+		s.prints[name] = now
+		if err := c.Build(s.ctx); err != nil {
+			s.say(name, fmt.Sprintf("its code has changed and cannot be built: %v", err))
+			continue
+		}
+		s.restart(name)
+		s.say(name, "its code has changed: the next invocation starts it anew")
+	}
+}
+
+// remember keeps what the code of functions is at first.
+func (s *Stage) remember() {
+	for name, c := range s.codes {
+		s.prints[name] = fingerprint(c.Watch)
 	}
 }
 
