@@ -76,13 +76,15 @@ func New(configure account.Configure, now func() time.Time) *cobra.Command {
   logs         log format, level and class let metric lines through
   metrics      the metrics of each function arrive
   names        metrics and alarms are spelt as they are emitted
+  newbus       what new custom buses do that AWS does not document
 
 It checks the functions that are named, or those that the rules of the bus send to.
 
 check only reads, unless --write is given. Then it replays part of an archive, so that
 consumers handle these events again. It also lets an event fail: it creates a rule with
 a target, publishes, receives from the dead-letter queue, and removes what it created.
-Without --write it says for these two items what it would do.
+On a new custom bus it publishes one event three times, and compares the answers.
+Without --write it says for these items what it would do.
 
 Exit codes: 0 no item failed; 1 an item failed; 2 wrong call; 3 the system cannot be
 read.`,
@@ -233,7 +235,7 @@ func (o options) describe(ctx context.Context, bar terminal.Progress) (s *system
 	for _, trial := range []struct {
 		item string
 		try  func(context.Context) error
-	}{{"dlq", trials.DeadLetters}, {"replay", trials.Replay}} {
+	}{{"dlq", trials.DeadLetters}, {"replay", trials.Replay}, {"newbus", trials.NewBuses}} {
 		if len(o.only) > 0 && !slices.Contains(o.only, trial.item) {
 			continue
 		}

@@ -24,6 +24,7 @@ import (
 
 	"github.com/throughline/throughline/cmd/throughline/internal/arn"
 	"github.com/throughline/throughline/local/eventpattern"
+	"github.com/throughline/throughline/local/eventsv2local"
 	"github.com/throughline/throughline/peertest"
 )
 
@@ -47,6 +48,7 @@ type front struct {
 	failing  map[string]string         // dead-letter queues of targets that do not exist, by rule
 	deaf     bool                      // dead-letter queues receive nothing
 	replayed func()                    // what functions do once a replay was started
+	fresh    *eventsv2local.Service    // new custom buses; nil: the Region has none
 	physical *strings.Replacer         // in what a stack made: moto gives buses no ID, and rules none with their bus
 }
 
@@ -84,6 +86,8 @@ func (f *front) config() aws.Config {
 
 var scopeService = regexp.MustCompile(`Credential=[^/]+/\d+/[^/]+/([^/]+)/`)
 
+const newBusAPI = "/service/AWSEventsV2/operation/"
+
 // operation is what IAM calls the call: events:ListRules.
 func operation(r *http.Request, body []byte) string {
 	service := ""
@@ -101,6 +105,8 @@ func operation(r *http.Request, body []byte) string {
 		return service + ":" + form.Get("Action")
 	}
 	switch path := r.URL.Path; {
+	case strings.HasPrefix(path, newBusAPI):
+		return service + ":" + strings.TrimPrefix(path, newBusAPI)
 	case service != "lambda":
 	case strings.HasSuffix(path, "/configuration"):
 		return "lambda:GetFunctionConfiguration"
@@ -130,6 +136,9 @@ func (f *front) serve(w http.ResponseWriter, r *http.Request, recorded bool) {
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 		w.WriteHeader(http.StatusBadRequest)
 		fmt.Fprintf(w, `{"__type":"AccessDeniedException","message":"not authorized to perform: %s"}`, name)
+		return
+	case strings.HasPrefix(r.URL.Path, newBusAPI) && f.fresh != nil:
+		f.fresh.ServeHTTP(w, r)
 		return
 	case name == "events:PutRule" || name == "events:PutTargets" || name == "events:RemoveTargets":
 		f.remember(name, body)

@@ -18,6 +18,8 @@ const readPolicy = `{
         "events:ListRules",
         "events:ListTargetsByRule",
         "events:ListArchives",
+        "events:ListSubscribers",
+        "events:DescribeSubscriber",
         "lambda:GetFunctionConfiguration",
         "lambda:GetPolicy",
         "lambda:ListEventSourceMappings",

@@ -1,6 +1,6 @@
 // Package newbus reads EventBridge's new custom buses of an account (API EventBridgeV2): its
-// buses and their subscribers. It speaks the API's one protocol, smithy-rpc-v2-cbor, itself,
-// and writes nothing.
+// buses and their subscribers; and it publishes single events, for trials. It speaks the
+// API's one protocol, smithy-rpc-v2-cbor, itself.
 package newbus
 
 import (
@@ -61,14 +61,19 @@ const (
 	maxPages  = 1000
 )
 
-// call makes one call and puts the answer into out. Throttled calls, and those that the
-// service failed, are made again.
+// call makes one call whose members are texts.
 func (c *Client) call(ctx context.Context, operation string, in map[string]string, out any) error {
 	members := cbor.Map{}
 	for name, value := range in {
 		members[name] = cbor.String(value)
 	}
-	body := cbor.Encode(members)
+	return c.callWith(ctx, operation, members, out)
+}
+
+// callWith makes one call and puts the answer into out. Throttled calls, and those that the
+// service failed, are made again.
+func (c *Client) callWith(ctx context.Context, operation string, in cbor.Map, out any) error {
+	body := cbor.Encode(in)
 	for attempt, wait := 1, firstWait; ; attempt, wait = attempt+1, 2*wait {
 		again, err := c.once(ctx, operation, body, out)
 		if err == nil {

@@ -3,7 +3,10 @@ package newbus
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
+
+	"github.com/throughline/throughline/local/eventpattern"
 )
 
 // Bus is a new custom bus.
@@ -56,6 +59,32 @@ type Subscriber struct {
 type Filter struct {
 	Pattern string
 	Scope   string // DATA, METADATA, SYSTEM_METADATA
+}
+
+// Pattern is the filters on the data of events, which an event has to match all, as one
+// pattern; beyond is what else the subscriber asks for, "" for nothing.
+func (s *Subscriber) Pattern() (pattern, beyond string) {
+	all := map[string]any{}
+	var more []string
+	for _, f := range s.Filter.Filters {
+		var one map[string]any
+		switch {
+		case f.Scope != "DATA":
+			more = append(more, "its filter on "+f.Scope)
+		case json.Unmarshal([]byte(f.Pattern), &one) != nil:
+			more = append(more, "a filter that is no JSON")
+		default:
+			if twice := eventpattern.Merge(all, one); twice != "" {
+				more = append(more, "a second filter on "+twice)
+			}
+		}
+	}
+	const everything = `{"source":[{"exists":true}]}`
+	if len(all) == 0 {
+		return everything, strings.Join(more, ", ")
+	}
+	text, _ := json.Marshal(all) // it came of JSON
+	return string(text), strings.Join(more, ", ")
 }
 
 // Buses are the buses of the account, without their storage.

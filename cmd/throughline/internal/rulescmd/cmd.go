@@ -32,6 +32,8 @@ const policy = `{
         "events:DescribeEventBus",
         "events:ListEventBuses",
         "events:ListRules",
+        "events:ListSubscribers",
+        "events:DescribeSubscriber",
         "events:ListTargetsByRule"
       ],
       "Resource": "*"

@@ -1,6 +1,6 @@
 // Package ruleset holds events against the rules of EventBridge's custom buses (Classic),
-// wherever they were read: in a template, or in an account; and against the subscribers of
-// new custom buses in a template.
+// and against the subscribers of new custom buses, wherever they were read: in a template, or
+// in an account.
 package ruleset
 
 import (
@@ -74,6 +74,9 @@ func OfSystem(s *system.System) []Rule {
 		for _, of := range b.Rules {
 			r := New(of.Name, b.Name, of.Pattern)
 			r.Disabled = of.Disabled
+			if of.Beyond != "" && r.Wrong == "" {
+				r.Wrong = "it depends on " + of.Beyond
+			}
 			for _, t := range of.Targets {
 				r.Targets = append(r.Targets, target(s, of, t))
 			}
@@ -100,6 +103,9 @@ var kinds = map[string]string{"lambda": "function", "sqs": "queue", "sns": "topi
 
 func target(s *system.System, r system.Rule, t system.Target) Target {
 	known := Target{Kind: arn.Service(t.ARN), Name: arn.Name(t.ARN), ARN: t.ARN, DeadLetter: arn.Name(t.DeadLetter), Attempts: attempts, MaxAge: maxAge}
+	if strings.Contains(t.ARN, ":event-busv2/") {
+		known.Name = arn.Named(t.ARN)
+	}
 	if kind := kinds[known.Kind]; kind != "" {
 		known.Kind = kind
 	}

@@ -61,13 +61,28 @@ type Bus struct {
 	Others   []string  `json:"others,omitempty"`
 	Rules    []Rule    `json:"rules"`
 	Archives []Archive `json:"archives,omitempty"`
+	// New is of a new custom bus alone, whose Rules are its subscribers.
+	New *NewBus `json:"new,omitempty"`
 }
 
-// Rule is one rule of a bus.
+// NewBus is what is known of a new custom bus.
+type NewBus struct {
+	RetentionDays int `json:"retention_days,omitempty"`
+	// Found are answers to what AWS does not document, in the order in which they were found.
+	Found []Found `json:"found,omitempty"`
+	// Why says why there are none, or not all: that nothing was to be tried, or what failed.
+	Why string `json:"why,omitempty"`
+}
+
+// Found is an answer that an account gave.
+type Found struct{ Question, Answer string }
+
+// Rule is one rule of a bus, or a subscriber of a new custom bus.
 type Rule struct {
 	Name     string   `json:"name"`
 	ARN      string   `json:"arn,omitempty"`
 	Pattern  string   `json:"pattern,omitempty"`
+	Beyond   string   `json:"beyond,omitempty"` // what else a subscriber asks of events
 	Disabled bool     `json:"disabled,omitempty"`
 	Targets  []Target `json:"targets"`
 }
@@ -83,6 +98,11 @@ type Target struct {
 	// for EventBridge's default of 185 times and 24 hours.
 	Attempts *int32        `json:"attempts,omitempty"`
 	MaxAge   time.Duration `json:"max_age,omitempty"`
+	// Of a subscriber: how many events a call brings at most, 0 where that is not known; what
+	// the transformer gives; and how a function is invoked, "" for the default.
+	Batch       int    `json:"batch,omitempty"`
+	Transformer string `json:"transformer,omitempty"`
+	Invocation  string `json:"invocation,omitempty"`
 }
 
 // Archive is an archive of a bus.

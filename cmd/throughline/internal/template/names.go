@@ -38,7 +38,7 @@ func NamesIn(template []byte, values map[string]string) (Names, error) {
 			n.events(p.Key, properties)
 		case "AWS::Lambda::Function":
 			n.put(&n.Functions, p.Key, properties.Get("FunctionName"))
-		case "AWS::Events::EventBus":
+		case "AWS::Events::EventBus", newBusType:
 			n.put(&n.Buses, p.Key, properties.Get("Name"))
 		case "AWS::Events::Rule":
 			n.rule(p.Key, properties, "Name")

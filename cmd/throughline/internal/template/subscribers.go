@@ -3,10 +3,10 @@ package template
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"strings"
 
 	"github.com/throughline/throughline/internal/yamltree"
+	"github.com/throughline/throughline/local/eventpattern"
 )
 
 // everything is a pattern that takes each event.
@@ -55,7 +55,7 @@ func (w *routing) filters(n *yamltree.Node) (json.RawMessage, string) {
 			beyond = append(beyond, "a filter that the template does not tell")
 			continue
 		}
-		if twice := merge(all, pattern); twice != "" {
+		if twice := eventpattern.Merge(all, pattern); twice != "" {
 			beyond = append(beyond, fmt.Sprintf("a second filter on %s", twice))
 		}
 	}
@@ -64,25 +64,4 @@ func (w *routing) filters(n *yamltree.Node) (json.RawMessage, string) {
 		text = []byte(everything)
 	}
 	return text, strings.Join(beyond, ", ")
-}
-
-// merge adds what another pattern asks for, and returns the member of which both ask
-// something, which a pattern cannot say.
-func merge(all, more map[string]any) (twice string) {
-	for key, value := range maps.Clone(more) {
-		have, there := all[key]
-		before, isObject := have.(map[string]any)
-		add, areObjects := value.(map[string]any)
-		switch {
-		case !there:
-			all[key] = value
-		case isObject && areObjects:
-			if inner := merge(before, add); inner != "" {
-				twice = key + "." + inner
-			}
-		default:
-			twice = key
-		}
-	}
-	return twice
 }

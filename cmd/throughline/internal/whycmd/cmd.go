@@ -27,6 +27,8 @@ const policy = `{
         "events:DescribeEventBus",
         "events:ListEventBuses",
         "events:ListRules",
+        "events:ListSubscribers",
+        "events:DescribeSubscriber",
         "events:ListTargetsByRule",
         "lambda:GetFunctionConfiguration",
         "lambda:GetFunctionConcurrency",

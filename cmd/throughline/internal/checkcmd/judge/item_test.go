@@ -76,7 +76,7 @@ func TestSound(t *testing.T) {
 		"timeouts": "portfolio, 4s of 10s, 40 %", "logs": "1 function: 1 JSON at INFO", "metrics": "those of 1 of 1 function, 2 names", "names": "2 names in the catalogue, 2 alarms on names that are emitted",
 	}
 	results := Judge(sound(), usual, nil)
-	if len(results) != len(evidence) || len(results) != len(items) {
+	if len(results) != len(evidence) || len(results) != len(items)-1 { // but for that of new custom buses
 		t.Fatalf("%d results, %d expected", len(results), len(evidence))
 	}
 	for _, r := range results {
@@ -337,5 +337,26 @@ func TestReplayInSpans(t *testing.T) {
 				t.Errorf("%+v", r)
 			}
 		})
+	}
+}
+
+// TestNewBus: subscribers of a new custom bus are judged by their own defaults.
+func TestNewBus(t *testing.T) {
+	five, twenty := int32(5), int32(20)
+	s := &system.System{Buses: []system.Bus{{Name: "orders", Exists: true, New: &system.NewBus{RetentionDays: 1}, Rules: []system.Rule{
+		{Name: "own", Targets: []system.Target{{ARN: "arn:aws:lambda:r:1:function:f", DeadLetter: "arn:aws:sqs:r:1:dead", Attempts: &twenty, MaxAge: time.Hour, Batch: 1}}},
+		{Name: "default", Targets: []system.Target{{ARN: "arn:aws:events:r:1:event-busv2/next/a", DeadLetter: "arn:aws:sqs:r:1:dead", Attempts: &five, MaxAge: 300 * time.Second, Batch: 10}}},
+	}}, {Name: "empty", Exists: true, New: &system.NewBus{Found: []system.Found{{Question: "q", Answer: "a"}}, Why: "not all"}}}}
+	if r := result(t, s, "targets"); r.Status != Warn || !strings.Contains(r.Evidence, "subscriber default: its retries are the default, 5 in 5m: an outage of bus next") || len(r.Details) != 0 {
+		t.Errorf("%+v", r)
+	}
+	if r := result(t, s, "bus"); r.Status != Warn || !strings.Contains(r.Evidence, "bus empty has no subscribers") {
+		t.Errorf("%+v", r)
+	}
+	if r := result(t, s, "newbus"); r.Status != Warn || r.Evidence != "bus empty: not all" || len(r.Details) != 1 || r.Details[0] != "bus empty: q: a" {
+		t.Errorf("%+v", r)
+	}
+	if results := Judge(s, usual, nil); len(results) != len(items) {
+		t.Errorf("%d results", len(results))
 	}
 }

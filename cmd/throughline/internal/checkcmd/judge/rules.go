@@ -37,7 +37,15 @@ func buses(s *system.System, _ Limits) Result {
 			if len(b.Others) > 0 {
 				nearest = "; there is " + phrase.Some(b.Others)
 			}
-			f.fail("there is no bus %s%s: EventBridge takes its events and drops them%s", b.Name, said, nearest)
+			lost := "EventBridge takes its events and drops them"
+			if b.New != nil {
+				lost = "calls that publish there fail"
+			}
+			f.fail("there is no bus %s%s: %s%s", b.Name, said, lost, nearest)
+			continue
+		}
+		if b.New != nil {
+			good, f = newBus(b, said, s, good, f)
 			continue
 		}
 		if len(b.Rules) == 0 && s.Unread[system.Rules] == "" {
@@ -137,8 +145,13 @@ func targets(s *system.System, _ Limits) Result {
 			}
 			for _, t := range r.Targets {
 				count++
+				if b.New != nil {
+					f.subscriber(r, t)
+				}
 				queue := s.Queue(t.DeadLetter)
 				switch {
+				case t.DeadLetter == "" && b.New != nil:
+					f.fail("subscriber %s: no OnFailureConfiguration; what cannot be delivered in its retries is dropped", r.Name)
 				case t.DeadLetter == "":
 					f.fail("rule %s, target %s: no dead-letter queue; what cannot be delivered in its retries is lost", r.Name, arn.Name(t.ARN))
 				case strings.HasSuffix(t.DeadLetter, ".fifo"):
@@ -155,7 +168,7 @@ func targets(s *system.System, _ Limits) Result {
 		return skip("name the bus with --bus", "no rule with a target is known")
 	}
 	return f.or(pass("%s, each with a queue: %s", phrase.Count(count, "target"), phrase.Some(arn.Names(s.DeadLetterQueues()))),
-		"give each target a DeadLetterConfig with the ARN of a standard queue")
+		"give each target a DeadLetterConfig, and each subscriber an OnFailureConfiguration, with the ARN of a standard queue")
 }
 
 // policies: what a rule sends to, and its dead-letter queue, let it send.
@@ -170,6 +183,9 @@ func policies(s *system.System, _ Limits) Result {
 	judged := 0
 	var other []string
 	for _, b := range s.Buses {
+		if b.New != nil {
+			continue // its subscribers send by roles
+		}
 		for _, r := range b.Rules {
 			for _, t := range r.Targets {
 				for _, resource := range []string{t.ARN, t.DeadLetter} {

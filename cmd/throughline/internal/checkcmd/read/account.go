@@ -21,6 +21,7 @@ import (
 
 	alarmscloudwatch "github.com/throughline/throughline/alarms/cloudwatch"
 	"github.com/throughline/throughline/cmd/throughline/internal/arn"
+	"github.com/throughline/throughline/cmd/throughline/internal/newbus"
 	"github.com/throughline/throughline/cmd/throughline/internal/system"
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
@@ -68,6 +69,7 @@ type Account struct {
 	System *system.System
 
 	events  *eventbridge.Client
+	fresh   *newbus.Client // the new custom buses
 	lambda  *lambda.Client
 	sqs     *sqs.Client
 	sns     *sns.Client
@@ -80,7 +82,7 @@ type Account struct {
 // New returns a reader of the account and Region of cfg.
 func New(cfg aws.Config, o Options) *Account {
 	return &Account{
-		events: eventbridge.NewFromConfig(cfg), lambda: lambda.NewFromConfig(cfg), sqs: sqs.NewFromConfig(cfg), sns: sns.NewFromConfig(cfg),
+		events: eventbridge.NewFromConfig(cfg), fresh: newbus.New(cfg), lambda: lambda.NewFromConfig(cfg), sqs: sqs.NewFromConfig(cfg), sns: sns.NewFromConfig(cfg),
 		logs: logs.NewFromConfig(cfg), metrics: alarmscloudwatch.NewClient(cfg), stacks: cloudformation.NewFromConfig(cfg),
 		options: o, System: &system.System{Source: cfg.Region, Observed: system.Observed{Over: o.Over}},
 	}
@@ -99,7 +101,13 @@ func (r *Account) skipPart(p system.Part, step string, err error) error {
 // buses reads the buses in scope.
 func (r *Account) buses(ctx context.Context) error {
 	for _, bus := range r.Scope.Buses {
-		if err := r.bus(ctx, arn.Name(bus)); err != nil {
+		read := r.bus
+		if isNewBus(bus) {
+			read = r.newBus
+		} else {
+			bus = arn.Name(bus)
+		}
+		if err := read(ctx, bus); err != nil {
 			return err
 		}
 	}
@@ -146,7 +154,7 @@ func (r *Account) Read(ctx context.Context) error {
 			}
 		}
 	}
-	for _, step := range []func(context.Context) error{r.guards, r.groups, r.traffic, r.alarms} {
+	for _, step := range []func(context.Context) error{r.guards, r.groups, r.traffic, r.dimensions, r.alarms} {
 		if err := step(ctx); err != nil {
 			return err
 		}

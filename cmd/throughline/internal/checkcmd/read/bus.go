@@ -29,6 +29,9 @@ func (r *Account) bus(ctx context.Context, name string) error {
 	var absent *types.ResourceNotFoundException
 	switch {
 	case errors.As(err, &absent):
+		if arn := r.freshBus(ctx, name); arn != "" {
+			return r.newBus(ctx, arn)
+		}
 		b.Others, err = r.similar(ctx, name)
 		r.System.Buses = append(r.System.Buses, b)
 		return err

@@ -114,7 +114,7 @@ func (r *Account) stack(ctx context.Context, name string, depth int) error {
 			switch aws.ToString(resource.ResourceType) {
 			case "AWS::Lambda::Function":
 				r.Scope.AddFunction(id)
-			case "AWS::Events::EventBus":
+			case "AWS::Events::EventBus", "AWS::EventsV2::EventBus": // of the second an ARN
 				r.Scope.AddBus(id)
 			case "AWS::Events::Rule":
 				r.Scope.rule(id)

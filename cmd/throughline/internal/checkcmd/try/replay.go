@@ -62,13 +62,15 @@ func (t *Trials) Replay(ctx context.Context) error {
 func (t *Trials) noArchive() string {
 	var names []string
 	for _, b := range t.account.System.Buses {
-		if b.Exists {
+		if b.Exists && b.New == nil {
 			names = append(names, b.Name)
 		}
 	}
 	switch why := t.account.System.Unread[system.Archives]; {
 	case why != "":
 		return "the archives could not be read: " + why
+	case len(names) == 0 && len(t.account.System.Buses) > 0:
+		return "a new custom bus has no archive: a subscriber from a point in time is its replay"
 	case len(names) == 0:
 		return "no bus is known"
 	case t.options.Archive != "":

@@ -1,5 +1,6 @@
 // Package try finds out what cannot be read of an account: whether a dead-letter
-// queue receives an event that fails, and what comes of a replay. Only with
+// queue receives an event that fails, what comes of a replay, and what new custom
+// buses do that AWS does not document. Only with
 // Options.Write does it change anything; without it, it says what it would do.
 package try
 
@@ -14,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/throughline/throughline/cmd/throughline/internal/checkcmd/read"
+	"github.com/throughline/throughline/cmd/throughline/internal/newbus"
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
@@ -38,6 +40,7 @@ type Trials struct {
 	options Options
 	account *read.Account
 	events  *eventbridge.Client
+	fresh   *newbus.Client
 	sqs     *sqs.Client
 	did     []string
 	pause   time.Duration // between looks at what came of it
@@ -46,7 +49,7 @@ type Trials struct {
 // New returns the trials of the account that was read with cfg.
 func New(cfg aws.Config, account *read.Account, o Options) *Trials {
 	const pause = 3 * time.Second
-	return &Trials{options: o, account: account, events: eventbridge.NewFromConfig(cfg), sqs: sqs.NewFromConfig(cfg), pause: min(pause, o.Wait/10)}
+	return &Trials{options: o, account: account, events: eventbridge.NewFromConfig(cfg), fresh: newbus.New(cfg), sqs: sqs.NewFromConfig(cfg), pause: min(pause, o.Wait/10)}
 }
 
 // Did are the changes that were made, in order.
