@@ -35,6 +35,7 @@ var runs = []struct{ pkg, pattern, time string }{
 	{"./layer/conformance", "^BenchmarkEventsEndpoint$", "2000x"},
 	{"./layer/conformance", "^BenchmarkNodeShim$", "500x"},
 	{"./layer/conformance", "^BenchmarkPythonShim$", "500x"},
+	{"./layer/conformance", "^BenchmarkNewBusShims$", "500x"},
 	{"./layer/conformance", "^BenchmarkHops$", "500x"},
 	{"./extension", "^BenchmarkReceive$", "1s"},
 	{"./test/extension", "^BenchmarkReceive$", "1s"},
@@ -145,6 +146,11 @@ func (f figures) rows() []row {
 	bare, through := of("AfterResponse/minimal", "after-p50-µs"), of("AfterResponse/ours", "after-p50-µs")
 	events, dead, inNode := f["EventsEndpoint"], f["DeadBackend"], f["NodeShim"]
 	inPython, hops := f["PythonShim"], f["Hops"]
+	newBus := func(language string) row {
+		shim := f["NewBusShims/"+language]
+		bare, added := shim.in("1KB-p50-µs"), shim.in("1KB-added-p50-µs")
+		return row{"  on a new custom bus, 1 KB", us(bare), us(bare + added), added / 1000, 0.4, false, "ms"}
+	}
 	pdata, receiver := of("Receive/pdata", "spans/CPU-s"), of("Receive/ours", "spans/CPU-s")
 	wrapper, transport, overLoopback := f["Handler/wrapped"], f["Transport/at_once/ours"], f["Transport/loopback/ours"]
 	check, alone, beside := f["Check/New"], of("BesideHandler/20ms/WithCheck", "alone-ms"), of("BesideHandler/20ms/WithCheck", "with-ms")
@@ -172,9 +178,11 @@ func (f figures) rows() []row {
 		{"PutEvents through the events endpoint adds, beside Go's own reverse proxy", "a relay of bytes: " + us(events.in("relay-added-p50-µs")) + "; Go's: " + us(events.in("proxy-added-p50-µs")), us(events.in("added-p50-µs")), events.in("added-p50-µs") / events.in("proxy-added-p50-µs"), 1.3, false, "×"},
 		{"PutEvents by the SDK for JavaScript v3 with the shim, 1 KB, p50", us(inNode.in("1KB-p50-µs")) + "; an exchange of the same bytes: " + us(inNode.in("1KB-floor-p50-µs")), us(inNode.in("1KB-p50-µs") + inNode.in("1KB-added-p50-µs")), inNode.in("1KB-added-p50-µs") / 1000, 0.4, false, "ms"},
 		{"  200 KB", us(inNode.in("200KB-p50-µs")) + "; an exchange of the same bytes: " + us(inNode.in("200KB-floor-p50-µs")), us(inNode.in("200KB-p50-µs") + inNode.in("200KB-added-p50-µs")), inNode.in("200KB-added-p50-µs") / 1000, 2, false, "ms"},
+		newBus("node"),
 		{"  the extension hung, once", "", fmt.Sprintf("%.1f ms", inNode.in("hung-once-added-ms")), inNode.in("hung-once-added-ms"), 50, false, "ms"},
 		{"PutEvents by boto3 with the shim, 1 KB, p50", us(inPython.in("1KB-p50-µs")), us(inPython.in("1KB-p50-µs") + inPython.in("1KB-added-p50-µs")), inPython.in("1KB-added-p50-µs") / 1000, 0.4, false, "ms"},
 		{"  200 KB", us(inPython.in("200KB-p50-µs")), us(inPython.in("200KB-p50-µs") + inPython.in("200KB-added-p50-µs")), inPython.in("200KB-added-p50-µs") / 1000, 2, false, "ms"},
+		newBus("python"),
 		{"  the extension hung, once", "", fmt.Sprintf("%.1f ms", inPython.in("hung-once-added-ms")), inPython.in("hung-once-added-ms"), 50, false, "ms"},
 		{"SendMessage by boto3 with the shim, join, p50", us(hops.in("python-bare-p50-µs")) + "; an exchange with the extension: " + us(hops.in("python-exchange-p50-µs")), us(hops.in("python-bare-p50-µs") + hops.in("python-join-added-p50-µs")), hops.in("python-join-added-p50-µs") / 1000, 0.2, false, "ms"},
 		{"  carry", us(hops.in("python-bare-p50-µs")), us(hops.in("python-bare-p50-µs") + hops.in("python-carry-added-p50-µs")), hops.in("python-carry-added-p50-µs") / 1000, 0.35, false, "ms"},

@@ -26,30 +26,39 @@ func Results(answer []byte) []lineage.Result {
 }
 
 // ResultsCBOR reads the answer of PutEvents or PutRawEvents of a new bus. What
-// cannot be read is left empty.
+// cannot be read is left empty; of an answer that was cut off, the entries before
+// the cut are read.
 func ResultsCBOR(answer []byte) (results []lineage.Result) {
-	for m := cborwalk.MembersOf(answer, 0); m.Next(); {
+	for m := cborwalk.MembersOf(answer, 0); m.NextKey(); {
 		if string(m.Key) != "Entries" {
+			if !m.Skip() {
+				break
+			}
 			continue
 		}
-		for e := cborwalk.ElementsOf(m.Value, 0); e.Next() && len(results) < MaxEntries; {
-			var r lineage.Result
-			for f := cborwalk.MembersOf(e.Value, 0); f.Next(); {
-				switch string(f.Key) {
-				case "EventId":
-					readText(f.Value, &r.EventID)
-				case "SequenceNumber":
-					readText(f.Value, &r.Sequence)
-				case "SuccessCode":
-					readText(f.Value, &r.SuccessCode)
-				case "ErrorCode":
-					readText(f.Value, &r.ErrorCode)
-				}
-			}
-			results = append(results, r)
+		e := cborwalk.ElementsOf(answer, m.At)
+		for len(results) < MaxEntries && e.Next() {
+			results = append(results, resultOf(e.Value))
 		}
+		break
 	}
 	return results
+}
+
+func resultOf(entry []byte) (r lineage.Result) {
+	for f := cborwalk.MembersOf(entry, 0); f.Next(); {
+		switch string(f.Key) {
+		case "EventId":
+			readText(f.Value, &r.EventID)
+		case "SequenceNumber":
+			readText(f.Value, &r.Sequence)
+		case "SuccessCode":
+			readText(f.Value, &r.SuccessCode)
+		case "ErrorCode":
+			readText(f.Value, &r.ErrorCode)
+		}
+	}
+	return r
 }
 
 // ErrorCode is the code of an answer that is no success, in AWS's JSON protocol:

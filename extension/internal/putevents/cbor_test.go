@@ -43,11 +43,11 @@ func line(p *Body, lines ...string) []lineage.Entry {
 	return sent
 }
 
-// The bodies that botocore, the SDK for Go and the one for Rust write of the same
-// requests get the same stamp. Botocore's were recorded; the others follow the code
-// of these SDKs.
+// The bodies that botocore and the SDKs for JavaScript, Go and Rust write of the
+// same requests get the same stamp. The first two were recorded, and the layer's
+// tests hold them; the others follow the code of these SDKs.
 func TestGolden(t *testing.T) {
-	for _, client := range []string{"boto3", "go", "rust"} {
+	for _, client := range []string{"boto3", "js", "go", "rust"} {
 		t.Run("PutEvents "+client, func(t *testing.T) {
 			body := golden(t, "PutEvents."+client)
 			p, err := ReadCBOR(body)
@@ -239,6 +239,14 @@ func TestAnswersInCBOR(t *testing.T) {
 			t.Errorf("%x: %+v", broken, got)
 		}
 	}
+	for cut := range answer { // what stands before the cut is read
+		if got := ResultsCBOR(answer[:cut]); len(got) > 3 || !reflect.DeepEqual(got, want[:len(got)]) && len(got) > 0 {
+			t.Errorf("cut off at %d: %+v", cut, got)
+		}
+	}
+	if got := ResultsCBOR(answer[:len(answer)-1]); len(got) != 2 {
+		t.Errorf("cut off at the end: %+v", got)
+	}
 	for code, want := range map[string]string{"com.amazonaws.eventbridgev2#ThrottlingException": "ThrottlingException", "InvalidInputException": "InvalidInputException", "": "RequestFailed"} {
 		if got := ErrorCodeCBOR(cbor.Encode(cbor.Map{"__type": cbor.String(code), "Message": cbor.String("m")})); got != want {
 			t.Errorf("%q: %q", code, got)
@@ -249,7 +257,7 @@ func TestAnswersInCBOR(t *testing.T) {
 // FuzzSpliceCBOR: splicing and then decoding is decoding and then adding, and what
 // is read is what smithy's decoder has.
 func FuzzSpliceCBOR(f *testing.F) {
-	for _, client := range []string{"boto3", "go", "rust"} {
+	for _, client := range []string{"boto3", "js", "go", "rust"} {
 		f.Add(golden(f, "PutEvents."+client))
 		f.Add(golden(f, "PutRawEvents."+client))
 	}

@@ -68,6 +68,7 @@ func (e *Endpoint) reported(w http.ResponseWriter, r *http.Request, take taking)
 	}
 	defer release()
 	if err := take(r.URL.Query().Get("trace"), body); err != nil {
+		w.Header().Set("Throughline-Reason", "report") // by which a shim knows that it has asked an extension
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}

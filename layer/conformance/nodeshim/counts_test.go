@@ -1,74 +1,13 @@
 package nodeshim
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-
-	"github.com/throughline/throughline/extension"
 	"github.com/throughline/throughline/layer/conformance/internal/stands"
-	"github.com/throughline/throughline/metrics"
 )
-
-// real is the extension itself, with the function's keys and a runtime endpoint.
-type real struct {
-	api  string // of the runtime endpoint
-	stop func() map[string]float64
-}
-
-// startReal starts one. Its stop returns the sums of what was counted, with the
-// causes of failures and of missing stamps apart.
-func startReal(t *testing.T) real {
-	t.Helper()
-	var out bytes.Buffer
-	ctx, cancel := context.WithCancel(t.Context())
-	ready, done := make(chan map[string]string, 1), make(chan error, 1)
-	go func() {
-		done <- extension.Sidecar(ctx, extension.Config{
-			RuntimeAPI: "127.0.0.1:1", RuntimeAddr: "127.0.0.1:0", TempDir: t.TempDir(), Region: "us-east-1", Out: &out,
-			Metrics:     metrics.Config{Service: "f", Profile: metrics.Full},
-			Credentials: func(context.Context) (aws.Credentials, error) { return stands.Keys["AKIDOURS"], nil },
-		}, func(addresses map[string]string) { ready <- addresses })
-	}()
-	select {
-	case addresses := <-ready:
-		return real{addresses["runtime"], func() map[string]float64 {
-			cancel()
-			if err := <-done; err != nil {
-				t.Error(err)
-			}
-			return sums(t, out.String())
-		}}
-	case err := <-done:
-		cancel()
-		t.Fatal(err)
-		return real{}
-	}
-}
-
-// sums adds up metric lines, those of the service as a whole.
-func sums(t *testing.T, lines string) map[string]float64 {
-	t.Helper()
-	total := map[string]float64{}
-	for line := range strings.Lines(lines) {
-		var doc map[string]any
-		if json.Unmarshal([]byte(line), &doc) != nil || doc["_aws"] == nil || doc["EventType"] != nil {
-			continue
-		}
-		for name, value := range doc {
-			if number, ok := value.(float64); ok {
-				total[name] += number
-			}
-		}
-	}
-	return total
-}
 
 // A call is counted once, by what became of it in the end, whatever its SDK did
 // on the way. Attempts that are repeated with success are no failures.
@@ -104,11 +43,12 @@ func TestCounts(t *testing.T) {
 				}
 				versions := nodes()
 				w := newWorld(t, versions[len(versions)-1])
+				w.patient()
 				for tries := 1; ; tries++ {
-					r := startReal(t)
-					seen := w.run(true, asked(r.api, program, tt.how, tt.more, tt.bus))
-					counted := r.stop()
-					late := counted["StampSkipped_late"]+counted["StampSkipped_busy"]+counted["StampSkipped_unreachable"] > 0 // a busy machine
+					r := stands.StartReal(t, nil)
+					seen := w.run(true, asked(r.API, program, tt.how, tt.more, tt.bus))
+					counted := r.Stop()
+					late := stands.Gave(counted)
 					if late && tries < 4 {
 						continue
 					}

@@ -245,7 +245,7 @@ func raw(requests []stands.Request) []string {
 	for _, r := range requests {
 		head, _, _ := bytes.Cut(r.Raw, []byte("\r\n\r\n"))
 		text := ours.ReplaceAllString(string(head), "")
-		if r.Header.Get("X-Amz-Target") != "" {
+		if r.Header.Get("X-Amz-Target")+r.Header.Get("Smithy-Protocol") != "" {
 			text = changing.ReplaceAllString(text, "\r\n$1")
 		}
 		body, _ := stands.Unstamp(r.Body)

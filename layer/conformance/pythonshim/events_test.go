@@ -25,7 +25,11 @@ var uuids = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 func outcome(o stands.Outcome) string {
 	ids := []string{}
 	for _, e := range o.Entries {
-		ids = append(ids, uuids.ReplaceAllString(e.EventID, "uuid")+e.ErrorCode)
+		result := uuids.ReplaceAllString(e.EventID, "uuid") + e.ErrorCode
+		if e.SuccessCode != "" && e.SuccessCode != "PUBLISHED" {
+			result += "=" + e.SuccessCode
+		}
+		ids = append(ids, result)
 	}
 	how := "as it is"
 	if o.Stamped {

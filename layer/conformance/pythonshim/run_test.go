@@ -84,21 +84,23 @@ func newScene(t *testing.T) *scene {
 
 // function is one way to run a case.
 type function struct {
+	python  string   // the interpreter, where it goes with the rest
 	script  string   // in testdata
 	flags   []string // of the interpreter
 	env     []string
 	bus     stands.Bus
 	answer  func(w http.ResponseWriter, r *http.Request, body []byte) bool
-	gone    bool   // there is no extension
-	alone   bool   // the extension shares no files
-	current string // what it says is handled, in the place of what is usual
-	behind  bool   // the shim's folder stands behind PYTHONPATH instead of in front
-	traced  bool   // a tracer puts IDs into the body
-	slow    bool   // the extension answers too late for a shim that waits for it for 10 s
-	waits   string // how many seconds the shim waits for answer; empty for as long as it does
-	carry   bool   // messages to SQS and SNS carry a span
-	hops    int    // calls that leave the bus
-	sorted  bool   // threads: requests and lines of output come in any order
+	gone    bool        // there is no extension
+	real    stands.Real // the extension itself, in the place of the stand-in
+	alone   bool        // the extension shares no files
+	current string      // what it says is handled, in the place of what is usual
+	behind  bool        // the shim's folder stands behind PYTHONPATH instead of in front
+	traced  bool        // a tracer puts IDs into the body
+	slow    bool        // the extension answers too late for a shim that waits for it for 10 s
+	waits   string      // how many seconds the shim waits for answer; empty for as long as it does
+	carry   bool        // messages to SQS and SNS carry a span
+	hops    int         // calls that leave the bus
+	sorted  bool        // threads: requests and lines of output come in any order
 }
 
 // seen is all that can be seen of one run.
@@ -157,6 +159,9 @@ func (s *scene) run(t *testing.T, python string, f function, shim bool) (seen, t
 	}
 	if f.gone || f.alone {
 		tmp = s.empty
+	}
+	if f.real.API != "" {
+		runtime, tmp = f.real.API, f.real.Dir
 	}
 	stands.Handle(t, s.dir, cmp.Or(f.current, "["+stands.Current+"]"))
 	cmd.Env = slices.Concat([]string{

@@ -1,7 +1,7 @@
 'use strict';
-// PutEvents calls of AWS's SDKs. The body of such a request is held until it is complete, the extension is asked for the
-// stamped body and the headers that sign it, and the user's own request sends them. What cannot be stamped goes as it
-// came.
+// PutEvents calls of AWS's SDKs, to classic buses in JSON, and PutEvents and PutRawEvents to the new custom buses
+// (EventBridgeV2) in CBOR. The body of such a request is held until it is complete, the extension is asked for the stamped
+// body and the headers that sign it, and the user's own request sends them. What cannot be stamped goes as it came.
 
 const { async_hooks: { AsyncResource }, http, timers } = require('./builtins.cjs');
 const { read, write } = require('./files.cjs');
@@ -23,11 +23,16 @@ const success = version < 20 ? undefined : null; // what the callback of a write
 // What a call through the events endpoint goes to. The extension stamps and counts it there.
 let eventsEndpoint = '';
 
-const TARGET = 'AWSEvents.PutEvents';
+// What tells requests that put events: a header, on the paths of the new buses another one.
+const CLASSIC = { name: 'x-amz-target', value: 'AWSEvents.PutEvents', cbor: false };
+const NEW_BUS = { name: 'smithy-protocol', value: 'rpc-v2-cbor', cbor: true };
+const NEW_BUS_PATHS = ['/service/AWSEventsV2/operation/PutEvents', '/service/AWSEventsV2/operation/PutRawEvents'];
 
-// recognise returns the headers of a PutEvents request, or null where it is another one.
+// recognise returns the headers of a request that puts events, and whether its body is CBOR, or null where it is another
+// request.
 function recognise(req, headersUnsent) {
-  if (req.method !== 'POST' || (headersUnsent && req.getHeader('x-amz-target') !== TARGET)) return null;
+  const { name: key, value: expected, cbor } = NEW_BUS_PATHS.includes(req.path) ? NEW_BUS : CLASSIC;
+  if (req.method !== 'POST' || (headersUnsent && req.getHeader(key) !== expected)) return null;
   const headers = req.getHeaders();
   for (const name of Object.keys(headers)) {
     if (typeof headers[name] === 'number') headers[name] = String(headers[name]);
@@ -35,7 +40,7 @@ function recognise(req, headersUnsent) {
   if (!headersUnsent) { // they may have been given as an array, which goes into the head as it is
     for (const [, name, value] of String(req._header).matchAll(/\r\n([^:\r\n]+): ([^\r\n]*)/g)) headers[name.toLowerCase()] = value;
   }
-  return headers['x-amz-target'] === TARGET && headers.host !== eventsEndpoint ? headers : null;
+  return headers[key] === expected && headers.host !== eventsEndpoint ? { headers, cbor } : null;
 }
 
 // unfit names why a request cannot be stamped, '' where it can.
@@ -193,7 +198,7 @@ class Hold {
   unasked(reason) {
     const { body, headers, outcome } = this;
     const query = `${trace() || '?'}&call=${outcome.id}&invocation=${encodeURIComponent(headers['amz-sdk-invocation-id'] || '')}&attempts=${encodeURIComponent(headers['amz-sdk-request'] || '')}`;
-    if (typeof body === 'string' && !body.includes('\n')) write(`events${query} ${body}\n`, 'latin1');
+    if (!outcome.cbor && typeof body === 'string' && !body.includes('\n')) write(`events${query} ${body}\n`, 'latin1');
     this.raw(reason);
   }
 
@@ -208,7 +213,7 @@ class Hold {
       const stamped = failure ? null : this.stamped(response);
       if (stamped) this.send(stamped);
       else if (failure) this.unasked(failure);
-      else this.raw(response.header('throughline-reason') || 'answer');
+      else this.raw(response.header('throughline-reason') || (response.status === 204 ? '' : 'answer'));
     });
   }
 
@@ -274,9 +279,10 @@ class Hold {
 }
 
 function begin(req, headersUnsent) {
-  const headers = recognise(req, headersUnsent);
-  if (!headers) return;
-  const outcome = new Outcome(req, headers);
+  const put = recognise(req, headersUnsent);
+  if (!put) return;
+  const { headers, cbor } = put;
+  const outcome = new Outcome(req, headers, cbor);
   const reason = Outcome.refused ? 'refused' : unfit(headers, headersUnsent);
   if (reason) outcome.sent(false, reason);
   else new Hold(req, headers, outcome);

@@ -6,6 +6,7 @@ const { Response } = require('./response.cjs');
 const { errorName, watch } = require('./watch.cjs');
 
 const ANSWER = 64 << 10; // bytes of EventBridge's answer that are read
+const TOLD = 32 << 10; // bytes of an answer in CBOR that are told
 const SKEW = 240000; // ms; AWS allows five minutes
 
 // An ID tells the calls of one extension's processes apart, and need not be hard to guess.
@@ -13,11 +14,21 @@ const first = randomBytes(12).toString('hex');
 let count = 0;
 const nextID = () => first + (count++ % 2 ** 32).toString(16).padStart(8, '0');
 
+// errorType is the __type of an error in CBOR, a text of a definite length, '' where it cannot be told. body is bytes.
+function errorType(body) {
+  const at = body.indexOf('f__type') + 7;
+  if (at < 7) return '';
+  const head = body.charCodeAt(at);
+  if (head >= 0x60 && head < 0x78) return body.slice(at + 1, at + 1 + head - 0x60);
+  return head === 0x78 ? body.slice(at + 2, at + 2 + body.charCodeAt(at + 1)) : '';
+}
+
 // Outcome reports what became of one attempt to put events. It reads EventBridge's answer beside the user's client: the
 // bytes are looked at as the connection hands them out, and stay where they are.
 class Outcome {
-  constructor(req, headers) {
+  constructor(req, headers, cbor = false) {
     this.headers = headers;
+    this.cbor = cbor; // what is asked and answered is CBOR
     this.span = new Span();
     this.id = nextID();
     this.header = `Throughline-Call: ${this.id}\r\n`;
@@ -82,9 +93,13 @@ class Outcome {
     this.report('answered', () => ({ status, ...(refused || this.answer()) }));
   }
 
-  // answer is what EventBridge said of the entries, and the code of its error.
+  // answer is what EventBridge said of the entries, and the code of its error. The extension reads CBOR.
   answer() {
     const { received: response } = this;
+    if (this.cbor && response.body && response.header('smithy-protocol') === 'rpc-v2-cbor') {
+      const error = response.status < 400 ? '' : errorType(response.body).split('#').pop();
+      return { error, answer: Buffer.from(response.body.slice(0, TOLD), 'latin1').toString('base64') };
+    }
     let answer;
     try {
       answer = JSON.parse(response.body); // what is read of it is ASCII

@@ -48,7 +48,8 @@ type Outcome struct {
 	Stamped  bool
 	Reason   string
 	Status   int
-	Entries  []struct{ EventID, ErrorCode string }
+	Entries  []struct{ EventID, SuccessCode, SequenceNumber, ErrorCode string }
+	Answer   []byte // of a new bus, in CBOR
 	Error    string
 	Attempts int
 	Start    int64 `json:"start_unix_nano"`
@@ -138,10 +139,14 @@ func (e *Extension) serve(t *testing.T, w http.ResponseWriter, r *http.Request) 
 	case "current":
 		_, _ = io.WriteString(w, Current)
 	case "events":
-		if kind := r.Header.Get("Content-Type"); kind != "application/x-amz-json-1.1" || len(r.Header.Get("Throughline-Call")) != 32 {
-			t.Errorf("events: Content-Type %q, Throughline-Call %q", kind, r.Header.Get("Throughline-Call"))
+		kind := "application/x-amz-json-1.1"
+		if isCBOR(body) {
+			kind = "application/cbor"
 		}
-		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		if r.Header.Get("Content-Type") != kind || len(r.Header.Get("Throughline-Call")) != 32 {
+			t.Errorf("events: Content-Type %q, Throughline-Call %q", r.Header.Get("Content-Type"), r.Header.Get("Throughline-Call"))
+		}
+		w.Header().Set("Content-Type", kind)
 		stamped := Stamp(body)
 		w.Header().Set("Content-Length", strconv.Itoa(len(stamped)))
 		_, _ = w.Write(stamped)
@@ -194,20 +199,27 @@ var mark = []byte(`"TraceHeader":"stamped by the stand-in", `)
 
 // Stamp is a body with its first entry stamped.
 func Stamp(body []byte) []byte {
-	at, text := stamp(body)
-	return slices.Concat(body[:at], text, body[at:])
+	at, removed, text := stamp(body)
+	return slices.Concat(body[:at], text, body[at+removed:])
 }
 
-// stamp is what is put into a body to stamp it, and where; nothing where there is no entry.
-func stamp(body []byte) (at int, text []byte) {
-	if at = bytes.Index(body, []byte(`[{`)); at < 0 {
-		return 0, nil
+// stamp is what is put into a body to stamp it, where, and in the place of how many
+// bytes; nothing where there is no entry.
+func stamp(body []byte) (at, removed int, text []byte) {
+	if isCBOR(body) {
+		return stampCBOR(body)
 	}
-	return at + 2, mark
+	if at = bytes.Index(body, []byte(`[{`)); at < 0 {
+		return 0, 0, nil
+	}
+	return at + 2, 0, mark
 }
 
 // Unstamp takes the stamp out again. It says whether there was one.
 func Unstamp(body []byte) ([]byte, bool) {
+	if isCBOR(body) {
+		return unstampCBOR(body)
+	}
 	found := bytes.Contains(body, mark)
 	return bytes.ReplaceAll(body, mark, nil), found
 }

@@ -52,8 +52,8 @@ func sign(w http.ResponseWriter, message []byte) {
 		}
 	}
 	changed["authorization"] = resign(&request)
-	at, text := stamp(body)
-	head, _ := json.Marshal(map[string]any{"headers": changed, "changes": [][3]int{{at, 0, len(text)}}})
+	at, removed, text := stamp(body)
+	head, _ := json.Marshal(map[string]any{"headers": changed, "changes": [][3]int{{at, removed, len(text)}}})
 	answer := append(append(head, '\n'), text...)
 	w.Header().Set("Content-Length", strconv.Itoa(len(answer)))
 	_, _ = w.Write(answer)

@@ -1,34 +1,18 @@
 'use strict';
 // Every way to write the body of a signed PutEvents request with http: `node putevents.cjs NAME`. Each case prints what
 // the caller sees.
-const { createHash, createHmac } = require('crypto');
 const { AsyncLocalStorage } = require('async_hooks');
 const http = require('http');
 const { Readable, pipeline } = require('stream');
+const { signed } = require('./signed.cjs');
 
 const { API } = process.env;
 const at = new URL(API);
 const print = (...a) => console.log(...a);
 const wait = (ms) => new Promise((done) => { setTimeout(done, ms); });
-const hmac = (key, text) => createHmac('sha256', key).update(text).digest();
-const sha = (text) => createHash('sha256').update(text).digest('hex');
 
 const BODY = '{"Entries":[{"Source":"s","DetailType":"T","Detail":"{\\"n\\":12345678901234567890,\\"t\\":\\"< ünï\\"}"}]}';
 const LARGE = `{"Entries":[{"Source":"s","DetailType":"T","Detail":"{\\"t\\":\\"${'x'.repeat(200000)}\\"}"}]}`;
-
-// signed returns the headers of a request, signed with SigV4.
-function signed(body, { key = 'AKIDOURS', secret = 'secret', length = true, more = {}, algorithm = 'AWS4-HMAC-SHA256', service = 'events' } = {}) {
-  const date = new Date().toISOString().replace(/[-:]|\.\d+/g, '');
-  const headers = { host: at.host, 'content-type': 'application/x-amz-json-1.1', 'x-amz-date': date, 'x-amz-target': 'AWSEvents.PutEvents', 'x-amz-security-token': 'session', ...more };
-  if (length) headers['content-length'] = String(Buffer.byteLength(body));
-  const names = Object.keys(headers).filter((n) => n !== 'expect' && n !== 'content-encoding').sort();
-  const scope = `${date.slice(0, 8)}/us-east-1/${service}/aws4_request`;
-  const canonical = ['POST', '/', '', ...names.map((n) => `${n}:${headers[n]}`), '', names.join(';'), sha(body)].join('\n');
-  const signature = ['us-east-1', service, 'aws4_request', ['AWS4-HMAC-SHA256', date, scope, sha(canonical)].join('\n')]
-    .reduce(hmac, hmac(`AWS4${secret}`, date.slice(0, 8))).toString('hex');
-  headers.authorization = `${algorithm} Credential=${key}/${scope}, SignedHeaders=${names.join(';')}, Signature=${signature}`;
-  return headers;
-}
 
 const listeners = (emitter) => emitter.eventNames().filter((n) => typeof n === 'string').sort().map((n) => `${n}:${emitter.listenerCount(n)}`).join(' ');
 

@@ -1,5 +1,8 @@
 """PutEvents calls of botocore, and so of boto3 and aiobotocore: stamped and counted.
 
+They go to classic buses in JSON. PutEvents and PutRawEvents of the new custom
+buses (EventBridgeV2) are CBOR, which the shim does not read.
+
 The handlers are appended to botocore's own, which every session registers when
 it is made. before-call has the serialised body, which nothing has signed yet:
 botocore signs and sends the stamped one as it is configured. A call is reported
@@ -16,9 +19,13 @@ from .files import read
 from .frameless import frameless
 from .loopback import about, client
 
-_KIND = "application/x-amz-json-1.1"
+_JSON, _CBOR = "application/x-amz-json-1.1", "application/cbor"
+_NEW_BUS = ("/service/AWSEventsV2/operation/PutEvents", "/service/AWSEventsV2/operation/PutRawEvents")
 _MARK = "throughline"  # key of a call in botocore's context of it
 _BODY = 2 << 20  # bytes of a body that the extension takes
+_REPORT = 64 << 10  # bytes of a report that it takes
+_ENTRIES = 100  # of a request
+_WORD = 64  # characters of an ID or a code
 
 
 def _endpoint():
@@ -44,34 +51,53 @@ def patch(module):
     module.BUILTIN_HANDLERS.extend((name, handler, sections[section]) for name, handler, section in _HANDLERS)
 
 
+def _kind(model, params):
+    """The type of the body of a request that puts events, None for any other request."""
+    if model.name not in ("PutEvents", "PutRawEvents"):
+        return None
+    headers = params["headers"]
+    if headers.get("X-Amz-Target") == "AWSEvents.PutEvents":
+        return _JSON
+    return _CBOR if params.get("url_path") in _NEW_BUS and headers.get("smithy-protocol") == "rpc-v2-cbor" else None
+
+
+def _whole(kind, body):
+    """Whether body begins as an object of JSON, or a map of CBOR, does."""
+    return body.startswith(b"{") if kind == _JSON else b"\xa0" <= body[:1] <= b"\xbf"
+
+
 # A before-call handler that returns something answers the call in the service's place.
 def _before_call(model=None, params=None, context=None, **_):
     try:
-        if model.name != "PutEvents" or params["headers"].get("X-Amz-Target") != "AWSEvents.PutEvents":
-            return
-        if _through is not None and params.get("url", "").startswith(_through):
+        kind = _kind(model, params)
+        if kind is None or _through is not None and params.get("url", "").startswith(_through):
             return
         body = params["body"]
         sent = body.encode() if isinstance(body, str) else body
-        if not isinstance(sent, bytes) or "Content-Encoding" in params["headers"]:
-            return
+        reason = ""
+        if any(name.lower() == "content-encoding" for name in params["headers"]):
+            reason = "content-encoding"
+        elif not isinstance(sent, bytes):
+            reason = "body"
+        elif len(sent) > _BODY:
+            reason = "size"
         call = _Call()
+        call.reason = reason
         context[_MARK] = call
     except Exception as error:
         if not own(error):
             raise
         return
-    if len(sent) > _BODY:
-        call.reason = "size"
+    if reason:
         return
-    answer = client.ask("POST", about("events"), _KIND, sent, call.id)
+    answer = client.ask("POST", about("events"), kind, sent, call.id)
     try:
-        if answer.status == 200 and answer.kind == _KIND and answer.body.startswith(b"{"):
+        if answer.status == 200 and answer.kind == kind and _whole(kind, answer.body):
             params["body"] = answer.body.decode() if isinstance(body, str) else answer.body
             call.stamped = True
         elif answer.status != 204:
             call.reason = answer.reason or ("busy" if answer.status == 503 else "answer")
-            if answer.status == 0 and b"\n" not in sent:
+            if answer.status == 0 and kind == _JSON and b"\n" not in sent:
                 # The span of it says what was published, and that it goes without a stamp.
                 name = about("events")
                 client.report_now(name + ("&" if "?" in name else "?") + "call=" + call.id, sent)
@@ -90,14 +116,17 @@ def _after_call(http_response=None, parsed=None, context=None, **_):
         metadata = parsed.get("ResponseMetadata") or {}
         told["status"] = http_response.status_code
         told["attempts"] = (metadata.get("RetryAttempts") or 0) + 1
-        told["error"] = str((parsed.get("Error") or {}).get("Code") or "")
-        told["entries"] = [
-            {name: str(entry[name])[:128] for name in ("EventId", "ErrorCode") if entry.get(name)} for entry in parsed.get("Entries") or ()
-        ][:256]
+        told["error"] = str((parsed.get("Error") or {}).get("Code") or "")[:_WORD]
+        told["entries"] = [_result(entry) for entry in (parsed.get("Entries") or ())[:_ENTRIES]]
     except Exception as error:
         if not own(error):
             raise
     call.report(told, context)
+
+
+def _result(entry):
+    """What became of an entry: SuccessCode and SequenceNumber are a new bus's."""
+    return {name: str(entry[name])[:_WORD] for name in ("EventId", "SuccessCode", "SequenceNumber", "ErrorCode") if entry.get(name)}
 
 
 def _after_call_error(exception=None, context=None, **_):
@@ -132,6 +161,8 @@ class _Call(Call):
             told["invocation_id"] = str(retries.get("invocation-id") or "")
             told.setdefault("attempts", retries.get("attempt") or 0)
             body = self._told(told)
+            if len(body) > _REPORT:
+                body = self._told(dict(told, entries=[]))
         except Exception as error:
             if not own(error):
                 raise
