@@ -1,14 +1,12 @@
-// Package claimcheck keeps the details of large events in a store and sends a
-// claim in their place.
+// Package claimcheck stores the details of large events and sends a claim instead.
 //
-// A [Checker] puts a detail in a [Store] and returns what is sent: the detail's
-// scalar members at the top, of at most 256 bytes each and in order, so that
-// rules on them still match, and the claim:
+// A [Checker] puts a detail into a [Store] and returns the detail to send: the scalar members at the top level,
+// up to 256 bytes each and in order, so that rules on them still match, and the claim:
 //
 //	{"event_id":"…","symbol":"AAPL","_throughline":{"claim":{"bucket":"…","key":"…","size":612345,"sha256":"…"}}}
 //
-// [Restore] gives details back, whole and verified, wherever a function's
-// payload holds them. Package claimcheck/s3 is a Store.
+// [Restore] replaces the claims in a function's payload with the stored details and verifies them. Package
+// claimcheck/s3 is a Store.
 package claimcheck
 
 import (
@@ -27,30 +25,32 @@ import (
 
 // Store keeps objects. It must be safe for concurrent use.
 type Store interface {
-	// Put keeps o and returns the name of the bucket that it is in.
+	// Put stores o and returns the name of its bucket.
 	Put(ctx context.Context, o Object) (bucket string, err error)
-	// Get returns the object that c claims, or an error: ErrMissing where there is
-	// none, ErrAltered where it is not of the size that c says. A claim is what a
-	// stranger may have written. So Get reads only its own buckets and keys, and
-	// no object of more than [MaxDetail] bytes, whatever the claim says.
+	// Get returns the object of c, or an error: ErrMissing if it does not exist,
+	// ErrAltered if its size differs from that of c. A stranger may have written
+	// the claim. So Get reads only its own buckets and keys, and no object of more
+	// than [MaxDetail] bytes.
 	Get(ctx context.Context, c Claim) ([]byte, error)
 }
 
-// Object is a detail on its way into a store.
+// Object is a detail to store.
 type Object struct {
 	Key  string
 	Data string
-	// Tags are for lifecycle rules and bills: throughline=claim and event-type.
+	// Tags are for lifecycle rules and cost allocation: throughline=claim and
+	// event-type.
 	Tags map[string]string
 }
 
-// MaxDetail is how many bytes a detail may have that is put aside or redeemed.
+// MaxDetail is the maximum size in bytes of a detail that is stored or
+// restored.
 const MaxDetail = 16 << 20
 
-// DefaultPrefix is the prefix of keys where no other is given.
+// DefaultPrefix is the default prefix of keys.
 const DefaultPrefix = "throughline/claims"
 
-// Claim says where a detail is and how to tell that it is the same.
+// Claim is the place of a stored detail, with its size and its checksum.
 type Claim struct {
 	Bucket string `json:"bucket"`
 	Key    string `json:"key"`
@@ -58,7 +58,7 @@ type Claim struct {
 	SHA256 string `json:"sha256"` // in hex
 }
 
-// The errors that a caller may want to tell apart.
+// The errors that a caller may want to distinguish.
 var (
 	ErrMissing = errors.New("the claimed detail is not there: it was deleted, or a lifecycle rule is shorter than the retention of queues and archives")
 	ErrAltered = errors.New("the claimed detail was altered after its event was published")
@@ -67,18 +67,19 @@ var (
 // Config of a [Checker].
 type Config struct {
 	Store Store // required
-	// ConsumersUnderstand must be true: whoever consumes the events and does not
-	// restore claims (handler.WithClaims, or Restore) sees a detail with most of
-	// it gone.
+	// ConsumersUnderstand must be true. It confirms that every consumer of the
+	// events restores claims (handler.WithClaims, or Restore); other consumers
+	// see only a part of the detail.
 	ConsumersUnderstand bool
 	// Prefix of keys. Empty means [DefaultPrefix].
 	Prefix string
 }
 
-// Checker puts details aside. It is safe for concurrent use. Use [New].
+// Checker replaces large details with claims. It is safe for concurrent use.
+// Use [New].
 type Checker struct{ config Config }
 
-// New returns a Checker, or says why it does not start.
+// New returns a Checker, or an error if the configuration is not complete.
 func New(config Config) (*Checker, error) {
 	switch {
 	case config.Store == nil:
@@ -90,19 +91,19 @@ func New(config Config) (*Checker, error) {
 	return &Checker{config}, nil
 }
 
-// Names of an event stand in the key of its detail. An empty one is "-" there.
+// Names are the parts of the key of a detail. An empty name is "-" in the key.
 type Names struct{ EventType, CorrelationID, EventID string }
 
-// MaxScalar is how long a member's value may be, in bytes as it is written, to
-// stay in the detail that is sent.
+// MaxScalar is the maximum length in bytes of the JSON value of a member that
+// stays in the detail.
 const MaxScalar = 256
 
 // member is the name of the detail's member that holds a claim.
 const member = "_throughline"
 
-// Put keeps detail in the store and returns the one to send in its place. The
-// key is the prefix, the names and the detail's digest, so that the same event
-// published again is the same object, and another never replaces it.
+// Put stores detail and returns the detail to send instead. The key consists
+// of the prefix, the names and the detail's digest, so that an event that is
+// published again has the same object, and no other event replaces it.
 func (c *Checker) Put(ctx context.Context, detail string, names Names) (string, error) {
 	if len(detail) > MaxDetail {
 		return "", fmt.Errorf("claim check: the detail has %d bytes, and %d are the most that consumers redeem", len(detail), MaxDetail)
@@ -130,8 +131,9 @@ func (c *Checker) Put(ctx context.Context, detail string, names Names) (string, 
 	return string(kept) + `"` + member + `":{"claim":` + string(text) + `}}`, nil
 }
 
-// segment is a name as a part of a key: S3's safe characters stay, the rest is
-// percent-encoded, and what is long is cut; the digest tells keys apart.
+// segment is a name as a part of a key: S3's safe characters stay, others are
+// percent-encoded, and a long name is truncated. The digest keeps keys
+// distinct.
 func segment(name string) string {
 	const longest = 128
 	var b strings.Builder
@@ -170,7 +172,7 @@ func scalars(detail string) (kept []byte, ok bool) {
 	return kept, m.After > 0 && jsonwalk.SkipSpace(data, m.After) == len(data)
 }
 
-// marshal writes text as it is: events are measured in bytes.
+// marshal does not escape text, because events are measured in bytes.
 func marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)

@@ -15,23 +15,23 @@ import (
 
 // Failure is a record of a batch whose claim could not be redeemed.
 type Failure struct {
-	// ItemIdentifier is the record's, as a partial batch response names it
+	// ItemIdentifier is the record's identifier in a partial batch response
 	// (Lambda Developer Guide, "Implementing partial batch responses").
 	ItemIdentifier string
 	Err            error
 }
 
-// Restore returns payload with every claimed detail in its place, byte for byte
-// as it was published. The payload is what a Lambda function is handed:
-// EventBridge's envelope, a batch of SQS or SNS records that hold envelopes or
-// details, a destination's record, or a detail by itself. One without a claim is
-// returned as it is and costs a search for a word.
+// Restore returns payload with every claim replaced by its detail, byte for byte
+// as published. The payload is that of a Lambda function: EventBridge's
+// envelope, a batch of SQS or SNS records with envelopes or details, a
+// destination's record, or a detail. A payload without a claim is returned
+// unchanged and costs only the search for a word.
 //
-// A detail that is not there is ErrMissing, one whose size or digest differs is
-// ErrAltered. In a batch of SQS it is a Failure of its record, which is left out
-// of what is returned; of a FIFO queue, the records after it fail too, so that
-// their order is kept. Where no record is left, and in any other payload, it is
-// the error.
+// If a detail does not exist, the error is ErrMissing; if its size or digest
+// differs, ErrAltered. In an SQS batch the error is a Failure of its record,
+// which is omitted from the result. In a batch of a FIFO queue the records after
+// it fail too, so that the order is kept. If no record is left, and in any other
+// payload, Restore returns the error.
 func Restore(ctx context.Context, store Store, payload []byte) (restored []byte, failed []Failure, err error) {
 	r := restorer{ctx: ctx, store: store}
 	if restored, failed, ok := r.batch(payload); ok {
@@ -47,13 +47,13 @@ func Restore(ctx context.Context, store Store, payload []byte) (restored []byte,
 	return restored, nil, nil
 }
 
-// Claimed says whether payload may hold a claim, so that a Store need not be at
-// hand for those which do not. It may be wrong about text that speaks of claims.
+// Claimed reports whether payload may hold a claim, so that other payloads need
+// no Store. It may report true for text that mentions claims.
 func Claimed(payload []byte) bool {
 	return bytes.Contains(payload, []byte(member)) && bytes.Contains(payload, []byte("claim"))
 }
 
-// maxNesting bounds how deep an event may stand inside messages and records.
+// maxNesting is the maximum nesting of an event inside messages and records.
 const maxNesting = 16
 
 // restorer restores what is in one payload.
@@ -62,11 +62,11 @@ type restorer struct {
 	store Store
 }
 
-// errOrder says why a record fails whose own claim may be sound.
+// errOrder is the error of a record whose own claim may be valid.
 var errOrder = errors.New("a record before it in its FIFO queue failed")
 
-// batch restores the records of an SQS batch, each by itself; ok says that
-// payload is one. It returns nil where all records fail.
+// batch restores each record of an SQS batch; ok reports that payload is one.
+// It returns nil if all records fail.
 func (r *restorer) batch(payload []byte) (restored []byte, failed []Failure, ok bool) {
 	if !Claimed(payload) || !whole(payload) {
 		return nil, nil, false
@@ -130,8 +130,8 @@ func message(record []byte) (id, queue string, ok bool) {
 	return id, queue, id != "" && source == "aws:sqs"
 }
 
-// value restores an object, an array or a string. What is not JSON is returned
-// as it is.
+// value restores an object, an array or a string. It returns data that is not
+// JSON unchanged.
 func (r *restorer) value(data []byte, depth int) ([]byte, error) {
 	if depth > maxNesting || !Claimed(data) || !whole(data) {
 		return data, nil
@@ -225,7 +225,8 @@ func (e edits) apply(data []byte) []byte {
 	return append(out, data[from:]...)
 }
 
-// readClaim reads the claim in a detail's member, nil where it holds none.
+// readClaim reads the claim in a detail's member; it returns nil if there is
+// none.
 func readClaim(value []byte) *Claim {
 	var holder struct {
 		Claim *Claim `json:"claim"`

@@ -18,38 +18,39 @@ type Config struct {
 	Window int           // events remembered; 0 means 10 000
 	Age    time.Duration // how long; 0 means an hour
 	Keys   Keys          // business keys, which [Checker.BusinessKey] finds
-	// Consumer is who handles the events; empty means the function. Functions that
-	// stand for one another, such as blue and green, have one name.
+	// Consumer is the name of the consumer; empty means the function. Functions
+	// that replace one another, such as blue and green, share one name.
 	Consumer string
 	Order    []Rule // which type may not come before which
-	// Groups holds the events of an event group of a new custom bus to the order of
-	// their sequence numbers, within one process.
+	// Groups checks the order of sequence numbers in an event group of a new custom
+	// bus, within one process.
 	Groups bool
 
-	// Store, where there is one, is shared by all processes of a consumer.
+	// Store, if it is set, is shared by all processes of a consumer.
 	Store Store
 	// Keep is how long a store keeps an event; 0 means a week.
 	Keep time.Duration
-	// Wait bounds how long [Pending.Verdicts] waits for the store, beyond the
-	// handler's own time; 0 means 100 ms, in which a new connection is made.
-	// After a check that took longer, none is waited for until the store is that
-	// quick again.
+	// Wait is the maximum time that [Pending.Verdicts] waits for the store after
+	// the handler has returned; 0 means 100 ms, which is enough for a new
+	// connection. After a check that took longer, Verdicts does not wait until
+	// the store is fast again.
 	Wait time.Duration
-	// Patience bounds a store's answer, which nobody waits for that long but
-	// [Checker.Once]; 0 means two seconds.
+	// Patience is the timeout of a call to the store; 0 means two seconds.
+	// Only [Checker.Once] and [Checker.Claim] wait that long.
 	Patience time.Duration
-	// ShareOrder writes to the store, too, which events are awaited because one
-	// that they caused came: another write for each event, and one more for an
-	// event with a parent. Without it, order is told within one process.
+	// ShareOrder also keeps the order of events in the store. It costs one more
+	// write for each event, and another for an event with a parent. Without it,
+	// order is checked within one process.
 	ShareOrder bool
-	// KeepResult is how many bytes of a result [Checker.Once] keeps for repeats;
-	// of a longer one it keeps nothing. 0 means 4096, less means none.
+	// KeepResult is the maximum size in bytes of a result that [Checker.Once]
+	// keeps for repeats; a longer result is not kept. 0 means 4096; a negative
+	// value keeps no result.
 	KeepResult int
-	// ReplaysPass lets [Checker.Once] handle again what a replay delivers.
+	// ReplaysPass makes [Checker.Once] handle replayed events again.
 	ReplaysPass bool
 
-	// Warn is told what is wrong with events or with the store, and what to do:
-	// each thing once. It may be called from any goroutine. Nil tells nobody.
+	// Warn is called once for each problem with events or with the store, with
+	// what to do. It may be called from any goroutine. Nil discards warnings.
 	Warn func(message string)
 }
 
@@ -71,8 +72,8 @@ const (
 	maxSaid = 32
 )
 
-// Checker remembers what was delivered. It is safe for concurrent use; Check
-// never waits but for its own lock. Use [New]. A nil Checker knows nothing.
+// Checker remembers deliveries. It is safe for concurrent use; Check waits
+// only for its own lock. Use [New]. A nil Checker reports every event as new.
 type Checker struct {
 	config Config
 	seeds  seeds
@@ -113,9 +114,9 @@ func or[N int | time.Duration](n, otherwise N) N {
 	return n
 }
 
-// Warm lets the store get ready, so that the first event need not wait for a
-// connection. It returns when that is done, or ctx ends: call it in a goroutine
-// while the process starts.
+// Warm opens the store's connection, so that the first event does not wait for
+// it. It returns when the connection is open or ctx ends: call it in a
+// goroutine while the process starts.
 func (c *Checker) Warm(ctx context.Context) {
 	if c == nil {
 		return
@@ -125,7 +126,7 @@ func (c *Checker) Warm(ctx context.Context) {
 	}
 }
 
-// Check says what this process knows of d and remembers it.
+// Check returns what this process knows of d, and remembers d.
 func (c *Checker) Check(d Delivery) Verdict {
 	if c == nil {
 		return Verdict{}
@@ -216,8 +217,8 @@ func (c *Checker) BusinessKey(eventType string, at func(pointer string) string) 
 	return id
 }
 
-// Consumer is who handles the events that a function is handed: the function,
-// unless the configuration names somebody else.
+// Consumer returns the name of the consumer: the configured name, or else the
+// function.
 func (c *Checker) Consumer(function string) string {
 	if c == nil || c.config.Consumer == "" {
 		return function
@@ -225,8 +226,8 @@ func (c *Checker) Consumer(function string) string {
 	return c.config.Consumer
 }
 
-// Done tells how the handling of d ended. After one that failed the next
-// delivery is a retry.
+// Done records how the handling of d ended. After a failure the next delivery
+// is a retry.
 func (c *Checker) Done(d Delivery, failed bool) {
 	if c == nil || d.id() == "" {
 		return

@@ -8,10 +8,10 @@ import (
 	"github.com/throughline/throughline/internal/jsonwalk"
 )
 
-// Digest returns what [Delivery.Digest] is for an event's detail: 22 characters
-// that stand for its JSON, whatever space is between the tokens and without the
-// members called except at the top, such as the stamp. Those differ between two
-// publications of one event. What is not JSON is digested as it is.
+// Digest returns the [Delivery.Digest] of an event's detail: 22 characters. It
+// ignores whitespace between tokens, and the top-level members named in except,
+// such as the stamp, which differ between two publications of one event. Data
+// that is not JSON is digested unchanged.
 func Digest(detail []byte, except ...string) string {
 	h := sha256.New()
 	m := jsonwalk.MembersOf(detail, 0)

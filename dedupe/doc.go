@@ -1,17 +1,16 @@
-// Package dedupe tells whether an event was delivered to a consumer before, and
-// in what way: retried, redelivered, published again, replayed. It also tells
-// an event that came after one it had caused, or before one it has to follow,
-// and one that goes in circles.
+// Package dedupe detects whether an event was delivered to a consumer before,
+// and classifies the repeat: retry, redelivery, republish, replay. It also
+// detects events that are out of order, and suspected loops.
 //
-// A [Checker] remembers in a window of memory that is bounded by number and by
-// age: [Checker.Check] asks it, and knows what this process has seen. With a
-// [Store] that a consumer's processes share, [Checker.Start] asks that beside
-// the handler, and what it answered is collected when the handler is done.
-// Memory answers hits, for a store that is slow or gone never delays or fails
-// an event: its check is then unknown.
+// A [Checker] remembers events in memory, bounded by number and by age.
+// [Checker.Check] knows only the events of this process. With a [Store] that the
+// processes of a consumer share, [Checker.Start] queries the store in parallel
+// with the handler, and the result is collected when the handler is done. A
+// store that is slow or unavailable never delays or fails an event beyond the
+// configured wait: the result of the check is then unknown.
 //
-// All of this flags; nothing is dropped. [Checker.Once] does drop: it handles an
-// event that was handled already no more, and gives back the first result.
-// Handling is then at least once, never zero times, and no more than once where
-// the first handling was recorded as completed.
+// All of this only flags events. [Checker.Once] suppresses repeats: it does not
+// handle an event again that was already handled, and returns the first result.
+// An event is handled at least once, never zero times, and not again if its
+// first handling was recorded as completed.
 package dedupe

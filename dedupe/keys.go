@@ -9,9 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// Keys are business keys: by event type, the JSON pointer (RFC 6901) into the
-// detail whose value stands for the event ID. The zero value has none. A Keys
-// is not changed once made, and safe for concurrent use.
+// Keys are business keys: for an event type, the JSON pointer (RFC 6901) to
+// the member of the detail that replaces the event ID. The zero value has
+// none. It is safe for concurrent use if it is not changed.
 type Keys map[string]string
 
 // ParseKeys reads a setting: TYPE=/pointer, comma separated, as in
@@ -30,10 +30,10 @@ func ParseKeys(text string) (Keys, error) {
 	return keys, nil
 }
 
-// Of is the business key of an event, empty where its type has none: at says
-// what stands at a JSON pointer of its detail, empty for nothing that could be
-// an ID. The error says why a type that should have one has none: the event's
-// own ID then stands.
+// Of returns the business key of an event, or "" if its type has none. at
+// returns the value at a JSON pointer of the detail, or "" if it cannot be an
+// ID. The error is the reason why an event has no key although its type has
+// one; the event's own ID is then used.
 func (k Keys) Of(eventType string, at func(pointer string) string) (string, error) {
 	pointer, ok := k[eventType]
 	if !ok {
@@ -46,8 +46,8 @@ func (k Keys) Of(eventType string, at func(pointer string) string) (string, erro
 	return id, nil
 }
 
-// Rule says that under one correlation ID no event of type Then may come before
-// one of type First.
+// Rule means that, under one correlation ID, no event of type Then may arrive
+// before one of type First.
 type Rule struct{ Then, First string }
 
 // ParseOrder reads THROUGHLINE_ORDER: THEN:FIRST, comma separated, as in

@@ -5,55 +5,57 @@ import (
 	"time"
 )
 
-// Kind is the kind of a repeat. The zero value is none: the event is new.
+// Kind is the kind of a repeat. The zero value means that the event is new.
 type Kind string
 
 // The kinds of repeat.
 const (
-	// Retry is the same delivery again because it did not succeed: the same
-	// request ID, an SQS record received more than once, or a handling that
-	// ended in error.
+	// Retry is the same delivery again because the previous attempt failed:
+	// the same request ID, an SQS record that was received more than once, or
+	// a handling that ended in an error.
 	Retry Kind = "retry"
 	// Redelivery is the same envelope ID again after a success.
 	Redelivery Kind = "redelivery"
-	// Republish is the same event ID under another envelope ID.
+	// Republish is the same event ID with another envelope ID.
 	Republish Kind = "republish"
-	// Replay is an event that an archive's replay delivers and that was seen before.
+	// Replay is an event that was seen before and that the replay of an archive
+	// delivers.
 	Replay Kind = "replay"
-	// Conflict is another event under the identity of one that was seen: the
-	// source does not give each event an ID of its own. It is no repeat, and
+	// Conflict is a different event with the identity of one that was seen:
+	// the source does not give each event its own ID. It is not a repeat, and
 	// [Checker.Once] handles it.
 	Conflict Kind = "conflict"
 )
 
 // Delivery is one event as it reached a consumer.
 //
-// An event is identified by Source, EventType and EventID, among those of its
-// Consumer. An event of an AWS service, whose Source begins with "aws.", is
-// identified by its EnvelopeID instead: AWS puts codes of its own into members
-// that are usually IDs. Without an ID, or with Direct, no repeat is told.
+// For each Consumer, an event is identified by Source, EventType and EventID.
+// An event of an AWS service, whose Source begins with "aws.", is identified
+// by its EnvelopeID instead, because AWS puts its own codes into members that
+// usually hold IDs. Without an ID, or with Direct, no repeat is detected.
 type Delivery struct {
 	Consumer  string // who handles it: [Checker.Consumer]
 	Source    string // who published it: the envelope's source, or a CloudEvent's
 	EventType string
 	EventID   string // its own, or the envelope's where it has none
-	// BusinessKey, where the event's type has one, takes the place of the event
-	// ID. An event that is published anew has another ID and the same key, so
-	// Digest is not compared.
+	// BusinessKey, if the event's type has one, replaces the event ID. An event
+	// that is published again has another ID and the same key, so Digest is not
+	// compared.
 	BusinessKey string
-	// Digest tells events of one identity and different content apart: see
-	// [Digest]. Where it is empty for all, the identity alone decides.
+	// Digest distinguishes events with the same identity and different
+	// content: see [Digest]. If it is always empty, only the identity
+	// decides.
 	Digest string
-	// Direct says that the event was handed over in a direct invocation, as by
-	// Step Functions. That is no delivery, so it never repeats one.
+	// Direct means that the event is in the payload of a direct invocation,
+	// such as from Step Functions. Such an event is never a repeat.
 	Direct bool
-	// Invoked says that an invocation hands over the event alone, in its envelope, as
-	// EventBridge does, and Step Functions or a person may. EventBridge delivers again
-	// what succeeded soon or not at all: after a minute it is another's invocation,
-	// and no repeat.
+	// Invoked means that the payload of an invocation is one event in its envelope.
+	// EventBridge sends such payloads, and so may Step Functions or a person.
+	// EventBridge repeats a successful delivery within a minute or not at all: after a
+	// minute the invocation is by another caller, and not a repeat.
 	Invoked bool
-	// Batched says that other events share the request: another publication of the
-	// event may be among them.
+	// Batched means that the request has other events too, which may include
+	// another publication of this event.
 	Batched       bool
 	EnvelopeID    string
 	CorrelationID string
@@ -62,8 +64,8 @@ type Delivery struct {
 	ReplayName    string
 	ReceiveCount  int // ApproximateReceiveCount of SQS, else 0
 	Hops          int
-	// Group and Sequence are the event group and the place in it of an event of a
-	// new custom bus, which delivered it with its metadata; else empty.
+	// Group and Sequence are the event group and the sequence number of an event
+	// that a new custom bus delivered with its metadata; otherwise empty.
 	Group, Sequence string
 	At              time.Time
 	Traceparent     string // of the span that handles it
@@ -99,26 +101,27 @@ func (d *Delivery) lacksID() bool {
 	return d.EventID == d.EnvelopeID && d.BusinessKey == "" && d.EventType != "" && d.Source != "lambda" && !d.fromAWS()
 }
 
-// Verdict is what is known of a delivery. The zero value is a new event in order.
+// Verdict is the result of the check of a delivery. The zero value is a new event
+// in order.
 type Verdict struct {
 	Kind Kind
-	// Unknown says that the shared store gave no answer in time, and that
-	// memory knows nothing of the event either.
+	// Unknown means that the shared store did not answer in time, and that
+	// the event is not in memory.
 	Unknown bool
-	// Count is how often the event was delivered before, as far as is known.
+	// Count is the known number of earlier deliveries of the event.
 	Count            int
 	FirstAt          time.Time
 	FirstRequestID   string
 	FirstTraceparent string
-	// OutOfOrder says that an event this one had caused came earlier, by Early,
-	// that no event of the type Awaited was seen yet, or that one of its group with
-	// the later sequence number Behind came earlier, by Early.
+	// OutOfOrder means one of these: an event that this one had caused arrived
+	// earlier, by Early; no event of the type Awaited was seen; or an event of its
+	// group with the later sequence number Behind arrived earlier, by Early.
 	OutOfOrder bool
 	Early      time.Duration
 	Awaited    string
 	Behind     string
-	// Loop says that the event's type was handled under its correlation ID at more
-	// than three hop counts, as far as memory knows.
+	// Loop means that this process handled the event's type under its correlation
+	// ID at more than three hop counts.
 	Loop bool
 }
 

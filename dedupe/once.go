@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// ErrInProgress says that another process handles the event at this moment. It
-// has to be delivered again, should that one not complete: return the error.
+// ErrInProgress means that another process is handling the event. Return the
+// error, so that the event is delivered again in case the other process fails.
 var ErrInProgress = errors.New("the event is being handled elsewhere; it has to be delivered again in case that fails")
 
 const (
@@ -19,8 +19,8 @@ const (
 	claimShare = 4
 )
 
-// Claim is the right to handle one event, or the reason not to. Its methods are
-// called by one goroutine.
+// Claim is the right to handle one event, or the reason not to. It is not safe
+// for concurrent use.
 type Claim struct {
 	// Verdict is what is known of the delivery.
 	Verdict Verdict
@@ -34,12 +34,11 @@ type Claim struct {
 	result   []byte
 }
 
-// Claim asks for the right to handle d, which other processes are refused until
-// lease: the invocation's deadline. A zero lease ends after 15 minutes. It waits
-// for the store, no longer than its patience or a quarter of the time that is
-// left until the deadline of ctx. It grants the right where the event is new, where whoever had
-// it failed or ran out of lease, and where nothing can be told: without a
-// store, without an ID, when the store does not answer. So no event is lost.
+// Claim requests the right to handle d. Other processes do not get it until lease, the
+// invocation's deadline. A zero lease ends after 15 minutes. Claim waits for the store, at most
+// its patience or a quarter of the time until the deadline of ctx. It grants the right if the
+// event is new, if its last holder failed or its lease has ended, and if nothing is known:
+// without a store, without an ID, or if the store does not answer. So no event is lost.
 func (c *Checker) Claim(ctx context.Context, d Delivery, lease time.Time) *Claim {
 	k := &Claim{checker: c, delivery: d}
 	if c == nil {
@@ -83,12 +82,12 @@ func (c *Checker) Claim(ctx context.Context, d Delivery, lease time.Time) *Claim
 	return k
 }
 
-// Granted says that the event is to be handled.
+// Granted reports whether the event is to be handled.
 func (k *Claim) Granted() bool { return !k.denied }
 
-// Result is what the first handling returned, for an event that is not handled
-// again; nil where it was not kept. The error is [ErrInProgress] while that
-// handling goes on.
+// Result returns the result of the first handling, for an event that is not
+// handled again; nil if it was not kept. The error is [ErrInProgress] while
+// that handling runs.
 func (k *Claim) Result() ([]byte, error) {
 	if k.running {
 		return nil, fmt.Errorf("event %s: %w", k.delivery.id(), ErrInProgress)
@@ -96,11 +95,11 @@ func (k *Claim) Result() ([]byte, error) {
 	return k.result, nil
 }
 
-// Finish tells how the handling that was granted ended. After a success the
-// event is not handled again; after a failure the next delivery is granted. It
-// waits for the store, no longer than its patience and the deadline of ctx allow.
-// Where the store does not take it, the lease ends the claim, and the event is
-// handled again should it come again.
+// Finish records how the granted handling ended. After a success the event is not
+// handled again; after a failure the next delivery is granted. It waits for the
+// store, at most its patience and until the deadline of ctx. If the store does
+// not record the result, the claim ends with the lease, and the next delivery of
+// the event is handled.
 func (k *Claim) Finish(ctx context.Context, result []byte, failed bool) {
 	c := k.checker
 	if c == nil || k.denied {
@@ -125,11 +124,11 @@ func (k *Claim) Finish(ctx context.Context, result []byte, failed bool) {
 	c.report(c.config.Store.Settle(bounded, k.key, o))
 }
 
-// Once calls handle, unless an event of d's identity and content was handled to
-// the end before: then it returns
-// that result, where it was kept, and nil else. While another process handles
-// the event it returns [ErrInProgress]. lease is the invocation's deadline, as
-// for [Checker.Claim]. A panic of handle counts as a failure and goes on.
+// Once calls handle, unless an event with d's identity and content was already
+// handled completely: then it returns that result if it was kept, and nil
+// otherwise. While another process handles the event, it returns
+// [ErrInProgress]. lease is the invocation's deadline, as for [Checker.Claim].
+// A panic of handle counts as a failure and is passed on.
 func (c *Checker) Once(ctx context.Context, d Delivery, lease time.Time, handle func(context.Context) ([]byte, error)) (result []byte, err error) {
 	k := c.Claim(ctx, d, lease)
 	if !k.Granted() {

@@ -17,8 +17,9 @@ const (
 	maxAsking = 256
 )
 
-// Pending are the checks of one invocation's events, which run beside its
-// handler. A nil Pending has none. Its methods are called by one goroutine.
+// Pending is the checks of one invocation's events, which run in parallel
+// with its handler. A nil Pending has none. It is not safe for concurrent
+// use.
 type Pending struct {
 	checker    *Checker
 	deliveries []Delivery
@@ -46,9 +47,10 @@ type answer struct {
 // handlers at once: each holds about a kilobyte.
 const maxReserved = 10_000
 
-// Reserve says whether the store is to be asked of the n deliveries of a large
-// batch, by [Checker.Start]. Where it says so, [Checker.Release] follows when they
-// were handled. Else [Checker.CheckAlone] holds nothing.
+// Reserve reports whether the store can be queried for the n deliveries of a large
+// batch, with [Checker.Start]. If it reports true, call [Checker.Release] after
+// they were handled. Otherwise use [Checker.CheckAlone], which needs no
+// reservation.
 func (c *Checker) Reserve(n int) bool {
 	if c == nil || c.config.Store == nil {
 		return false
@@ -60,15 +62,15 @@ func (c *Checker) Reserve(n int) bool {
 	return false
 }
 
-// Release gives back what Reserve granted.
+// Release ends a reservation of Reserve.
 func (c *Checker) Release(n int) {
 	if c != nil {
 		c.reserved.Add(int64(-n))
 	}
 }
 
-// CheckAlone says what this process knows of d and remembers it, and that it
-// knows nothing where a store would have to be asked.
+// CheckAlone returns what this process knows of d, and remembers d. The
+// verdict is Unknown if the store would have to be queried.
 func (c *Checker) CheckAlone(d Delivery) Verdict {
 	if c == nil {
 		return Verdict{}
@@ -79,9 +81,9 @@ func (c *Checker) CheckAlone(d Delivery) Verdict {
 	return v
 }
 
-// Start checks the deliveries of one invocation. What memory knows is known at
-// once; the store, where there is one, is asked in the background, and no
-// longer than ctx's deadline.
+// Start checks the deliveries of one invocation. It checks memory at once. If
+// there is a store, it queries the store in the background, at most until
+// ctx's deadline.
 func (c *Checker) Start(ctx context.Context, deliveries []Delivery) *Pending {
 	if c == nil || len(deliveries) == 0 {
 		return nil
@@ -175,7 +177,7 @@ func (p *Pending) put(i int, a answer) {
 	}
 }
 
-// Ready says that all verdicts are there already.
+// Ready reports whether all verdicts are known.
 func (p *Pending) Ready() bool {
 	if p == nil || p.finished == nil {
 		return true
@@ -188,9 +190,9 @@ func (p *Pending) Ready() bool {
 	}
 }
 
-// Verdicts are what is known of the deliveries, in their order. It waits for
-// the store no longer than the configuration and the deadline of ctx allow, and
-// not at all where the store was too slow the last time.
+// Verdicts returns the verdicts of the deliveries, in their order. It waits for
+// the store at most as long as the configuration and the deadline of ctx allow,
+// and not at all if the store was too slow the last time.
 func (p *Pending) Verdicts(ctx context.Context) []Verdict {
 	if p == nil {
 		return nil
@@ -227,8 +229,8 @@ func (p *Pending) wait(ctx context.Context) {
 	}
 }
 
-// Failed says that delivery n failed although the handling as a whole did not, as a
-// partial batch response has it. It is called before [Pending.Done].
+// Failed records that delivery n failed although the handling as a whole succeeded,
+// as in a partial batch response. Call it before [Pending.Done].
 func (p *Pending) Failed(n int) {
 	if p == nil {
 		return
@@ -239,9 +241,9 @@ func (p *Pending) Failed(n int) {
 	p.failed[n] = true
 }
 
-// Done tells how the handling ended. The store is told of what it does not
-// know: a handling that failed, or one that succeeded after one that did not.
-// That is waited for as the verdicts are.
+// Done records how the handling ended. It writes to the store if a handling
+// failed, or succeeded after a failure. It waits for the store as Verdicts
+// does.
 func (p *Pending) Done(ctx context.Context, failed bool) {
 	if p == nil {
 		return

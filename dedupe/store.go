@@ -8,32 +8,33 @@ import (
 )
 
 // Store is a table that all processes of a consumer share. Its methods are safe
-// for concurrent use and end with their context. [Memory] is one within a
-// process; package dynamo has one in DynamoDB.
+// for concurrent use and return when their context ends. [Memory] is a Store
+// within one process; package dynamo has a Store in DynamoDB.
 type Store interface {
-	// Claim writes r under key and reports true, with what stood there before,
-	// unless what stands there holds at now and against r: see [Record.Holds].
-	// Then it changes nothing and reports false with what stands there.
+	// Claim writes r under key and reports true, with the previous record. If
+	// the existing record holds at now against r (see [Record.Holds]), Claim
+	// changes nothing and reports false with the existing record.
 	Claim(ctx context.Context, key string, r Record, now time.Time) (Record, bool, error)
-	// Repeat writes h as the latest delivery of the record under key, one more
-	// than before, and returns the record as it was. Where there is none of that
-	// digest it returns the zero Record and writes nothing.
+	// Repeat writes h as the latest delivery of the record under key, increments
+	// its count, and returns the previous record. If there is no record with
+	// that digest, it returns the zero Record and writes nothing.
 	Repeat(ctx context.Context, key string, h Handling, digest string, now time.Time) (Record, error)
-	// Settle writes how a handling ended. Where there is no record to write to,
-	// or a claim that is no longer o's, it returns [ErrLost].
+	// Settle writes how a handling ended. If there is no record, or if the
+	// claim is no longer o's, it returns [ErrLost].
 	Settle(ctx context.Context, key string, o Outcome) error
 }
 
-// ErrLost says that a claim passed to another process, or that its record is gone.
+// ErrLost means that another process holds the claim, or that its record does not
+// exist.
 var ErrLost = errors.New("the claim is no longer held")
 
-// State says what a record is. The zero value is that of no record.
+// State is the state of a record. The zero value means no record.
 type State string
 
 // The states of a record.
 const (
-	// Expected marks an event that was not seen, but another one that has to
-	// follow it was.
+	// Expected is an event that was not seen, although an event that has to
+	// follow it was seen.
 	Expected State = "expected"
 	// Seen is an event that was delivered.
 	Seen State = "seen"
@@ -50,7 +51,8 @@ type Handling struct {
 	Failed     bool
 }
 
-// Record is what a store keeps under a key. The zero value is none.
+// Record is the value that a store keeps under a key. The zero value means no
+// record.
 type Record struct {
 	State       State
 	At          time.Time // of the first delivery; stores may keep milliseconds
@@ -65,11 +67,12 @@ type Record struct {
 	Result      []byte
 }
 
-// Holds reports whether r is in force at now and next may not take its place.
-// An expected event gives way to what is not. An event gives way to nothing of
-// another digest. One that was only seen gives way to a claim, and a claim to
-// the next when its lease has ended or when the same request comes again:
-// Lambda delivers one again only after the one before ended.
+// Holds reports whether r is valid at now, so that next may not replace it.
+// Any record except an expected event replaces an expected event. A record
+// with another digest never replaces an event. A claim replaces an event that
+// was only seen. A claim replaces another claim if that lease has ended, or if
+// it has the same request: Lambda repeats a request only after the previous
+// one has ended.
 func (r *Record) Holds(next *Record, now time.Time) bool {
 	switch {
 	case r.State == "" || r.Expires.Before(now):
@@ -93,8 +96,9 @@ type Outcome struct {
 	First, Latest bool // which of the record's handlings it was
 	Failed        bool
 
-	// Of a claim, which Claimed says it is: the request that holds it, by the
-	// lease it took. A failed one lets go of it, one that succeeded completes it.
+	// Claimed means that the record is a claim, and these are the request that
+	// holds it and its lease. A failure releases the claim, a success completes
+	// it.
 	Claimed   bool
 	RequestID string
 	Lease     time.Time
@@ -102,9 +106,10 @@ type Outcome struct {
 	Result    []byte
 }
 
-// Memory is a [Store] in this process's memory: for one process that handles
-// events at once and has no table, and for tests. Use its zero value. It
-// forgets what has expired, or the oldest beyond a million records.
+// Memory is a [Store] in this process's memory, for one process that handles
+// events concurrently without a table, and for tests. The zero value is ready
+// to use. It removes expired records, and the oldest beyond a million
+// records.
 type Memory struct {
 	mu      sync.Mutex
 	records map[string]*Record

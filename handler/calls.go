@@ -6,7 +6,7 @@ import (
 	"github.com/throughline/throughline/tracing"
 )
 
-// MeasureCalls records outbound HTTP calls into set: durations, errors and rate
-// limits for each host. It is an option of tracing.NewTransport and
+// MeasureCalls records the durations, errors and rate limits of outbound HTTP
+// calls into set, for each host. It is an option of tracing.NewTransport and
 // tracing.Client; tracing.WithTelemetry includes it.
 func MeasureCalls(set *metrics.Set) tracing.Option { return handling.MeasureCalls(set) }

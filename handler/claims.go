@@ -7,15 +7,14 @@ import (
 	"github.com/throughline/throughline/claimcheck"
 )
 
-// WithClaims gives the handler the details that a claim check put aside, whole
-// and verified, in whatever shape of payload they came. Lineage is read from what
-// was sent.
+// WithClaims restores claimed details in the payload before the handler runs, and
+// verifies them. Lineage is read from the payload as it was sent.
 //
-// A detail that is missing or was altered fails the invocation before the handler
-// runs, and is retried as any failure. In a batch of SQS it fails its own record:
-// the handler gets the others. If its answer is a partial batch response, the
-// record is added to it; if not, the invocation fails after the handler, because
-// Lambda would take the whole batch for handled.
+// If a detail is missing or altered, the invocation fails before the handler
+// runs, and is retried as any failed invocation. In an SQS batch only its own
+// record fails, and the handler gets the others. If the handler returns a partial
+// batch response, the record is added to it. If not, the invocation fails after
+// the handler, because Lambda would otherwise delete the whole batch.
 func WithClaims(store claimcheck.Store) Option {
 	return optionFunc(func(w *wrapped) { w.claims = store })
 }
@@ -28,8 +27,9 @@ func (w *wrapped) restore(ctx context.Context, payload []byte) ([]byte, []claimc
 	return claimcheck.Restore(ctx, w.claims, payload)
 }
 
-// withFailures is the answer of a handler that was not given the records in
-// failed: a partial batch response names them, any other answer becomes an error.
+// withFailures is the response of a handler that did not get the records in
+// failed: they are added to a partial batch response; any other response becomes
+// an error.
 func withFailures(answer []byte, failed []claimcheck.Failure) ([]byte, error) {
 	if len(failed) == 0 {
 		return answer, nil
@@ -37,7 +37,7 @@ func withFailures(answer []byte, failed []claimcheck.Failure) ([]byte, error) {
 	const member = "batchItemFailures"
 	var response map[string]json.RawMessage
 	var items []json.RawMessage
-	_ = json.Unmarshal(answer, &response) // what is no object is no partial batch response
+	_ = json.Unmarshal(answer, &response) // a response that is not an object is not a partial batch response
 	if list, ok := response[member]; !ok || json.Unmarshal(list, &items) != nil {
 		return nil, failed[0].Err
 	}

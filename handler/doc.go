@@ -1,6 +1,6 @@
 // Package handler wraps a Lambda handler: it links the span of an invocation to
-// what published its events, tells repeats, and measures.
+// the spans that published its events, detects repeats, and emits metrics.
 //
-// [Wrap] takes anything that lambda.Start takes. What the handler returns, its
-// errors and its panics pass through unchanged; a streamed answer is streamed.
+// [Wrap] takes any handler that lambda.Start accepts. The handler's response,
+// errors and panics do not change; a streamed response is streamed.
 package handler

@@ -21,60 +21,61 @@ import (
 	"github.com/throughline/throughline/tracing"
 )
 
-// Option changes what Wrap makes.
+// Option configures Wrap.
 type Option interface{ apply(*wrapped) }
 
 type optionFunc func(*wrapped)
 
 func (f optionFunc) apply(w *wrapped) { f(w) }
 
-// WithTracing sets how lineage is read and traced. Without it, and where cfg has
-// no TracerProvider, OpenTelemetry's global provider makes the spans; give
-// noop.NewTracerProvider() for none. Contexts are then minted, so that causation
-// holds all the same.
+// WithTracing sets how lineage is read and traced. Without it, or if cfg has no
+// TracerProvider, OpenTelemetry's global provider makes the spans. For no spans
+// set noop.NewTracerProvider(); trace contexts are then random, so that
+// causation still works.
 func WithTracing(cfg tracing.Config) Option {
 	return optionFunc(func(w *wrapped) { w.handling.Tracing = cfg })
 }
 
-// WithMetrics records into set, which a Publisher may share, and writes it to
-// out at the end of each invocation. out is the function's log: os.Stdout.
+// WithMetrics records into set, which a Publisher may share, and writes the
+// metrics to out at the end of each invocation. out is the function's log,
+// os.Stdout.
 func WithMetrics(set *metrics.Set, out io.Writer) Option {
 	return optionFunc(func(w *wrapped) { w.handling.Metrics, w.out = set, out })
 }
 
-// WithDedupe tells repeats apart with c. Without it none are flagged.
+// WithDedupe detects repeats with c. Without it no repeat is flagged.
 func WithDedupe(c *dedupe.Checker) Option {
 	return optionFunc(func(w *wrapped) { w.handling.Dedupe = c })
 }
 
 // WithFlush calls flush at the end of each invocation, with a context that ends
-// before the invocation's deadline and after half a second at the latest. Its
-// errors are counted as ExportFailures and go no further.
+// before the invocation's deadline and at the latest after half a second. Its
+// errors count as ExportFailures and do not fail the invocation.
 func WithFlush(flush func(context.Context) error) Option {
 	return optionFunc(func(w *wrapped) { w.flush = flush })
 }
 
-// WithExtension says that Throughline's extension is attached: it then counts
-// cold starts, durations and errors, and writes the span of the invocation.
+// WithExtension sets that Throughline's extension is attached: the extension
+// then emits cold starts, durations and errors, and exports the span of the
+// invocation.
 func WithExtension(attached bool) Option {
 	return optionFunc(func(w *wrapped) { w.extension = attached })
 }
 
-// WithInitKind says how the environment was initialised, in the words of
+// WithInitKind sets how the environment was initialised: a value of
 // AWS_LAMBDA_INITIALIZATION_TYPE.
 func WithInitKind(kind string) Option {
 	return optionFunc(func(w *wrapped) { w.initKind = kind })
 }
 
-// Wrap returns what does as h does, for lambda.Start or lambda.NewHandler. h is
-// anything that lambda.Start takes; what lambda.Start would refuse makes
-// invocations fail in its words. Options of lambda.StartWithOptions that are
-// about JSON belong to h: wrap lambda.NewHandlerWithOptions(h, …).
+// Wrap returns a handler that behaves as h, for lambda.Start or lambda.NewHandler. h
+// is any handler that lambda.Start accepts; with any other value, invocations fail
+// with the message of lambda.Start. For the JSON options of lambda.StartWithOptions,
+// wrap lambda.NewHandlerWithOptions(h, …).
 //
-// An answer whose type is an io.Reader is streamed as without us, and the
-// invocation ends for us when it is closed; a reader inside an answer of type
-// any is read whole before it is sent. What Wrap returns is safe for concurrent use if
-// h is: all of its state is in the invocation but the flag of the first one.
+// A response of type io.Reader is streamed, and the span of the invocation ends when
+// the reader is closed. A reader inside a response of type any is read completely
+// before it is sent. The returned handler is safe for concurrent use if h is.
 func Wrap(h any, options ...Option) any {
 	w := &wrapped{handling: handling.Handling{Now: time.Now}, inner: sync.Pool{New: func() any { return lambda.NewHandler(h) }}}
 	for _, o := range options {
@@ -85,7 +86,7 @@ func Wrap(h any, options ...Option) any {
 	}
 	w.handling.Reader = lineage.NewReader(w.handling.Tracing)
 	if streaming := w.streaming(h); streaming != nil {
-		w.handling.Once = false // what is sent as it is read cannot be given again
+		w.handling.Once = false // a streamed response cannot be repeated
 		return streaming
 	}
 	return w
@@ -102,7 +103,8 @@ type wrapped struct {
 	warm      atomic.Bool
 }
 
-// Bounds of what an invocation may wait for us after its handler is done.
+// Bounds of the time that an invocation waits for us after its handler has
+// returned.
 const (
 	flushBudget = 500 * time.Millisecond
 	flushMargin = 100 * time.Millisecond
@@ -133,9 +135,9 @@ func (w *wrapped) call(ctx context.Context, payload []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// aws-lambda-go's own handler gives the buffer of an answer back while the
-	// caller still reads it, which invocations at once would see: each has a
-	// handler for itself, and a copy of the answer.
+	// aws-lambda-go's own handler reuses the buffer of a response while the
+	// caller still reads it, which would mix concurrent invocations: each
+	// invocation has its own handler, and a copy of the response.
 	inner, _ := w.inner.Get().(lambda.Handler)
 	answer, err := inner.Invoke(ctx, payload)
 	answer = bytes.Clone(answer)
@@ -153,7 +155,8 @@ type invocation struct {
 	cold bool
 }
 
-// begin reads and traces; nil means that the invocation goes on without us.
+// begin reads the payload and starts the span; nil means that the invocation
+// goes on without us.
 func (w *wrapped) begin(ctx context.Context, payload []byte) *invocation {
 	i := &invocation{w: w, cold: w.warm.CompareAndSwap(false, true)}
 	inv := lineage.Invocation{FunctionName: lambdacontext.FunctionName, ColdStart: i.cold, InitKind: w.initKind}
@@ -167,7 +170,7 @@ func (w *wrapped) begin(ctx context.Context, payload []byte) *invocation {
 	return i
 }
 
-// end finishes the span, records and flushes. Nothing in it may fail the invocation.
+// end finishes the span, records metrics and flushes. It never fails the invocation.
 func (i *invocation) end(answer []byte, err error) {
 	defer func() { _ = recover() }() // an exporter's or a writer's fault is not the function's
 	took := i.w.handling.Now().Sub(i.Start)
@@ -179,7 +182,8 @@ func (i *invocation) end(answer []byte, err error) {
 	i.flush()
 }
 
-// measure records what the extension would, were it attached.
+// measure records the metrics that the extension would emit if it were
+// attached.
 func (i *invocation) measure(took time.Duration, err error) {
 	record := func(name metrics.Name, value float64, kind string) {
 		i.w.handling.Metrics.Record(metrics.Observation{At: i.Start, Name: name, Value: value, Kind: kind, RequestID: i.Request})

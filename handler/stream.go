@@ -16,9 +16,9 @@ var (
 	errorType   = reflect.TypeFor[error]()
 )
 
-// streaming returns what calls h, which returns an answer that is read while it
-// is sent, or nil when h is anything else. Called through lambda.Handler such
-// an answer would be read whole before its first byte leaves.
+// streaming returns a function that calls h if h returns a streamed response,
+// and nil otherwise. Through lambda.Handler, such a response would be read
+// completely before its first byte is sent.
 func (w *wrapped) streaming(h any) func(context.Context, json.RawMessage) (any, error) {
 	fn := reflect.ValueOf(h)
 	if fn.Kind() != reflect.Func || fn.Type().IsVariadic() {
@@ -79,7 +79,7 @@ func (w *wrapped) stream(ctx context.Context, payload []byte, call func(context.
 	if err != nil || !ok {
 		return answer, err
 	}
-	// aws-lambda-go sends a reader that has a form in JSON as that JSON.
+	// aws-lambda-go sends a reader that marshals to JSON as JSON.
 	if form, unmarshalable := json.Marshal(answer); unmarshalable == nil && !bytes.HasPrefix(form, []byte("{}")) {
 		return answer, nil
 	}
@@ -91,11 +91,12 @@ func (w *wrapped) stream(ctx context.Context, payload []byte, call func(context.
 	return s, nil
 }
 
-// contentTyped is how a streamed answer names its content type to aws-lambda-go.
+// contentTyped is aws-lambda-go's interface for the content type of a streamed
+// response.
 type contentTyped interface{ ContentType() string }
 
-// stream is an answer on its way. The invocation ends when it is closed, which
-// aws-lambda-go does after the last byte was taken.
+// stream is a response that is being sent. The invocation ends when it is
+// closed, which aws-lambda-go does after the last byte.
 type stream struct {
 	io.Reader  `json:"-"`
 	invocation *invocation

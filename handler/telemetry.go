@@ -2,10 +2,10 @@ package handler
 
 import "github.com/throughline/throughline/internal/handling"
 
-// WithTelemetry makes the handler follow what export.Setup found: spans and
-// where they are flushed to, metrics and where they are written, repeats, the
-// extension, and how the environment was initialised. It comes before other
-// options.
+// WithTelemetry configures the handler with the result of export.Setup: the
+// TracerProvider and its flush, the metrics and their output, the detection
+// of repeats, whether the extension is attached, and how the environment was
+// initialised. Put it before other options.
 func WithTelemetry(t interface{ Handler() handling.Telemetry }) Option {
 	h := t.Handler()
 	return optionFunc(func(w *wrapped) {

@@ -22,10 +22,11 @@ const (
 	maxLeaves          = 180  // Logs Insights reads 200 fields, the elements of arrays included
 )
 
-// Flush writes what was recorded since the last Flush, one line for each
-// dimension set and wall-clock minute of observation, more where a line would
-// grow too long, then the lines given to Log. now dates only what has no time
-// of its own. An error is w's; what was not written then is counted.
+// Flush writes the observations since the last Flush: one line for each set
+// of dimensions and each minute of wall-clock time, or more lines if one
+// would be too long. Then it writes the lines of Log. now is the time of
+// observations without their own time. An error is that of w; the lines that
+// were not written are counted.
 //
 // The lines follow CloudWatch's "Embedded metric format specification".
 func (s *Set) Flush(w io.Writer, now time.Time) error {
@@ -66,7 +67,8 @@ func (s *Set) Flush(w io.Writer, now time.Time) error {
 	return nil
 }
 
-// addDropped records what was given up, bounds or not. The mutex is held.
+// addDropped records what was dropped, regardless of the bounds. The mutex is
+// held.
 func (s *Set) addDropped(now time.Time) {
 	key := bucketKey{minute: floorMinute(now)}
 	b := s.buckets[key]
@@ -79,7 +81,7 @@ func (s *Set) addDropped(now time.Time) {
 	s.dropped = 0
 }
 
-// keep is the end of a flush: what it was done with serves the next.
+// keep ends a flush and keeps its buffers for the next one.
 func (s *Set) keep(order []bucketKey, buckets map[bucketKey]*bucket, out []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,7 +140,7 @@ func (s *Set) items(items []item, b *bucket, alone bool) []item {
 var zero = []float64{0}
 
 // appendDocument writes one line with as many of the remaining values as fit,
-// and takes them off items. Properties stand in the first line alone.
+// and removes them from items. Only the first line has properties.
 func (s *Set) appendDocument(out []byte, key bucketKey, b *bucket, items []item, first bool) []byte {
 	d := document{out: append(out, '{'), leaves: 6}
 	d.text(DimensionService, s.config.Service)
@@ -222,7 +224,7 @@ func (d *document) numbers(name string, values []float64) {
 	d.leaves += len(values)
 }
 
-// properties are what stands beside the metrics for queries: scalars of the
+// properties writes the fields that are only for queries: scalars of the
 // arrays, exemplars, kinds, and the metrics that this profile does not emit.
 func (d *document) properties(b *bucket, items []item) {
 	count := 0
@@ -307,7 +309,7 @@ func (s *Set) appendLine(out []byte, l Line, now time.Time) []byte {
 	for _, name := range slices.Sorted(maps.Keys(l.Fields)) {
 		value, err := json.Marshal(l.Fields[name])
 		if err != nil {
-			continue // a value that JSON has no form for says nothing
+			continue // a value without a JSON form is omitted
 		}
 		d.key(name)
 		d.out = append(d.out, value...)
@@ -323,7 +325,7 @@ func appendString(out []byte, s string) []byte {
 	return append(out, quoted...)
 }
 
-// plain says whether s stands in JSON as it is.
+// plain reports whether s needs no escape in JSON.
 func plain(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {

@@ -3,19 +3,20 @@ package metrics
 import "strings"
 
 const (
-	// candidatesPerPlace bounds how many values wait for a place in a ranking.
+	// candidatesPerPlace is the maximum number of values per place that wait
+	// for a place in a ranking.
 	candidatesPerPlace = 4
 	// latelyPerPlace is how many observations of each place count as "of late":
 	// after so many every count is halved.
 	latelyPerPlace = 100
 )
 
-// ranking tells apart the dimension values that were seen most of late, and no
-// more than its places. CloudWatch bills each value, and outside text must not
-// take the places of what a function really handles: a value that is seen twice
-// as often as one that has a place takes that place at the next flush. So that a
-// flush is consistent, places never change within one, except that free ones
-// are filled. Use newRanking.
+// ranking selects the dimension values that were seen most often in the recent
+// past, up to its number of places. CloudWatch bills each value, and text from
+// outside must not displace the values that a function really handles: a value
+// that is seen twice as often as one with a place takes that place at the next
+// flush. Places change only at a flush, so that a flush is consistent; only free
+// places are filled at once. Use newRanking.
 type ranking struct {
 	places     int
 	placed     map[string]int // the values that have a place, and how often they were seen
@@ -52,7 +53,8 @@ func (r *ranking) value(v string) string {
 	return other
 }
 
-// turn gives places to the candidates that were seen more, and lets counts fade.
+// turn gives places to the candidates that were seen more often, and decays the
+// counts.
 func (r *ranking) turn() {
 	for len(r.candidates) > 0 {
 		most, n := extreme(r.candidates, 1)

@@ -15,15 +15,16 @@ type Config struct {
 	Namespace string  // empty: Throughline
 	Service   string  // the Service dimension; empty: "unknown"
 	Profile   Profile // which metrics are emitted as metrics
-	// EventTypesMax is how many event types are told apart, those seen most of
-	// late, and how many hosts and targets. The rest is "other". 0 means 20.
+	// EventTypesMax is the maximum number of EventType values, the most
+	// frequent in the recent past, and likewise of hosts and targets. All
+	// others are "other". 0 means 20.
 	EventTypesMax int
-	// Level, where it is not empty, stands in each line as "level" with a
+	// Level, if it is not empty, is written as "level" into each line, with a
 	// "timestamp": Lambda's JSON log format drops lines below ApplicationLogLevel.
 	Level string
 }
 
-// DefaultNamespace is CloudWatch's namespace of the metrics where no other is given.
+// DefaultNamespace is the default CloudWatch namespace of the metrics.
 const DefaultNamespace = "Throughline"
 
 const (
@@ -37,22 +38,23 @@ const (
 	maxKinds   = 16
 	exemplars  = 5
 
-	// maxKind and maxExemplar bound texts in bytes: a line is at most as long as
-	// CloudWatch takes it.
+	// maxKind and maxExemplar bound texts in bytes, so that a line stays within
+	// CloudWatch's limit.
 	maxKind     = 64
 	maxExemplar = 256
 
-	// maxSpare and maxBuffer bound what is kept from one flush for the next.
+	// maxSpare and maxBuffer bound the buffers that are kept for the next
+	// flush.
 	maxSpare  = 8
 	maxBuffer = 64 << 10
 )
 
-// Observation is one thing measured. Name and Value are required.
+// Observation is one measured value. Name and Value are required.
 type Observation struct {
 	At    time.Time
 	Name  Name
 	Value float64
-	// EventType, Host and Target are dimensions where the metric's scope says so.
+	// EventType, Host and Target are dimensions if the metric has that scope.
 	EventType, Host, Target string
 	// Kind is counted as a property: of a cold start, a repeat, an error code.
 	Kind string
@@ -60,7 +62,7 @@ type Observation struct {
 	EventID, RequestID, CorrelationID string
 }
 
-// Line is a rare event that gets a log line of its own: a repeat, an oversized
+// Line is a rare event that gets its own log line: a repeat, an oversized
 // event, a loop, an event out of order.
 type Line struct {
 	At      time.Time
@@ -70,8 +72,8 @@ type Line struct {
 }
 
 // Set collects observations until the next [Set.Flush]. It is safe for
-// concurrent use. A nil Set takes everything and keeps nothing. Memory is
-// bounded: what does not fit is counted in TelemetryDropped.
+// concurrent use. A nil Set discards all observations. Memory is bounded:
+// TelemetryDropped counts observations that do not fit.
 type Set struct {
 	config Config
 
@@ -97,7 +99,7 @@ type bucketKey struct {
 	eventType, host, target string
 }
 
-// alone says that the bucket is of the service alone.
+// alone reports that the bucket has only the service dimension.
 func (k bucketKey) alone() bool { return k.eventType == "" && k.host == "" && k.target == "" }
 
 type bucket struct {
@@ -261,8 +263,8 @@ func (v *series) countKind(kind string) {
 	v.kinds = append(v.kinds, kindCount{kind, 1})
 }
 
-// exemplify keeps the IDs of o where they are worth it: as copies, because an ID
-// may be a part of the detail that it was read from, and would hold all of it.
+// exemplify keeps the IDs of o if they are useful. It copies them, because an ID
+// may be a substring of a detail and would keep the whole detail in memory.
 func (b *bucket) exemplify(name Name, o Observation) {
 	switch {
 	case name == PayloadSize && o.Value >= b.largest && o.EventID != "":
@@ -290,8 +292,8 @@ func cut(s string, n int) string {
 	return s[:n]
 }
 
-// dimensionValue makes a value one that CloudWatch takes: ASCII, at most 1024
-// characters, at least one of them not white space.
+// dimensionValue makes a value one that CloudWatch accepts: ASCII, at most
+// 1024 characters, at least one of them not white space.
 func dimensionValue(value string) string {
 	clean := strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
@@ -308,7 +310,8 @@ func dimensionValue(value string) string {
 	return clean
 }
 
-// namespace makes a name one that CloudWatch takes (API reference, PutMetricData).
+// namespace makes a name one that CloudWatch accepts (API reference,
+// PutMetricData).
 func namespace(name string) string {
 	clean := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(".-_/#: ", r) {
@@ -336,7 +339,7 @@ func (s *Set) Log(l Line) {
 	s.lines = append(s.lines, l)
 }
 
-// Dropped counts n things given up elsewhere, in TelemetryDropped.
+// Dropped adds n to TelemetryDropped, for things that other code dropped.
 func (s *Set) Dropped(n int) {
 	if s == nil || n <= 0 {
 		return

@@ -1,6 +1,6 @@
-// Package sizemeter weighs events as EventBridge does: what an entry of
-// PutEvents counts for, against which limit, and in how many billed chunks.
-// It is pure and allocates nothing.
+// Package sizemeter computes the size of events as EventBridge does: the size
+// of a PutEvents entry, its limit, and its billed chunks. It is pure and does
+// not allocate.
 package sizemeter
 
 // The limits and steps of EventBridge's custom buses, in bytes.
@@ -8,32 +8,35 @@ const (
 	// LimitMiB is the limit of a request since 2026-01-29: "less than 1 MB", the
 	// sum of all its entries (API reference, PutEvents).
 	LimitMiB = 1 << 20
-	// Limit256KiB is the limit before that, and of regions and stand-ins that keep it.
+	// Limit256KiB is the limit before that date, and of regions and emulators that
+	// still use it.
 	Limit256KiB = 256 << 10
-	// RequestBudget is what requests are packed to. AWS does not say whether its
-	// 1 MB is 1 000 000 or 1 048 576 bytes, so the smaller holds.
+	// RequestBudget is the maximum size of the requests that Throughline sends.
+	// AWS does not document whether 1 MB is 1 000 000 or 1 048 576 bytes, so the
+	// smaller value is used.
 	RequestBudget = 1_000_000
-	// WarnDefault is the size from which an event counts as oversized.
+	// WarnDefault is the default size above which an event counts as
+	// oversized.
 	WarnDefault = 200_000
-	// ChunkBytes is what EventBridge bills as one event.
+	// ChunkBytes is the size that EventBridge bills as one event.
 	ChunkBytes = 64 << 10
-	// KilobyteBytes is what the new custom buses bill by: each event is rounded up
-	// to whole KB, on ingestion and on each delivery.
+	// KilobyteBytes is the billing unit of the new custom buses: each event is
+	// rounded up to whole KB, on ingestion and on each delivery.
 	KilobyteBytes = 1 << 10
 
-	timeBytes = 14 // what an entry's Time counts for
+	timeBytes = 14 // the size of an entry's Time
 )
 
-// Entry is the part of a PutEvents entry that counts. TraceHeader and
-// EventBusName do not (EventBridge user guide, "Calculating PutEvents event
-// entry size"). The zero value weighs nothing.
+// Entry is the part of a PutEvents entry that counts toward its size.
+// TraceHeader and EventBusName do not count (EventBridge user guide,
+// "Calculating PutEvents event entry size"). The zero value has size 0.
 type Entry struct {
 	Source, DetailType, Detail string
 	Resources                  []string
 	HasTime                    bool
 }
 
-// Size is what the entry counts for, in bytes of UTF-8.
+// Size is the size of the entry in bytes of UTF-8.
 func (e Entry) Size() int {
 	n := len(e.Source) + len(e.DetailType) + len(e.Detail)
 	if e.HasTime {
@@ -45,17 +48,19 @@ func (e Entry) Size() int {
 	return n
 }
 
-// Chunks is how many events of 64 KB EventBridge bills for an entry of size bytes.
+// Chunks is the number of 64 KB chunks that EventBridge bills for an entry of size
+// bytes.
 func Chunks(size int) int {
 	return max(1, (size+ChunkBytes-1)/ChunkBytes)
 }
 
-// Kilobytes is how many KB a new custom bus bills for an entry of size bytes.
+// Kilobytes is the number of KB that a new custom bus bills for an entry of
+// size bytes.
 func Kilobytes(size int) int {
 	return max(1, (size+KilobyteBytes-1)/KilobyteBytes)
 }
 
-// Utilization is size as a percentage of limit, 0 where there is no limit.
+// Utilization is size as a percentage of limit, or 0 without a limit.
 func Utilization(size, limit int) float64 {
 	if limit <= 0 {
 		return 0

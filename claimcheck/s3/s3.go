@@ -1,10 +1,11 @@
-// Package s3 keeps claimed details in Amazon S3, encrypted and tagged.
+// Package s3 stores claimed details in Amazon S3, encrypted and tagged.
 //
-// Publishers need s3:PutObject and s3:PutObjectTagging on the bucket, and with a
-// KMS key kms:GenerateDataKey; consumers s3:GetObject, and kms:Decrypt. With
-// s3:ListBucket as well a consumer is told that an object is gone, where S3 says
-// AccessDenied without it. Give the bucket a lifecycle rule on the tag
-// throughline=claim, longer than queues, archives and dead-letter queues keep events.
+// Publishers need s3:PutObject and s3:PutObjectTagging on the bucket, and
+// kms:GenerateDataKey with a KMS key. Consumers need s3:GetObject, and kms:Decrypt
+// with a KMS key. With s3:ListBucket, a consumer gets ErrMissing for a deleted
+// object; without it, S3 answers AccessDenied. Give the bucket a lifecycle rule on
+// the tag throughline=claim that is longer than the retention of queues, archives and
+// dead-letter queues.
 package s3
 
 import (
@@ -34,17 +35,19 @@ type API interface {
 // Config of a [Store].
 type Config struct {
 	Bucket string // required: details are put there
-	// ReadBuckets are read too: those of publishers in other accounts or of before.
+	// ReadBuckets are read too: buckets of publishers in other accounts, or buckets
+	// that were used before.
 	ReadBuckets []string
-	// Prefix is that of the keys which are read, as claimcheck.Config has it.
-	// Empty means claimcheck.DefaultPrefix.
+	// Prefix is the prefix of the keys that are read, as in
+	// claimcheck.Config. Empty means claimcheck.DefaultPrefix.
 	Prefix string
 	// KMSKeyID encrypts with that key (SSE-KMS, with a bucket key). Empty means
 	// S3's own keys (SSE-S3).
 	KMSKeyID string
-	// Owner is the account that must own the bucket. Empty asks for none.
+	// Owner is the account that must own the bucket. Empty means any.
 	Owner string
-	// Tags are set beside Throughline's own, of which S3 takes ten in all.
+	// Tags are set in addition to Throughline's own. S3 accepts ten tags in
+	// all.
 	Tags map[string]string
 }
 
@@ -56,7 +59,7 @@ type Store struct {
 
 var _ claimcheck.Store = (*Store)(nil)
 
-// New returns a Store over api, or says what is missing.
+// New returns a Store over api, or an error that names what is missing.
 func New(api API, config Config) (*Store, error) {
 	if config.Bucket == "" {
 		return nil, errors.New("claim store: no bucket")
@@ -93,8 +96,8 @@ func (s *Store) tags(of map[string]string) string {
 	return strings.ReplaceAll(tags.Encode(), "+", "%20")
 }
 
-// tagValue is a value as S3 takes it for a tag: letters, digits, space and
-// + - = . _ : / @, at most 256.
+// tagValue is a value that S3 accepts for a tag: letters, digits, space and +
+// - = . _ : / @, at most 256.
 func tagValue(value string) string {
 	const longest = 256
 	value = strings.Map(func(r rune) rune {
@@ -106,9 +109,9 @@ func tagValue(value string) string {
 	return value[:min(len(value), longest)]
 }
 
-// Get implements claimcheck.Store. A claim on another bucket or under another
-// prefix is refused unread, and so is an object whose size is not the claim's or
-// is over claimcheck.MaxDetail.
+// Get implements claimcheck.Store. It refuses a claim on another bucket or
+// prefix, and an object whose size differs from the claim's or exceeds
+// claimcheck.MaxDetail, without reading the object.
 func (s *Store) Get(ctx context.Context, c claimcheck.Claim) ([]byte, error) {
 	if c.Bucket != s.config.Bucket && !slices.Contains(s.config.ReadBuckets, c.Bucket) {
 		return nil, fmt.Errorf("the claim names a bucket that this store does not read: add it to ReadBuckets if it is yours")

@@ -43,8 +43,8 @@ func (a *answer) old() dedupe.Record {
 	return a.Attributes.record()
 }
 
-// request sends an operation, again where it may help. That a condition failed
-// is an answer, not an error.
+// request sends an operation, and retries it if that may help. A failed
+// condition is a result, not an error.
 func (t *Table) request(ctx context.Context, operation string, r *request) (*answer, error) {
 	body, err := json.Marshal(r)
 	if err != nil {
@@ -126,18 +126,17 @@ func (t *Table) send(ctx context.Context, operation string, body []byte) (*answe
 	return nil, t.problem(resp.StatusCode, code, a.Message+a.Capital)
 }
 
-// Error is what DynamoDB answered when it took no write.
+// Error is DynamoDB's error response to a write.
 type Error struct {
 	Code      string // DynamoDB's name of the error, or the HTTP status
 	Temporary bool   // throttling or DynamoDB's own fault: later may succeed
 	text      string
 }
 
-// Error says what is wrong and what to do about it.
+// Error returns what is wrong and what to do about it.
 func (e *Error) Error() string { return e.text }
 
-// Throttled says that err is DynamoDB's refusal of too many writes, and no
-// answer about an event.
+// Throttled reports whether DynamoDB throttled the write.
 func Throttled(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && throttling(e.Code)

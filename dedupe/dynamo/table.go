@@ -40,8 +40,8 @@ const (
 	idle        = 4 * time.Minute // a function may rest between two events
 )
 
-// New returns a Table. It sends nothing: whether the table is there shows at
-// the first event. The error names what the configuration lacks.
+// New returns a Table. It sends nothing: a missing table is reported at the
+// first event. The error names what the configuration lacks.
 func New(config Config) (*Table, error) {
 	switch {
 	case config.Table == "":
@@ -78,9 +78,9 @@ func domain(region string) string {
 	return "amazonaws.com"
 }
 
-// Warm opens a connection and gets credentials, which the first call would else
-// wait for. It needs no permission, and nothing comes of a failure: the first
-// call says what is wrong.
+// Warm opens a connection and gets credentials, so that the first call does not
+// wait for them. It needs no permission, and ignores failures: the first call
+// returns the error.
 func (t *Table) Warm(ctx context.Context) {
 	_, _ = t.config.Credentials.Retrieve(ctx)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.config.Endpoint+"/", nil)

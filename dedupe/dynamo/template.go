@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Template is the table as a CloudFormation template in YAML, an error where
-// name is none that DynamoDB takes.
+// Template returns the table as a CloudFormation template in YAML, or an
+// error if DynamoDB does not accept name.
 func Template(name string) (string, error) {
 	if err := CheckName(name); err != nil {
 		return "", err
@@ -14,7 +14,7 @@ func Template(name string) (string, error) {
 	return fmt.Sprintf(template, name), nil
 }
 
-// CheckName says what is wrong with a table's name, nil where DynamoDB takes it.
+// CheckName returns an error if DynamoDB does not accept a table's name.
 func CheckName(name string) error {
 	const shortest, longest = 3, 255
 	const taken = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"

@@ -1,7 +1,7 @@
-// Package logs writes metric lines to CloudWatch Logs itself, by PutLogEvents,
-// where the function's own log is filtered before it gets there: Lambda's JSON
-// log format drops lines below ApplicationLogLevel. CloudWatch makes metrics of
-// the lines as it does of a function's.
+// Package logs writes metric lines to CloudWatch Logs with PutLogEvents. Use it
+// if the function's own log is filtered: Lambda's JSON log format drops lines
+// below ApplicationLogLevel. CloudWatch extracts metrics from the lines as from
+// a function's log.
 package logs
 
 import (
@@ -25,12 +25,12 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
-// Patience bounds one Write where Config does not: the caller is an invocation
-// that is over.
+// Patience is the default time limit of one Write: the caller is an invocation
+// that has ended.
 const Patience = 250 * time.Millisecond
 
 // Bounds of one request ("PutLogEvents", CloudWatch Logs API reference), and
-// how a service that fails is left alone.
+// the pauses after failures.
 const (
 	maxBatchBytes  = 1_048_576
 	eventOverhead  = 26
@@ -49,14 +49,14 @@ type Config struct {
 	Endpoint    string                  // empty: CloudWatch Logs' in the region
 	Client      *http.Client            // nil: one of its own
 	Now         func() time.Time        // the wall clock; nil: time.Now
-	Warn        func(string)            // told once of what keeps lines from being written; may be nil
+	Warn        func(string)            // called once per problem that prevents writing; may be nil
 	Patience    time.Duration           // of one Write; zero: Patience
 }
 
-// Writer is an io.Writer of whole lines. Each Write is sent at once, within
-// its patience; what was not sent is an error, and is not kept. A service that
-// failed three times in a row is left alone for a second, then two, up to a
-// minute. It is safe for concurrent use. Use [New].
+// Writer is an io.Writer of whole lines. Each Write sends its lines at once,
+// within its patience. Lines that could not be sent are an error and are not
+// kept. After three failures in a row the Writer pauses for a second, then
+// two, up to a minute. It is safe for concurrent use. Use [New].
 type Writer struct {
 	config Config
 	signer *v4.Signer
@@ -70,9 +70,9 @@ type Writer struct {
 
 var _ io.Writer = (*Writer)(nil)
 
-// New returns a Writer. It sends nothing: the log stream is made by the first
-// Write, which in a restored SnapStart environment is that environment's own.
-// The error names what the configuration lacks.
+// New returns a Writer. It sends nothing: the first Write creates the log
+// stream, so that each restored SnapStart environment has its own. The error
+// names what the configuration lacks.
 func New(config Config) (*Writer, error) {
 	switch {
 	case config.Group == "":
