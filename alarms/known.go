@@ -41,7 +41,7 @@ func (s *spec) leaveOut(unknown []string) []Note {
 	left := map[string]bool{}
 	first := 0
 	s.resources = slices.DeleteFunc(s.resources, func(r resource) bool {
-		texts := append([]string{r.name, r.arn, r.dimension, r.bus, r.service, r.function}, slices.Concat(r.indexes, r.operations, r.detailTypes)...)
+		texts := append([]string{r.name, r.arn, r.id, r.stage, r.qualifier, r.executedVersion, r.dimension, r.bus, r.service, r.function}, slices.Concat(r.indexes, r.operations, r.detailTypes)...)
 		out := names(texts...)
 		if out && !left[r.label()] {
 			left[r.label()] = true
@@ -65,5 +65,9 @@ func (s *spec) leaveOut(unknown []string) []Note {
 		labels = append(labels, label)
 	}
 	slices.Sort(labels)
-	return []Note{{first, fmt.Sprintf("%d resources are not watched, for CloudFormation makes their names up and none is given: give --stack NAME, or --set %s=…: %s", len(labels), unknown[0], strings.Join(labels, ", "))}}
+	which := fmt.Sprintf("%d resources are not watched, for CloudFormation makes their names up and none is given", len(labels))
+	if len(labels) == 1 {
+		which = "1 resource is not watched, for CloudFormation makes its name up and none is given"
+	}
+	return []Note{{first, fmt.Sprintf("%s: give --stack NAME, or --set %s=…: %s", which, unknown[0], strings.Join(labels, ", "))}}
 }

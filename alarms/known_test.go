@@ -58,6 +58,19 @@ logGroups: ["/aws/sqs/${Queue}", "/aws/lambda/f-${Stage}"]
 	if s, left, err := CompileKnown([]byte(text), map[string]string{"Open": "d", "Rule": "r", "Queue": "q"}); err != nil || len(left) != 0 || s.Partial || table(s) != table(all) {
 		t.Errorf("%v %v\n%s", left, err, table(s))
 	}
+	// An API is known by its ID, whose name CloudFormation makes up while its own is there; so is an alias.
+	const named = "name: t\nparameters: {Api: {logicalId: Api}, Alias: {logicalId: Alias}}\nresources:\n"
+	for resource, label := range map[string]string{
+		`{kind: http-api, name: shop, id: "${Api}"}`: "shop", `{kind: rest-api, name: shop, stage: "${Api}"}`: "shop", `{kind: lambda, name: f, qualifier: "${Alias}"}`: "f:${Alias}",
+	} {
+		s, left, err := CompileKnown([]byte(named+"  - "+resource+"\n  - {kind: queue, name: q}\n"), nil)
+		if err != nil || len(left) != 1 || !strings.Contains(left[0].Message, "1 resource is not watched") || !strings.HasSuffix(left[0].Message, ": "+label) {
+			t.Errorf("%s: %v %v", resource, err, left)
+		}
+		if _, err := s.Resolve(nil); err != nil {
+			t.Errorf("%s: %v", resource, err)
+		}
+	}
 	// A parameter without a logical ID must have a value.
 	if _, err := s.Resolve(nil); err == nil || !strings.Contains(err.Error(), "no value for Open") {
 		t.Error(err)

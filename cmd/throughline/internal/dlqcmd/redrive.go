@@ -268,7 +268,10 @@ func (d *Redriven) write(out io.Writer) {
 	if d.Again > 0 {
 		fmt.Fprintf(out, "  %d may have been sent by an earlier run too: look for them with throughline repeats\n", d.Again)
 	}
-	if d.Left > 0 {
+	switch {
+	case d.Left > 0 && d.Left == d.Received:
+		fmt.Fprintf(out, "  %d were not selected and stay: `throughline dlq %s` shows the groups and causes\n", d.Left, terminal.Line(d.Queue))
+	case d.Left > 0:
 		fmt.Fprintf(out, "  %d were not selected and stay\n", d.Left)
 	}
 	writeFailures(out, d.Failed, "were not accepted and stay")

@@ -112,7 +112,7 @@ func (s *showing) run(cmd *cobra.Command, args []string) error {
 	case err != nil:
 		return err
 	case found == nil:
-		return terminal.Finding("there is no message %s in %s, or others hide it just now", id, q.Name)
+		return terminal.Finding("there is no message %s in %s, or others hide it just now: without an ID the first is shown, and `throughline dlq %s --keep FILE` copies all", id, q.Name, q.Name)
 	}
 	shown := s.shown(found)
 	if shown.tree, err = s.workflow(cmd, found); err != nil {

@@ -105,7 +105,7 @@ func (f *Flags) Open(ctx context.Context, configure account.Configure, now time.
 			": look further back with --since", later, tell}, err
 	case f.dev != "":
 		dir, err := f.folder()
-		return Source{spanstore.Folder(dir, tell), "in " + dir, "", soon, tell}, err
+		return Source{spanstore.Folder(dir, tell), "in " + dir, ": the page of throughline dev shows what is there, traces without a correlation ID too", soon, tell}, err
 	default:
 		return Source{spanstore.File{Path: f.file, Tell: tell}, "in " + f.file, "", soon, tell}, nil
 	}

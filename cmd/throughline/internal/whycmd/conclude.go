@@ -34,6 +34,9 @@ func (a *Answer) conclude(c *Case) {
 	}
 }
 
+// permits are the commands that let EventBridge send to a target of a kind.
+var permits = map[string]string{"function": "aws lambda add-permission", "queue": "aws sqs set-queue-attributes", "topic": "aws sns set-topic-attributes"}
+
 // weigh adds the reasons of a rule that takes the event, and reports whether one of its
 // targets has it.
 func (a *Answer) weigh(c *Case, m Matched) bool {
@@ -49,7 +52,10 @@ func (a *Answer) weigh(c *Case, m Matched) bool {
 			handled = true
 			continue
 		case "refused":
-			next = "let events.amazonaws.com send to it, with the rule's ARN as aws:SourceArn (`aws lambda add-permission`, `aws sqs set-queue-attributes`)"
+			next = "let events.amazonaws.com send to it, with the rule's ARN as aws:SourceArn"
+			if does := permits[o.Target.Kind]; does != "" {
+				next += " (`" + does + "`)"
+			}
 		case "throttled":
 			next = "raise the concurrency, or the quota; EventBridge tries again for " + phrase.Duration(o.Target.MaxAge)
 		case "dead-letter", "failed":

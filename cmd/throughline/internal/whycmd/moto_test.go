@@ -109,10 +109,10 @@ func TestAnAccount(t *testing.T) {
 		return write(t, "e.json", strings.Replace(event("order-1", eventType, ""), "2026-11-23T10:00:00Z", now.Format(time.RFC3339), 1))
 	}
 	for eventType, says := range map[string][]string{
-		"OrderPlaced": {"- rule closed, function fulfil: it has no resource policy; the target has no dead-letter queue: the event is dropped", "what cannot be delivered in 1h, or 4 retries, is dropped",
+		"OrderPlaced": {"- rule closed, function fulfil: it has no resource policy; the target has no dead-letter queue: the event is dropped", "what cannot be delivered in 1h, or 4 retries, is dropped", "as aws:SourceArn (`aws lambda add-permission`)\n",
 			"CloudWatch counts in the 15m after it", "rule closed: FailedInvocations 3"},
 		"OrderShipped": {"- rule stopped, function audit: its reserved concurrency is 0", "dead letters go to dead"},
-		"OrderQueued":  {"- rule queued, queue dead: it has no resource policy"},
+		"OrderQueued":  {"- rule queued, queue dead: it has no resource policy", "as aws:SourceArn (`aws sqs set-queue-attributes`)\n"},
 		"orderPlaced":  {"no rule in bus orders takes it", `rule closed on bus orders`, "they differ in capitals"},
 	} {
 		out, code := run(t, at(eventType), "--bus", "orders", "--endpoint-url", s.url)
