@@ -24,7 +24,7 @@ type monitor interface {
 // over before now.
 func fromCloudWatch(ctx context.Context, api monitor, namespace string, now time.Time, over time.Duration) (usage, error) {
 	u := usage{source: "CloudWatch, namespace " + namespace, over: over}
-	var sizes, chunks []types.Metric
+	var sizes, chunks, kilobytes []types.Metric
 	list, err := account.ListMetrics(ctx, api, namespace)
 	if err != nil {
 		return u, err
@@ -36,10 +36,15 @@ func fromCloudWatch(ctx context.Context, api monitor, namespace string, now time
 			sizes = append(sizes, m)
 		case aws.ToString(m.MetricName) == string(metrics.BilledChunks):
 			chunks = append(chunks, m)
+		case aws.ToString(m.MetricName) == string(metrics.BilledKilobytes):
+			kilobytes = append(kilobytes, m)
 		}
 	}
 	u.metrics = len(list)
-	exact := map[string]float64{}
+	exact, exactKB := map[string]float64{}, map[string]float64{}
+	if err := account.Statistics(ctx, api, kilobytes, []string{"Sum"}, now, over, func(m types.Metric, hour []float64) { exactKB[eventType(m)] += hour[0] }); err != nil {
+		return u, err
+	}
 	if err := account.Statistics(ctx, api, chunks, []string{"Sum"}, now, over, func(m types.Metric, hour []float64) { exact[eventType(m)] += hour[0] }); err != nil {
 		return u, err
 	}
@@ -57,8 +62,13 @@ func fromCloudWatch(ctx context.Context, api monitor, namespace string, now time
 		t.chunks += hour[0] * float64(sizemeter.Chunks(int(math.Ceil(hour[1]/max(hour[0], 1)))))
 	})
 	for _, name := range names {
-		if sum, ok := exact[name]; ok && sum > 0 {
-			byType[name].chunks = sum
+		t := byType[name]
+		t.kilobytes, t.stamp = average(t.events, t.bytes)
+		if sum := exactKB[name]; sum > 0 { // it goes to a new custom bus
+			t.kilobytes = sum
+		}
+		if sum := exact[name]; sum > 0 {
+			t.chunks = sum
 		} else {
 			u.estimated = true
 		}

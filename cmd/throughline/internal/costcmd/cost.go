@@ -26,6 +26,8 @@ type options struct {
 	over             time.Duration
 	retention        int
 	json, showPrices bool
+	newBus           bool
+	deliveries       float64
 
 	configure account.Configure
 	now       func() time.Time
@@ -42,6 +44,11 @@ from CloudWatch, and projects the cost of a month of 730 hours: publishing (in c
 64 KB), an archive (what goes in, and its storage), one replay of the month, and the
 custom metrics and log lines that Throughline itself writes.
 
+--new-bus projects the same events on EventBridge's new custom buses beside that: by whole
+KB of each event in, and out for each of --deliveries, what a bus keeps, the stamp's share,
+and how many events a second one event group takes. AWS's list of those prices was not
+read: the table says who named them.
+
 A file stands for the time between its first and its last line. --over says otherwise,
 such as --over 24h for a demo that plays a day in seconds.
 
@@ -49,6 +56,7 @@ The prices are a table with a date. Check them against AWS's pages, and override
 with --prices. --cloudwatch needs cloudwatch:ListMetrics and cloudwatch:GetMetricData.`,
 		Example: `  throughline cost --file build/demo/metrics.jsonl --over 24h
   throughline cost --cloudwatch --over 168h --region eu-west-1
+  throughline cost --over 24h --new-bus --deliveries 2
   throughline cost --show-prices > prices.json && throughline cost --prices prices.json --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -62,6 +70,8 @@ with --prices. --cloudwatch needs cloudwatch:ListMetrics and cloudwatch:GetMetri
 	flags.StringVar(&o.namespace, "namespace", "Throughline", "the `NAMESPACE` of the metrics")
 	flags.DurationVar(&o.over, "over", 0, "the `TIME` that the metrics stand for, such as 24h; 0 means that between the first and the last line, or 168h with --cloudwatch")
 	flags.IntVar(&o.retention, "retention", 30, "the `DAYS` that an archive keeps events; 0 omits the cost of its storage")
+	flags.BoolVar(&o.newBus, "new-bus", false, "also project the same events on new custom buses, which bill each KB in and out")
+	flags.Float64Var(&o.deliveries, "deliveries", 1, "how many subscribers an event is delivered to on average, `N`; of --new-bus")
 	flags.StringVar(&o.prices, "prices", "", "override prices with the JSON in `FILE`")
 	flags.BoolVar(&o.showPrices, "show-prices", false, "print the prices as JSON")
 	flags.BoolVar(&o.json, "json", false, "print JSON")
@@ -77,8 +87,8 @@ func (o options) run(ctx context.Context, stdin io.Reader, out io.Writer) error 
 	if o.showPrices {
 		return terminal.PrintJSON(out, p)
 	}
-	if o.retention < 0 || o.over < 0 {
-		return terminal.Misuse("--retention and --over must not be below zero")
+	if o.retention < 0 || o.over < 0 || o.deliveries < 0 {
+		return terminal.Misuse("--retention, --over and --deliveries must not be below zero")
 	}
 	u, err := o.usage(ctx, stdin)
 	if err != nil {
@@ -91,6 +101,9 @@ func (o options) run(ctx context.Context, stdin io.Reader, out io.Writer) error 
 		return terminal.Misuse("%s does not tell how long it stands for: say it with --over, as --over 24h", u.source)
 	}
 	projected := project(u, p, o.retention)
+	if o.newBus {
+		projected.NewBus = projectNewBus(u, p.NewBus, o.retention, o.deliveries)
+	}
 	if o.json {
 		return terminal.PrintJSON(out, projected)
 	}
@@ -168,7 +181,9 @@ func (p projection) write(out io.Writer) error {
 	if p.Estimated {
 		fmt.Fprintln(out, "\nchunks are estimated from hourly averages: THROUGHLINE_METRICS=full counts them")
 	}
-	_, err := fmt.Fprintf(out, "\nour own metrics: %d custom metrics, at most %s; their log lines %s\nin all, at most %s a month; a replay of all of it once is %s more\n",
-		p.Metrics.Metrics, money(p.Metrics.Custom), money(p.Metrics.Logs), money(p.Monthly), money(p.Total.Replay))
-	return err
+	if _, err := fmt.Fprintf(out, "\nour own metrics: %d custom metrics, at most %s; their log lines %s\nin all, at most %s a month; a replay of all of it once is %s more\n",
+		p.Metrics.Metrics, money(p.Metrics.Custom), money(p.Metrics.Logs), money(p.Monthly), money(p.Total.Replay)); err != nil || p.NewBus == nil {
+		return err
+	}
+	return p.NewBus.write(out, p.Retention, p.Estimated)
 }

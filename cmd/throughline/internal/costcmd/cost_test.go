@@ -107,6 +107,39 @@ func TestProjection(t *testing.T) {
 	}
 }
 
+// TestNewBus: KB are rounded up for each event, and the stamp's share is what it adds to that.
+func TestNewBus(t *testing.T) {
+	events := `{"EventType":"Small","PayloadSize":[1030,1024,100],"_aws":{"Timestamp":5,"CloudWatchMetrics":[]}}` + "\n" +
+		`{"EventType":"Large","PayloadSize":[10000],"_aws":{"Timestamp":5,"CloudWatchMetrics":[]}}`
+	p := project1(t, events, "--file", "-", "--over", "730h", "--retention", "31", "--new-bus", "--deliveries", "3")
+	if p.NewBus == nil || len(p.NewBus.Types) != 2 {
+		t.Fatalf("%+v", p.NewBus)
+	}
+	const kb = 1.0 / (1 << 20) // of a GB
+	large, small, n := p.NewBus.Types[0], p.NewBus.Types[1], p.NewBus
+	for name, pair := range map[string][2]float64{
+		"large KB": {large.Kilobytes, 10}, "small KB": {small.Kilobytes, 4}, "large stamp": {large.StampKB, 0}, "small stamp": {small.StampKB, 1},
+		"in": {n.Total.In, 14 * kb * 0.18}, "out": {n.Total.Out, 3 * 14 * kb * 0.05}, "kept": {n.Total.Kept, 14 * kb * 0.08 * 30 / (730.0 / 24)},
+		"a group": {small.PerGroup, 1500 / (1 + 4.0/3)}, "share": {n.StampShare, 1.0 / 14}, "stamp": {n.Stamp, (n.Total.In + n.Total.Out + n.Total.Kept) / 14},
+	} {
+		if !near(pair[0], pair[1]) {
+			t.Errorf("%s: %v, want %v", name, pair[0], pair[1])
+		}
+	}
+	out, err := run(t, events, "--file", "-", "--over", "730h", "--new-bus")
+	for _, want := range []string{"prices of 2026-10, which are not certain", "an event group takes 1500 a second", "(7 % of the KB)"} {
+		if err != nil || !strings.Contains(out, want) {
+			t.Errorf("%v: no %q in\n%s", err, want, out)
+		}
+	}
+	if p := project1(t, events, "--file", "-", "--over", "730h"); p.NewBus != nil {
+		t.Errorf("%+v", p.NewBus)
+	}
+	if all, stamp := average(10, 1000); all != 10 || !near(stamp, 2590.0/1024) {
+		t.Errorf("%v, %v", all, stamp)
+	}
+}
+
 func TestTheFileTellsItsTime(t *testing.T) {
 	if p := project1(t, lines(t), "--file", "-"); math.Abs(p.Hours-54.5/60) > 0.01 {
 		t.Errorf("%v hours", p.Hours)

@@ -32,7 +32,7 @@ type emfLine struct {
 func fromFile(r io.Reader, name string, over time.Duration) (usage, error) {
 	u := usage{source: name, over: over}
 	var types distribution.Types
-	distinct := map[string]bool{}
+	distinct, billed := map[string]bool{}, map[string]*[2]float64{}
 	var first, last int64
 	_, err := records.Read(r, func(d records.Document) error {
 		var line emfLine
@@ -49,6 +49,12 @@ func fromFile(r io.Reader, name string, over time.Duration) (usage, error) {
 		if line.EventType != "" && line.PayloadSize != nil {
 			for _, size := range emf.Values(line.PayloadSize) {
 				types.Of(line.EventType).Add(int(size))
+				if billed[line.EventType] == nil {
+					billed[line.EventType] = new([2]float64)
+				}
+				all, stamp := kilobytes(int(size))
+				billed[line.EventType][0] += all
+				billed[line.EventType][1] += stamp
 			}
 		}
 		line.identify(d.JSON, distinct)
@@ -56,7 +62,7 @@ func fromFile(r io.Reader, name string, over time.Duration) (usage, error) {
 	})
 	for _, t := range types.Names() {
 		d := types.Of(t)
-		u.types = append(u.types, typeUsage{t, float64(d.Count()), float64(d.Sum()), float64(d.Chunks())})
+		u.types = append(u.types, typeUsage{t, float64(d.Count()), float64(d.Sum()), float64(d.Chunks()), billed[t][0], billed[t][1]})
 	}
 	u.metrics = len(distinct)
 	if over == 0 {

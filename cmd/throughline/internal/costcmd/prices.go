@@ -22,6 +22,18 @@ type prices struct {
 	// MetricMonths are the tiers of custom metrics, ascending; the last has no end.
 	MetricMonths []tier  `json:"metric_months"`
 	LogsPerGB    float64 `json:"logs_per_gb"`
+	// NewBus are the prices of new custom buses.
+	NewBus newBusPrices `json:"new_bus"`
+}
+
+// newBusPrices are per GB, of what each event's size rounds up to in KB. KeptPerGBMonth is
+// of what a bus keeps beyond one day.
+type newBusPrices struct {
+	AsOf           string  `json:"as_of"`
+	Source         string  `json:"source"` // who says so
+	InPerGB        float64 `json:"in_per_gb"`
+	OutPerGB       float64 `json:"out_per_gb"` // each delivery
+	KeptPerGBMonth float64 `json:"kept_per_gb_month"`
 }
 
 type tier struct {
@@ -46,13 +58,13 @@ func readPrices(overrides io.Reader) (prices, error) {
 	if err != nil {
 		return p, err
 	}
-	p.AsOf = "unknown" // of the overriding file, unless it says so
+	p.AsOf, p.NewBus.AsOf, p.NewBus.Source = "unknown", "unknown", "--prices" // of the overriding file, unless it says so
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&p); err != nil {
 		return p, fmt.Errorf("%w (--show-prices prints the members)", err)
 	}
-	for _, price := range []float64{p.BusPerMillion, p.ReplayPerMillion, p.ArchivePerGB, p.ArchivePerGBMonth, p.LogsPerGB} {
+	for _, price := range []float64{p.BusPerMillion, p.ReplayPerMillion, p.ArchivePerGB, p.ArchivePerGBMonth, p.LogsPerGB, p.NewBus.InPerGB, p.NewBus.OutPerGB, p.NewBus.KeptPerGBMonth} {
 		if price < 0 {
 			return p, errors.New("a price is below zero")
 		}

@@ -21,6 +21,7 @@ type usage struct {
 type typeUsage struct {
 	eventType             string
 	events, bytes, chunks float64
+	kilobytes, stamp      float64 // as a new custom bus bills them, and how many a stamp adds
 }
 
 // projection is what a month of it costs.
@@ -37,6 +38,8 @@ type projection struct {
 	Metrics    metricCost `json:"metrics"`
 	// Monthly is what is paid every month: bus, archive, metrics and log lines.
 	Monthly float64 `json:"monthly"`
+	// NewBus is of --new-bus alone.
+	NewBus *newBusCost `json:"new_bus,omitempty"`
 }
 
 // typeCost is a month of one event type, in the currency of the prices.
