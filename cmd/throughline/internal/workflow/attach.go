@@ -196,6 +196,13 @@ func (b *builder) attachSource(h *Span, s source) bool {
 		}
 		return at != nil
 	}
+	if s.event != nil {
+		at := b.events[s.event.ID]
+		if at != nil {
+			b.below(&at.handled, h, s.Edge)
+		}
+		return at != nil
+	}
 	if !b.in[s.handled.ID] {
 		return false
 	}

@@ -43,7 +43,9 @@ func (j *joiner) edges() []Cause {
 		covered := map[int]bool{}
 		for _, s := range j.of(h) {
 			covered[s.link], covered[s.refines] = true, true
-			if s.hop != nil {
+			if s.event != nil {
+				add(Cause{Edge: s.Edge, From: j.enclosing(s.event), Through: s.event})
+			} else if s.hop != nil {
 				add(Cause{Edge: s.Edge, From: j.enclosing(s.hop), Through: s.hop})
 			} else {
 				add(Cause{Edge: s.Edge, From: s.handled})

@@ -41,7 +41,12 @@ func (s *Span) IDs(is func(id string) bool) bool {
 func OpenEnds(spans []Span, correlationID string) (ends []OpenEnd, correlations []string) {
 	j := newJoiner(spans)
 	m := j.members(correlationID)
-	seen := map[string]bool{}
+	seen, linked := map[string]bool{}, map[ID]bool{} // publications that a handling names
+	for _, h := range j.handlings {
+		for _, l := range h.causes() {
+			linked[l.To] = true
+		}
+	}
 	var answered []OpenEnd
 	open := func(at string, attributes []string, ids ...string) {
 		for _, id := range ids {
@@ -62,12 +67,19 @@ func OpenEnds(spans []Span, correlationID string) (ends []OpenEnd, correlations 
 					answered = append(answered, OpenEnd{k.id, k.other, s.Text(attrDestination)})
 				}
 			}
+		case isPublication(s):
+			if id := s.Text(attrMessageID); id != "" && !linked[s.ID] && len(j.answered[id]) > 0 && len(m.consumers[s.ID]) == 0 {
+				open("", []string{attrMessageID}, id)
+			}
 		case isHandling(s):
 			if (s.Error || len(j.handled[s.requestID()]) > 1) && s.requestID() != "" && len(j.gaveUp[s.requestID()]) == 0 {
 				open("", []string{lineage.AttrOriginRequestID, lineage.AttrOriginRequestIDs}, s.requestID())
 			}
 			if len(s.causes()) > 0 || len(j.of(s)) > 0 {
 				continue
+			}
+			if id := s.busEvent(); id != "" {
+				open("", []string{attrMessageID}, id)
 			}
 			for _, k := range s.receivedKeys() {
 				if k.kind != keyRequest || s.Text("faas.trigger") == "other" {

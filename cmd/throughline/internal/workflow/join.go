@@ -21,6 +21,7 @@ type joiner struct {
 	holders  map[string][]*Span // by the hash of a task token: who was given it
 	planned  map[string][]*Span // by the function that a schedule is to invoke
 	gaveUp   map[string][]*Span // by the request ID of an invocation: who got its result
+	answered map[string][]*Span // by the ID that a bus answered: the publications
 	receives map[string][]*Span // by the same IDs: the handlings that name them
 
 	causes map[ID][]source // of handlings, as they are asked for
@@ -29,7 +30,8 @@ type joiner struct {
 // source is what caused an invocation, or one record of it.
 type source struct {
 	Edge
-	hop     *Span  // what sent it; nil where a handling itself is the cause
+	hop     *Span  // what sent it; nil where a handling or a publication is the cause
+	event   *Span  // the publication of the event, which came without a stamp
 	handled *Span  // the handling whose result or token it is
 	record  string // the record of the batch; "" for the invocation
 	link    int    // the link that it stands for; -1 for none
@@ -39,7 +41,7 @@ type source struct {
 func newJoiner(spans []Span) *joiner {
 	j := &joiner{
 		byID: make(map[ID]*Span, len(spans)), children: map[ID][]*Span{}, sent: map[string][]*Span{}, handled: map[string][]*Span{},
-		holders: map[string][]*Span{}, planned: map[string][]*Span{}, gaveUp: map[string][]*Span{}, receives: map[string][]*Span{}, causes: map[ID][]source{},
+		holders: map[string][]*Span{}, planned: map[string][]*Span{}, gaveUp: map[string][]*Span{}, answered: map[string][]*Span{}, receives: map[string][]*Span{}, causes: map[ID][]source{},
 	}
 	add := func(to map[string][]*Span, s *Span, keys ...string) {
 		for _, key := range keys {
@@ -64,6 +66,10 @@ func newJoiner(spans []Span) *joiner {
 			}
 			if s.hop() == ViaScheduler {
 				add(j.planned, s, functionName(s.Text(attrScheduleTarget)))
+			}
+		case isPublication(s):
+			if id := s.Text(attrMessageID); id != "" && s.Text(lineage.AttrDeduplicated) != "true" { // a repeat is no event of its own
+				add(j.answered, s, id)
 			}
 		case isHandling(s):
 			j.handlings = append(j.handlings, s)
@@ -94,6 +100,9 @@ func (j *joiner) of(h *Span) []source {
 	}
 	found := j.linkedTo(h)
 	found = append(found, j.joinedTo(h, found)...)
+	if len(found) == 0 && len(h.causes()) == 0 {
+		found = append(found, j.publishedTo(h)...)
+	}
 	if len(found) == 0 && len(h.causes()) == 0 {
 		found = append(found, j.scheduled(h)...)
 	}
@@ -161,6 +170,36 @@ func (j *joiner) joinedTo(h *Span, linked []source) (found []source) {
 		found = append(found, s)
 	}
 	return found
+}
+
+// busEvent is the ID that the bus gave the only event that h handled, which the publisher
+// was answered: aws:EventId of a new custom bus, the envelope's id of a classic one.
+func (s *Span) busEvent() string {
+	if s.records() != 1 || s.Text("messaging.system") != "aws.eventbridge" {
+		return ""
+	}
+	return s.Text(attrMessageID)
+}
+
+// publishedTo finds the only publication that was answered the ID of the event that h, which
+// no link leads from, handled: an event that carries no stamp.
+func (j *joiner) publishedTo(h *Span) []source {
+	id := h.busEvent()
+	if id == "" || len(j.answered[id]) != 1 {
+		return nil
+	}
+	return []source{{Edge: Edge{ViaBus, Joined, "ID that the bus gave the event"}, event: j.answered[id][0], link: -1, refines: -1}}
+}
+
+// from is the span that caused it.
+func (s *source) from() *Span {
+	switch {
+	case s.hop != nil:
+		return s.hop
+	case s.event != nil:
+		return s.event
+	}
+	return s.handled
 }
 
 // linkOf is the link that tells the cause of a record, -1 for none. That of an only

@@ -61,10 +61,7 @@ func (j *joiner) members(correlationID string) *members {
 	}
 	for _, h := range j.handlings {
 		for _, s := range j.of(h) {
-			from := s.hop
-			if from == nil {
-				from = s.handled
-			}
+			from := s.from()
 			if !slices.Contains(m.consumers[from.ID], h) {
 				m.consumers[from.ID] = append(m.consumers[from.ID], h)
 			}
@@ -110,12 +107,23 @@ func (m *members) span(s *Span, why reason) {
 	case s.hop() != "":
 		m.hop(s)
 	case isPublication(s):
-		m.in[s.ID] = true
-		if h := m.j.enclosing(s); h != nil && h.records() == 1 {
-			m.queue = append(m.queue, step{h, publisher})
-		}
+		m.publication(s)
 	case isHandling(s):
 		m.queue = append(m.queue, step{s, why})
+	}
+}
+
+// publication takes in a publication, and the handlings that its ID alone joins to it.
+func (m *members) publication(s *Span) {
+	if m.in[s.ID] {
+		return
+	}
+	m.in[s.ID] = true
+	if h := m.j.enclosing(s); h != nil && h.records() == 1 {
+		m.queue = append(m.queue, step{h, publisher})
+	}
+	for _, h := range m.consumers[s.ID] {
+		m.queue = append(m.queue, step{h, downstream})
 	}
 }
 
@@ -152,6 +160,9 @@ func (m *members) look(next step) {
 		}
 		if s.hop != nil {
 			m.hop(s.hop)
+		} else if s.event != nil {
+			m.add(s.event.Correlation())
+			m.publication(s.event)
 		} else if s.handled != nil {
 			m.queue = append(m.queue, step{s.handled, upstream})
 			m.add(s.handled.Correlation())
