@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -67,6 +68,9 @@ func (a *App) buses(functions []system.Function) []system.Bus {
 	for _, name := range there {
 		list = append(list, system.Bus{Name: name, ARN: plan.BusARN(name), Exists: true, Rules: rules[name]})
 	}
+	for _, b := range a.plan.NewBuses {
+		list = append(list, a.newBus(b))
+	}
 	for _, fn := range functions {
 		for _, name := range slices.Sorted(maps.Keys(fn.Environment)) {
 			bus, ok := system.NamesBus(name, fn.Environment[name])
@@ -76,6 +80,32 @@ func (a *App) buses(functions []system.Function) []system.Bus {
 		}
 	}
 	return list
+}
+
+// newBus is a new custom bus with its subscribers.
+func (a *App) newBus(b plan.NewBus) system.Bus {
+	bus := system.Bus{Name: b.Name, ARN: b.ARN, Exists: true, New: &system.NewBus{RetentionDays: max(1, b.Days)}}
+	for _, sub := range a.plan.Subscribers {
+		if sub.Bus != b.ARN {
+			continue
+		}
+		target := system.Target{ID: sub.Name, ARN: sub.Target, DeadLetter: sub.DeadLetter, MaxAge: sub.MaxAge, Batch: cmp.Or(sub.Batch, 10), Transformer: sub.Transformer}
+		if sub.Retries >= 0 {
+			attempts := int32(sub.Retries)
+			target.Attempts = &attempts
+		}
+		const everything = `{"source":[{"exists":true}]}`
+		rule := system.Rule{Name: sub.Name, Disabled: sub.Stopped, Pattern: everything, Targets: []system.Target{target}}
+		for _, f := range sub.Filters {
+			if f.Scope == "DATA" && rule.Pattern == everything {
+				rule.Pattern = f.Pattern
+			} else {
+				rule.Beyond = "other filters"
+			}
+		}
+		bus.Rules = append(bus.Rules, rule)
+	}
+	return bus
 }
 
 // calls says whether a function made calls over HTTP.

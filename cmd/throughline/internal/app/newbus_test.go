@@ -132,3 +132,18 @@ func TestNewBusFaults(t *testing.T) {
 		t.Errorf("%v %s", err, text)
 	}
 }
+
+// TestNewBusCheck: the checklist knows new buses, their subscribers and their records.
+func TestNewBusCheck(t *testing.T) {
+	s := scene{t: t}
+	given := s.file(`{"source":"pay","detail-type":"OrderPaid","detail":{"order_id":"o-1","event_id":"paid-o-1","correlation_id":"flow-1","total":3}}`)
+	items, said, _ := checked(t, "testdata/new-bus/template.yaml", Flags{check: []string{given}, faults: []string{"duplicate"}})
+	for item, want := range map[string]string{"bus": "orders, a new custom bus with 5 subscribers, which keeps events for 3 days", "targets": "fail", "dlq": "of subscriber failing, COMPUTE_EXECUTION_ERROR", "serialise": "pass"} {
+		if !strings.Contains(items[item], want) {
+			t.Errorf("%s: %s\n%s", item, items[item], said)
+		}
+	}
+	if !strings.HasPrefix(items["dlq"], "pass") {
+		t.Errorf("%v", items)
+	}
+}

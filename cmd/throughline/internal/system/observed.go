@@ -88,6 +88,8 @@ type Delivered struct {
 
 // Letter is a message of a dead-letter queue.
 type Letter struct {
+	// Subscriber is the name of the one that gave the event up, of a new custom bus.
+	Subscriber                                      string `json:"subscriber,omitempty"`
 	EventID, EventType, Rule, Target, Code, Message string
 }
 

@@ -75,7 +75,7 @@ func (s *Stage) URL(name string) string { return s.urls[name] }
 // and what went to dead-letter queues. They are whole where [Options.Record] is set.
 func (s *Stage) Recorded() (delivered []*buslocal.Event, letters []buslocal.DeadLetter) {
 	for _, d := range slices.Concat(s.bus.Ledger().Deliveries, s.fresh.Ledger().Deliveries) {
-		if d.Err == nil {
+		if d.Err == nil && d.Event.DetailType != "" { // else of PutRawEvents: no envelope
 			delivered = append(delivered, d.Event)
 		}
 	}

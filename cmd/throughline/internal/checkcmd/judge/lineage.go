@@ -254,7 +254,11 @@ func deadLetters(s *system.System, _ Limits) Result {
 		}
 	}
 	for _, l := range s.Observed.Letters {
-		arrived = append(arrived, fmt.Sprintf("%s %s of rule %s, %s", l.EventType, l.EventID, arn.Name(l.Rule), l.Code))
+		of := "rule " + arn.Name(l.Rule)
+		if l.Subscriber != "" {
+			of = "subscriber " + l.Subscriber
+		}
+		arrived = append(arrived, fmt.Sprintf("%s %s of %s, %s", l.EventType, l.EventID, of, l.Code))
 	}
 	const next = "look at the queue's policy: it must let events.amazonaws.com send from the rule's ARN"
 	switch {

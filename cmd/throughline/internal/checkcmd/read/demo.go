@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/throughline/throughline/cmd/throughline/internal/arn"
 	"github.com/throughline/throughline/cmd/throughline/internal/spanstore"
 	"github.com/throughline/throughline/cmd/throughline/internal/system"
 	"github.com/throughline/throughline/internal/lineage"
@@ -144,6 +145,16 @@ func takeLetter(o *system.Observed, reader *lineage.Reader, line []byte) {
 // and why. attribute gives the message attributes of the name.
 func Letter(reader *lineage.Reader, body string, attribute func(string) string) system.Letter {
 	l := system.Letter{Rule: attribute("RULE_ARN"), Target: attribute("TARGET_ARN"), Code: attribute("ERROR_CODE"), Message: attribute("ERROR_MESSAGE")}
+	if subscriber := attribute("SUBSCRIBER_ARN"); subscriber != "" { // it names events and does not carry them
+		l.Subscriber, l.EventType = arn.Named(subscriber), "an event"
+		var record struct {
+			Failed []struct{ EventID string } `json:"failedMessages"`
+		}
+		if json.Unmarshal([]byte(body), &record) == nil && len(record.Failed) > 0 {
+			l.EventID = record.Failed[0].EventID
+		}
+		return l
+	}
 	if events := reader.Read([]byte(body)).Events; len(events) > 0 {
 		l.EventID, l.EventType = events[0].ID, events[0].Type
 	}
