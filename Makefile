@@ -26,7 +26,7 @@ help: ## this list
 build: ## bin/throughline and bin/throughline-extension
 	@mkdir -p build && .ci/modfile cmd/throughline build/throughline
 	cd cmd/throughline && GOWORK=off $(BUILD) -ldflags '-s -w' -modfile=../../build/throughline.mod -o ../../bin/throughline .
-	GOWORK=off $(BUILD) -tags nethttpomithttp2 -ldflags '-s -w' -o bin/throughline-extension ./cmd/throughline-extension
+	GOWORK=off $(BUILD) -tags nethttpomithttp2 -ldflags '-s -w -funcalign=16' -o bin/throughline-extension ./cmd/throughline-extension
 
 demo: build ## play a trading day and check what was reported against what happened
 	$(BUILD) -o build/demo/tradingday ./examples/tradingday

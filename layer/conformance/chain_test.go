@@ -93,7 +93,7 @@ func binary(tb testing.TB, name, pkg string) string {
 // with the versions that the root module names.
 func extensionBinary(tb testing.TB) string {
 	tb.Helper()
-	cmd := exec.Command("go", "build", "-tags=nethttpomithttp2", "-ldflags", "-s -w", "./cmd/throughline-extension")
+	cmd := exec.Command("go", "build", "-tags=nethttpomithttp2", "-ldflags", "-s -w -funcalign=16", "./cmd/throughline-extension")
 	cmd.Dir, cmd.Env = "../..", append(os.Environ(), "GOWORK=off")
 	return build(tb, "throughline-extension", cmd)
 }
