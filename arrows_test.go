@@ -90,6 +90,8 @@ var linkedNever = []string{
 	"go.opentelemetry.io/otel/internal/global", // what the global providers bring in
 	"go.opentelemetry.io/proto/",
 	"google.golang.org/grpc",
+	"google.golang.org/protobuf", // it reads the program's file whenever the program starts
+	"regexp",
 	"github.com/DataDog/sketches-go",
 }
 
