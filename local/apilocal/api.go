@@ -68,7 +68,7 @@ func New(o Options, routes ...Route) *Service {
 
 // Start listens on a free port of the loopback interface and returns the URL.
 func (s *Service) Start() (string, error) {
-	url, err := s.server.Start(s)
+	url, err := s.server.StartOpen(s) // what pages call
 	if err != nil {
 		return "", fmt.Errorf("start the local API Gateway: %w", err)
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/throughline/throughline/local/internal/wire"
 )
 
 // Start listens on a free port of the loopback interface and returns the URL
@@ -19,7 +21,7 @@ func (b *Bus) Start() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("start bus: %w", err)
 	}
-	b.server = &http.Server{Handler: b, ReadHeaderTimeout: 10 * time.Second}
+	b.server = &http.Server{Handler: wire.NoPages(b), ReadHeaderTimeout: 10 * time.Second}
 	b.serving = make(chan struct{})
 	go func() {
 		defer close(b.serving)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/throughline/throughline/local/internal/wire"
 )
 
 // Environment is one execution environment: a server for the three APIs, a
@@ -64,7 +66,7 @@ func newEnvironment(d *Deployment, mode Mode) (*Environment, error) {
 		return nil, fmt.Errorf("listen for the Runtime API: %w", err)
 	}
 	e.address = listener.Addr().String()
-	e.server = &http.Server{Handler: e.api()}
+	e.server = &http.Server{Handler: wire.NoPages(e.api())}
 	go func() { _ = e.server.Serve(listener) }()
 	return e, nil
 }

@@ -23,8 +23,24 @@ type Server struct {
 	served chan struct{} // closed when Serve has returned
 }
 
-// Start serves h and returns the URL, without a slash at its end.
-func (s *Server) Start(h http.Handler) (string, error) {
+// Start serves h and returns the URL, without a slash at its end. Pages in a browser are
+// refused: SDKs sign their calls, and a page of any origin could make calls that are not.
+func (s *Server) Start(h http.Handler) (string, error) { return s.StartOpen(NoPages(h)) }
+
+// NoPages refuses what a page in a browser asks, of any origin (Fetch standard, "Origin
+// header"; Fetch metadata, "Sec-Fetch-Site").
+func NoPages(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if site := r.Header.Get("Sec-Fetch-Site"); r.Header.Get("Origin") != "" || site != "" && site != "none" {
+			http.Error(w, "pages in a browser are refused", http.StatusForbidden)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// StartOpen is Start for what pages may call too.
+func (s *Server) StartOpen(h http.Handler) (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("listen on loopback: %w", err)

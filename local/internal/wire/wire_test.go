@@ -2,7 +2,9 @@ package wire_test
 
 import (
 	"encoding/xml"
+	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/throughline/throughline/local/internal/wire"
@@ -64,6 +66,42 @@ func TestXMLIsWellFormed(t *testing.T) {
 		}
 		if name == "result" && answer.Result.A != "<&>" || name == "error" && answer.Error.Message != "a < b" {
 			t.Errorf("%s: %s", name, w.Body)
+		}
+	}
+}
+
+// TestNoPages: what a browser sends for a page is refused; SDKs and people are served.
+func TestNoPages(t *testing.T) {
+	var s, open wire.Server
+	served := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	url, err := s.Start(served)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	forAll, err := open.StartOpen(served)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for header, want := range map[string]int{"": 200, "Sec-Fetch-Site: none": 200, "Sec-Fetch-Site: cross-site": 403, "Sec-Fetch-Site: same-site": 403, "Sec-Fetch-Site: same-origin": 403, "Origin: null": 403, "Origin: http://evil.example": 403} {
+		for at, status := range map[string]int{url: want, forAll: 200} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, at, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if name, value, ok := strings.Cut(header, ": "); ok {
+				req.Header.Set(name, value)
+			}
+			resp, err := client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			if resp.StatusCode != status {
+				t.Errorf("with %q: %s, not %d", header, resp.Status, status)
+			}
 		}
 	}
 }

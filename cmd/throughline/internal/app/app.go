@@ -80,6 +80,7 @@ type App struct {
 	log     *log
 	faults  *faults.Set
 	path    string // of the template
+	files   templates
 }
 
 // Places are where an application's surroundings are.
@@ -101,7 +102,9 @@ func (f Flags) Start(ctx context.Context, path string, at Places) (*App, error) 
 	if f.speed < 0 || f.speed > 10_000 {
 		return nil, terminal.Misuse("--speed is above 0 and at most 10000")
 	}
-	data, err := os.ReadFile(path)
+	a := &App{path: path, log: newLog(at.Out, f.quiet), faults: new(faults.Set), files: templates{played: map[string][]byte{}}}
+	a.files.told = a.log.tell
+	data, err := a.files.read(path)
 	if err != nil {
 		return nil, terminal.Misuse("read the template: %v", err)
 	}
@@ -116,7 +119,6 @@ func (f Flags) Start(ctx context.Context, path string, at Places) (*App, error) 
 	if err != nil {
 		return nil, err
 	}
-	a := &App{path: path, log: newLog(at.Out, f.quiet), faults: new(faults.Set)}
 	var fast *clock.Clock
 	if f.speed != 1 {
 		fast = clock.New(time.Now(), f.speed)
@@ -151,6 +153,7 @@ func (f Flags) Start(ctx context.Context, path string, at Places) (*App, error) 
 		a.stage.Close()
 		return nil, err
 	}
+	a.files.watch()
 	return a, nil
 }
 
@@ -159,9 +162,9 @@ func (a *App) play(ctx context.Context, data []byte, folder string, values map[s
 	var err error
 	a.plan, err = plan.Build(data, plan.Options{Values: values, Queues: queues, API: api, Open: func(name string) ([]byte, error) {
 		if filepath.IsAbs(name) {
-			return os.ReadFile(name)
+			return a.files.read(name)
 		}
-		return os.ReadFile(filepath.Join(folder, filepath.FromSlash(name)))
+		return a.files.read(filepath.Join(folder, filepath.FromSlash(name)))
 	}})
 	if err != nil {
 		return terminal.Misuse("%s: %v", a.path, err)
@@ -274,6 +277,7 @@ func (f Flags) findExtension() (string, error) {
 
 // Close ends the application. The functions' last spans are sent before.
 func (a *App) Close() {
+	a.files.close()
 	if a.control != nil {
 		a.control.close()
 	}
@@ -377,7 +381,11 @@ func (l *log) add(line lambdalocal.LogLine) {
 }
 
 func (l *log) refused(host string) {
-	text := "a call to " + host + " was refused: " + gateway.Advice(host)
+	l.tell("a call to " + host + " was refused: " + gateway.Advice(host))
+}
+
+// tell writes a line of dev's own.
+func (l *log) tell(text string) {
 	l.lines.add(logged{Text: text, Source: "dev"})
 	fmt.Fprintln(l.out, terminal.Line(text))
 }

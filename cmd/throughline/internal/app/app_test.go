@@ -457,6 +457,64 @@ func TestCodeChanges(t *testing.T) {
 	s.says("Shout: its code has changed", "Whisper: its code has changed", "2 WORDS: THREE FOUR", "murmured three four")
 }
 
+// TestTheTemplateChanges: it is played as it was, and the terminal and the page say so, of
+// nested templates too, until it is as it was.
+func TestTheTemplateChanges(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("testdata/nested")); err != nil {
+		t.Fatal(err)
+	}
+	s := playing(t, filepath.Join(dir, "template.yaml"), Flags{quiet: true})
+	changed := func() (news []string) {
+		t.Helper()
+		var state struct{ Changed []string }
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.page+"/app/state", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set(TokenHeader, s.control.file.Token)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if err := json.NewDecoder(resp.Body).Decode(&state); err != nil || state.Changed == nil {
+			t.Fatalf("%v %+v", err, state)
+		}
+		return state.Changed
+	}
+	if news := changed(); len(news) != 0 {
+		t.Errorf("%q", news)
+	}
+	for _, name := range []string{"template.yaml", filepath.Join("inner", "template.yaml")} {
+		path := filepath.Join(dir, name)
+		was, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := strings.Count(s.out.String(), "as it was at the start again")
+		if err := os.WriteFile(path, append(was, "# more\n"...), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for len(changed()) == 0 {
+			time.Sleep(10 * time.Millisecond)
+		}
+		if news := changed(); len(news) != 1 || news[0] != restartFor(path) {
+			t.Errorf("%q", news)
+		}
+		s.says(restartFor(path))
+		if err := os.WriteFile(path, was, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for len(changed()) > 0 {
+			time.Sleep(10 * time.Millisecond)
+		}
+		if again := strings.Count(s.out.String(), "as it was at the start again"); again != before+1 {
+			t.Errorf("it was said %d times\n%s", again-before, s.out)
+		}
+	}
+}
+
 // TestRealAWS is said loudly, and gives the user's credentials; without, there are none.
 func TestRealAWS(t *testing.T) {
 	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDMINE")

@@ -30,6 +30,8 @@ function rows(id, list) {
 function draw(state) {
   $('template').textContent = state.template;
   $('state').textContent = 'It is played. Spans of what you send appear in the list of workflows.';
+  if ($('changed').textContent !== state.changed.join(' ')) $('changed').textContent = state.changed.join(' ');
+  $('changed').hidden = state.changed.length === 0;
   samples = Object.fromEntries(state.types.map((t) => [t.type, t]));
   options('types', Object.keys(samples));
   options('function', state.functions.map((f) => f.name));

@@ -227,7 +227,7 @@ func (a *App) state(w http.ResponseWriter, r *http.Request) {
 	}
 	notes := append(append([]string{}, a.plan.Notes...), a.stage.Notes()...)
 	answer(w, http.StatusOK, map[string]any{
-		"template": a.path, "functions": a.stage.Functions(), "queues": a.stage.Queues(), "bus": a.stage.Bus(), "waiting": a.stage.Waiting(), "types": types, "schedules": schedules, "faults": a.faults.Rules(), "kinds": faults.Kinds(),
+		"template": a.path, "changed": a.files.news(), "functions": a.stage.Functions(), "queues": a.stage.Queues(), "bus": a.stage.Bus(), "waiting": a.stage.Waiting(), "types": types, "schedules": schedules, "faults": a.faults.Rules(), "kinds": faults.Kinds(),
 		"not_played": notPlayed(a.plan), "notes": notes, "log": lines, "lines": total,
 	})
 }

@@ -89,3 +89,44 @@ func TestAForeignPageGetsNothing(t *testing.T) {
 		t.Errorf("of an open server it got only %q", got)
 	}
 }
+
+// TestAForeignPageGetsNothingOfAnApplication: neither by the control routes of what is
+// played, nor by the local services that stand for AWS's.
+func TestAForeignPageGetsNothingOfAnApplication(t *testing.T) {
+	b := peertest.Chromium(t, "--disable-popup-blocking")
+	s, _ := begin(t, playable(t, "testdata/foreign/template.yaml", "--dir", t.TempDir(), "--moto", "none")...)
+	var answer struct{ Payload map[string]string }
+	ask(t, s, http.MethodPost, "invoke?function=Where", "{}", &answer)
+	if len(answer.Payload) < 4 {
+		t.Fatalf("%+v", answer)
+	}
+	read := func() string {
+		var at state
+		ask(t, s, http.MethodGet, "state", "", &at)
+		return fmt.Sprintf("%+v", at)
+	}
+	before := read()
+	foreign := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = fmt.Fprint(w, "<!doctype html><title>evil</title><body>")
+	}))
+	t.Cleanup(foreign.Close)
+	b.View(800, 600, false)
+	b.Open(foreign.URL+"/", "document.title === 'evil'")
+	bodies := map[string]string{
+		s.Page + "/app/": "{}", s.Page + "/app/state": "{}", s.Page + "/app/invoke?function=Where": "{}", s.Page + "/app/fire?schedule=Hourly": "{}",
+		s.Page + "/app/send": `{"type":"Asked"}`, s.Page + "/app/faults": `["kill"]`, s.Page + "/app/replay": `{"events":"{}"}`,
+		answer.Payload["LAMBDA"] + "/2015-03-31/functions/Where/invocations":                                        "{}",
+		answer.Payload["SQS"] + "/?Action=SendMessage&QueueUrl=" + answer.Payload["QUEUE"] + "&MessageBody=planted": "Action=SendMessage&MessageBody=planted&QueueUrl=" + answer.Payload["QUEUE"],
+		answer.Payload["EVENTBRIDGE"] + "/":                                                                         "{}",
+	}
+	for url, body := range bodies {
+		var got []string
+		if b.Eval(fmt.Sprintf("%s(%q, %q)", tries, url, body), &got); len(got) > 0 {
+			t.Errorf("a page of %s got %q", foreign.URL, got)
+		}
+	}
+	if after := read(); after != before {
+		t.Errorf("it changed %s to %s", before, after)
+	}
+}

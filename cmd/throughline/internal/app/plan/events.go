@@ -2,6 +2,7 @@ package plan
 
 import (
 	"strings"
+	"time"
 
 	"github.com/throughline/throughline/internal/yamltree"
 )
@@ -118,7 +119,15 @@ func (b *building) mapping(id, typ, function, source string, p *yamltree.Node) {
 		b.note("%s is disabled", id)
 		return
 	}
-	m := Mapping{ID: id, Function: function, Source: source, BatchSize: b.number(p.Get("BatchSize"), 10), Concurrency: b.number(p.At("ScalingConfig", "MaximumConcurrency"), 0)}
+	size := 10
+	if service == "dynamodb" {
+		size = 100
+	}
+	m := Mapping{
+		ID: id, Function: function, Source: source, BatchSize: b.number(p.Get("BatchSize"), size), Concurrency: b.number(p.At("ScalingConfig", "MaximumConcurrency"), 0),
+		Retries: b.number(p.Get("MaximumRetryAttempts"), -1), MaxAge: time.Duration(b.number(p.Get("MaximumRecordAgeInSeconds"), -1)) * time.Second,
+		Bisect: b.Text(p.Get("BisectBatchOnFunctionError")) == "true", OnFailure: b.Text(p.At("DestinationConfig", "OnFailure", "Destination")),
+	}
 	types, _ := b.Value(p.Get("FunctionResponseTypes")).([]any)
 	for _, t := range types {
 		m.Failures = m.Failures || t == "ReportBatchItemFailures"

@@ -127,6 +127,12 @@ type Mapping struct {
 	Concurrency  int  // zero: none is given
 	Failures     bool // ReportBatchItemFailures
 	Filters      []string
+	// Retries of a stream's batch and the age of its records at which they are given up are
+	// negative where the template has no bound.
+	Retries   int
+	MaxAge    time.Duration
+	Bisect    bool   // a stream's batch that fails is tried again in two
+	OnFailure string // ARN of the queue or topic that is told of a batch that is given up, "" for none
 }
 
 // Route is a path over HTTP that invokes a function.

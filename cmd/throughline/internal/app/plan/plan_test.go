@@ -317,3 +317,34 @@ Resources:
 	// Orders {"source":["shop"]} arn:aws:lambda:us-east-1:123456789012:function:Orders
 	// Flow: state machines are not played
 }
+
+// TestBoundsOfAStreamsMapping are read, and none where the template has none.
+func TestBoundsOfAStreamsMapping(t *testing.T) {
+	const text = `
+Resources:
+  Orders: {Type: AWS::DynamoDB::Table, Properties: {TableName: Orders, AttributeDefinitions: [], KeySchema: [], StreamSpecification: {StreamViewType: KEYS_ONLY}}}
+  Failures: {Type: AWS::SQS::Queue}
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      Runtime: python3.12
+      Handler: a.b
+      InlineCode: x
+      Events:
+        Bare: {Type: DynamoDB, Properties: {Stream: !GetAtt Orders.StreamArn}}
+        Bound: {Type: DynamoDB, Properties: {Stream: !GetAtt Orders.StreamArn, BatchSize: 7, MaximumRetryAttempts: 0, MaximumRecordAgeInSeconds: 60, BisectBatchOnFunctionError: true, DestinationConfig: {OnFailure: {Destination: !GetAtt Failures.Arn}}}}
+        Endless: {Type: DynamoDB, Properties: {Stream: !GetAtt Orders.StreamArn, MaximumRetryAttempts: -1, MaximumRecordAgeInSeconds: -1, BisectBatchOnFunctionError: false}}
+`
+	bare := plan.Mapping{Function: "F", BatchSize: 100, Retries: -1, MaxAge: -time.Second}
+	want := map[string]plan.Mapping{"FBare": bare, "FEndless": bare, "FBound": {Function: "F", BatchSize: 7, MaxAge: time.Minute, Bisect: true, OnFailure: plan.QueueARN("Failures")}}
+	p := build(t, text, plan.Options{})
+	if len(p.Mappings) != len(want) {
+		t.Errorf("%+v", p.Mappings)
+	}
+	for _, m := range p.Mappings {
+		is := want[m.ID]
+		if is.ID, is.Source = m.ID, m.Source; fmt.Sprint(m) != fmt.Sprint(is) || plan.ServiceOf(m.Source) != "dynamodb" {
+			t.Errorf("%+v, not %+v", m, is)
+		}
+	}
+}

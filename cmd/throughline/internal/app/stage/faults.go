@@ -50,13 +50,20 @@ func (s *Stage) front() (url string, end func(), err error) {
 	}))
 }
 
-// serve serves a handler on a free port of the loopback interface.
+// serve serves a handler on a free port of the loopback interface. Pages in a browser are
+// refused, as the local services refuse them.
 func serve(h http.Handler) (url string, end func(), err error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, fmt.Errorf("listen on loopback: %w", err)
 	}
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: h}
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if site := r.Header.Get("Sec-Fetch-Site"); r.Header.Get("Origin") != "" || site != "" && site != "none" {
+			http.Error(w, "pages in a browser are refused", http.StatusForbidden)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)

@@ -54,7 +54,8 @@ type Options struct {
 	// visibility time-out has passed.
 	Retry time.Duration
 	// Attempts is how often a function may leave a message in a queue without a redrive
-	// policy before it is dropped: see [Stage.GaveUp]. Zero: without end.
+	// policy before it is dropped, see [Stage.GaveUp], and at most fail a batch of a stream.
+	// Zero: without end, or as the stream's mapping says.
 	Attempts int
 	// OnLog is told every line of every function, one at a time. Nil: not.
 	OnLog func(lambdalocal.LogLine)

@@ -5,19 +5,25 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/throughline/throughline/cmd/throughline/internal/app/plan"
+	"github.com/throughline/throughline/cmd/throughline/internal/phrase"
 	"github.com/throughline/throughline/local/eventpattern"
+	"github.com/throughline/throughline/local/invokelocal"
 	"github.com/throughline/throughline/local/lambdalocal"
 )
 
 const (
 	asking  = 250 * time.Millisecond // between two questions for a stream's records
-	atMost  = 100                    // records of a batch, as Lambda has it for streams
-	retries = 3                      // of a batch that the function fails; Lambda would go on for a day
+	atMost  = 1000                   // records of a batch: what GetRecords gives at most
+	retries = 3                      // attempts at a batch where the mapping has no bound; Lambda would go on for a day
+	// longestPause is the longest wait before a further attempt: the first ones follow at once.
+	longestPause = 5 * time.Second
 )
 
 // readStream has functions read a table's stream, each as an event source mapping does.
@@ -34,7 +40,8 @@ func (s *Stage) readStream(t plan.Table, arn string) {
 				s.note("the filter of %s: %v", m.ID, err)
 			}
 		}
-		reader := &stream{stage: s, mapping: m, arn: arn, told: m.Source, filters: filters, iterators: map[string]string{}}
+		reader := &stream{stage: s, mapping: m, arn: arn, told: m.Source, filters: filters, iterators: map[string]string{}, onFailure: s.destination(m.ID, m.OnFailure)}
+		reader.call = reader.invoke
 		s.streams = append(s.streams, reader)
 		s.running.Go(reader.run)
 	}
@@ -47,6 +54,9 @@ type stream struct {
 	arn, told string // moto's, and what functions are told
 	filters   []*eventpattern.Pattern
 	iterators map[string]string // by shard
+	onFailure invokelocal.Destination
+	// call hands records to the function.
+	call func(ctx context.Context, records []any) (lambdalocal.Result, error)
 
 	rounds, handed atomic.Int64 // how often it has asked all shards, and batches that it has handed on
 }
@@ -110,14 +120,13 @@ func (r *stream) shards() {
 		}
 		r.iterators[shard.ID] = got.NextShardIterator
 		if len(got.Records) > 0 {
-			r.hand(ctx, got.Records)
+			r.hand(ctx, shard.ID, got.Records)
 		}
 	}
 }
 
-// hand invokes the function with the records that a filter lets through, again where it
-// fails.
-func (r *stream) hand(ctx context.Context, records []map[string]any) {
+// hand has the function take the records that a filter lets through.
+func (r *stream) hand(ctx context.Context, shard string, records []map[string]any) {
 	kept := []any{}
 	for _, record := range records {
 		record["eventSourceARN"] = r.told
@@ -127,34 +136,134 @@ func (r *stream) hand(ctx context.Context, records []map[string]any) {
 		}
 		kept = append(kept, record)
 	}
-	if len(kept) == 0 {
-		return
+	if len(kept) > 0 {
+		r.handed.Add(1)
+		r.take(ctx, batch{shard: shard, records: kept, came: r.now()})
 	}
-	r.handed.Add(1)
-	for tried := 0; tried < retries; {
-		event, err := json.Marshal(map[string]any{"Records": kept})
-		if err != nil {
+}
+
+// batch is records of a shard on their way to the function.
+type batch struct {
+	shard   string
+	records []any
+	came    time.Time
+	tried   int // what splitting it takes does not count
+	last    lambdalocal.Result
+}
+
+// take invokes the function with a batch, again where it fails, until the mapping's bounds
+// are reached (Lambda developer guide, "Retaining discarded batch records for a DynamoDB
+// event source").
+func (r *stream) take(ctx context.Context, b batch) {
+	for pause := asking; ; {
+		if r.mapping.MaxAge > 0 && r.now().Sub(b.came) > r.mapping.MaxAge {
+			r.discard(b, "RecordAgeExceeded", "older than "+r.mapping.MaxAge.String())
 			return
 		}
-		var result lambdalocal.Result
+		result, err := r.call(ctx, b.records)
+		if ctx.Err() != nil {
+			return
+		}
+		failed := err != nil || result.FunctionError != ""
+		if !failed {
+			if b.records = r.left(b.records, result.Payload); len(b.records) == 0 {
+				return
+			}
+		}
+		if half := len(b.records) / 2; failed && r.mapping.Bisect && half > 0 {
+			r.take(ctx, batch{shard: b.shard, records: b.records[:half], came: b.came})
+			r.take(ctx, batch{shard: b.shard, records: b.records[half:], came: b.came})
+			return
+		}
+		b.last = result
+		if b.tried++; b.tried > r.most() {
+			r.discard(b, "RetryAttemptsExhausted", "after "+phrase.Count(b.tried, "attempt"))
+			return
+		}
+		if b.tried < retries {
+			continue
+		}
+		select {
+		case <-time.After(pause):
+			pause = min(2*pause, longestPause)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// most is how often a batch is tried again.
+func (r *stream) most() int {
+	most := retries - 1
+	switch {
+	case r.mapping.Retries >= 0:
+		most = r.mapping.Retries
+	case r.mapping.MaxAge > 0:
+		most = math.MaxInt
+	}
+	if bound := r.stage.options.Attempts; bound > 0 {
+		most = min(most, bound-1)
+	}
+	return most
+}
+
+// now is the time of the application's clock.
+func (r *stream) now() time.Time { return r.stage.options.Clock.Now() }
+
+// invoke invokes the function with records, once it is not throttled.
+func (r *stream) invoke(ctx context.Context, records []any) (result lambdalocal.Result, err error) {
+	event, err := json.Marshal(map[string]any{"Records": records})
+	if err != nil {
+		return result, err
+	}
+	for {
 		if err = lambdalocal.ErrThrottled; !r.stage.options.Faults.Throttled(r.mapping.Function) {
 			result, err = r.stage.lambda.Deployment(r.mapping.Function).Invoke(ctx, event, lambdalocal.InvokeOptions{Wait: true})
 		}
-		if errors.Is(err, lambdalocal.ErrThrottled) {
-			select {
-			case <-time.After(asking):
-				continue
-			case <-ctx.Done():
-				return
-			}
+		if !errors.Is(err, lambdalocal.ErrThrottled) {
+			return result, err
 		}
-		if tried++; err == nil && result.FunctionError == "" {
-			if kept = r.left(kept, result.Payload); len(kept) == 0 {
-				return
-			}
+		select {
+		case <-time.After(asking):
+		case <-ctx.Done():
+			return result, ctx.Err()
 		}
 	}
-	r.stage.say(r.mapping.Function, fmt.Sprintf("%d records of %s failed %d times: they are passed over", len(kept), r.mapping.ID, retries))
+}
+
+// discard gives a batch up, and tells the mapping's destination of it.
+func (r *stream) discard(b batch, condition, why string) {
+	r.stage.say(r.mapping.Function, fmt.Sprintf("passed over: %s of %s, %s", phrase.Count(len(b.records), "record"), r.mapping.ID, why))
+	if r.onFailure == nil {
+		return
+	}
+	arn := plan.FunctionARN(r.mapping.Function)
+	info := map[string]any{"shardId": b.shard, "batchSize": len(b.records), "streamArn": r.told}
+	for name, at := range map[string]int{"start": 0, "end": len(b.records) - 1} {
+		info[name+"SequenceNumber"] = numberOf(b.records[at])
+	}
+	for _, name := range []string{"First", "Last"} {
+		info["approximateArrivalOf"+name+"Record"] = b.came.UTC().Format(time.RFC3339)
+	}
+	of := map[string]any{
+		"requestContext": map[string]any{"requestId": b.last.RequestID, "functionArn": arn, "condition": condition, "approximateInvokeCount": b.tried},
+		"version":        "1.0", "timestamp": r.now().UTC().Format("2006-01-02T15:04:05.000Z"), "DDBStreamBatchInfo": info,
+	}
+	if b.tried > 0 {
+		of["responseContext"] = map[string]any{"statusCode": http.StatusOK, "executedVersion": b.last.ExecutedVersion, "functionError": b.last.FunctionError}
+	}
+	record, err := json.Marshal(of)
+	if err == nil {
+		r.onFailure(arn, condition, record)
+	}
+}
+
+// numberOf is the sequence number of a record.
+func numberOf(record any) string {
+	of, _ := record.(map[string]any)
+	change, _ := of["dynamodb"].(map[string]any)
+	number, _ := change["SequenceNumber"].(string)
+	return number
 }
 
 // left are the records from the first one on that the answer of a function names as failed.
@@ -168,7 +277,7 @@ func (r *stream) left(records []any, answer []byte) []any {
 		return nil
 	}
 	for i, record := range records {
-		number, _ := record.(map[string]any)["dynamodb"].(map[string]any)["SequenceNumber"].(string)
+		number := numberOf(record)
 		for _, f := range failures.BatchItemFailures {
 			if f.ID == number {
 				return records[i:]

@@ -1,3 +1,4 @@
+import json
 import os
 
 import boto3
@@ -37,6 +38,12 @@ def picky(event, context):
 
 def failing(event, context):
     raise ValueError("no")
+
+
+def mourn(event, context):
+    for record in event["Records"]:
+        of = json.loads(record["body"])
+        print("failure of stream %d %s %d" % (of["DDBStreamBatchInfo"]["batchSize"], of["requestContext"]["condition"], of["requestContext"]["approximateInvokeCount"]))
 
 
 def uploaded(event, context):
