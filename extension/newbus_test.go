@@ -299,3 +299,33 @@ func TestANewBusForTheShims(t *testing.T) {
 		}
 	})
 }
+
+// Whatever a new bus is said to have answered, the call is counted once, by its
+// status.
+func TestAnswersThatNoBusGives(t *testing.T) {
+	entries := []byte("\xa1gEntries")
+	body := string(cbor.Encode(cbor.Map{"EventBusArn": cbor.String(ordersBus), "Entries": cbor.List{cbor.Map{"Source": cbor.String("s"), "DetailType": cbor.String("Planned"), "Detail": cbor.String("{}")}}}))
+	for name, answer := range map[string][]byte{
+		"nothing": {}, "cut off": []byte("\xa1gEntr"), "a giant list": append(bytes.Clone(entries), 0x9b, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff), "a giant text": append(bytes.Clone(entries), 0x81, 0xa1, 0x7b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff),
+		"no end": append(bytes.Clone(entries), bytes.Repeat([]byte{0x9f}, 30_000)...), "deep": append(bytes.Clone(entries), bytes.Repeat([]byte{0x81}, 30_000)...), "a tag of tags": bytes.Repeat([]byte{0xc1}, 30_000),
+		"no map": {0x83, 1, 2, 3}, "a key that is a number": {0xa1, 1, 2}, "entries that are no maps": append(bytes.Clone(entries), 0x83, 1, 0xf6, 0x61, 'x'), "more than were put": append(append(bytes.Clone(entries), 0x99, 0x0f, 0xff), bytes.Repeat([]byte{0xa0}, 0xfff)...),
+		"a code in pieces": []byte("\xbff__type\x7faA\x60aB\xff\xff"), "gzip": {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for status, want := range map[int]string{200: "EventsPublished", 403: "EventsFailed"} {
+				d := newDesk(t, nil)
+				url := d.serve("runtime") + "/throughline/v1/events"
+				if resp, _ := ask(t, url, "application/cbor", firstCall, body); resp.StatusCode != http.StatusOK {
+					t.Fatal(resp.Status)
+				}
+				told := fmt.Sprintf(`{"outcome":"answered","stamped":true,"status":%d,"attempts":1,"answer":%q}`, status, base64.StdEncoding.EncodeToString(answer))
+				if resp, _ := ask(t, url+"/"+firstCall, "application/json", "", told); resp.StatusCode != http.StatusNoContent {
+					t.Errorf("report: %s", resp.Status)
+				}
+				if sums := d.sums(); sums["EventsPublished"]+sums["EventsFailed"] != 1 || sums[want] != 1 || sums["EventsUnknown"] != 0 {
+					t.Errorf("%d: sums %v", status, sums)
+				}
+			}
+		})
+	}
+}
