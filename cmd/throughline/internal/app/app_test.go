@@ -313,6 +313,7 @@ func TestSchedules(t *testing.T) {
 
 func TestMixedLanguages(t *testing.T) {
 	s := playing(t, "testdata/mixed/template.yaml", Flags{})
+	s.says("go build: the first time takes a while")
 	s.must("", "send", "Words", "--detail", `{"text": "Hello World"}`)
 	s.says("2 words: HELLO WORLD", "whispered hello world")
 	s.must("", "send", "Words", "--detail", `{"text": "Alone"}`)

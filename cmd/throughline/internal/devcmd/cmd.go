@@ -72,7 +72,7 @@ alone, and its page answers no other site.`,
 	flags := cmd.Flags()
 	o.app.Bind(flags)
 	flags.StringVar(&o.otlp, "otlp-addr", "127.0.0.1:4318", "receive spans at this loopback `ADDRESS`")
-	flags.StringVar(&o.page, "addr", "127.0.0.1:4400", "serve the page at this loopback `ADDRESS`")
+	flags.StringVar(&o.page, "addr", "127.0.0.1:"+spanstore.DevPort, "serve the page at this loopback `ADDRESS`")
 	flags.StringVar(&o.dir, "dir", "", "keep spans in `FOLDER`; empty means a folder in the user's cache, one for each port of the page")
 	flags.Int64Var(&o.limit, "limit", 200, "keep at most this many `MB` of spans")
 	flags.BoolVar(&o.open, "open", false, "open the page in the browser")
@@ -86,6 +86,8 @@ type started struct {
 	OTLP string `json:"otlp"`
 	Dir  string `json:"dir"`
 	App  string `json:"application,omitempty"` // the page, with the token of what is played
+
+	named bool // Dir is the user's choice
 }
 
 func (o options) run(cmd *cobra.Command, args []string) error {
@@ -112,7 +114,8 @@ func (o options) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer receiver.Close()
-	if o.dir == "" {
+	named := o.dir != ""
+	if !named {
 		cache, err := os.UserCacheDir()
 		if err != nil {
 			return fmt.Errorf("find the user's cache: %w; name a folder with --dir", err)
@@ -124,7 +127,7 @@ func (o options) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer func() { _ = spans.Close() }()
-	s := started{Page: "http://" + live.Addr().String(), OTLP: "http://" + receiver.Addr().String(), Dir: o.dir}
+	s := started{Page: "http://" + live.Addr().String(), OTLP: "http://" + receiver.Addr().String(), Dir: o.dir, named: named}
 	ended := make(chan error, 2)
 	servers := []*http.Server{serve(receiver, otlpserver.Handler(func(r otlpserver.Request) error { return spans.Add(r.Line) }), ended)}
 	played, end, err := o.play(cmd, args, &s)
@@ -200,8 +203,20 @@ func (o options) print(cmd *cobra.Command, s started) error {
 	if o.json {
 		return terminal.PrintJSON(out, s)
 	}
-	_, err := fmt.Fprintf(out, "workflows appear at %s\nspans are kept in %s\n\nexport %s\n", s.Page, s.Dir, strings.Join(s.variables(), "\nexport "))
+	_, err := fmt.Fprintf(out, "workflows appear at %s, and this prints the newest:\n  throughline trace --last %s\nspans are kept in %s\n\nexport %s\n", s.Page, s.flag(), s.Dir, strings.Join(s.variables(), "\nexport "))
 	return err
+}
+
+// flag is the flag by which other commands read the spans of this start.
+func (s started) flag() string {
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(s.Page, "http://"))
+	switch {
+	case s.named:
+		return "--dev=" + s.Dir
+	case port == spanstore.DevPort:
+		return "--dev"
+	}
+	return "--dev=" + port
 }
 
 // variables are what a program needs that sends its spans here: SDKs keep them for five

@@ -17,9 +17,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
 	"go.uber.org/goleak"
 
 	"github.com/throughline/throughline/cmd/throughline/internal/pagestyle"
+	"github.com/throughline/throughline/cmd/throughline/internal/spanstore"
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
 )
 
@@ -213,6 +215,22 @@ func TestTracesOfNoWorkflow(t *testing.T) {
 }
 
 // TestSearch finds by correlation ID, function, type and the ID of an event.
+// TestTheNextStepIsPrinted: how the spans of this start are read, wherever they are.
+func TestTheNextStepIsPrinted(t *testing.T) {
+	for want, s := range map[string]started{
+		"--dev\n":          {Page: "http://127.0.0.1:" + spanstore.DevPort},
+		"--dev=4401\n":     {Page: "http://127.0.0.1:4401"},
+		"--dev=/a/place\n": {Page: "http://127.0.0.1:4401", Dir: "/a/place", named: true},
+	} {
+		var out bytes.Buffer
+		cmd := &cobra.Command{}
+		cmd.SetOut(&out)
+		if err := (options{}).print(cmd, s); err != nil || !strings.Contains(out.String(), "throughline trace --last "+want) {
+			t.Errorf("%v\n%s", err, &out)
+		}
+	}
+}
+
 func TestSearch(t *testing.T) {
 	s, _ := begin(t, "--dir", t.TempDir())
 	for n := range 30 {

@@ -3,12 +3,16 @@
 package spansource
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,7 +41,7 @@ func (f *Flags) Bind(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.file, "file", DefaultFile, "read spans from `FILE`: OTLP/JSON, one request a line, or an export of aws/spans")
 	flags.StringVar(&f.dev, "dev", "", "read the spans that throughline dev keeps: in a `FOLDER`, or by default for the page's port")
-	flags.Lookup("dev").NoOptDefVal = "4400"
+	flags.Lookup("dev").NoOptDefVal = spanstore.DevPort
 	flags.StringVar(&f.jaeger, "jaeger", "", "read spans from Jaeger's query API at `URL`")
 	flags.BoolVar(&f.xray, "xray", false, "read spans from X-Ray")
 	flags.BoolVar(&f.transactionSearch, "transaction-search", false, "read spans from CloudWatch's Transaction Search")
@@ -105,7 +109,7 @@ func (f *Flags) Open(ctx context.Context, configure account.Configure, now time.
 			": look further back with --since", later, tell}, err
 	case f.dev != "":
 		dir, err := f.folder()
-		return Source{spanstore.Folder(dir, tell), "in " + dir, ": the page of throughline dev shows what is there, traces without a correlation ID too", soon, tell}, err
+		return Source{spanstore.Folder(dir, tell), "in " + dir, ": the page of throughline dev shows what is there, traces without a correlation ID too" + elsewhere(dir), soon, tell}, err
 	default:
 		return Source{spanstore.File{Path: f.file, Tell: tell}, "in " + f.file, "", soon, tell}, nil
 	}
@@ -122,9 +126,47 @@ func (f *Flags) folder() (string, error) {
 		dir = spanstore.DevFolder(cache, dir)
 	}
 	if _, err := os.Stat(dir); err != nil {
-		return "", fmt.Errorf("throughline dev keeps no spans there: %w; start it, or name its folder with --dev=FOLDER", err)
+		return "", fmt.Errorf("throughline dev keeps no spans there: %w; start it, or name its folder with --dev=FOLDER%s", err, elsewhere(dir))
 	}
 	return filepath.Clean(dir), nil
+}
+
+// elsewhere names the other folders in which throughline dev has kept spans, by the flag that
+// reads each, the newest first; "" where there is none.
+func elsewhere(dir string) string {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	newest := map[string]time.Time{}
+	parts, _ := filepath.Glob(filepath.Join(spanstore.DevFolder(cache, "*"), "spans-*.jsonl")) // a pattern that is well formed
+	for _, part := range parts {
+		folder := filepath.Dir(part)
+		if info, err := os.Stat(part); err == nil && info.Size() > 0 && folder != filepath.Clean(dir) && info.ModTime().After(newest[folder]) && port(folder) != "" {
+			newest[folder] = info.ModTime()
+		}
+	}
+	folders := slices.SortedFunc(maps.Keys(newest), func(a, b string) int {
+		return cmp.Or(newest[b].Compare(newest[a]), cmp.Compare(a, b))
+	})
+	const show = 3
+	var flags []string
+	for _, folder := range folders[:min(show, len(folders))] {
+		flags = append(flags, "--dev="+port(folder))
+	}
+	if len(flags) == 0 {
+		return ""
+	}
+	return "; other starts of throughline dev kept spans: " + strings.Join(flags, ", ")
+}
+
+// port is that of a folder's name, "" where it has none.
+func port(folder string) string {
+	_, port, _ := strings.Cut(filepath.Base(folder), "dev-")
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return ""
+	}
+	return port
 }
 
 // Tell returns whom a command's source speaks to, and what ends the line of progress.

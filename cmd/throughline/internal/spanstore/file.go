@@ -181,7 +181,7 @@ func (f File) read(ctx context.Context, visit func(encoded) error) (LeftOut, err
 func (f File) readSome(ctx context.Context, wanted func(document []byte) bool, visit func(encoded) error) (LeftOut, error) {
 	file, err := f.open()
 	if errors.Is(err, fs.ErrNotExist) {
-		return LeftOut{}, fmt.Errorf("no spans at %s: run `make demo`, or name a file with --file, a Jaeger with --jaeger, or AWS with --xray or --transaction-search", f.Path)
+		return LeftOut{}, fmt.Errorf("no spans at %s: run `make demo`, or name a file with --file, throughline dev with --dev, a Jaeger with --jaeger, or AWS with --xray or --transaction-search", f.Path)
 	}
 	if err != nil {
 		return LeftOut{}, err

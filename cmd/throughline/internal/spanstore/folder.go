@@ -30,6 +30,9 @@ func Parts(dir string) ([]string, error) {
 	return paths, nil
 }
 
+// DevPort is the port of the page of throughline dev, where it is free.
+const DevPort = "4400"
+
 // DevFolder is where throughline dev keeps its spans by default: a folder in the user's
 // cache, named for the port of its page.
 func DevFolder(cache, port string) string { return filepath.Join(cache, "throughline", "dev-"+port) }

@@ -124,6 +124,9 @@ func (f *Finder) Find(ctx context.Context, of plan.Function) (*Code, error) {
 	return c, err
 }
 
+// Compiled says whether Build compiles sources.
+func (c *Code) Compiled() bool { return c.build != nil }
+
 // Build makes what the function runs of its sources, where it is compiled, and sees what
 // that is.
 func (c *Code) Build(ctx context.Context) error {

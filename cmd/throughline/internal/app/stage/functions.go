@@ -53,6 +53,9 @@ func (s *Stage) makeFunctions(ctx context.Context) error {
 // uses every core.
 func (s *Stage) build(ctx context.Context) error {
 	for _, f := range s.plan.Functions {
+		if s.codes[f.Name].Compiled() {
+			s.say(f.Name, "go build: the first time takes a while")
+		}
 		if err := s.codes[f.Name].Build(ctx); err != nil {
 			return fmt.Errorf("the function %s: %w", f.ID, err)
 		}
