@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -58,6 +60,9 @@ func unknown(cmd *cobra.Command, name string) error {
 	hint := fmt.Sprintf("`%s --help` lists them", cmd.CommandPath())
 	if near := cmd.SuggestionsFor(name); len(near) > 0 {
 		hint = fmt.Sprintf("did you mean `%s %s`?", cmd.CommandPath(), strings.Join(near, "` or `"+cmd.CommandPath()+" "))
+	}
+	if cmd.Flags().Lookup("template") != nil && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(name)) {
+		hint = fmt.Sprintf("a template is named by --template %s", name)
 	}
 	return terminal.Misuse("there is no command `%s %s`: %s", cmd.CommandPath(), name, hint)
 }

@@ -107,6 +107,7 @@ func TestWhatCobraRefusesNamesTheNextStep(t *testing.T) {
 		"Command":      {[]string{"trcae"}, "did you mean `throughline trace`?"},
 		"SubCommand":   {[]string{"alarms", "lnit"}, "or `throughline alarms lint`?"},
 		"FarCommand":   {[]string{"alarms", "xyzzy"}, "`throughline alarms --help` lists them"},
+		"Template":     {[]string{"check", "app/template.yaml"}, "a template is named by --template app/template.yaml"},
 		"HelpTopic":    {[]string{"help", "trcae"}, "did you mean `throughline trace`?"},
 		"Flag":         {[]string{"trace", "--fiel", "x"}, "`throughline trace --help` lists its flags"},
 		"TooFew":       {[]string{"repeats"}, "it is called as `throughline repeats FILE"},

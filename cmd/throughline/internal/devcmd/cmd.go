@@ -177,6 +177,11 @@ func (o options) check(cmd *cobra.Command, args []string) error {
 	if err := os.MkdirAll(o.dir, 0o700); err != nil {
 		return err
 	}
+	taken, err := take(o.dir) // what is played there clears what lies there
+	if err != nil {
+		return err
+	}
+	defer func() { _ = taken.Close() }()
 	return o.app.Check(cmd, args[0], o.dir, o.json)
 }
 

@@ -308,6 +308,12 @@ func TestAFolderIsOfOneProcess(t *testing.T) {
 		_ = other.Close()
 		t.Errorf("a second store: %v", err)
 	}
+	cmd := New()
+	cmd.SetArgs([]string{"template.yaml", "--check", "samples", "--dir", dir})
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), "--dir") {
+		t.Errorf("a check beside it: %v", err)
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
