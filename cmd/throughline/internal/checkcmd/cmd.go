@@ -223,7 +223,7 @@ func (o options) describe(ctx context.Context, bar terminal.Progress) (s *system
 			return nil, nil, err
 		}
 	}
-	if len(account.Scope.Buses)+len(account.Scope.Functions) == 0 {
+	if len(account.Scope.Buses)+len(account.Scope.NewBuses)+len(account.Scope.Functions) == 0 {
 		return nil, nil, terminal.Finding("it has neither functions nor buses nor rules: there is nothing to check")
 	}
 	if err := account.Read(ctx); err != nil {
@@ -274,6 +274,7 @@ func (o options) scope() (read.Scope, error) {
 	for _, b := range names.Buses {
 		s.AddBus(b)
 	}
+	s.NewBuses = names.NewBuses
 	for _, f := range names.Functions {
 		s.AddFunction(f)
 	}

@@ -2,9 +2,14 @@ package checkcmd
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 
 	"github.com/throughline/throughline/cmd/throughline/internal/checkcmd/judge"
 	"github.com/throughline/throughline/local/eventsv2local"
@@ -94,5 +99,32 @@ func TestNewBusThatHashesAll(t *testing.T) {
 	code, _, by := f.check("--bus", bus.ARN[:len(bus.ARN)-1]+"x", "--only", "bus")
 	if r := by["bus"]; code != 1 || !strings.Contains(r.Evidence, "calls that publish there fail") {
 		t.Errorf("%d %+v", code, r)
+	}
+}
+
+// TestNewBusOfATemplate: a template tells names alone, and a classic bus may have the same.
+func TestNewBusOfATemplate(t *testing.T) {
+	f := newFront(t)
+	f.newBus(eventsv2local.Options{})
+	must[*eventbridge.CreateEventBusOutput](t)(eventbridge.NewFromConfig(f.config()).CreateEventBus(t.Context(), &eventbridge.CreateEventBusInput{Name: aws.String("orders-new")}))
+	file := filepath.Join(t.TempDir(), "template.yaml")
+	text := "Resources:\n  Old: {Type: AWS::Events::EventBus, Properties: {Name: orders-new}}\n  New: {Type: AWS::EventsV2::EventBus, Properties: {Name: orders-new}}\n  Gone: {Type: AWS::EventsV2::EventBus, Properties: {Name: not-yet}}\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, _, by := f.check("--template", file, "--only", "bus")
+	all := strings.Join(append([]string{by["bus"].Evidence}, by["bus"].Details...), "\n")
+	for _, want := range []string{"there is no bus not-yet: calls that publish there fail", "bus orders-new has no rules"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("no %q in\n%s", want, all)
+		}
+	}
+	_, _, by = f.check("--template", file, "--only", "targets")
+	if !strings.Contains(by["targets"].Evidence, "subscriber lossy") {
+		t.Errorf("%+v", by["targets"])
+	}
+	f.deny = "events:ListEventBuses"
+	if _, _, by = f.check("--template", file, "--only", "bus"); by["bus"].Status != judge.Skip {
+		t.Errorf("%+v", by["bus"])
 	}
 }

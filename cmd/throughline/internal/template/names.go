@@ -14,6 +14,7 @@ import (
 // CloudFormation makes up or whose parameters have no value.
 type Names struct {
 	Functions, Buses, DefaultRules, Unknown []string
+	NewBuses                                []string // new custom buses
 }
 
 // NamesIn reads the names from a template; values are those of its parameters,
@@ -38,7 +39,9 @@ func NamesIn(template []byte, values map[string]string) (Names, error) {
 			n.events(p.Key, properties)
 		case "AWS::Lambda::Function":
 			n.put(&n.Functions, p.Key, properties.Get("FunctionName"))
-		case "AWS::Events::EventBus", newBusType:
+		case newBusType:
+			n.put(&n.NewBuses, p.Key, properties.Get("Name"))
+		case "AWS::Events::EventBus":
 			n.put(&n.Buses, p.Key, properties.Get("Name"))
 		case "AWS::Events::Rule":
 			n.rule(p.Key, properties, "Name")

@@ -29,6 +29,8 @@ import (
 // Scope is what to look at: names or ARNs. The zero value is nothing.
 type Scope struct {
 	Buses, Functions []string
+	// NewBuses are new custom buses by name; Buses may have their ARNs.
+	NewBuses []string
 	// OnDefault are the rules to look at on the default bus, which everybody
 	// shares; nil is all of them.
 	OnDefault []string
@@ -108,6 +110,11 @@ func (r *Account) buses(ctx context.Context) error {
 			bus = arn.Name(bus)
 		}
 		if err := read(ctx, bus); err != nil {
+			return err
+		}
+	}
+	for _, name := range r.Scope.NewBuses {
+		if err := r.named(ctx, name); err != nil {
 			return err
 		}
 	}

@@ -29,7 +29,7 @@ func (r *Account) bus(ctx context.Context, name string) error {
 	var absent *types.ResourceNotFoundException
 	switch {
 	case errors.As(err, &absent):
-		if arn := r.freshBus(ctx, name); arn != "" {
+		if arn, _ := r.freshBus(ctx, name); arn != "" { // an error is as of a Region that has none
 			return r.newBus(ctx, arn)
 		}
 		b.Others, err = r.similar(ctx, name)

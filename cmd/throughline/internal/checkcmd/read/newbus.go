@@ -57,19 +57,31 @@ func ruleOf(s *newbus.Subscriber) system.Rule {
 	return rule
 }
 
-// freshBus is the ARN of the new custom bus of a name, "" where there is none, or where the
-// account does not tell.
-func (r *Account) freshBus(ctx context.Context, name string) string {
+// freshBus is the ARN of the new custom bus of a name, "" where there is none.
+func (r *Account) freshBus(ctx context.Context, name string) (string, error) {
 	buses, err := r.fresh.Buses(ctx)
 	if err != nil {
-		return "" // as where the Region has none
+		return "", err
 	}
 	for _, b := range buses {
 		if b.Name == name {
-			return b.ARN
+			return b.ARN, nil
 		}
 	}
-	return ""
+	return "", nil
+}
+
+// named reads the new custom bus of a name.
+func (r *Account) named(ctx context.Context, name string) error {
+	arn, err := r.freshBus(ctx, name)
+	switch {
+	case err != nil:
+		return r.skipPart(system.Buses, "list new custom buses", err)
+	case arn == "":
+		r.System.Buses = append(r.System.Buses, system.Bus{Name: name, New: &system.NewBus{}})
+		return nil
+	}
+	return r.newBus(ctx, arn)
 }
 
 // dimensions finds out how the metrics of new custom buses name them: AWS's pages contradict
