@@ -67,6 +67,10 @@ func TestEveryCommandSaysHow(t *testing.T) {
 		if cmd.Example == "" {
 			t.Errorf("%s has no example", path)
 		}
+		var help strings.Builder
+		if writeHelp(&help, cmd); strings.Contains(help.String(), "(default [])") {
+			t.Errorf("%s: its help has a default that is none", path)
+		}
 		if cmd.HasParent() && !strings.Contains(cmd.Example, path) && path != "throughline demo" {
 			t.Errorf("%s: its examples do not call it:\n%s", path, cmd.Example)
 		}
@@ -140,6 +144,16 @@ func TestCompletion(t *testing.T) {
 	} {
 		if code, stdout, stderr := command(t, "completion", shell); code != 0 || !strings.Contains(stdout, want) {
 			t.Errorf("%s: exit %d, %s, no %q in %d bytes", shell, code, stderr, want, len(stdout))
+		}
+	}
+}
+
+// TestDevCompletesFiles: the template of throughline dev is a file, and it has commands too.
+func TestDevCompletesFiles(t *testing.T) {
+	for words, want := range map[string]string{"tem": ":0\n", "": ":0\n", "template.yaml ": ":4\n"} {
+		code, stdout, _ := command(t, append([]string{"__complete", "dev"}, strings.Split(words, " ")...)...)
+		if code != 0 || !strings.HasSuffix(stdout, want) || (words == "") != strings.Contains(stdout, "send\t") {
+			t.Errorf("dev %q: %d %s", words, code, stdout)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // columns are what every help fits.
@@ -63,6 +64,11 @@ func writeHelp(out io.Writer, cmd *cobra.Command) {
 		}
 	}
 	if cmd.HasAvailableLocalFlags() {
+		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			if f.DefValue == "[]" { // an empty list or map, which pflag prints of some types
+				f.DefValue = ""
+			}
+		})
 		fmt.Fprintf(out, "\nFlags:\n%s", cmd.LocalFlags().FlagUsagesWrapped(columns))
 	}
 	if cmd.HasAvailableInheritedFlags() {

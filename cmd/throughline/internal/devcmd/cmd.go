@@ -64,6 +64,13 @@ alone, and its page answers no other site.`,
   throughline dev --open --limit 500
   OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 make demo`,
 		Args: cobra.MaximumNArgs(1),
+		// Beside the commands, which cobra adds, it is a file.
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return nil, cobra.ShellCompDirectiveDefault
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return terminal.In("dev", o.run(cmd, args))
 		},

@@ -180,6 +180,10 @@ func TestFaults(t *testing.T) {
 		"ErrorsByDelay":    {"delay", Warn, "1 invocation ended in an error", func(s *system.System) { traffic(s).Sum["SoftErrors"] = 1 }},
 		"DelayWithoutCall": {"delay", Skip, "adds 2s to each call, and no call that long was seen", func(s *system.System) { clear(traffic(s).Hosts) }},
 		"NoDelay":          {"delay", Skip, "no delay was tried", func(s *system.System) { s.Functions[0].Environment = nil }},
+		"NothingToDelay": {"delay", Skip, "no function made a call over HTTP in", func(s *system.System) {
+			s.Functions[0].Environment, s.Local = nil, true
+			s.Observed.Spans = handled("wf", "wf", true, "")
+		}},
 		"WouldNotFit": {"delay", Warn, "3 calls an invocation: 2s more each would come to 10s of its 10s", func(s *system.System) {
 			s.Functions[0].Environment = nil
 			for i := range 3 {

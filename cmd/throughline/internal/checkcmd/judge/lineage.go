@@ -343,6 +343,9 @@ func untried(s *system.System) Result {
 		perInvocation[key]++
 		calls[c.Service] = max(calls[c.Service], perInvocation[key])
 	}
+	if s.Local && len(s.Observed.Spans) > 0 && len(calls) == 0 {
+		return skip("", "no function made a call over HTTP in %s", window(s))
+	}
 	var f findings
 	said := ""
 	for _, fn := range s.Functions {
