@@ -1,5 +1,5 @@
-// Package layer has the files that the Lambda layer holds beside the extension: the
-// wrapper and the shims of Python and Node.js.
+// Package layer has the files of the Lambda layer other than the extension: the
+// wrapper and the shims for Python and Node.js.
 package layer
 
 import "embed"

@@ -1,7 +1,7 @@
-// Package peertest finds the real peers that tests run against: moto's AWS
-// stand-in, other languages' interpreters, command-line tools. Where a peer is
-// not found the test is skipped with a line that says what is missing; with CI
-// set the same absence fails, so that no check disappears there unseen.
+// Package peertest finds the programs that tests run against: moto,
+// interpreters of other languages, and command-line tools. If a program is
+// missing, the test is skipped with a message; with CI set the test fails, so
+// that no check is skipped unnoticed.
 package peertest
 
 import (

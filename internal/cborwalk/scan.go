@@ -1,6 +1,6 @@
 // Package cborwalk reads CBOR (RFC 8949) in place, as Smithy's protocol
-// rpc-v2-cbor uses it: it finds where data items begin and end, checks them on
-// the way, and builds nothing. Lengths may be definite or not.
+// rpc-v2-cbor uses it: it finds where data items begin and end, validates
+// them, and allocates nothing. Lengths may be definite or indefinite.
 package cborwalk
 
 import "encoding/binary"

@@ -1,5 +1,6 @@
-// Package configure turns the settings of the environment into what the pieces
-// take: for the library's Setup, for the extension and for the sidecar alike.
+// Package configure turns the settings of the environment into the
+// configuration of the other packages, for the library's Setup, the extension
+// and the sidecar.
 package configure
 
 import (

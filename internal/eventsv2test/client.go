@@ -1,6 +1,6 @@
-// Package eventsv2test is a client of EventBridgeV2 for tests: as far as
-// PutEvents and PutRawEvents go it has the types of AWS's client for Go, and its
-// requests are made by the same protocol, retryer and signer.
+// Package eventsv2test is a client of EventBridgeV2 for tests: for PutEvents and
+// PutRawEvents it has the types of AWS's client for Go, and the same protocol,
+// retryer and signer.
 package eventsv2test
 
 import (

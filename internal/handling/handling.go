@@ -1,7 +1,6 @@
-// Package handling is what happens to an invocation's events wherever they are
-// seen: in the handler wrapper, or in the extension's runtime endpoint. It
-// links, tells repeats and measures; how the payload came and how the answer
-// goes on is the caller's.
+// Package handling processes an invocation's events, for the handler wrapper
+// and for the extension's runtime endpoint. It links spans, detects repeats
+// and records metrics. The caller receives the payload and sends the response.
 package handling
 
 import (

@@ -1,6 +1,7 @@
 // Package handshake is the file in which the extension announces the addresses of
-// its endpoints to the wrapper and to the library. It lies in a directory that is
-// ours alone, and a reader takes nothing from it that it could not have made.
+// its endpoints to the wrapper and to the library. The file is in a directory
+// that belongs only to the function's user, and a reader rejects content that the
+// extension cannot have written.
 package handshake
 
 import (

@@ -1,6 +1,6 @@
-// Package hop is what is known of a call that leaves the bus: a message, a
-// record, an invocation, an execution or a schedule, however the call was seen.
-// It makes the span and the metrics of it.
+// Package hop describes a call to a service other than EventBridge's buses (a
+// message, a record, an invocation, an execution or a schedule) and makes its
+// span and its metrics.
 package hop
 
 import (

@@ -1,5 +1,6 @@
-// Package hostile makes requests that are to harm the extension's endpoints: large
-// and odd ones that any process beside the function can send. It is for tests.
+// Package hostile makes malicious requests to the extension's endpoints, for
+// tests: large and malformed requests that any process beside the function can
+// send.
 package hostile
 
 import (

@@ -1,7 +1,7 @@
 // Package jsonwalk reads JSON (RFC 8259) in place: it finds where values begin
-// and end, checks the grammar on the way, and builds nothing. What events are
-// read with on a function's way is read with it: encoding/json takes ten times as
-// long, and does not say where a value stood.
+// and end, validates the grammar, and allocates nothing. Events are read with it
+// while the function waits: encoding/json takes ten times as long, and does not
+// report the position of a value.
 package jsonwalk
 
 import (

@@ -1,5 +1,5 @@
-// Package loopback tells whether a host name stands for this machine alone. It is
-// pure, and resolves no names.
+// Package loopback decides whether a host name is a loopback name or address. It
+// is pure and resolves no names.
 package loopback
 
 import "net"

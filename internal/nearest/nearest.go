@@ -1,4 +1,5 @@
-// Package nearest finds what a misspelt name may have been meant to be.
+// Package nearest finds the known name that is most similar to a misspelt
+// one.
 package nearest
 
 import "strings"

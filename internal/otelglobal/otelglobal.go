@@ -1,5 +1,5 @@
-// Package otelglobal is OpenTelemetry's global TracerProvider for those who save
-// the work for spans that nobody makes.
+// Package otelglobal is OpenTelemetry's global TracerProvider, for callers that
+// skip the work for spans if no provider is set.
 package otelglobal
 
 import (

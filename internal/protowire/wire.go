@@ -1,7 +1,7 @@
 // Package protowire reads and appends protobuf's wire format (protobuf.dev,
 // "Encoding"). It is the part of google.golang.org/protobuf/encoding/protowire that
-// spans take: that package comes with one that reads the program's own file
-// whenever the program starts.
+// spans need. It replaces that package because one of its dependencies reads the
+// program's own file at every start.
 package protowire
 
 import (

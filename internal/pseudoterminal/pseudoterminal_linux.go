@@ -1,5 +1,5 @@
-// Package pseudoterminal opens pseudo-terminals, pty(7), for programs that behave otherwise
-// on a terminal than on a pipe.
+// Package pseudoterminal opens pseudo-terminals, pty(7), for programs that behave
+// differently on a terminal and on a pipe.
 package pseudoterminal
 
 import (

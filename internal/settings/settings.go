@@ -1,6 +1,6 @@
-// Package settings is the one table of the settings that Throughline reads from
-// the environment: their names, defaults, allowed values and help. An invalid
-// value never causes an error: the default applies, and a warning reports it.
+// Package settings is the table of the settings that Throughline reads from the
+// environment: their names, defaults, allowed values and help. An invalid value
+// never causes an error: the default applies, and a warning reports it.
 package settings
 
 import (

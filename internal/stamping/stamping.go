@@ -1,6 +1,6 @@
-// Package stamping is what happens to a PutEvents request wherever it is seen:
-// in the decorator, or in the extension. How entries came and how they go on is
-// the caller's.
+// Package stamping stamps, traces and measures the entries of a PutEvents
+// request, for the decorator and for the extension. The caller receives the
+// entries and sends the request.
 package stamping
 
 import (

@@ -1,4 +1,4 @@
-// Package version says of which version a program is.
+// Package version returns the version of a program.
 package version
 
 import (

@@ -1,6 +1,6 @@
-// Package yamltree reads YAML, and so JSON, as a tree in which every value knows
-// its line and CloudFormation's short tags stand for the functions that they
-// abbreviate. Parsing itself is go.yaml.in/yaml's.
+// Package yamltree reads YAML, and so JSON, as a tree in which every value has
+// its line number and CloudFormation's short tags are expanded to functions. It
+// parses with go.yaml.in/yaml.
 package yamltree
 
 import (

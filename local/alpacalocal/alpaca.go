@@ -1,7 +1,7 @@
-// Package alpacalocal stands in for Alpaca's trading API v2 (docs.alpaca.markets, 2026):
-// it takes orders and fills them at once, tells of the account, the clock and positions,
-// and answers with the headers that Alpaca sends. Nothing of it is a market: prices are
-// 100, and it is always open.
+// Package alpacalocal emulates Alpaca's trading API v2 (docs.alpaca.markets, 2026): it
+// accepts orders and fills them at once, returns the account, the clock and positions,
+// and sends Alpaca's response headers. It does not simulate a market: every price is
+// 100, and the market is always open.
 package alpacalocal
 
 import (

@@ -1,12 +1,12 @@
 // Package apilocal is a local Amazon API Gateway for Lambda functions, and their function
 // URLs: it turns HTTP requests into the events of proxy integrations, payload format 1.0
-// of REST APIs and 2.0 of HTTP APIs and function URLs, and their answers into responses
-// (API Gateway developer guide, "Lambda proxy integrations in API Gateway" and "Work with
-// AWS Lambda proxy integrations for HTTP APIs"; Lambda developer guide, "Invoking Lambda
-// function URLs").
+// of REST APIs and 2.0 of HTTP APIs and function URLs, and the functions' results into
+// responses (API Gateway developer guide, "Lambda proxy integrations in API Gateway" and
+// "Work with AWS Lambda proxy integrations for HTTP APIs"; Lambda developer guide,
+// "Invoking Lambda function URLs").
 //
-// Each API answers below a path of its own, /API/…, where API Gateway has a host name.
-// Authorisers, models, CORS settings and streamed responses are not played.
+// Each API has its own path, /API/…, instead of API Gateway's host name. Authorizers,
+// models, CORS settings and streamed responses are not emulated.
 package apilocal
 
 import (

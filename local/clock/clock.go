@@ -1,5 +1,5 @@
-// Package clock is a clock for local services: it runs as time does, runs fast,
-// or stands still until it is advanced.
+// Package clock is a clock for local services: it runs in real time, runs
+// faster, or stops until it is advanced.
 package clock
 
 import (

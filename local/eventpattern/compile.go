@@ -1,12 +1,12 @@
 // Package eventpattern evaluates EventBridge's event patterns (EventBridge user guide,
-// "Event patterns" and "Comparison operators for use in event patterns") and says why an
-// event misses one: which member differs, and in what.
+// "Event patterns" and "Comparison operators for use in event patterns") and explains
+// why an event does not match: which member differs, and how.
 //
-// Where the user guide leaves a question open it does as AWS's published engine does
+// Where the user guide is silent, it behaves as AWS's open-source engine does
 // (github.com/aws/event-ruler): numbers compare by value, members of one element of an
-// array must match together, a dot in a name joins names. The guide says that 300 and
-// 300.0 are not equal; the engine and the service hold them equal, and so does this
-// package. It does not judge whether EventBridge finds a wildcard too complex.
+// array must match together, and a dot in a name joins names. The guide says that 300
+// and 300.0 are not equal; the engine and the service treat them as equal, and so does
+// this package. It does not check whether a wildcard is too complex for EventBridge.
 package eventpattern
 
 import (

@@ -1,14 +1,14 @@
 // Package eventsv2local is a local EventBridge with its new custom buses (API
-// EventBridgeV2): it answers the API as the real SDKs call it, in CBOR, keeps
-// events, and delivers them to subscribers: filtered, transformed, in batches,
-// again where that failed, and from any point in time.
+// EventBridgeV2): it serves the API to AWS's SDKs in CBOR, stores events, and
+// delivers them to subscribers: filtered, transformed, in batches, with retries, and
+// from any point in time.
 //
-// Where AWS's pages leave a question open, [Options] has a switch. It checks no
-// signatures, roles, policies or keys, and knows of JSONata what a subscriber's
-// expression needs to pick a member out of an event: see [Transformer]. It has no
-// schemas, so that the data of Avro and Protocol Buffers arrives in base64.
+// Where AWS's documentation is unclear, [Options] has a switch. The package does not
+// check signatures, roles, policies or keys. It supports the part of JSONata that
+// selects a member of an event: see [Transformer]. It has no schemas, so that Avro
+// and Protocol Buffers data is delivered in base64.
 //
-// What should go wrong is asked of [Options.Fault] for each delivery, and of
-// [Service.Throttle], [Service.Cut] and [Service.FailEntries] for calls. What really
-// happened stands in the [Ledger], which the code under test never sees.
+// [Options.Fault] injects a fault into a delivery, and [Service.Throttle],
+// [Service.Cut] and [Service.FailEntries] inject faults into calls. The [Ledger]
+// records what really happened; the code under test never sees it.
 package eventsv2local

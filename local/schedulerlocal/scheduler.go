@@ -1,11 +1,11 @@
-// Package schedulerlocal is a local Amazon EventBridge Scheduler: it answers
-// CreateSchedule, GetSchedule, ListSchedules and DeleteSchedule as the real SDKs
-// call them, and brings schedules, at(…), rate(…) and cron(…), to their targets
-// at their times by a clock that can run fast or stand still.
+// Package schedulerlocal is a local Amazon EventBridge Scheduler: it serves
+// CreateSchedule, GetSchedule, ListSchedules and DeleteSchedule to AWS's SDKs,
+// and invokes the targets of schedules with at(…), rate(…) and cron(…), by a
+// clock that can run fast or stop.
 //
 // [Service.Start] returns the URL to give SDKs as AWS_ENDPOINT_URL_SCHEDULER.
 // It follows the EventBridge Scheduler API reference of 2026. Flexible windows,
-// start and end dates are taken and not used.
+// start dates and end dates are accepted and ignored.
 package schedulerlocal
 
 import (

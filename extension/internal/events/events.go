@@ -1,7 +1,7 @@
 // Package events is the events endpoint: EventBridge's API on loopback, for
-// clients that point at it. PutEvents, and PutRawEvents of the new custom buses,
-// is stamped where it is signed with our own key, traced and measured; every other
-// request passes as it came.
+// clients that use it as endpoint. It stamps PutEvents requests, and PutRawEvents
+// requests of the new custom buses, that are signed with the function's key, and
+// traces and measures them. It forwards every other request unchanged.
 package events
 
 import (

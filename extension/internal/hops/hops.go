@@ -1,5 +1,6 @@
-// Package hops takes what the shims report of calls to queues, topics, functions,
-// state machines, schedules and streams, and says what trace header they carry.
+// Package hops receives the shims' reports of calls to queues, topics, functions,
+// state machines, schedules and streams, and decides which trace header such
+// calls carry.
 package hops
 
 import (

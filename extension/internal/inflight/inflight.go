@@ -1,5 +1,5 @@
-// Package inflight knows which invocations the runtime endpoint has handed over
-// and whose answer has not passed yet, and which of them a call belongs to.
+// Package inflight tracks the invocations that the runtime endpoint has handed
+// over and that have not been answered, and finds the invocation of a call.
 package inflight
 
 import (

@@ -1,7 +1,7 @@
-// Package invocations keeps track of an environment's invocations: from the
-// Extensions API, from telemetry, from the runtime endpoint and from the spans
-// that pass by. It counts each fact once, whoever tells it and however often, and
-// writes the span of each invocation.
+// Package invocations tracks an environment's invocations from the Extensions
+// API, the Telemetry API, the runtime endpoint and received spans. It counts each
+// fact once, whichever source reports it, and exports the span of each
+// invocation.
 package invocations
 
 import (

@@ -1,5 +1,4 @@
-// Package notice writes what a person should know into the function's log: each
-// thing once.
+// Package notice writes messages for people into the function's log, each once.
 package notice
 
 import (

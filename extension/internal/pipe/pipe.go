@@ -1,4 +1,4 @@
-// Package pipe reads what the shims report without waiting: lines in a named pipe
+// Package pipe reads the shims' reports from a named pipe, without blocking
 // (docs/loopback.md).
 package pipe
 

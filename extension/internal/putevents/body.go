@@ -1,6 +1,7 @@
-// Package putevents reads PutEvents requests and answers in place, and splices
-// changed entries into a request: every other byte stays as it was. Requests to
-// classic buses are JSON; those to the new custom buses, PutRawEvents too, CBOR.
+// Package putevents reads PutEvents requests and responses in place, and
+// replaces changed entries in a request: no other byte changes. Requests to
+// classic buses are JSON. Requests to the new custom buses, including
+// PutRawEvents, are CBOR.
 package putevents
 
 import (

@@ -1,7 +1,7 @@
 // Package receiver is the otlp endpoint: OTLP/HTTP, protobuf and JSON, plain and
-// gzip ("OTLP/HTTP", OpenTelemetry protocol specification). Spans are kept as
-// they came. Metrics and logs, which an SDK sends here too once its endpoint is
-// replaced, are passed on; nothing else is.
+// gzip ("OTLP/HTTP", OpenTelemetry protocol specification). It keeps spans as
+// received bytes. It forwards metrics and logs, which an SDK also sends here
+// when its endpoint is replaced, and nothing else.
 package receiver
 
 import (

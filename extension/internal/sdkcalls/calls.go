@@ -1,10 +1,11 @@
-// Package sdkcalls stamps PutEvents requests as SDK calls send them, and counts
-// each call once, by the outcome of its last attempt.
+// Package sdkcalls stamps the PutEvents requests of SDK calls, and counts each
+// call once, by the outcome of its last attempt.
 //
-// Attempts belong to one call where they have the same amz-sdk-invocation-id.
-// Where an SDK sends none, an attempt belongs to the call of the same body and
-// key whose last attempt failed in a way that SDKs retry. An open call closes
-// when its outcome is final, at the end of its invocation, or after a while.
+// Attempts belong to one call if they have the same amz-sdk-invocation-id. If
+// an SDK sends no such ID, an attempt belongs to the call with the same body
+// and key whose last attempt failed in a way that SDKs retry. An open call
+// closes when its outcome is final, at the end of its invocation, or after a
+// timeout.
 package sdkcalls
 
 import (

@@ -1,6 +1,6 @@
-// Package server is what the extension's HTTP endpoints have in common: they
-// listen on loopback alone, answer programs on this machine and no pages, and
-// hold a bounded number of bytes.
+// Package server is the common part of the extension's HTTP endpoints: they
+// listen only on loopback, answer programs on this machine and no web pages,
+// and hold a bounded number of bytes.
 package server
 
 import (

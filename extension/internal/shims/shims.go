@@ -1,5 +1,5 @@
-// Package shims answers what the Python and the Node.js shim ask from inside the
-// function's process. The protocol is docs/loopback.md.
+// Package shims answers the requests of the Python and Node.js shims in the
+// function's process. docs/loopback.md specifies the protocol.
 package shims
 
 import (

@@ -1,5 +1,5 @@
-// Package sigv4 verifies AWS Signature Version 4 signatures and makes new ones
-// over the same headers and the same date ("AWS Signature Version 4 for API
+// Package sigv4 verifies AWS Signature Version 4 signatures and signs requests
+// again with the same headers and date ("AWS Signature Version 4 for API
 // requests", AWS IAM user guide). It covers requests without a query.
 package sigv4
 

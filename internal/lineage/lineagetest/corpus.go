@@ -1,6 +1,6 @@
-// Package lineagetest is a corpus of payloads in the shapes that AWS's services
-// document, each with what the span of its handling tells. The library and the
-// layer's runtime endpoint are held to it alike.
+// Package lineagetest is a corpus of payloads in the formats that AWS's
+// services document, each with the expected span of its handling. The library
+// and the layer's runtime endpoint are both tested with it.
 package lineagetest
 
 import (

@@ -1,4 +1,4 @@
-// Package recent keeps the last entries of lists that would grow for ever.
+// Package recent keeps the last entries of a list with a bound.
 package recent
 
 import "slices"

@@ -1,6 +1,6 @@
-// Package wire has what the local services' HTTP APIs share: a server on
-// loopback, answers in one write, request IDs, and the trees that AWS's query
-// protocol writes as flat form fields.
+// Package wire is the common part of the local services' HTTP APIs: a server
+// on loopback, responses in one write, request IDs, and the trees that AWS's
+// query protocol writes as flat form fields.
 package wire
 
 import (

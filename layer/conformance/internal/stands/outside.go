@@ -1,5 +1,5 @@
-// Package stands has what surrounds a shim under test: the extension, and all
-// that the function calls. Everything listens on loopback.
+// Package stands has the surroundings of a shim under test: the extension,
+// and the servers that the function calls. Everything listens on loopback.
 package stands
 
 import (
