@@ -212,6 +212,9 @@ func (a *App) strikable(kind faults.Kind) []string {
 	for _, r := range a.plan.Rules {
 		names = append(names, r.Name)
 	}
+	for _, sub := range a.plan.Subscribers {
+		names = append(names, sub.Name)
+	}
 	for _, b := range a.plan.NewBuses {
 		names = append(names, b.Name)
 	}
