@@ -55,7 +55,8 @@ type Config struct {
 	// SizeLimit and SizeWarn are sizes of events in bytes: for utilisation, and
 	// from which one counts as oversized. 0 means sizemeter's defaults.
 	SizeLimit, SizeWarn int
-	// Dedupe tells repeats of the events that the runtime endpoint sees; nil tells none.
+	// Dedupe detects repeats of the events that the runtime endpoint sees; nil detects
+	// none.
 	Dedupe *dedupe.Checker
 	// Upstream is where spans go; an empty URL is nowhere.
 	Upstream otlp.Config
@@ -74,7 +75,7 @@ type Config struct {
 	Invoked func()
 }
 
-// LogLevel is how much the extension tells. The zero value is LogWarn.
+// LogLevel is the log level of the extension. The zero value is LogWarn.
 type LogLevel int
 
 // The levels, each with what those before it tell.

@@ -41,7 +41,7 @@ type Config struct {
 	Now func() time.Time
 }
 
-// Losses are what an Exporter gave up since it was asked last.
+// Losses are what an Exporter dropped since the last call of Losses.
 type Losses struct {
 	Spans    int // not delivered, for whatever reason
 	Failures int // requests that failed
@@ -136,7 +136,7 @@ func (e *Exporter) Oldest() (at time.Time, spans int, ok bool) {
 	return e.queue[0].at, spans, true
 }
 
-// Losses returns what was given up since the last call.
+// Losses returns what was dropped since the last call.
 func (e *Exporter) Losses() Losses {
 	e.mu.Lock()
 	defer e.mu.Unlock()

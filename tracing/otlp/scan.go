@@ -83,7 +83,7 @@ func CountSpans(request []byte) (int, error) {
 	return n, err
 }
 
-// Found is what Find tells of a span.
+// Found is a span that Find returns.
 type Found struct {
 	TraceID    trace.TraceID
 	SpanID     trace.SpanID
