@@ -12,8 +12,8 @@ import (
 	"github.com/throughline/throughline/metrics"
 )
 
-// Comparison is how a datapoint is held against the threshold, in
-// CloudWatch's own words.
+// Comparison is the operator that compares a datapoint with the threshold. Its values are
+// those of ComparisonOperator in CloudWatch's PutMetricAlarm.
 type Comparison string
 
 // The comparisons of static thresholds.
@@ -24,11 +24,11 @@ const (
 	LessOrEqual    Comparison = "LessThanOrEqualToThreshold"
 )
 
-// bands are the comparisons with an anomaly detection band. Specs have none; alarms
-// that others wrote do.
+// bands are the comparisons with an anomaly detection band. Specs cannot use them. Alarms
+// that other tools wrote can.
 var bands = []Comparison{"LessThanLowerOrGreaterThanUpperThreshold", "LessThanLowerThreshold", "GreaterThanUpperThreshold"}
 
-// Symbol is the comparison as it is written in a spec: >, >=, <, <=.
+// Symbol returns the comparison as a spec writes it: >, >=, < or <=.
 func (c Comparison) Symbol() string {
 	for symbol, comparison := range comparisons {
 		if comparison == c {
@@ -40,7 +40,7 @@ func (c Comparison) Symbol() string {
 
 var comparisons = map[string]Comparison{">": Greater, ">=": GreaterOrEqual, "<": Less, "<=": LessOrEqual}
 
-// Breaches says whether a datapoint of value breaches threshold.
+// Breaches reports whether a datapoint with this value breaches the threshold.
 func (c Comparison) Breaches(value, threshold float64) bool {
 	switch c {
 	case GreaterOrEqual:
@@ -54,7 +54,8 @@ func (c Comparison) Breaches(value, threshold float64) bool {
 	}
 }
 
-// Missing is how missing data are treated, in CloudWatch's own words.
+// Missing is how an alarm treats missing data. Its values are those of TreatMissingData
+// in CloudWatch's PutMetricAlarm.
 type Missing string
 
 // The treatments of missing data.
@@ -77,15 +78,15 @@ type Tag struct {
 	Value string `json:"value"`
 }
 
-// Stat is a metric with the statistic that is taken of it.
+// Stat is a metric and the statistic that an alarm reads of it.
 type Stat struct {
 	Namespace  string      `json:"namespace"`
 	Metric     string      `json:"metric"`
 	Dimensions []Dimension `json:"dimensions"`
 	Statistic  string      `json:"statistic"`      // Sum, Average, Minimum, Maximum, SampleCount, or a percentile such as p99
 	Period     int         `json:"period_seconds"` // seconds
-	// Unit restricts the metric to datapoints that were published with this unit; empty
-	// takes all. Specs never set it.
+	// Unit restricts the metric to datapoints that were published with this unit. Empty
+	// means all units. Specs never set it.
 	Unit string `json:"unit,omitempty"`
 }
 
@@ -95,28 +96,29 @@ type Query struct {
 	Stat       *Stat  `json:"stat,omitempty"` // nil for an expression
 	Expression string `json:"expression,omitempty"`
 	Label      string `json:"label,omitempty"`
-	Return     bool   `json:"return"` // the one that is held against the threshold
-	// Period is that of an expression without metrics, such as a Metrics Insights query, in
-	// seconds; 0 for that of the metrics.
+	Return     bool   `json:"return"` // this query's result is compared with the threshold
+	// Period is the period, in seconds, of an expression without metrics, such as a
+	// Metrics Insights query. 0 means the period of the metrics.
 	Period int `json:"period_seconds,omitempty"`
 }
 
 // Severity is how urgent an alarm is.
 type Severity string
 
-// The severities: critical wakes somebody, a warning waits for the morning.
+// The severities. Critical pages somebody at once. A warning can wait until working
+// hours.
 const (
 	Critical Severity = "critical"
 	Warning  Severity = "warning"
 )
 
-// Alarm is the part of CloudWatch's PutMetricAlarm that is supported. Two
-// alarms that mean the same are equal after [Alarm.Normalize]. In a [Set] that
-// is not resolved, texts may hold placeholders such as ${OrdersFn}, and a
-// literal ${ is written $${. It is a value; the zero value is not a valid alarm.
+// Alarm is an alarm on a metric or on metric math: the supported part of CloudWatch's
+// PutMetricAlarm. Two alarms with the same meaning are equal after [Alarm.Normalize]. In
+// a [Set] that is not resolved, texts can contain placeholders such as ${OrdersFn}, and a
+// literal ${ is written $${. Alarm is a value. Its zero value is not a valid alarm.
 type Alarm struct {
 	Name              string     `json:"name"`
-	Description       string     `json:"description"` // Queries of an alarm on one metric is that metric alone.
+	Description       string     `json:"description"` // Queries has one element for an alarm on a single metric.
 	Queries           []Query    `json:"metrics"`
 	Comparison        Comparison `json:"comparison"`
 	Threshold         float64    `json:"threshold"`
@@ -124,24 +126,24 @@ type Alarm struct {
 	EvaluationPeriods int        `json:"evaluation_periods"`         // N
 	DatapointsToAlarm int        `json:"datapoints_to_alarm"`        // M; 0 means N
 	Missing           Missing    `json:"missing"`
-	LowSample         string     `json:"low_sample,omitempty"` // of percentiles: "", evaluate or ignore
+	LowSample         string     `json:"low_sample,omitempty"` // for percentiles: "", evaluate or ignore
 	ActionsDisabled   bool       `json:"actions_disabled,omitempty"`
 	Actions           []string   `json:"actions,omitempty"` // at most five in each list
 	OKActions         []string   `json:"ok_actions,omitempty"`
 	NoDataActions     []string   `json:"no_data_actions,omitempty"`
-	Tags              []Tag      `json:"tags,omitempty"` // Meta is where the alarm came from. It is no part of what is compared.
+	Tags              []Tag      `json:"tags,omitempty"` // Meta is where the alarm comes from. Comparisons ignore it.
 	Meta              Meta       `json:"meta"`
 }
 
-// Meta says where an alarm came from.
+// Meta says where an alarm comes from.
 type Meta struct {
 	Kind     string   `json:"kind"` // of resource: lambda, dlq, …, or custom
 	Resource string   `json:"resource"`
-	Key      string   `json:"key"`   // of the pack's row: errors, depth, …
-	Match    string   `json:"match"` // by which an override of the spec names this alarm alone; placeholders stay in it
+	Key      string   `json:"key"`   // the row of the pack: errors, depth, …
+	Match    string   `json:"match"` // the name by which an override selects this alarm only; placeholders stay in it
 	Severity Severity `json:"severity"`
-	Line     int      `json:"line"`            // of the spec, 0 where there is none
-	Allow    string   `json:"allow,omitempty"` // why lint's warnings are not to be given
+	Line     int      `json:"line"`            // the line in the spec; 0 without a spec
+	Allow    string   `json:"allow,omitempty"` // why lint's warnings are suppressed
 	Origins  []Origin `json:"origins,omitempty"`
 }
 
@@ -152,7 +154,7 @@ type Origin struct {
 	Source string `json:"source"`
 }
 
-// Composite is an alarm over other alarms' states: PutCompositeAlarm.
+// Composite is an alarm on the states of other alarms: CloudWatch's PutCompositeAlarm.
 type Composite struct {
 	Name            string   `json:"name"`
 	Description     string   `json:"description"`
@@ -162,17 +164,17 @@ type Composite struct {
 	OKActions       []string `json:"ok_actions,omitempty"`
 	NoDataActions   []string `json:"no_data_actions,omitempty"`
 	Tags            []Tag    `json:"tags,omitempty"`
-	Meta            Meta     `json:"meta"` // no part of what is compared
+	Meta            Meta     `json:"meta"` // comparisons ignore it
 }
 
-// Normalize returns the alarm with its defaults spelled out and its lists in
-// order, so that what CloudWatch reports compares equal to what was asked for.
-// The result shares nothing with a.
+// Normalize returns the alarm with its defaults filled in and its lists sorted, so that
+// an alarm that CloudWatch reports compares equal to the alarm that was sent. The result
+// shares no memory with a.
 func (a Alarm) Normalize() Alarm {
 	a.Description = strings.TrimSpace(a.Description)
 	a.DatapointsToAlarm = cmp.Or(a.DatapointsToAlarm, a.EvaluationPeriods)
 	a.Missing = cmp.Or(a.Missing, MissingMissing)
-	if a.LowSample == "evaluate" { // what CloudWatch does when nothing is said
+	if a.LowSample == "evaluate" { // CloudWatch's default
 		a.LowSample = ""
 	}
 	queries := make([]Query, len(a.Queries))
@@ -196,7 +198,7 @@ func (a Alarm) Normalize() Alarm {
 	return a
 }
 
-// Normalize returns the composite with its lists in order.
+// Normalize returns the composite with its lists sorted.
 func (c Composite) Normalize() Composite {
 	c.Description = strings.TrimSpace(c.Description)
 	c.Rule = strings.Join(strings.Fields(c.Rule), " ")
@@ -205,7 +207,7 @@ func (c Composite) Normalize() Composite {
 	return c
 }
 
-// sorted is a copy of list in order, nil where there is nothing in it.
+// sorted returns a sorted copy of list, or nil if list is empty.
 func sorted[T any](list []T, compare func(T, T) int) []T {
 	if len(list) == 0 {
 		return nil
@@ -219,21 +221,21 @@ func sortedTags(tags []Tag) []Tag {
 	return sorted(tags, func(x, y Tag) int { return cmp.Compare(x.Key, y.Key) })
 }
 
-// Equal says whether two alarms mean the same, tags included.
+// Equal reports whether two alarms have the same meaning, tags included.
 func Equal(a, b Alarm) bool {
 	a, b = a.Normalize(), b.Normalize()
 	a.Meta, b.Meta = Meta{}, Meta{}
 	return reflect.DeepEqual(a, b)
 }
 
-// Hash is a short digest of what the alarm does: everything but tags.
+// Hash returns a short digest of the alarm without its tags.
 func (a Alarm) Hash() string {
 	a = a.Normalize()
 	a.Meta, a.Tags = Meta{}, nil
 	return digest(a)
 }
 
-// Hash is a short digest of what the composite does: everything but tags.
+// Hash returns a short digest of the composite without its tags.
 func (c Composite) Hash() string {
 	c = c.Normalize()
 	c.Meta, c.Tags = Meta{}, nil
@@ -241,12 +243,12 @@ func (c Composite) Hash() string {
 }
 
 func digest(v any) string {
-	text, _ := json.Marshal(v) // plain structs of texts and numbers always marshal; see Lint for thresholds that are not finite
+	text, _ := json.Marshal(v) // structs of texts and finite numbers always marshal; Lint refuses a threshold that is not finite
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:8])
 }
 
-// Stats are the metrics that the alarm reads.
+// Stats returns the metrics that the alarm reads.
 func (a Alarm) Stats() []Stat {
 	var stats []Stat
 	for _, q := range a.Queries {
@@ -257,8 +259,7 @@ func (a Alarm) Stats() []Stat {
 	return stats
 }
 
-// Period is the length in seconds of one of the alarm's datapoints, 0 for an
-// alarm without a metric.
+// Period returns the alarm's period in seconds, or 0 for an alarm without a metric.
 func (a Alarm) Period() int {
 	for _, q := range a.Queries {
 		if q.Stat != nil {
@@ -273,21 +274,21 @@ func (a Alarm) Period() int {
 	return 0
 }
 
-// Set is what a spec compiles to.
+// Set is the result of compiling a spec: its alarms, composites, dashboard and notes.
 type Set struct {
-	Name       string // the spec's: ownership
-	Prefix     string // that every alarm's name begins with
-	Namespace  string // of Throughline's own metrics
+	Name       string // the spec's name, which the alarms' tags carry to mark ownership
+	Prefix     string // the prefix of every alarm's name
+	Namespace  string // the namespace of Throughline's own metrics
 	Profile    metrics.Profile
-	Region     string // where the dashboard's widgets look; empty for the caller's
+	Region     string // the Region of the dashboard's widgets; empty means the caller's
 	Parameters []Parameter
-	Alarms     []Alarm // by name
+	Alarms     []Alarm // sorted by name
 	Composites []Composite
-	LogGroups  []string // that the saved queries read
-	Dashboard  string   // its name
+	LogGroups  []string // the log groups that the saved queries read
+	Dashboard  string   // the dashboard's name
 	Notes      []Note
-	// Partial says that resources are left out for want of their names; see
-	// [CompileKnown]. What an account has of the spec's beside it stays.
+	// Partial reports that the set leaves out resources whose names are not known; see
+	// [CompileKnown]. Alarms of the spec that the account has in addition are kept.
 	Partial bool
 }
 
@@ -297,9 +298,10 @@ type Parameter struct {
 	Default     string
 	HasDefault  bool
 	Description string
-	// LogicalID is that of the resource of a CloudFormation stack whose name this is, or
-	// with .Arn behind it whose ARN; nested stacks' IDs stand before it: Inner/Queue. It is
-	// empty for any other parameter.
+	// LogicalID is set if the parameter's value is the name of a resource of a
+	// CloudFormation stack, or, with the suffix .Arn, its ARN: it is that resource's
+	// logical ID. Logical IDs of nested stacks stand before it: Inner/Queue. It is empty
+	// for any other parameter.
 	LogicalID string
 }
 

@@ -8,33 +8,34 @@ import (
 	"github.com/throughline/throughline/metrics"
 )
 
-// MetricKind says what sums and averages of a metric mean.
+// MetricKind says which statistics of a metric have a meaning.
 type MetricKind string
 
 // The kinds of metrics.
 const (
-	Counted MetricKind = "count" // events in the period: Sum
-	Gauge   MetricKind = "gauge" // a level at a moment: Maximum, Average; a Sum means nothing
+	Counted MetricKind = "count" // a number of occurrences in the period: use Sum
+	Gauge   MetricKind = "gauge" // a level at a point in time: use Maximum or Average; a Sum has no meaning
 	Sampled MetricKind = "distribution"
 )
 
-// Metric is what is known of one of CloudWatch's metrics. It is a value
-// whose Sets are not to be changed.
+// Metric describes one of CloudWatch's metrics. It is a value. Its Sets must not be
+// changed.
 type Metric struct {
 	Namespace, Name string
-	Sets            [][]string // the sets of dimensions it is published with, each in order of names
+	Sets            [][]string // the dimension sets that the metric is published with, each sorted by name
 	Kind            MetricKind
-	// OnlyNonZero says that nothing is published where there would be a zero:
-	// absence is no news, good or bad.
+	// OnlyNonZero reports that the service publishes no zeros. Missing data therefore
+	// says nothing about health.
 	OnlyNonZero bool
-	// Sibling is a metric of the same dimensions that shows activity, by which
-	// an OnlyNonZero metric's dimensions can be told to be right.
+	// Sibling is a metric with the same dimensions that shows activity. It confirms the
+	// dimensions of a metric that is OnlyNonZero.
 	Sibling string
 }
 
-// Lookup returns what is known of a metric. Throughline's own are those of
-// package metrics under namespace and profile; their Sets are empty under a
-// profile that does not emit them.
+// Lookup returns the description of a metric, and false if the catalogue does not have
+// it. own and profile are the namespace and the profile of Throughline's own metrics,
+// which package metrics describes. Their Sets are empty under a profile that does not
+// emit them.
 func Lookup(namespace, name, own string, profile metrics.Profile) (Metric, bool) {
 	if namespace == own {
 		m, ok := metrics.Lookup(metrics.Name(name))
@@ -58,10 +59,10 @@ func Lookup(namespace, name, own string, profile metrics.Profile) (Metric, bool)
 	return Metric{}, false
 }
 
-// Sibling returns s with the metric that shows whether the resource is active at all,
-// with the dimensions that it is published with, and false where there is none. Metrics
-// appear on activity or on trouble alone, so that the absence of one says nothing
-// without its sibling. own is the namespace of Throughline's metrics.
+// Sibling returns the metric that shows whether the resource of s is active, with the
+// dimensions that it is published with. It returns false if there is none. Some metrics
+// are published only on activity or on errors: without its sibling, the absence of such a
+// metric says nothing. own is the namespace of Throughline's metrics.
 func Sibling(s Stat, own string) (Stat, bool) {
 	metric := ""
 	if m, ok := Lookup(s.Namespace, s.Metric, "", metrics.Off); ok {
@@ -73,14 +74,14 @@ func Sibling(s Stat, own string) (Stat, bool) {
 	if metric == "" || metric == s.Metric {
 		return Stat{}, false
 	}
-	if s.Namespace == own { // of the service, whatever the event type
+	if s.Namespace == own { // the sibling has the dimension Service only
 		s.Dimensions = slices.DeleteFunc(slices.Clone(s.Dimensions), func(d Dimension) bool { return d.Name != metrics.DimensionService })
 	}
 	s.Metric, s.Statistic = metric, "Sum"
 	return s, true
 }
 
-// activity is what a resource in use publishes.
+// activity returns the name of a metric that a resource in use publishes.
 func activity(s Stat, own string) string {
 	if s.Namespace == own {
 		return string(metrics.Duration)
@@ -103,21 +104,21 @@ func activity(s Stat, own string) string {
 	return ""
 }
 
-// ceiling is what no datapoint of a metric alone can be above, and why; ok is
-// false where nothing bounds it.
+// ceiling returns the highest value that a datapoint of the metric can have, and why. ok
+// is false if the metric has no known bound.
 func ceiling(s Stat, own string) (most float64, why string, ok bool) {
 	if s.Statistic == "Sum" || s.Statistic == "SampleCount" {
 		return 0, "", false
 	}
 	switch s.Namespace + " " + s.Metric {
 	case "AWS/Lambda Duration":
-		return 900_000, "an invocation lasts 15 minutes at most", true
+		return 900_000, "an invocation lasts at most 15 minutes", true
 	case "AWS/SQS ApproximateNumberOfMessagesNotVisible":
-		return 120_000, "a queue has 120000 messages in flight at most", true
+		return 120_000, "a queue has at most 120000 messages in flight", true
 	case "AWS/SQS ApproximateAgeOfOldestMessage":
-		return 14 * 86400, "a queue keeps messages for 14 days at most", true
+		return 14 * 86400, "a queue keeps messages for at most 14 days", true
 	case "AWS/Lambda ProvisionedConcurrencyUtilization":
-		return 1, "it is a share of 1", true
+		return 1, "it is a fraction between 0 and 1", true
 	case own + " " + string(metrics.TimeoutUtilization), own + " " + string(metrics.MemoryUtilization):
 		return 100, "it is a percentage", true
 	default:
@@ -125,7 +126,7 @@ func ceiling(s Stat, own string) (most float64, why string, ok bool) {
 	}
 }
 
-// catalogued says whether every metric of the namespace is known here.
+// catalogued reports whether the catalogue has every metric of the namespace.
 func catalogued(namespace, own string) bool {
 	return namespace == own || slices.ContainsFunc(aws(), func(m Metric) bool { return m.Namespace == namespace })
 }
@@ -146,8 +147,8 @@ func namesIn(namespace, own string) []string {
 	return names
 }
 
-// aws is what the monitoring pages of EventBridge, Lambda, SQS, DynamoDB, the [services]
-// and the [newBuses] document. It is read only.
+// aws returns the metrics that the monitoring pages of EventBridge, Lambda, SQS and
+// DynamoDB document, and [services] and [newBuses]. Callers must not change them.
 var aws = sync.OnceValue(func() []Metric {
 	var all []Metric
 	add := func(namespace string, sets [][]string, kind MetricKind, onlyNonZero bool, sibling, names string) {
@@ -156,7 +157,7 @@ var aws = sync.OnceValue(func() []Metric {
 		}
 	}
 	none := [][]string{{}}
-	// Events of a rule on a custom bus are under both names, of one on the default bus under the rule's alone.
+	// A rule on a custom bus publishes with both dimensions, a rule on the default bus with RuleName only.
 	rule := [][]string{{"RuleName"}, {"EventBusName", "RuleName"}}
 	ruleOrAll := [][]string{{}, {"EventBusName"}, {"EventBusName", "RuleName"}, {"RuleName"}}
 	const events = "AWS/Events"

@@ -2,8 +2,9 @@ package alarms
 
 import "strings"
 
-// newBuses is what "Observability for the Custom Event Bus" documents. Of what tells of
-// trouble it does not say whether there are zeros, so their absence says nothing.
+// newBuses returns the metrics that "Observability for the Custom Event Bus" documents.
+// The page does not say whether the error metrics have zeros, so their absence says
+// nothing.
 func newBuses() []Metric {
 	var all []Metric
 	add := func(sets [][]string, kind MetricKind, onlyNonZero bool, sibling, names string) {
@@ -15,7 +16,7 @@ func newBuses() []Metric {
 	add(subscriber, Counted, false, "", "EventDeliveryAttempts")
 	add(subscriber, Counted, false, "EventDeliveryAttempts", "FilterEvaluated FilterMatched TargetInvocations EventsDelivered EgressBytes")
 	add(subscriber, Counted, true, "EventDeliveryAttempts", "EventTransformationFailures OnFailureDestinationDelivered OnFailureDestinationFailed EventsDropped SubscriberLogRecordsDropped")
-	add(subscriber, Sampled, true, "EventDeliveryAttempts", "RetryInvocationAttempts") // valued as the depth of the retry
+	add(subscriber, Sampled, true, "EventDeliveryAttempts", "RetryInvocationAttempts") // the value is the number of the retry
 	add(subscriber, Sampled, false, "EventDeliveryAttempts", "IngestionToInvocationStartTime IngestionToInvocationEndTime")
 	add(subscriber, Gauge, false, "EventDeliveryAttempts", "ApproximateBacklogAge")
 

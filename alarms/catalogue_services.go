@@ -2,8 +2,9 @@ package alarms
 
 import "strings"
 
-// services is what the monitoring pages of Step Functions, Pipes, Scheduler, API
-// Gateway, Kinesis and SNS document; the packs' doc comments have the addresses.
+// services returns the metrics that the monitoring pages of Step Functions, Pipes,
+// Scheduler, API Gateway, Kinesis and SNS document. The doc comments of the packs have
+// the pages' addresses.
 func services() []Metric {
 	var all []Metric
 	add := func(namespace string, sets [][]string, kind MetricKind, onlyNonZero bool, sibling, names string) {

@@ -9,17 +9,16 @@ import (
 	"github.com/throughline/throughline/metrics"
 )
 
-// Compile turns a spec, which is YAML or JSON, into the alarms that it means.
-// Placeholders stay: [Set.Resolve] replaces them. Errors are [Problems], all of
-// them at once; whether CloudWatch would take the alarms, and whether they can
-// ever fire, is for [Lint] to say. It may be called concurrently: nothing of one
-// spec reaches another.
+// Compile compiles a spec, in YAML or JSON, into alarms. Placeholders stay: [Set.Resolve]
+// replaces them. The error is [Problems], which has every problem of the spec. Compile
+// does not check whether CloudWatch accepts the alarms and whether they can fire: [Lint]
+// does. It is safe for concurrent use.
 func Compile(data []byte) (Set, error) {
 	s, _, err := compileWithout(data, nil)
 	return s, err
 }
 
-// compileWithout leaves out what some parameters are needed for.
+// compileWithout compiles a spec without the resources that need an unknown parameter.
 func compileWithout(data []byte, unknown []string) (Set, []Note, error) {
 	s, r, err := read(data)
 	if err != nil {
@@ -54,7 +53,7 @@ func compileWithout(data []byte, unknown []string) (Set, []Note, error) {
 	return c.set, left, c.r.err()
 }
 
-// silence notes that nobody is told of any alarm.
+// silence adds a note if the spec names no topic to notify.
 func (c *compiler) silence() {
 	told := func(actions []string) bool { return len(actions) > 0 }
 	for _, a := range c.set.Alarms {
@@ -67,7 +66,7 @@ func (c *compiler) silence() {
 			return
 		}
 	}
-	c.set.Notes = append(c.set.Notes, Note{Message: "nobody is told of any alarm: name SNS topics under notify"})
+	c.set.Notes = append(c.set.Notes, Note{Message: "no alarm notifies anybody: name SNS topics under notify"})
 }
 
 type compiler struct {
@@ -75,8 +74,7 @@ type compiler struct {
 	r      *reader
 	set    Set
 	groups map[string]*group // by function, under watch: essential
-	// unknown are the parameters without which the set is compiled; what they would have
-	// been for may be missing.
+	// unknown are the parameters without a value. Alarms that need one are left out.
 	unknown []string
 }
 
@@ -86,7 +84,7 @@ func (c *compiler) resource(res resource) {
 	}
 	rows, notes := res.kind.rows(res, context{c.namespace, c.profile, c.limit})
 	if c.essential {
-		notes = nil // of rows that it leaves out as well
+		notes = nil // they are about rows that are left out as well
 	}
 	for _, note := range notes {
 		c.set.Notes = append(c.set.Notes, Note{res.line, res.label() + ": " + note})
@@ -99,8 +97,8 @@ func (c *compiler) resource(res resource) {
 	}
 }
 
-// row makes an alarm of a row, unless it is off: pack, defaults, overrides in
-// their order.
+// row makes the alarm of a row, unless the row is off. It applies the pack, then the
+// defaults, then the overrides in order.
 func (c *compiler) row(res resource, row row) {
 	row.shape(c.steady)
 	enabled, why := !row.off, fmt.Sprintf("pack %s, row %s", res.kind.name, row.key)
@@ -130,14 +128,14 @@ func (c *compiler) row(res resource, row row) {
 	}
 	switch {
 	case enabled && row.full != "" && c.profile != metrics.Full:
-		c.set.Notes = append(c.set.Notes, Note{res.line, fmt.Sprintf("%s: no %s alarm: %s is a metric in THROUGHLINE_METRICS=full alone; where that is set, write profile: full", res.label(), row.key, row.full)})
+		c.set.Notes = append(c.set.Notes, Note{res.line, fmt.Sprintf("%s: no %s alarm: only THROUGHLINE_METRICS=full emits %s; if the function has that setting, write profile: full", res.label(), row.key, row.full)})
 	case enabled:
 		c.finish(&p, row.help)
 	}
 }
 
-// shape fits a row to the traffic. Of a burst, one minute of failure must be enough,
-// and few samples are all that there are. The window covers what comes late.
+// shape adapts the window of a row to the traffic. Bursts have few samples, so one minute
+// of failure has to be enough. The window includes datapoints that arrive late.
 func (row *row) shape(steady bool) {
 	if !steady && !row.sustained {
 		row.m, row.n = 1, 1
@@ -155,13 +153,13 @@ func (row *row) shape(steady bool) {
 	row.m, row.n = afterFill(row.queries, row.missing, row.m, row.n)
 }
 
-// late is how many of the newest datapoints may not be there yet when CloudWatch
+// late is the number of newest datapoints that CloudWatch may not have yet when it
 // evaluates.
 const late = 2
 
-// afterFill widens the window of an alarm that fills missing datapoints with good ones.
-// FILL fills the newest as well, before it is published, so that an alarm that needs the
-// newest could never fire: AWS's page on metric math says to take M out of N.
+// afterFill widens the window of an alarm that fills missing datapoints with good values.
+// FILL also fills the newest datapoints, before they are published, so an alarm that
+// needs the newest one could never fire. AWS's page on metric math recommends M out of N.
 func afterFill(queries []Query, missing Missing, m, n int) (int, int) {
 	fills := slices.ContainsFunc(queries, func(q Query) bool { return strings.Contains(q.Expression, "FILL(") })
 	if fills && missing != Breaching {
@@ -170,7 +168,7 @@ func afterFill(queries []Query, missing Missing, m, n int) (int, int) {
 	return m, n
 }
 
-// guard sets the least number of samples of a rate.
+// guard sets the minimum number of samples of a rate.
 func (row *row) guard(least float64) {
 	row.minSamples = least
 	row.queries = slices.Clone(row.queries)
@@ -189,7 +187,7 @@ func (c *compiler) alarmName(res resource, row row) string {
 	return c.prefix + c.called(res.kind.name, strings.Join(parts, "-"), row)
 }
 
-// called is an alarm's name after the prefix.
+// called returns an alarm's name after the prefix.
 func (c *compiler) called(kind, resource string, row row) string {
 	if row.suffix != "" && !strings.Contains(c.names, "{detail}") {
 		resource += "-" + row.suffix
@@ -200,8 +198,8 @@ func (c *compiler) called(kind, resource string, row row) string {
 	return strings.NewReplacer("{resource}", resource, "{detail}", row.suffix, "{key}", row.key, "{kind}", kind, "{severity}", string(row.severity)).Replace(c.names)
 }
 
-// matches says whether the override is of the row; its name may be the
-// resource's or, without the prefix, the alarm's own.
+// matches reports whether the override selects the row. The override's name can be that
+// of the resource, or the alarm's own without the prefix.
 func (o override) matches(res resource, row row, alarm string) bool {
 	return (o.kind == "" || o.kind == res.kind.name) && (o.key == "" || o.key == row.key) &&
 		(o.name == "" || o.name == res.label() || o.name == res.name || o.name == alarm) && (len(o.enable)+len(o.disable) == 0 || o.key != "" || o.threshold != nil || o.window != nil ||
@@ -212,10 +210,10 @@ func (o override) matches(res resource, row row, alarm string) bool {
 type pending struct {
 	alarm Alarm
 	row   row
-	given []string // actions that a change named
+	given []string // the actions that a change names
 	named bool
-	hours string // as they were written, "" for always
-	// window says that a change gave the datapoints, which then stay.
+	hours string // as the spec writes them; "" means always
+	// window reports that a change sets the datapoints, which then stay as they are.
 	window bool
 }
 
@@ -284,7 +282,7 @@ func dimensionText(dimensions []Dimension) string {
 	return strings.Join(parts, ", ")
 }
 
-// apply makes one change.
+// apply applies one change.
 func (c *compiler) apply(p *pending, ch change, source string) {
 	if ch.threshold != nil {
 		comparison, value, err := p.row.scale.threshold(ch.threshold.Value())
@@ -326,7 +324,8 @@ func (c *compiler) apply(p *pending, ch change, source string) {
 	c.applyMetric(p, ch, source)
 }
 
-// finish gives the alarm what depends on its severity and its key, and adds it.
+// finish sets what depends on the alarm's severity and key, and adds the alarm to the
+// set.
 func (c *compiler) finish(p *pending, help string) {
 	a := p.alarm
 	a.Actions = c.notify[a.Meta.Severity]
@@ -356,7 +355,7 @@ func (c *compiler) finish(p *pending, help string) {
 	c.set.Alarms = append(c.set.Alarms, a.Normalize())
 }
 
-// lowSample keeps what is said of percentiles off alarms that have none.
+// lowSample returns "" for an alarm without a percentile.
 func lowSample(a Alarm) string {
 	if s := a.Queries[0].Stat; s != nil && percentile(s.Statistic) {
 		return a.LowSample

@@ -8,8 +8,8 @@ import (
 	"github.com/throughline/throughline/internal/nearest"
 )
 
-// checkOverride refuses an override that changes nothing: most often its key or
-// its name is misspelt.
+// checkOverride refuses an override that changes nothing. Most often its key or its name
+// is misspelt.
 func (c *compiler) checkOverride(o override) {
 	known := c.keys(o.kind)
 	for _, key := range append(append([]string{}, o.enable...), o.disable...) {
@@ -28,7 +28,7 @@ func (c *compiler) checkOverride(o override) {
 	}
 }
 
-// keys are the rows of a kind of resource, or of all that the spec has.
+// keys returns the row keys of one kind of resource, or of all kinds that the spec has.
 func (c *compiler) keys(kind string) []string {
 	var keys []string
 	for _, res := range c.resources {
@@ -56,7 +56,8 @@ func (c *compiler) labels() []string {
 	return labels
 }
 
-// composite makes a rule over alarms of this spec, named without its prefix.
+// composite makes a composite over alarms of this spec, whose names are given without the
+// prefix.
 func (c *compiler) composite(in composite) {
 	members, word := in.any, " OR "
 	if len(in.all) > 0 {
@@ -90,8 +91,8 @@ func (c *compiler) composite(in composite) {
 	}.Normalize())
 }
 
-// placeholders refuses one that is not declared, and notes a parameter that
-// nothing uses.
+// placeholders refuses a placeholder that is not declared, and adds a note on a parameter
+// that is not used.
 func (c *compiler) placeholders() {
 	declared := parameterNames(c.parameters)
 	used := map[string]bool{}
@@ -126,7 +127,7 @@ func (c *compiler) placeholders() {
 	}
 	for _, name := range declared {
 		if !used[name] && !slices.Contains(c.unknown, name) {
-			c.set.Notes = append(c.set.Notes, Note{Message: "parameter " + name + " is used by nothing"})
+			c.set.Notes = append(c.set.Notes, Note{Message: "parameter " + name + " is not used"})
 		}
 	}
 }

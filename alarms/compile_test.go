@@ -76,7 +76,7 @@ func TestBasicProfileSaysWhatItLeavesOut(t *testing.T) {
 		notes = append(notes, fmt.Sprint(n.Line, " ", n.Message))
 	}
 	all := strings.Join(notes, "\n")
-	for _, want := range []string{"3 o: no age alarm: DeliveryLag is a metric in THROUGHLINE_METRICS=full alone", "no hops alarm: HopCount"} {
+	for _, want := range []string{"3 o: no age alarm: only THROUGHLINE_METRICS=full emits DeliveryLag", "no hops alarm: only THROUGHLINE_METRICS=full emits HopCount"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("no %q in\n%s", want, all)
 		}
@@ -187,15 +187,15 @@ func TestBadSpecs(t *testing.T) {
 		"name: [":                "not YAML",
 		"name: o\nname: p\n":     "name",
 		"resources: []":          "the spec has no name",
-		"name: o\nresources: []": "nothing to watch",
-		head + "tresholds: 1":    `line 4: the spec has no "tresholds"`,
-		"name: o\nresources:\n- {kind: lamda, name: f}":                                                                    `line 3: there is no kind "lamda"; did you mean lambda?`,
+		"name: o\nresources: []": "add what it is to watch",
+		head + "tresholds: 1":    `line 4: the spec has no member "tresholds"`,
+		"name: o\nresources:\n- {kind: lamda, name: f}":                                                                    `line 3: there is no kind of resource "lamda"; did you mean lambda?`,
 		"name: o\nresources:\n- {kind: lambda, name: f, timout: 3s}":                                                       "did you mean timeout?",
 		"name: o\nresources:\n- {kind: lambda}":                                                                            "kind lambda needs name",
-		"name: o\nresources:\n- {name: f}":                                                                                 "a resource without a kind",
+		"name: o\nresources:\n- {name: f}":                                                                                 "a resource has no kind",
 		"name: o\nresources:\n- f":                                                                                         "a resource is a text",
 		"name: o\nresources:\n- {kind: lambda, name: f, timeout: 3}":                                                       `"3" is not a duration: write 30s`,
-		"name: o\nresources:\n- {kind: dlq, name: f, drained: perhaps}":                                                    "it is true or false",
+		"name: o\nresources:\n- {kind: dlq, name: f, drained: perhaps}":                                                    "write true or false",
 		"name: o\nresources:\n- {kind: dynamodb, name: f, operations: [a,b,c,d,e,f,g,h,i,j]}":                              "at most nine",
 		head + "overrides: [{match: {key: erors}, threshold: 1%}]":                                                         `there is no alarm "erors"; did you mean errors?`,
 		head + "overrides: [{match: {name: g}, threshold: 1%}]":                                                            `it matches no alarm of "g"`,
@@ -204,18 +204,18 @@ func TestBadSpecs(t *testing.T) {
 		head + "overrides: [{match: {key: errors}, threshold: 10s}]":                                                       `"10s" is not a percentage: write 1%`,
 		head + "overrides: [{match: {key: errors-any}, threshold: 1%}]":                                                    `is not a count: write 5`,
 		"name: o\nresources:\n- {kind: lambda, name: f, timeout: 9s}\noverrides: [{match: {key: duration}, threshold: 5}]": `is not a duration`,
-		head + "overrides: [{match: {key: errors}, threshold: 5% of timeout}]":                                             "there is no timeout here",
+		head + "overrides: [{match: {key: errors}, threshold: 5% of timeout}]":                                             "a share of timeout has no meaning here",
 		head + "overrides: [{match: {key: errors}, threshold: lots}]":                                                      "does not begin with a number",
 		head + "overrides: [{match: {key: errors}, for: 5 of 3}]":                                                          `"5 of 3": 5 datapoints can never breach of 3`,
 		head + "overrides: [{match: {key: errors}, for: 0 of 3}]":                                                          "both are at least 1",
 		head + "overrides: [{match: {key: errors}, for: often}]":                                                           "not of the form 3 of 5",
 		head + "overrides: [{match: {key: errors}, missing: fine}]":                                                        "missing: \"fine\"",
 		head + "overrides: [{match: {key: errors}, severity: page}]":                                                       "severity: \"page\"",
-		head + "overrides: [{match: {key: throttles}, minSamples: 5}]":                                                     "is no rate of at least so many",
+		head + "overrides: [{match: {key: throttles}, minSamples: 5}]":                                                     "is not a rate with a minimum number of samples",
 		head + "overrides: [{match: {key: errors}, minSamples: -5}]":                                                       "not a number above 0",
 		head + "notify: {critical: [\"${Topic}\"]}":                                                                        "${Topic} is not among the parameters",
 		head + "parameters: {Topik: {}}\nnotify: {critical: [\"${Topic}\"]}":                                               "did you mean Topik?",
-		head + "prefix: \"${\"":                                                                                            "does not end",
+		head + "prefix: \"${\"":                                                                                            "has no closing bracket",
 		head + "composites: [{name: c, any: [f-erors]}]":                                                                   "did you mean f-errors?",
 		head + "composites: [{name: c}]":                                                                                   "lists alarms under any or under all",
 		head + "alarms: [{name: a, threshold: 5}]":                                                                         "needs its namespace and its metric",
@@ -327,7 +327,7 @@ func ExampleLint() {
 	for _, finding := range Lint(set) {
 		fmt.Println(finding)
 	}
-	// Output: line 3: o/lost: RuleName "orders|created" is what Ref gives of a rule on a custom bus: the metric has EventBusName=orders and RuleName=created
+	// Output: line 3: o/lost: RuleName "orders|created" is what Ref returns for a rule on a custom bus: write EventBusName=orders and RuleName=created, as the metric has them
 }
 
 func ExampleCost() {

@@ -12,8 +12,8 @@ type Change struct {
 	Is    string `json:"is"`
 }
 
-// Diff is how is differs from was, tags included, in the order in which a person
-// would read it. It is empty where they are [Equal].
+// Diff returns the fields in which is differs from was, tags included, in reading order.
+// It is empty if the alarms are [Equal].
 func Diff(was, is Alarm) []Change {
 	was, is = was.Normalize(), is.Normalize()
 	var d differ
@@ -28,7 +28,7 @@ func Diff(was, is Alarm) []Change {
 	return d
 }
 
-// DiffComposite is [Diff] of composites.
+// DiffComposite is [Diff] for composites.
 func DiffComposite(was, is Composite) []Change {
 	was, is = was.Normalize(), is.Normalize()
 	var d differ
@@ -70,7 +70,7 @@ func tagText(tags []Tag) string {
 	return strings.Join(parts, ", ")
 }
 
-// queryText is all that a metric or an expression says.
+// queryText describes queries completely, for a comparison.
 func queryText(queries []Query) string {
 	parts := make([]string, len(queries))
 	for i, q := range queries {

@@ -6,21 +6,21 @@ import (
 	"strings"
 )
 
-// Under watch: essential a service, which is a function with the queues, dead-letter
-// queues and rules that say they are of it, has at most five alarms: errors, time-outs
-// that come near, events that are lost, messages that are stuck (or, without a queue,
-// throttles against its reserved concurrency), and a composite of those that page.
-// An override can enable any other row.
+// With watch: essential, a service has at most five alarms. A service is a function and
+// the queues, dead-letter queues and rules that name it. The alarms are: errors,
+// durations near the time-out, lost events, stuck messages (without a queue: throttles
+// against the reserved concurrency), and a composite of those that page. An override can
+// enable any other row.
 
-// maxMetrics is how many an alarm takes.
+// maxMetrics is the number of metrics that CloudWatch allows in an alarm.
 const maxMetrics = 10
 
-// group is a service by its parts.
+// group is a service: a function and the resources that name it.
 type group struct {
 	function            resource
 	queues, dlqs, rules []resource
 	subscribers         []resource
-	members             []string // the alarms that the composite is of
+	members             []string // the alarms of the composite
 }
 
 func (c *compiler) group() {
@@ -48,7 +48,8 @@ func (c *compiler) group() {
 	}
 }
 
-// essentialRow says whether a row is among the few, and of which service's composite.
+// essentialRow turns a row off unless it is an essential alarm, and sets the service
+// whose composite it belongs to.
 func (c *compiler) essentialRow(res resource, row *row) {
 	keep, of := false, c.groups[res.of]
 	switch key := res.kind.name + " " + row.key; key {
@@ -77,7 +78,7 @@ func (c *compiler) essentialRow(res resource, row *row) {
 	row.off = !keep
 }
 
-// services adds what a service has of all its parts together.
+// services adds the alarms that cover all parts of a service.
 func (c *compiler) services() {
 	for _, res := range c.resources {
 		g := c.groups[res.name]
@@ -87,20 +88,21 @@ func (c *compiler) services() {
 		of := resource{line: res.line, kind: kind{name: "service"}, name: res.name, as: res.as}
 		if queries, left := g.lost(); len(queries) > 0 {
 			c.row(of, row{key: "lost", queries: queries, scale: scale{unit: count}, comparison: Greater, m: 1, n: 5, sustained: true, missing: NotBreaching, severity: Critical, service: res.name,
-				help: "events that did not reach the function, or that it gave up: in dead-letter queues, not delivered by rules, dropped by Lambda"})
+				help: "events that did not reach the function or failed in it: in dead-letter queues, not delivered by rules, dropped by Lambda"})
 			if left > 0 {
-				c.set.Notes = append(c.set.Notes, Note{res.line, fmt.Sprintf("%s: %d sources of lost events are not watched, for an alarm takes %d metrics: write watch: all, or enable their rows", res.label(), left, maxMetrics)})
+				c.set.Notes = append(c.set.Notes, Note{res.line, fmt.Sprintf("%s: %d sources of lost events are not watched, because an alarm has at most %d metrics: write watch: all, or enable their rows", res.label(), left, maxMetrics)})
 			}
 		}
 		if len(g.queues) > 1 {
 			c.row(of, row{key: "stuck", queries: g.stuck(), scale: scale{unit: count}, comparison: Greater, m: 15, n: 15, sustained: true, missing: NotBreaching, severity: Critical, service: res.name,
-				help: "messages wait in one of the function's queues and none is done with"})
+				help: "messages wait in one of the function's queues and none is deleted"})
 		}
 		c.pager(res, g)
 	}
 }
 
-// lost sums what tells of a lost event. left is how many metrics there is no room for.
+// lost sums the metrics that count lost events. left is the number of metrics that do not
+// fit into one alarm.
 func (g *group) lost() (queries []Query, left int) {
 	var stats []*Stat
 	for _, q := range g.dlqs {
@@ -118,7 +120,7 @@ func (g *group) lost() (queries []Query, left int) {
 			stats = append(stats, stat("AWS/Lambda", metric, "Sum", 60, "FunctionName", f.name))
 		}
 	}
-	slices.SortStableFunc(stats, func(a, b *Stat) int { // functions' last, in the order of their names
+	slices.SortStableFunc(stats, func(a, b *Stat) int { // functions' metrics last, sorted by name
 		if a.Namespace == "AWS/Lambda" && b.Namespace == "AWS/Lambda" {
 			return strings.Compare(a.Metric, b.Metric)
 		}
@@ -133,7 +135,8 @@ func (g *group) lost() (queries []Query, left int) {
 	return total(stats), left
 }
 
-// stuck counts the queues in which messages wait and none is done with, five of them.
+// stuck counts the queues in which messages wait and none is deleted, over at most five
+// queues.
 func (g *group) stuck() []Query {
 	var queries []Query
 	var terms []string
@@ -147,7 +150,7 @@ func (g *group) stuck() []Query {
 	return append(queries, Query{ID: "stuck", Expression: strings.Join(terms, " + "), Return: true})
 }
 
-// total is Σ FILL(metric,0).
+// total returns the queries of Σ FILL(metric,0).
 func total(stats []*Stat) []Query {
 	if len(stats) == 0 {
 		return nil
@@ -162,8 +165,8 @@ func total(stats []*Stat) []Query {
 	return append(queries, Query{ID: "total", Expression: strings.Join(terms, " + "), Return: true})
 }
 
-// pager is the composite that pages for a service, in the place of its members. One
-// member alone pages itself.
+// pager adds the composite that pages for a service instead of its members. A single
+// member pages itself.
 func (c *compiler) pager(res resource, g *group) {
 	if len(g.members) < 2 {
 		return
@@ -178,7 +181,7 @@ func (c *compiler) pager(res resource, g *group) {
 		}
 	}
 	c.set.Composites = append(c.set.Composites, Composite{
-		Name: c.prefix + c.called("service", res.label(), row{key: "service", severity: Critical}), Description: "critical: " + res.label() + " fails, loses events or does not get on", Rule: strings.Join(terms, " OR "),
+		Name: c.prefix + c.called("service", res.label(), row{key: "service", severity: Critical}), Description: "critical: " + res.label() + " fails, loses events or is stuck", Rule: strings.Join(terms, " OR "),
 		Actions: slices.Clone(c.notify[Critical]), OKActions: slices.Clone(c.ok), NoDataActions: slices.Clone(c.noData), Tags: slices.Clone(c.tags),
 		Meta: Meta{Kind: "composite", Resource: res.label(), Key: "service", Severity: Critical, Line: res.line},
 	}.Normalize())

@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// Explain is an alarm in words, with which line of the spec, or which row of
-// which pack, set each of its fields.
+// Explain describes an alarm in words: its condition, and for each field the line of the
+// spec or the row of the pack that sets it.
 func Explain(a Alarm, p Prices) string {
 	a = a.Normalize()
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n  %s\n", a.Name, a.Description)
-	fmt.Fprintf(&b, "  %s in %d of %d datapoints of %d s makes it ALARM; missing data are %s\n",
+	fmt.Fprintf(&b, "  %s in %d of %d datapoints of %d s sets ALARM; missing data are %s\n",
 		a.Comparison.Symbol()+" "+Readable(a, a.Threshold), a.DatapointsToAlarm, a.EvaluationPeriods, a.Period(), a.Missing)
 	for _, q := range a.Queries {
 		if q.Stat != nil {
@@ -33,13 +33,14 @@ func Explain(a Alarm, p Prices) string {
 	return b.String()
 }
 
-// ExplainComposite is [Explain] of a composite.
+// ExplainComposite is [Explain] for a composite.
 func ExplainComposite(c Composite, p Prices) string {
 	return fmt.Sprintf("%s\n  %s\n  ALARM while %s\n  severity  %s  (composite, line %d)\n  costs $%.2f a month (prices of %s)\n", c.Name, c.Description, c.Rule, c.Meta.Severity, c.Meta.Line, p.Composite, p.Date)
 }
 
-// OverrideText is an override of a spec that sets an alarm's threshold, in the
-// alarm's own unit. An alarm that a spec wrote out itself has none but a comment.
+// OverrideText returns an override for a spec that sets an alarm's threshold, in the
+// alarm's unit. For an alarm under alarms in the spec, which no override can change, it
+// returns a comment.
 func OverrideText(a Alarm, threshold float64) string {
 	text := a.Comparison.Symbol() + " " + number(threshold) + unitOf(a)
 	if a.Meta.Kind == "custom" {
@@ -48,8 +49,7 @@ func OverrideText(a Alarm, threshold float64) string {
 	return fmt.Sprintf("- {match: {name: %q}, threshold: %q}", a.Meta.Match, text)
 }
 
-// unitOf is the unit that a threshold of the alarm is written with, which its
-// origin has.
+// unitOf returns the unit of the alarm's threshold, which its origin records.
 func unitOf(a Alarm) string {
 	for _, o := range a.Meta.Origins {
 		if o.Field != "threshold" {
@@ -67,8 +67,8 @@ func unitOf(a Alarm) string {
 	return ""
 }
 
-// Readable is a value of what the alarm holds against its threshold, in the unit
-// that the spec writes it in: 30s, 1%, 819KiB. It is for people, and rounds.
+// Readable formats a value of the alarm's metric in the unit of the spec: 30s, 1%,
+// 819KiB. It rounds.
 func Readable(a Alarm, value float64) string {
 	round := func(f float64) string { return strconv.FormatFloat(f, 'g', 4, 64) }
 	switch u := unitOf(a); {

@@ -8,11 +8,12 @@ import (
 )
 
 // hours are the times at which an alarm can be in ALARM: on some days of the week, from
-// one minute of the day to before another, in UTC. With from after to, the night counts
-// for the day on which each of its minutes is. The form of the expression is that of AWS's
-// example (https://aws.amazon.com/blogs/mt/enhance-cloudwatch-metrics-with-metric-math-functions/);
-// HOUR and the others have a value for each period, whether the metric has a datapoint
-// or not ("Using math expressions with CloudWatch metrics").
+// one minute of the day up to another, in UTC. If from is after to, the minutes after
+// midnight count for the day on which they are. The expression has the form of AWS's
+// example
+// (https://aws.amazon.com/blogs/mt/enhance-cloudwatch-metrics-with-metric-math-functions/).
+// HOUR and the other time functions have a value for each period, with or without a
+// datapoint ("Using math expressions with CloudWatch metrics").
 type hours struct {
 	days     [7]bool // Monday first
 	from, to int     // minutes of the day
@@ -69,8 +70,8 @@ func minuteOfDay(text string) (int, bool) {
 	return t.Hour()*60 + t.Minute(), err == nil
 }
 
-// condition is whether a datapoint of the series called id is within the hours, in
-// metric math.
+// condition returns the metric math that is true for datapoints of the series id within
+// the hours.
 func (h hours) condition(id string) string {
 	var all []string
 	if days := h.dayTerms(id); len(days) > 0 {
@@ -96,7 +97,7 @@ func (h hours) condition(id string) string {
 	return strings.Join(all, " AND ")
 }
 
-// dayTerms are the days by DAY, of which Monday is 1, nil where they are all.
+// dayTerms returns the conditions on DAY, where Monday is 1, or nil for all days.
 func (h hours) dayTerms(id string) []string {
 	var terms []string
 	for day := 0; day < 7; day++ {
@@ -120,10 +121,9 @@ func (h hours) dayTerms(id string) []string {
 	return terms
 }
 
-// within makes the alarm hold what it watches against the threshold during the hours,
-// and a value that does not breach outside of them. Missing datapoints are filled in as
-// the alarm treats them, for an alarm's actions have no hours of their own: what is
-// missing during the hours must not be missing outside.
+// within makes the alarm compare its metric with the threshold only during the hours.
+// Outside of them its value does not breach. The expression fills in missing datapoints
+// as the alarm treats them, so that missing data can only breach during the hours.
 func (h hours) within(a *Alarm) {
 	condition := h.condition("filled")
 	if condition == "" {

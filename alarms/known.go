@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// CompileKnown is [Compile] without what cannot be watched yet: resources whose names
-// CloudFormation makes up, which are parameters with a logical ID, where neither values
-// nor a default has the name. left says which they are.
+// CompileKnown is [Compile] without the resources whose names are not known:
+// CloudFormation generates them, and neither values nor a default has them. In the spec
+// they are parameters with a logical ID. left says which resources are left out.
 func CompileKnown(data []byte, values map[string]string) (s Set, left []Note, err error) {
 	if s, err = Compile(data); err != nil {
 		return s, nil, err
@@ -27,7 +27,7 @@ func CompileKnown(data []byte, values map[string]string) (s Set, left []Note, er
 	return s, left, err
 }
 
-// leaveOut drops what names one of the parameters.
+// leaveOut removes the resources that use one of the parameters.
 func (s *spec) leaveOut(unknown []string) []Note {
 	if len(unknown) == 0 {
 		return nil
@@ -65,9 +65,9 @@ func (s *spec) leaveOut(unknown []string) []Note {
 		labels = append(labels, label)
 	}
 	slices.Sort(labels)
-	which := fmt.Sprintf("%d resources are not watched, for CloudFormation makes their names up and none is given", len(labels))
+	which := fmt.Sprintf("%d resources are not watched, because CloudFormation generates their names", len(labels))
 	if len(labels) == 1 {
-		which = "1 resource is not watched, for CloudFormation makes its name up and none is given"
+		which = "1 resource is not watched, because CloudFormation generates its name"
 	}
 	return []Note{{first, fmt.Sprintf("%s: give --stack NAME, or --set %s=…: %s", which, unknown[0], strings.Join(labels, ", "))}}
 }

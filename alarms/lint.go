@@ -10,11 +10,11 @@ import (
 	"unicode/utf8"
 )
 
-// Finding is something that [Lint] has against an alarm.
+// Finding is a problem that [Lint] found in an alarm.
 type Finding struct {
-	Line    int    `json:"line,omitempty"` // of the spec
+	Line    int    `json:"line,omitempty"` // the line in the spec
 	Alarm   string `json:"alarm"`
-	Warning bool   `json:"warning,omitempty"` // it may be meant; an error cannot be
+	Warning bool   `json:"warning,omitempty"` // the alarm works as it is, perhaps as intended; false for an error
 	Message string `json:"message"`
 }
 
@@ -29,12 +29,12 @@ func (f Finding) String() string {
 	return text
 }
 
-// linter collects what is found of one alarm.
+// linter collects the findings of one alarm.
 type linter struct {
 	set      Set
 	alarm    string
 	line     int
-	allowed  bool // its warnings are not given
+	allowed  bool // suppress warnings
 	findings []Finding
 }
 
@@ -49,10 +49,10 @@ func (l *linter) warnf(format string, args ...any) {
 	l.findings = append(l.findings, Finding{l.line, l.alarm, true, fmt.Sprintf(format, args...)})
 }
 
-// Lint says what CloudWatch would refuse of the set, and which of its alarms
-// would be taken and could never fire: a metric that nothing publishes,
-// dimensions that it is not published with, a sum of a gauge. It follows the
-// API reference of PutMetricAlarm and the metrics' own pages.
+// Lint checks a set. It reports what CloudWatch would refuse, and alarms that CloudWatch
+// accepts and that can never fire: on a metric that nothing publishes, on dimensions that
+// the metric is not published with, on the sum of a gauge. It follows the API reference
+// of PutMetricAlarm and the pages of the metrics.
 func Lint(s Set) []Finding {
 	l := &linter{set: s}
 	lines := map[string]int{}
@@ -71,15 +71,15 @@ func Lint(s Set) []Finding {
 	}
 	l.alarm, l.line = "", 0
 	if n := len(s.Alarms) + len(s.Composites); n > 5000 {
-		l.warnf("%d alarms: an account has 5000 a Region unless AWS raised that", n)
+		l.warnf("%d alarms: an account has a quota of 5000 in a Region, which AWS can raise", n)
 	}
 	if n := len(s.LogGroups); n > 50 {
-		l.warnf("%d log groups: a query of Logs Insights reads 50", n)
+		l.warnf("%d log groups: a Logs Insights query reads at most 50", n)
 	}
 	return l.findings
 }
 
-// Errors says whether any of the findings is more than a warning.
+// Errors reports whether any of the findings is an error.
 func Errors(findings []Finding) bool {
 	return slices.ContainsFunc(findings, func(f Finding) bool { return !f.Warning })
 }
@@ -87,7 +87,7 @@ func Errors(findings []Finding) bool {
 func (l *linter) unique(lines map[string]int) {
 	if first, ok := lines[l.alarm]; ok {
 		if first > 0 {
-			l.errorf("the name is taken by the alarm of line %d: give one of them `as: another-name`", first)
+			l.errorf("the alarm on line %d has the same name: give one of them `as: another-name`", first)
 		} else {
 			l.errorf("two alarms have this name")
 		}
@@ -105,8 +105,8 @@ func (l *linter) texts(description string, tags []Tag, lists ...[]string) {
 	if n := utf8.RuneCountInString(description); n > 1024 {
 		l.errorf("the description has %d characters: CloudWatch takes 1024; shorten the runbook's address", n)
 	}
-	if len(tags) > 47 { // three are ours
-		l.errorf("%d tags: an alarm has at most 50, three of them Throughline's", len(tags))
+	if len(tags) > 47 { // Throughline adds three
+		l.errorf("%d tags: an alarm has at most 50, and Throughline uses three of them", len(tags))
 	}
 	for _, list := range lists {
 		if len(list) > 5 {
@@ -114,7 +114,7 @@ func (l *linter) texts(description string, tags []Tag, lists ...[]string) {
 		}
 		for _, action := range list {
 			if parts, _ := Parts(action); len(parts) == 1 && !parts[0].Placeholder && !strings.HasPrefix(action, "arn:") {
-				l.errorf("the action %q is no ARN: write arn:aws:sns:<Region>:<account>:<topic>, or a placeholder", action)
+				l.errorf("the action %q is not an ARN: write arn:aws:sns:<Region>:<account>:<topic>, or a placeholder", action)
 			}
 		}
 	}
@@ -124,19 +124,19 @@ func (l *linter) evaluation(a Alarm) {
 	n, m := a.EvaluationPeriods, a.Normalize().DatapointsToAlarm
 	switch {
 	case n == 0:
-		l.errorf("no evaluation periods: say over how many datapoints, as in for: 3 of 5")
+		l.errorf("no evaluation periods: give the number of datapoints, as in for: 3 of 5")
 	case m > n:
-		l.errorf("%d datapoints to alarm of %d: it can never fire", m, n)
+		l.errorf("%d datapoints to alarm out of %d: it can never fire", m, n)
 	case m < 1:
 		l.errorf("%d datapoints to alarm: at least one", m)
 	}
 	period := a.Period()
 	switch {
-	case period == 0: // said by queries
+	case period == 0: // queries reports it
 	case period != 10 && period != 20 && period != 30 && (period < 60 || period%60 != 0):
-		l.errorf("a period of %d s: it is 10, 20, 30 or a multiple of 60", period)
+		l.errorf("a period of %d s: give 10, 20, 30 or a multiple of 60", period)
 	case period < 3600 && period*n > 86400:
-		l.errorf("%d periods of %d s are more than a day: take periods of an hour, of which seven days are allowed", n, period)
+		l.errorf("%d periods of %d s are more than a day: use a period of at least an hour, which allows seven days", n, period)
 	case period*n > 7*86400:
 		l.errorf("%d periods of %d s are more than seven days", n, period)
 	}
@@ -146,15 +146,15 @@ func (l *linter) evaluation(a Alarm) {
 	switch a.Missing {
 	case "", MissingMissing, NotBreaching, Breaching, Ignore:
 	default:
-		l.errorf("missing data cannot be treated as %q: notBreaching, breaching, ignore or missing", a.Missing)
+		l.errorf("%q is not a treatment of missing data: write notBreaching, breaching, ignore or missing", a.Missing)
 	}
 	switch band := slices.Contains(bands, a.Comparison); {
 	case a.Comparison.Symbol() == string(a.Comparison) && !band:
-		l.errorf("%q is no comparison: >, >=, < or <=", a.Comparison)
+		l.errorf("%q is not a comparison: write >, >=, < or <=", a.Comparison)
 	case band != (a.ThresholdMetric != ""):
-		l.errorf("an anomaly detection band takes ThresholdMetricId and a comparison with a band: both or neither")
+		l.errorf("an anomaly detection band needs both ThresholdMetricId and a comparison with a band")
 	case band && !slices.ContainsFunc(a.Queries, func(q Query) bool { return q.ID == a.ThresholdMetric }):
-		l.errorf("there is no %s, which ThresholdMetricId names", a.ThresholdMetric)
+		l.errorf("ThresholdMetricId names %s, which does not exist", a.ThresholdMetric)
 	}
 }
 
@@ -167,7 +167,7 @@ func (l *linter) queries(a Alarm) {
 	ids := map[string]bool{}
 	for _, q := range a.Queries {
 		if ids[q.ID] {
-			l.errorf("the ID %s stands twice", q.ID)
+			l.errorf("the ID %s is used twice", q.ID)
 		}
 		ids[q.ID] = true
 		if q.Return || len(a.Queries) == 1 {
@@ -179,29 +179,29 @@ func (l *linter) queries(a Alarm) {
 		}
 		stats++
 		if q.Stat.Period != a.Period() {
-			l.errorf("its metrics have periods of %d s and %d s: one alarm has one", a.Period(), q.Stat.Period)
+			l.errorf("its metrics have periods of %d s and %d s: an alarm has one period", a.Period(), q.Stat.Period)
 		}
 		l.stat(a, *q.Stat)
 	}
 	switch {
 	case stats == 0 && a.Period() > 0: // Metrics Insights and Contributor Insights bring their own
 	case stats == 0:
-		l.errorf("it has no metric, expressions alone")
+		l.errorf("it has expressions and no metric")
 	case stats > 10:
-		l.errorf("%d metrics: an alarm takes ten", stats)
+		l.errorf("%d metrics: an alarm has at most ten", stats)
 	case expressions > 10:
-		l.errorf("%d expressions: an alarm takes ten", expressions)
+		l.errorf("%d expressions: an alarm has at most ten", expressions)
 	}
 	if m := a.Normalize().DatapointsToAlarm; m > 0 {
 		if _, n := afterFill(a.Queries, a.Missing, m, a.EvaluationPeriods); n > a.EvaluationPeriods {
-			l.warnf("it may never fire: FILL fills the newest datapoints as well, before they are published, and %d of %d need them; take %d of %d", m, a.EvaluationPeriods, m, n)
+			l.warnf("it may never fire: FILL also fills the newest datapoints, before they are published, and %d of %d needs them; use %d of %d", m, a.EvaluationPeriods, m, n)
 		}
 	}
 	if a.ThresholdMetric != "" {
 		returned-- // the band
 	}
 	if returned != 1 {
-		l.errorf("%d of its metrics and expressions are held against the threshold: it must be one", returned)
+		l.errorf("%d of its metrics and expressions are compared with the threshold: it must be one", returned)
 	}
 	for _, q := range a.Queries {
 		if q.Stat == nil && !insights(q.Expression) {
@@ -209,12 +209,12 @@ func (l *linter) queries(a Alarm) {
 			l.share(a, q)
 		}
 		if !lowerID(q.ID) {
-			l.errorf("%q is no ID: a lower-case letter, then letters, digits and _", q.ID)
+			l.errorf("%q is not an ID: write a lower-case letter, then letters, digits and _", q.ID)
 		}
 	}
 }
 
-// insights says whether an expression is a query of Metrics Insights.
+// insights reports whether an expression is a query of Metrics Insights.
 func insights(expression string) bool {
 	return strings.HasPrefix(strings.ToUpper(strings.TrimSpace(expression)), "SELECT ")
 }
@@ -231,10 +231,10 @@ func lowerID(id string) bool {
 
 func (l *linter) rule(c Composite) {
 	if len(c.Rule) > 10_240 {
-		l.errorf("the rule has %d characters: CloudWatch takes 10240", len(c.Rule))
+		l.errorf("the rule has %d characters: CloudWatch takes at most 10240", len(c.Rule))
 	}
 	if n := strings.Count(c.Rule, "ALARM(") + strings.Count(c.Rule, "OK(") + strings.Count(c.Rule, "INSUFFICIENT_DATA("); n > 100 {
-		l.errorf("%d alarms in the rule: CloudWatch takes 100", n)
+		l.errorf("%d alarms in the rule: CloudWatch takes at most 100", n)
 	} else if n == 0 {
 		l.errorf("the rule names no alarm")
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/throughline/throughline/internal/nearest"
 )
 
-// expression checks what can be told of metric math without CloudWatch: that it
-// is there, its brackets, and that every name in it is an ID or a function.
+// expression checks metric math without CloudWatch: it is not empty, its brackets match,
+// and every name in it is an ID or a function.
 func (l *linter) expression(q Query, ids map[string]bool) {
 	if strings.TrimSpace(q.Expression) == "" {
 		l.errorf("the expression %s is empty", q.ID)
@@ -38,16 +38,16 @@ func (l *linter) expression(q Query, ids map[string]bool) {
 	for _, word := range words(q.Expression) {
 		switch {
 		case word == q.ID:
-			l.errorf("the expression %s is made of itself", q.ID)
+			l.errorf("the expression %s refers to itself", q.ID)
 		case word == "SEARCH":
-			l.errorf("%s: SEARCH gives any number of series, and an alarm watches one: name the metrics", q.ID)
+			l.errorf("%s: SEARCH returns any number of series, and an alarm watches one: name the metrics", q.ID)
 		case lowerID(word) && !ids[word]:
 			l.errorf("%s: there is no %s%s", q.ID, word, suggestOf(word, slices.Sorted(maps.Keys(ids))))
 		}
 	}
 }
 
-// words are the names in an expression, texts in quotes left out.
+// words returns the names in an expression, without quoted texts.
 func words(expression string) []string {
 	var out []string
 	for i, piece := range strings.Split(expression, `"`) {
@@ -65,12 +65,12 @@ func words(expression string) []string {
 	return out
 }
 
-// arity is how many arguments a function of metric math takes; most is 0 for any
-// number.
+// arity is the least and most number of arguments of a function of metric math. most is 0
+// for any number.
 type arity struct{ least, most int }
 
-// mathFunctions are those of "Using math expressions with CloudWatch metrics"
-// that may stand in an alarm.
+// mathFunctions are the functions of "Using math expressions with CloudWatch metrics"
+// that an alarm can use.
 var mathFunctions = map[string]arity{
 	"ABS": {1, 1}, "ANOMALY_DETECTION_BAND": {1, 2}, "AVG": {1, 0}, "CEIL": {1, 1}, "DATAPOINT_COUNT": {1, 0}, "DAY": {1, 1}, "DATE": {1, 1}, "DIFF": {1, 1}, "DIFF_TIME": {1, 1},
 	"EPOCH": {1, 1}, "FILL": {2, 2}, "FIRST": {1, 0}, "FLOOR": {1, 1}, "HOUR": {1, 1}, "IF": {2, 3}, "INSIGHT_RULE_METRIC": {2, 2}, "LAMBDA": {1, 0}, "LAST": {1, 0},
@@ -78,17 +78,17 @@ var mathFunctions = map[string]arity{
 	"REMOVE_EMPTY": {1, 1}, "RUNNING_SUM": {1, 1}, "SERVICE_QUOTA": {1, 1}, "SLICE": {2, 3}, "SORT": {3, 4}, "STDDEV": {1, 0}, "SUM": {1, 0}, "TIME_SERIES": {1, 1}, "YEAR": {1, 1},
 }
 
-// called is a function with the number of arguments that it is given.
+// called is a function call with its number of arguments.
 type called struct {
 	name string
 	args int
 }
 
-// call checks that a function is one and that it has its arguments.
+// call checks that a function exists and that its number of arguments is correct.
 func (l *linter) call(id string, c called) {
 	want, known := mathFunctions[c.name]
 	switch {
-	case c.name == "SEARCH" || c.name == "METRICS": // said by expression
+	case c.name == "SEARCH" || c.name == "METRICS": // expression reports it
 	case !known:
 		l.errorf("%s: metric math has no %s%s", id, c.name, nearest.Hint(c.name, slices.Sorted(maps.Keys(mathFunctions))))
 	case c.args < want.least || want.most > 0 && c.args > want.most:
@@ -99,14 +99,14 @@ func (l *linter) call(id string, c called) {
 		case want.most > want.least:
 			takes += " or " + strconv.Itoa(want.most)
 		}
-		l.errorf("%s: %s has %d arguments, and takes %s", id, c.name, c.args, takes)
+		l.errorf("%s: %s has %d arguments and needs %s", id, c.name, c.args, takes)
 	}
 }
 
-// calls are the functions in an expression, texts in quotes left out.
+// calls returns the function calls in an expression, without quoted texts.
 func calls(expression string) []called {
 	var out []called
-	var open []int // the call that each open bracket belongs to, -1 for none
+	var open []int // the call of each open bracket, -1 for a bracket without one
 	word, empty, quoted, gap := "", false, false, false
 	for _, r := range expression {
 		if r == '"' {

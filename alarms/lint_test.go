@@ -25,51 +25,51 @@ func TestDeadAlarmsOfOthers(t *testing.T) {
 	for alarm, want := range map[string]string{
 		`- {name: a, namespace: AWS/DynamoDB, metric: UserErrors, dimensions: {TableName: t}, threshold: "> 0", for: 1 of 1}`:                                                                                 "UserErrors is published with no dimension, not with TableName",
 		`- {name: a, namespace: AWS/EventsV2, metric: EventsDropped, dimensions: {EventBus: "o/a2", Subscriber: "arn:aws:events:e:1:subscriber/s/a2"}, threshold: "> 0", for: 1 of 1, missing: notBreaching}`: "",
-		`- {name: a, namespace: AWS/EventsV2, metric: EventsDropped, dimensions: {EventBus: "arn:aws:events:e:1:event-busv2/o/a2", Subscriber: s}, threshold: "> 0", for: 1 of 1, missing: notBreaching}`:     "Subscriber \"s\" is no ARN",
+		`- {name: a, namespace: AWS/EventsV2, metric: EventsDropped, dimensions: {EventBus: "arn:aws:events:e:1:event-busv2/o/a2", Subscriber: s}, threshold: "> 0", for: 1 of 1, missing: notBreaching}`:     "Subscriber \"s\" is not an ARN",
 		`- {name: a, namespace: AWS/EventsV2, metric: EventsDropped, dimensions: {EventBus: o}, threshold: "> 0", for: 1 of 1, missing: notBreaching}`:                                                        "EventsDropped is published with EventBus and Subscriber, or EventBus and SubscriberAccount, not with EventBus",
 		`- {name: a, namespace: AWS/EventsV2, metric: ApproximateBacklogAge, statistic: Sum, dimensions: {EventBus: o, Subscriber: "arn:s"}, threshold: "> 60000", for: 1 of 1}`:                              "is a level, not a count",
 		`- {name: a, namespace: AWS/EventsV2, metric: PublishEventsIngressBytes, statistic: Sum, dimensions: {EventBus: o}, threshold: "> 5", for: 1 of 1, missing: notBreaching}`:                            "",
 		`- {name: a, namespace: AWS/DynamoDB, metric: SystemErrors, dimensions: {TableName: t}, threshold: "> 0", for: 1 of 1}`:                                                                               "SystemErrors is published with Operation and TableName, not with TableName",
 		`- {name: a, namespace: AWS/DynamoDB, metric: ReadThrottleEvents, dimensions: {TableName: t, GlobalSecondaryIndex: i}, threshold: "> 0", for: 1 of 1}`:                                                "with TableName, or GlobalSecondaryIndexName and TableName, not with GlobalSecondaryIndex and TableName",
-		`- {name: a, namespace: AWS/Events, metric: FailedInvocations, dimensions: {RuleName: "orders|created"}, threshold: "> 0", for: 1 of 1}`:                                                              "the metric has EventBusName=orders and RuleName=created",
+		`- {name: a, namespace: AWS/Events, metric: FailedInvocations, dimensions: {RuleName: "orders|created"}, threshold: "> 0", for: 1 of 1}`:                                                              "write EventBusName=orders and RuleName=created",
 		`- {name: a, namespace: AWS/SQS, metric: ApproximateNumberOfMessagesNotVisible, statistic: Sum, dimensions: {QueueName: q}, threshold: "> 96000", for: 1 of 1}`:                                       "is a level, not a count",
-		`- {name: a, namespace: AWS/Lambda, metric: Errors, statistic: Average, dimensions: {FunctionName: f}, threshold: "> 1", for: 1 of 1}`:                                                                "the Average of Errors, which is 0 or 1 of an invocation, is at most 1",
+		`- {name: a, namespace: AWS/Lambda, metric: Errors, statistic: Average, dimensions: {FunctionName: f}, threshold: "> 1", for: 1 of 1}`:                                                                "Errors is 0 or 1 for each invocation, so its Average is at most 1",
 		`- {name: a, namespace: Alchemiser/Execution, metric: StuckRuns, threshold: "> 0", for: 1 of 1}`:                                                                                                      "",
 		`- {name: a, namespace: Throughline, metric: PayloadSise, threshold: "> 0", for: 1 of 1}`:                                                                                                             "did you mean PayloadSize?",
 		`- {name: a, namespace: Throughline, metric: PayloadSize, statistic: Maximum, dimensions: {Service: s}, threshold: "> 0", for: 1 of 1}`:                                                               "PayloadSize is published with EventType and Service, not with Service",
-		`- {name: a, namespace: Throughline, metric: DeliveryLag, statistic: Maximum, dimensions: {Service: s, EventType: e}, threshold: "> 0", for: 1 of 1}`:                                                 "THROUGHLINE_METRICS=full alone",
+		`- {name: a, namespace: Throughline, metric: DeliveryLag, statistic: Maximum, dimensions: {Service: s, EventType: e}, threshold: "> 0", for: 1 of 1}`:                                                 "only THROUGHLINE_METRICS=full emits",
 		`- {name: a, namespace: AWS/Events, metric: MatchedEvents, threshold: "> 0", for: 1 of 1}`:                                                                                                            "MatchedEvents is published with EventBusName, or EventBusName and RuleName, or EventSourceName, or RuleName, not with no dimension",
 		`- {name: a, namespace: AWS/Events, metric: InvocationsSentToDLQ, dimensions: {RuleName: r}, threshold: "> 0", for: 1 of 1}`:                                                                          "did you mean InvocationsSentToDlq?",
-		`- {name: a, namespace: AWS/Events, metric: InvocationsSentToDlq, dimensions: {RuleName: r}, threshold: "< 1", for: 1 of 1, missing: notBreaching}`:                                                   "it is never seen to be low",
-		`- {name: a, namespace: AWS/Events, metric: InvocationsSentToDlq, dimensions: {RuleName: r}, threshold: "> 0", for: 1 of 1, missing: breaching}`:                                                      "all is well means alarm",
-		`- {name: a, namespace: AWS/Events, metric: InvocationsSentToDlq, dimensions: {RuleName: r}, threshold: "> 0", for: 1 of 1}`:                                                                          "once in alarm it stays so",
-		`- {name: a, namespace: AWS/Events, metric: FailedInvocations, dimensions: {RuleName: r}, threshold: "> 1", for: 1 of 1, missing: notBreaching}`:                                                      "> 1 never fires on a single one",
-		`- {name: a, namespace: AWS/DynamoDB, metric: UserErrors, threshold: "> 0", for: 1 of 1, missing: notBreaching}`:                                                                                      "keeps its state through missing data",
+		`- {name: a, namespace: AWS/Events, metric: InvocationsSentToDlq, dimensions: {RuleName: r}, threshold: "< 1", for: 1 of 1, missing: notBreaching}`:                                                   "it is never low",
+		`- {name: a, namespace: AWS/Events, metric: InvocationsSentToDlq, dimensions: {RuleName: r}, threshold: "> 0", for: 1 of 1, missing: breaching}`:                                                      "a healthy resource is in ALARM",
+		`- {name: a, namespace: AWS/Events, metric: InvocationsSentToDlq, dimensions: {RuleName: r}, threshold: "> 0", for: 1 of 1}`:                                                                          "the alarm would stay in ALARM",
+		`- {name: a, namespace: AWS/Events, metric: FailedInvocations, dimensions: {RuleName: r}, threshold: "> 1", for: 1 of 1, missing: notBreaching}`:                                                      "> 1 does not fire on a single occurrence",
+		`- {name: a, namespace: AWS/DynamoDB, metric: UserErrors, threshold: "> 0", for: 1 of 1, missing: notBreaching}`:                                                                                      "CloudWatch ignores missing data",
 		`- {name: a, namespace: AWS/Lambda, metric: Duration, statistic: p99, dimensions: {FunctionName: f}, threshold: "> 1000", for: 1 of 1}`:                                                               "",
-		`- {name: a, namespace: AWS/Lambda, metric: Duration, statistic: Mean, dimensions: {FunctionName: f}, threshold: "> 1", for: 1 of 1}`:                                                                 `"Mean" is no statistic`,
-		`- {name: a, namespace: AWS/Route53, metric: HealthCheckStatus, threshold: "> 0", for: 1 of 1}`:                                                                                                       "nothing is known here of AWS/Route53",
+		`- {name: a, namespace: AWS/Lambda, metric: Duration, statistic: Mean, dimensions: {FunctionName: f}, threshold: "> 1", for: 1 of 1}`:                                                                 `"Mean" is not a statistic`,
+		`- {name: a, namespace: AWS/Route53, metric: HealthCheckStatus, threshold: "> 0", for: 1 of 1}`:                                                                                                       "AWS/Route53 is not in Throughline's catalogue",
 		`- {name: a, namespace: N, metric: M, threshold: "> 0"}`:                                                                                                                                              "no evaluation periods",
 		`- {name: a, namespace: N, metric: M, threshold: "> 0", for: 1 of 1, period: 45s}`:                                                                                                                    "a period of 45 s",
 		`- {name: a, namespace: N, metric: M, threshold: "> 0", for: 1 of 1441}`:                                                                                                                              "more than a day",
 		`- {name: a, namespace: N, metric: M, threshold: "> 0", for: 1 of 169, period: 1h}`:                                                                                                                   "more than seven days",
-		`- {name: a, namespace: N, metric: M, threshold: "> 0", for: 1 of 1, actions: [topic]}`:                                                                                                               `the action "topic" is no ARN`,
+		`- {name: a, namespace: N, metric: M, threshold: "> 0", for: 1 of 1, actions: [topic]}`:                                                                                                               `the action "topic" is not an ARN`,
 		`- {name: a, namespace: N, metric: M, threshold: "> 0", for: 1 of 1, actions: ["arn:1","arn:2","arn:3","arn:4","arn:5","arn:6"]}`:                                                                     "6 actions",
-		`- {name: q-depth, namespace: N, metric: M, threshold: "> 0", for: 1 of 1}`:                                                                                                                           "the name is taken by the alarm of line 4",
-		`- {name: a, threshold: "> 0", for: 1 of 1, metrics: {A: {namespace: N, metric: M}, b: {expression: 1}}, return: A}`:                                                                                  `"A" is no ID`,
-		`- {name: a, threshold: "> 0", for: 1 of 1, metrics: {e: {expression: 1}}, return: e}`:                                                                                                                "it has no metric, expressions alone",
+		`- {name: q-depth, namespace: N, metric: M, threshold: "> 0", for: 1 of 1}`:                                                                                                                           "the alarm on line 4 has the same name",
+		`- {name: a, threshold: "> 0", for: 1 of 1, metrics: {A: {namespace: N, metric: M}, b: {expression: 1}}, return: A}`:                                                                                  `"A" is not an ID`,
+		`- {name: a, threshold: "> 0", for: 1 of 1, metrics: {e: {expression: 1}}, return: e}`:                                                                                                                "it has expressions and no metric",
 		`- {name: a, threshold: "> 0", for: 1 of 1, metrics: {m1: {namespace: N, metric: M}, e: {expression: m2/2}}, return: e}`:                                                                              "e: there is no m2; did you mean m1?",
 		`- {name: a, threshold: "> 0", for: 1 of 1, metrics: {m1: {namespace: N, metric: M}, e: {expression: "(m1"}}, return: e}`:                                                                             "brackets of e do not match",
-		`- {name: a, threshold: "> 0", for: 1 of 1, metrics: {m1: {namespace: N, metric: M}, e: {expression: "SUM(SEARCH('x'))"}}, return: e}`:                                                                "SEARCH gives any number of series",
-		`- {name: a, threshold: "> 0", for: 1 of 1, metrics: {m1: {namespace: N, metric: M}, e: {expression: "FILL(m1)"}}, return: e}`:                                                                        "FILL has 1 arguments, and takes 2",
+		`- {name: a, threshold: "> 0", for: 1 of 1, metrics: {m1: {namespace: N, metric: M}, e: {expression: "SUM(SEARCH('x'))"}}, return: e}`:                                                                "SEARCH returns any number of series",
+		`- {name: a, threshold: "> 0", for: 1 of 1, metrics: {m1: {namespace: N, metric: M}, e: {expression: "FILL(m1)"}}, return: e}`:                                                                        "FILL has 1 arguments and needs 2",
 		`- {name: a, threshold: "> 0", for: 1 of 1, metrics: {m1: {namespace: N, metric: M}, e: {expression: "IF (m1 > 1 AND (m1 < 3), FLOR(m1), SUM([m1, m1]))"}}, return: e}`:                               "metric math has no FLOR; did you mean FLOOR?",
-		`- {name: a, threshold: "> 0", for: 1 of 1, metrics: {m1: {namespace: N, metric: M}, e: {expression: "IF(m1,1,2,3)"}}, return: e}`:                                                                    "IF has 4 arguments, and takes 2 or 3",
-		`- {name: a, threshold: "> 0", for: 1 of 1, metrics: {m1: {namespace: N, metric: M}, e: {expression: "m1 + SUM()"}}, return: e}`:                                                                      "SUM has 0 arguments, and takes at least 1",
+		`- {name: a, threshold: "> 0", for: 1 of 1, metrics: {m1: {namespace: N, metric: M}, e: {expression: "IF(m1,1,2,3)"}}, return: e}`:                                                                    "IF has 4 arguments and needs 2 or 3",
+		`- {name: a, threshold: "> 0", for: 1 of 1, metrics: {m1: {namespace: N, metric: M}, e: {expression: "m1 + SUM()"}}, return: e}`:                                                                      "SUM has 0 arguments and needs at least 1",
 		`- {name: a, namespace: AWS/SQS, metric: ApproximateNumberOfMessagesNotVisible, statistic: Maximum, dimensions: {QueueName: q.fifo}, threshold: "> 96000", for: 1 of 1}`:                              "",
-		`- {name: a, namespace: AWS/Lambda, metric: Duration, statistic: Maximum, dimensions: {FunctionName: f}, threshold: ">= 900001", for: 1 of 1}`:                                                        "an invocation lasts 15 minutes at most",
+		`- {name: a, namespace: AWS/Lambda, metric: Duration, statistic: Maximum, dimensions: {FunctionName: f}, threshold: ">= 900001", for: 1 of 1}`:                                                        "an invocation lasts at most 15 minutes",
 		`- {name: a, namespace: Throughline, metric: TimeoutUtilization, statistic: Maximum, dimensions: {Service: s}, threshold: "> 100", for: 1 of 1}`:                                                      "it is a percentage",
 		`- {name: a, namespace: AWS/SQS, metric: ApproximateNumberOfMessagesNotVisible, statistic: Maximum, dimensions: {QueueName: q}, threshold: "> 96000", for: 1 of 1}`:                                   "",
 		`- {name: "a\tb", namespace: N, metric: M, threshold: "> 0", for: 1 of 1}`:                                                                                                                            "holds a control character",
-		`- {name: a, threshold: "> 0", for: 1 of 1, metrics: {m1: {namespace: N, metric: M}, e: {expression: "e+m1"}}, return: e}`:                                                                            "is made of itself",
+		`- {name: a, threshold: "> 0", for: 1 of 1, metrics: {m1: {namespace: N, metric: M}, e: {expression: "e+m1"}}, return: e}`:                                                                            "refers to itself",
 		`- {name: a, namespace: N, metric: M, threshold: "> 0", for: 1 of 1, description: "` + strings.Repeat("x", 1025) + `"}`:                                                                               "the description has",
 		`- {name: "` + strings.Repeat("x", 256) + `", namespace: N, metric: M, threshold: "> 0", for: 1 of 1}`:                                                                                                "the name has 260 characters",
 	} {
@@ -89,7 +89,7 @@ func TestCommonSlips(t *testing.T) {
 	for alarm, wants := range map[string][]string{
 		throttled: {"no evaluation periods"},
 		errors:    {"no evaluation periods"},
-		depth:     {"no evaluation periods", "is published with QueueName, not with no dimension", "is a level, not a count: its Sum", "> 1 never fires on a single message"},
+		depth:     {"no evaluation periods", "is published with QueueName, not with no dimension", "is a level, not a count: its Sum", "> 1 does not fire on a single message"},
 	} {
 		got := findings(t, alarm)
 		for _, want := range wants {
@@ -112,7 +112,7 @@ func TestLimits(t *testing.T) {
 	}
 	begin := time.Now()
 	found := Lint(long)
-	if len(found) != 1 || !strings.Contains(found[0].Message, "5001 alarms: an account has 5000") || Errors(found) {
+	if len(found) != 1 || !strings.Contains(found[0].Message, "5001 alarms: an account has a quota of 5000") || Errors(found) {
 		t.Errorf("%v", found)
 	}
 	if found := Lint(Set{LogGroups: make([]string, 51)}); len(found) != 1 || !strings.Contains(found[0].Message, "51 log groups") {
@@ -127,8 +127,8 @@ func TestLimits(t *testing.T) {
 	text := fmt.Sprint(Lint(Set{Alarms: []Alarm{broken, {Name: "empty"}}, Namespace: "Throughline", Composites: []Composite{
 		{Name: "c", Rule: `ALARM("c")`}, {Name: "none", Rule: "TRUE"}, {Name: "many", Rule: strings.Repeat(`ALARM("x") OR `, 800)},
 	}}))
-	for _, want := range []string{"not a finite number", `cannot be treated as "perhaps"`, "is no comparison", "3 datapoints to alarm of 2", "12 metrics", "stands twice", "it has no metric",
-		"the rule names itself", "the rule names no alarm", "800 alarms in the rule", "CloudWatch takes 10240"} {
+	for _, want := range []string{"not a finite number", `"perhaps" is not a treatment of missing data`, "is not a comparison", "3 datapoints to alarm out of 2", "12 metrics", "is used twice", "it has no metric",
+		"the rule names itself", "the rule names no alarm", "800 alarms in the rule", "CloudWatch takes at most 10240"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in %s", want, text)
 		}

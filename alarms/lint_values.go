@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// units are those that AWS publishes metrics of a namespace with, as far as they are all
-// of one: an alarm on another unit has no datapoints.
+// units are the units of AWS's metrics, as far as all metrics of the name have the same
+// one. An alarm on another unit has no datapoints.
 var units = map[string]string{
 	"AWS/Lambda Duration": "Milliseconds", "AWS/Lambda IteratorAge": "Milliseconds", "AWS/Lambda AsyncEventAge": "Milliseconds", "AWS/Lambda PostRuntimeExtensionsDuration": "Milliseconds",
 	"AWS/Lambda ConcurrentExecutions": "Count", "AWS/SQS ApproximateNumberOfMessagesVisible": "Count", "AWS/SQS ApproximateNumberOfMessagesNotVisible": "Count", "AWS/SQS ApproximateNumberOfMessagesDelayed": "Count",
@@ -19,18 +19,17 @@ var units = map[string]string{
 	"AWS/EventsV2 IngestionToInvocationStartTime": "Milliseconds", "AWS/EventsV2 IngestionToInvocationEndTime": "Milliseconds",
 }
 
-// values checks what can be told of a metric's values: its unit, its sign, how often it
-// has a datapoint.
+// values checks a metric's values: the unit, the sign, and how often it has a datapoint.
 func (l *linter) values(a Alarm, m Metric, s Stat) {
 	unit, known := units[s.Namespace+" "+s.Metric]
-	if !known && m.Kind == Counted && s.Namespace != "AWS/EventBridge/Pipes" { // whose counts have no unit
+	if !known && m.Kind == Counted && s.Namespace != "AWS/EventBridge/Pipes" { // counts of Pipes have no unit
 		unit = "Count"
 	}
 	if s.Unit != "" && unit != "" && s.Unit != unit && s.Namespace != l.set.Namespace {
-		l.errorf("it can never fire: %s is published in %s, not in %s: leave the unit out", s.Metric, unit, s.Unit)
+		l.errorf("it can never fire: %s is published in %s, not in %s: remove the unit", s.Metric, unit, s.Unit)
 	}
 	if strings.HasPrefix(s.Namespace, "AWS/") && s.Period > 0 && s.Period < 60 {
-		l.errorf("a period of %d s: %s has a datapoint a minute, and CloudWatch takes shorter periods of custom metrics alone", s.Period, s.Namespace)
+		l.errorf("a period of %d s: %s has one datapoint a minute, and only custom metrics can have shorter periods", s.Period, s.Namespace)
 	}
 	if len(a.Queries) != 1 {
 		return
@@ -41,11 +40,11 @@ func (l *linter) values(a Alarm, m Metric, s Stat) {
 	idle := map[string]string{"AWS/Lambda": "a function that is not invoked", "AWS/Events": "a rule that no event matches"}[s.Namespace]
 	counts := s.Statistic == "SampleCount" || s.Statistic == "Sum" && slices.Contains([]string{"Invocations", "TriggeredRules", "MatchedEvents"}, s.Metric)
 	if idle != "" && counts && a.Missing != Breaching && (a.Comparison == Less && a.Threshold <= 1 || a.Comparison == LessOrEqual && a.Threshold < 1) {
-		l.errorf("it can never fire: nothing is published of %s, so missing data must be breaching", idle)
+		l.errorf("it can never fire: %s publishes nothing, so treat missing data as breaching", idle)
 	}
 	high := a.Comparison == Greater || a.Comparison == GreaterOrEqual
 	if unit == "Milliseconds" && s.Namespace == "AWS/Lambda" && s.Statistic != "SampleCount" && high && a.Threshold > 0 && a.Threshold < 100 {
-		l.warnf("%s is in milliseconds: %s of them are little; for seconds write %s", s.Metric, number(a.Threshold), number(a.Threshold*1000))
+		l.warnf("%s is in milliseconds, so %s is very short: for seconds write %s", s.Metric, number(a.Threshold), number(a.Threshold*1000))
 	}
 	n := a.EvaluationPeriods
 	if m.Kind != Counted || !high || a.Normalize().DatapointsToAlarm != n || n < 15 || a.Missing == Breaching {
@@ -53,16 +52,16 @@ func (l *linter) values(a Alarm, m Metric, s Stat) {
 	}
 	switch {
 	case s.Namespace == "AWS/Lambda":
-		l.warnf("%d datapoints of %d must breach: %s has one only for a minute in which the function ran, and one good invocation a minute is enough to keep it quiet; take %d of %d", n, n, s.Metric, max(1, n/4), n)
+		l.warnf("%d of %d datapoints must breach: %s has a datapoint only for a minute in which the function ran, and one minute without an error prevents ALARM; use %d of %d", n, n, s.Metric, max(1, n/4), n)
 	case m.OnlyNonZero:
-		l.warnf("%d datapoints of %d must breach: %s has one only where it is not zero; take %d of %d", n, n, s.Metric, max(1, n/4), n)
+		l.warnf("%d of %d datapoints must breach: %s has a datapoint only when it is not zero; use %d of %d", n, n, s.Metric, max(1, n/4), n)
 	}
 }
 
-// percentOf are expressions of 100·part/whole.
+// percentOf matches expressions of the form 100·part/whole.
 var percentOf = regexp.MustCompile(`^\(?\s*(?:100\s*\*\s*)?\(?(?:FILL\()?([a-z]\w*)(?:,\s*0\))?\s*/\s*([a-z]\w*)\)?(?:\s*\*\s*100)?\s*\)?$`)
 
-// share checks a percentage of errors among invocations, which cannot be above 100.
+// share checks a percentage of errors among invocations, which cannot exceed 100.
 func (l *linter) share(a Alarm, q Query) {
 	m := percentOf.FindStringSubmatch(strings.TrimSpace(q.Expression))
 	if m == nil || !q.Return {

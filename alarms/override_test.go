@@ -41,8 +41,8 @@ overrides:
 		}
 	}
 	for change, want := range map[string]string{
-		"match: {key: errors}, statistic: Average":        "made of several metrics",
-		"match: {key: failed}, lowSample: ignore":         "no percentile",
+		"match: {key: errors}, statistic: Average":        "has several metrics",
+		"match: {key: failed}, lowSample: ignore":         "does not watch a percentile",
 		"match: {key: latency}, lowSample: maybe":         "lowSample",
 		"match: {key: failed}, hours: nine-to-five":       "Mon-Fri 09:00-17:00",
 		"match: {key: failed}, hours: Mon 09:00-09:00":    "Mon-Fri 09:00-17:00",

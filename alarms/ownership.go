@@ -2,8 +2,8 @@ package alarms
 
 import "slices"
 
-// The tags by which alarms are known to be a spec's, with its name and what was
-// last applied of each.
+// These tags mark the alarms of a spec. They have the spec's name and a digest of the
+// alarm as it was applied.
 const (
 	TagManagedBy = "managed-by"
 	TagSpec      = "throughline:spec"
@@ -12,8 +12,8 @@ const (
 	ManagedBy = "throughline" // the value of TagManagedBy
 )
 
-// Owned returns the set, which must be resolved, with the tags that an alarm is
-// applied with: whose it is, and [Alarm.Hash] of what it was.
+// Owned returns the set, which must be resolved, with the ownership tags: the owner, and
+// [Alarm.Hash].
 func (s Set) Owned() Set {
 	s.Alarms, s.Composites = slices.Clone(s.Alarms), slices.Clone(s.Composites)
 	for i, a := range s.Alarms {

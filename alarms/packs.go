@@ -11,7 +11,7 @@ import (
 // row is one alarm of a pack, before a spec's overrides.
 type row struct {
 	key        string
-	suffix     string // between the resource and the key: an event type, an index
+	suffix     string // stands between the resource and the key in the name: an event type, an index
 	queries    []Query
 	scale      scale
 	comparison Comparison
@@ -21,33 +21,33 @@ type row struct {
 	missing    Missing
 	lowSample  string
 	severity   Severity
-	minSamples float64       // of rates; 0 for none
-	sustained  bool          // it is about a stretch of time, so m of n holds for bursts as well
-	lag        time.Duration // how late a datapoint can come: CloudWatch has it at the start of what it tells of
+	minSamples float64       // for rates; 0 for none
+	sustained  bool          // the condition lasts, so m of n also applies to bursts
+	lag        time.Duration // how late a datapoint can arrive: its timestamp is the start of the operation
 	full       metrics.Name
-	off        bool   // unless enabled
-	service    string // whose composite it is of; "" for none
+	off        bool   // off unless an override enables it
+	service    string // the service whose composite includes it; "" for none
 	help       string
 }
 
-// kind is what a spec can say of a sort of resource, and the pack of it.
+// kind is a kind of resource in a spec: its members and its pack.
 type kind struct {
 	name    string
-	members []string // besides name, as and kind
+	members []string // in addition to name, as and kind
 	needs   []string
 	help    string
 	rows    func(r resource, c context) ([]row, []string)
 }
 
-// context is what rows need of the spec as a whole.
+// context is what rows need from the whole spec.
 type context struct {
 	namespace string
 	profile   metrics.Profile
-	limit     float64 // of an entry, in bytes
+	limit     float64 // the size limit of an entry, in bytes
 }
 
-// kinds are the resources of specs and their packs, made anew at each call: one
-// spec's overrides can never reach another's defaults.
+// kinds returns the kinds of resources with their packs. Each call returns new values, so
+// that one spec's overrides never change another's defaults.
 func kinds() []kind {
 	return []kind{
 		{"lambda", []string{"timeout", "reserved", "stream", "async", "deadLetter", "destination", "every", "slack", "qualifier", "executedVersion"}, []string{"name"}, "a Lambda function", lambdaRows},
@@ -82,13 +82,13 @@ func stat(namespace, metric, statistic string, period int, dimensions ...string)
 	return s
 }
 
-// guard is the expression of a rate that is 0 while there are too few samples.
-// Too few must be a real zero: a missing datapoint would let older ones count again.
+// guard returns the expression of a rate that is 0 while there are too few samples. It
+// has to be a real zero: with a missing datapoint, older datapoints would count again.
 func guard(rate string, least float64) string {
 	return fmt.Sprintf("IF(FILL(n,0) >= %s, %s, 0)", number(least), rate)
 }
 
-// rate is 100·FILL(part,0)/n, 0 under least.
+// rate returns the queries of 100·FILL(part,0)/n, or 0 with fewer than least samples.
 func rate(part, whole *Stat, least float64) []Query {
 	return []Query{
 		{ID: "n", Stat: whole},
@@ -102,16 +102,16 @@ const longestInvocation = 15 * time.Minute
 
 // lambdaRows follow "Types of metrics for Lambda functions"
 // (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html). Errors,
-// throttles, durations and invocations of an alias or a version are published with the
-// dimension Resource, and with ExecutedVersion for one of the two versions of an alias;
-// what is of the function as a whole stays so.
+// throttles, durations and invocations of an alias or a version have the dimension
+// Resource, and ExecutedVersion for one of the two versions of an alias. Rows on the
+// function as a whole keep FunctionName only.
 func lambdaRows(r resource, _ context) (rows []row, notes []string) {
 	m := func(metric, statistic string) []Query {
 		return query("AWS/Lambda", metric, statistic, 60, "FunctionName", r.name)
 	}
 	of := r.functionDimensions()
 	s := func(metric string) *Stat { return stat("AWS/Lambda", metric, "Sum", 60, of...) }
-	lag := r.timeout // an error is counted at the minute in which its invocation began
+	lag := r.timeout // an error counts in the minute in which its invocation started
 	lag = cmp.Or(lag, longestInvocation)
 	rows = []row{
 		{key: "errors", queries: rate(s("Errors"), s("Invocations"), 20), minSamples: 20, scale: scale{unit: percent}, comparison: Greater, threshold: 1, m: 3, n: 5, lag: lag, missing: NotBreaching, severity: Critical,
@@ -120,14 +120,14 @@ func lambdaRows(r resource, _ context) (rows []row, notes []string) {
 		{key: "throttles", queries: []Query{
 			{ID: "i", Stat: s("Invocations")}, {ID: "t", Stat: s("Throttles")},
 			{ID: "rate", Expression: "IF(FILL(t,0) > 0, 100*t/(t+FILL(i,0)), 0)", Return: true},
-		}, scale: scale{unit: percent}, comparison: Greater, threshold: 1, m: 3, n: 5, missing: NotBreaching, severity: Warning, help: "the share of invocations that Lambda refuses for want of concurrency"},
+		}, scale: scale{unit: percent}, comparison: Greater, threshold: 1, m: 3, n: 5, missing: NotBreaching, severity: Warning, help: "the share of invocations that Lambda throttles"},
 	}
 	if r.async || r.deadLetter || r.destination {
 		rows = append(rows,
 			row{key: "async-age", queries: m("AsyncEventAge", "Maximum"), scale: scale{unit: milliseconds}, comparison: Greater, threshold: 300_000, m: 3, n: 5, missing: NotBreaching, severity: Warning,
 				help: "how long events wait in Lambda's own queue"},
 			row{key: "async-drop", queries: m("AsyncEventsDropped", "Sum"), scale: scale{unit: count}, comparison: Greater, m: 1, n: 1, missing: NotBreaching, severity: Critical,
-				help: "events given up without a success, even if a dead-letter queue has them"})
+				help: "events that Lambda drops without a successful invocation, even if a dead-letter queue has them"})
 	}
 	if r.deadLetter {
 		rows = append(rows, row{key: "dead-letter", queries: m("DeadLetterErrors", "Sum"), scale: scale{unit: count}, comparison: Greater, m: 1, n: 1, missing: NotBreaching, severity: Critical,
@@ -157,7 +157,7 @@ func lambdaRows(r resource, _ context) (rows []row, notes []string) {
 	return append(rows, silent), append(notes, note...)
 }
 
-// functionDimensions are those of a function, or of its alias or version.
+// functionDimensions returns the dimensions of a function, or of its alias or version.
 func (r resource) functionDimensions() []string {
 	of := []string{"FunctionName", r.name}
 	if r.qualifier != "" {
@@ -169,8 +169,8 @@ func (r resource) functionDimensions() []string {
 	return of
 }
 
-// sum is Σ FILL(metric,0): the metrics are published only where there is
-// something to count.
+// sum returns the queries of Σ FILL(metric,0), for metrics that are published only when
+// they are not zero.
 func sum(namespace string, period int, names []string, dimensions ...string) []Query {
 	stats := make([]*Stat, len(names))
 	for i, name := range names {
@@ -192,10 +192,10 @@ func ruleRows(r resource, _ context) ([]row, []string) {
 	}
 	var notes []string
 	rows := []row{
-		{key: "failed", queries: m("FailedInvocations", "Sum", 60), scale: scale{unit: count}, comparison: Greater, m: 1, n: 1, missing: NotBreaching, severity: Critical, help: "an event could not be delivered for good"},
+		{key: "failed", queries: m("FailedInvocations", "Sum", 60), scale: scale{unit: count}, comparison: Greater, m: 1, n: 1, missing: NotBreaching, severity: Critical, help: "an event was not delivered, after every retry"},
 		{key: "throttled", queries: m("ThrottledRules", "Sum", 60), scale: scale{unit: count}, comparison: Greater, m: 3, n: 5, missing: NotBreaching, severity: Warning, help: "deliveries are delayed by throttling"},
 		{key: "latency", queries: m("IngestionToInvocationSuccessLatency", "p99", 60), scale: scale{unit: milliseconds}, comparison: Greater, threshold: 30_000, m: 3, n: 5, missing: NotBreaching, severity: Warning,
-			help: "how long events take from the bus to a target that took them"},
+			help: "the time from the bus to a successful call of the target"},
 	}
 	silent, note := absent(row{key: "silent", queries: m("TriggeredRules", "Sum", 3600), severity: Warning,
 		help: "no event matched the rule for as long as its schedule says there should be one"}, r.every, r.slack)
@@ -206,7 +206,7 @@ func ruleRows(r resource, _ context) ([]row, []string) {
 	sent := row{key: "dlq-sent", queries: m("InvocationsSentToDlq", "Sum", 60), scale: scale{unit: count}, comparison: Greater, m: 1, n: 1, missing: NotBreaching, severity: Warning, help: "an event went to the dead-letter queue"}
 	if r.dlq == "" {
 		lost.off, sent.off = true, true
-		notes = append(notes, "no dlq-sent and dlq-lost alarms: the rule names no dlq, so what cannot be delivered is lost")
+		notes = append(notes, "no dlq-sent and dlq-lost alarms: the rule names no dlq, so events that are not delivered are lost")
 	}
 	return append(rows, lost, sent), notes
 }
@@ -229,18 +229,18 @@ func queueRows(r resource, _ context) ([]row, []string) {
 	if r.slo > 0 {
 		age = r.slo.Seconds()
 	}
-	const inFlight = 120_000.0 // of standard and FIFO queues alike
+	const inFlight = 120_000.0 // the same for standard and FIFO queues
 	return []row{
 		{key: "age", queries: m("ApproximateAgeOfOldestMessage", "Maximum"), scale: scale{seconds, "retention", r.retention.Seconds()}, comparison: Greater, threshold: age, m: 5, n: 5, missing: NotBreaching, severity: Warning,
 			help: "the oldest message waits too long"},
 		{key: "in-flight", queries: m("ApproximateNumberOfMessagesNotVisible", "Maximum"), scale: scale{count, "limit", inFlight}, comparison: Greater, threshold: 0.8 * inFlight, m: 3, n: 5, missing: NotBreaching, severity: Warning,
-			help: "messages in flight come near SQS's limit, beyond which none is given out"},
+			help: "messages in flight come near SQS's limit, above which no message is received"},
 		{key: "stuck", queries: []Query{
 			{ID: "waiting", Stat: stat("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Minimum", 60, "QueueName", r.name)},
 			{ID: "done", Stat: stat("AWS/SQS", "NumberOfMessagesDeleted", "Sum", 60, "QueueName", r.name)},
 			{ID: "stuck", Expression: "IF(FILL(waiting,0) > 0 AND FILL(done,0) == 0, 1, 0)", Return: true},
 		}, scale: scale{unit: count}, comparison: Greater, m: 15, n: 15, sustained: true, missing: NotBreaching, severity: Warning,
-			help: "messages wait and none is done with: the age of the oldest leaves out messages that were received three times"},
+			help: "messages wait and none is deleted: the age of the oldest message ignores messages that were received three times"},
 	}, nil
 }
 
@@ -249,9 +249,9 @@ func dlqRows(r resource, _ context) ([]row, []string) {
 		return query("AWS/SQS", metric, statistic, 60, "QueueName", r.name)
 	}
 	return []row{
-		{key: "depth", queries: m("ApproximateNumberOfMessagesVisible", "Maximum"), scale: scale{unit: count}, comparison: GreaterOrEqual, threshold: 1, m: 1, n: 5, sustained: true, missing: Ignore, severity: Critical, help: "messages wait in the dead-letter queue"}, // the depth is approximate, and ends with a queue that has been idle for six hours
+		{key: "depth", queries: m("ApproximateNumberOfMessagesVisible", "Maximum"), scale: scale{unit: count}, comparison: GreaterOrEqual, threshold: 1, m: 1, n: 5, sustained: true, missing: Ignore, severity: Critical, help: "messages wait in the dead-letter queue"}, // the depth is approximate, and is not published for a queue that has been idle for six hours
 		{key: "arrivals", queries: m("NumberOfMessagesReceived", "Sum"), scale: scale{unit: count}, comparison: Greater, m: 1, n: 1, missing: NotBreaching, severity: Critical, off: !r.drained,
-			help: "messages were taken out of the dead-letter queue: of one that is drained, the depth never shows (what is sent by a redrive is not counted as sent)"},
+			help: "messages were received from the dead-letter queue: the depth of a queue that is drained never shows them, and NumberOfMessagesSent does not count a redrive"},
 	}, nil
 }
 
@@ -266,9 +266,9 @@ func dynamoRows(r resource, _ context) ([]row, []string) {
 		rows = append(rows, row)
 	}
 	if len(r.operations) == 0 {
-		return rows, []string{"no system-errors alarm: it is published by operation, so list the operations that are used"}
+		return rows, []string{"no system-errors alarm: the metric is published by operation, so list the operations that are used"}
 	}
-	system := row{key: "system-errors", scale: scale{unit: count}, comparison: Greater, m: 2, n: 3, missing: NotBreaching, severity: Critical, help: "DynamoDB answers with errors of its own"}
+	system := row{key: "system-errors", scale: scale{unit: count}, comparison: Greater, m: 2, n: 3, missing: NotBreaching, severity: Critical, help: "DynamoDB returns internal errors"}
 	var stats []*Stat
 	for _, operation := range r.operations {
 		stats = append(stats, stat("AWS/DynamoDB", "SystemErrors", "Sum", 60, "TableName", r.name, "Operation", operation))

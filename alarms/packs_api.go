@@ -1,7 +1,7 @@
 package alarms
 
-// api are the rows of an API: the names of the metrics of REST and HTTP APIs differ, and
-// so do their dimensions. Of Count, the number of samples is the number of requests.
+// api returns the rows of an API. The names of the metrics and the dimensions differ
+// between REST and HTTP APIs. The sample count of Count is the number of requests.
 func api(serverErrors string, dimensions []string, r resource) []row {
 	if r.stage != "" {
 		dimensions = append(dimensions, "Stage", r.stage)
@@ -9,7 +9,7 @@ func api(serverErrors string, dimensions []string, r resource) []row {
 	s := func(metric, statistic string) *Stat {
 		return stat("AWS/ApiGateway", metric, statistic, 60, dimensions...)
 	}
-	latency := 5_000.0 // API Gateway gives an integration 29 seconds
+	latency := 5_000.0 // the time-out of an integration is 29 seconds
 	if r.slo > 0 {
 		latency = float64(r.slo.Milliseconds())
 	}
@@ -38,8 +38,8 @@ func httpAPIRows(r resource, _ context) ([]row, []string) {
 // kinesisRows follow "Monitor the Amazon Kinesis Data Streams service with Amazon
 // CloudWatch"
 // (https://docs.aws.amazon.com/streams/latest/dev/monitoring-with-cloudwatch.html).
-// WriteProvisionedThroughputExceeded counts records, ReadProvisionedThroughputExceeded
-// calls of GetRecords.
+// WriteProvisionedThroughputExceeded counts records. ReadProvisionedThroughputExceeded
+// counts calls of GetRecords.
 func kinesisRows(r resource, _ context) ([]row, []string) {
 	s := func(metric, statistic string) *Stat {
 		return stat("AWS/Kinesis", metric, statistic, 60, "StreamName", r.name)
@@ -55,23 +55,23 @@ func kinesisRows(r resource, _ context) ([]row, []string) {
 	if !r.retained {
 		retention = 24 * 3600 * 1000 // Kinesis's default
 	}
-	read := counted("read-throttles", m("ReadProvisionedThroughputExceeded", "Sum"), Warning, 3, 5, "readers of the stream are throttled: too many share its shards")
+	read := counted("read-throttles", m("ReadProvisionedThroughputExceeded", "Sum"), Warning, 3, 5, "consumers of the stream are throttled: too many share its shards")
 	read.threshold = 10
 	return []row{
 		{key: "iterator-age", queries: m("GetRecords.IteratorAgeMilliseconds", "Maximum"), scale: scale{milliseconds, "retention", retention}, comparison: Greater, threshold: age, m: 3, n: 5, missing: NotBreaching, severity: Critical,
-			help: "how old records are when they are read: past the stream's retention they are gone"},
+			help: "the age of records when they are read: records older than the stream's retention are lost"},
 		{key: "write-throttles", queries: []Query{
 			{ID: "i", Stat: s("IncomingRecords", "Sum")}, {ID: "t", Stat: s("WriteProvisionedThroughputExceeded", "Sum")},
 			{ID: "rate", Expression: "IF(FILL(t,0) > 0, 100*t/(t+FILL(i,0)), 0)", Return: true},
-		}, scale: scale{unit: percent}, comparison: Greater, threshold: 1, m: 3, n: 5, missing: NotBreaching, severity: Warning, help: "the share of records that the stream refuses for want of throughput"},
+		}, scale: scale{unit: percent}, comparison: Greater, threshold: 1, m: 3, n: 5, missing: NotBreaching, severity: Warning, help: "the share of records that the stream throttles"},
 		read,
 	}, nil
 }
 
 // topicRows follow "Monitoring Amazon SNS topics using CloudWatch"
 // (https://docs.aws.amazon.com/sns/latest/dg/sns-monitoring-using-cloudwatch.html).
-// NumberOfNotificationsFailed counts what SNS gave up, and of HTTP(S) endpoints each
-// attempt.
+// NumberOfNotificationsFailed counts messages that SNS discards, and for HTTP(S)
+// endpoints each failed attempt.
 func topicRows(r resource, _ context) ([]row, []string) {
 	m := func(metric string) []Query { return query("AWS/SNS", metric, "Sum", 60, "TopicName", r.name) }
 	failed := counted("failed", m("NumberOfNotificationsFailed"), Critical, 1, 1, "a message did not reach a subscriber")
@@ -81,7 +81,7 @@ func topicRows(r resource, _ context) ([]row, []string) {
 	var notes []string
 	if r.dlq == "" {
 		sent.off, lost.off = true, true
-		notes = append(notes, "no dlq-sent and dlq-lost alarms: no subscription names a dlq, so what cannot be delivered is lost")
+		notes = append(notes, "no dlq-sent and dlq-lost alarms: no subscription names a dlq, so messages that are not delivered are lost")
 	}
 	return []row{failed, sent, lost, invalid}, notes
 }

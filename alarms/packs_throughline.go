@@ -4,7 +4,7 @@ import (
 	"github.com/throughline/throughline/metrics"
 )
 
-// own makes queries over Throughline's metrics of one service.
+// own makes queries on Throughline's metrics of one service.
 type own struct{ namespace, service string }
 
 func (o own) stat(name metrics.Name, statistic string, dimensions ...string) *Stat {
@@ -15,8 +15,8 @@ func (o own) query(name metrics.Name, statistic string, dimensions ...string) []
 	return []Query{{ID: "m1", Return: true, Stat: o.stat(name, statistic, dimensions...)}}
 }
 
-// received is what rates of received events are a share of: the events, or in
-// the basic profile, which has no metric of them, the invocations.
+// received returns the metric that rates of received events are relative to: the events,
+// or the invocations in the basic profile, which has no metric of received events.
 func (o own) received(p metrics.Profile) *Stat {
 	if p == metrics.Full {
 		return o.stat(metrics.EventsReceived, "Sum")
@@ -33,17 +33,17 @@ func eventsRows(r resource, c context) ([]row, []string) {
 		return row{key: key, queries: o.query(name, "Sum"), scale: scale{unit: count}, comparison: Greater, m: 1, n: 1, missing: NotBreaching, severity: severity, help: help}
 	}
 	rows := []row{
-		any("rejected", metrics.OversizedEvents, Warning, "an entry was over the warning size, or refused for it"),
+		any("rejected", metrics.OversizedEvents, Warning, "an entry was larger than the warning size, or was refused because of its size"),
 		share("duplicates", metrics.DuplicateEvents, o.received(c.profile), "the share of events that had been handled before"),
-		share("uncorrelated", metrics.UncorrelatedPublished, o.stat(metrics.EventsPublished, "Sum"), "the share of published events whose correlation ID had to be made up"),
+		share("uncorrelated", metrics.UncorrelatedPublished, o.stat(metrics.EventsPublished, "Sum"), "the share of published events for which a correlation ID was generated"),
 		share("uncorrelated-received", metrics.UncorrelatedReceived, o.received(c.profile), "the share of received events without a correlation ID"),
-		share("out-of-order", metrics.OutOfOrderEvents, o.received(c.profile), "the share of events that come after an event they caused"),
-		any("loop", metrics.LoopSuspected, Critical, "events seem to cause themselves"),
+		share("out-of-order", metrics.OutOfOrderEvents, o.received(c.profile), "the share of events that were received after an event that they caused"),
+		any("loop", metrics.LoopSuspected, Critical, "events may cause themselves, in a loop"),
 		any("publish", metrics.EventsFailed, Critical, "events were not published, after every retry"),
 	}
 	notes := []string(nil)
 	if len(r.detailTypes) == 0 {
-		notes = append(notes, "no payload, age and hops alarms: they are by event type, so list detailTypes")
+		notes = append(notes, "no payload, age and hops alarms: their metrics are published by event type, so list detailTypes")
 	}
 	for _, t := range r.detailTypes {
 		rows = append(rows, o.ofType(t, r, c)...)
@@ -51,7 +51,7 @@ func eventsRows(r resource, c context) ([]row, []string) {
 	return rows, notes
 }
 
-// ofType are the alarms on distributions, which have no metric of the service alone.
+// ofType returns the alarms on distributions, which are published by event type only.
 func (o own) ofType(t string, r resource, c context) []row {
 	of := func(name metrics.Name, statistic string) []Query {
 		return o.query(name, statistic, metrics.DimensionEventType, t)
@@ -72,7 +72,7 @@ func (o own) ofType(t string, r resource, c context) []row {
 		{key: "age", suffix: t, queries: of(metrics.DeliveryLag, "p99"), full: metrics.DeliveryLag, scale: scale{unit: milliseconds}, comparison: Greater, threshold: slo, m: 3, n: 5, missing: NotBreaching, severity: Warning,
 			help: "how old events are when their handler starts"},
 		{key: "hops", suffix: t, queries: of(metrics.HopCount, "Maximum"), full: metrics.HopCount, scale: scale{count, "limit", r.maxHops}, comparison: Greater, threshold: 0.75 * r.maxHops, m: 1, n: 1, missing: NotBreaching, severity: Warning,
-			help: "events have come nearly as far as is taken for a loop"},
+			help: "the number of hops of events comes near the limit that counts as a loop"},
 	}
 }
 
@@ -84,15 +84,15 @@ func extensionRows(r resource, c context) ([]row, []string) {
 	failures := any("export-failures", metrics.ExportFailures, Warning, 3, 5, "spans could not be exported")
 	failures.full = metrics.ExportFailures
 	rows := []row{
-		any("dropped", metrics.TelemetryDropped, Warning, 3, 5, "observations, records or log lines are given up"),
+		any("dropped", metrics.TelemetryDropped, Warning, 3, 5, "observations, records or log lines are dropped"),
 		failures,
 		any("timeouts", metrics.Timeouts, Critical, 1, 1, "an invocation ran into the function's time-out"),
-		any("out-of-memory", metrics.OutOfMemory, Critical, 1, 1, "an invocation ended for want of memory"),
-		any("soft-errors", metrics.SoftErrors, Warning, 1, 1, "an answer with a statusCode of 500 or more or with failed items, which AWS counts as a success"),
+		any("out-of-memory", metrics.OutOfMemory, Critical, 1, 1, "an invocation ran out of memory"),
+		any("soft-errors", metrics.SoftErrors, Warning, 1, 1, "a response with a statusCode of 500 or more, or with failed items, which AWS counts as a success"),
 		{key: "near-timeout", queries: o.query(metrics.TimeoutUtilization, "Maximum"), scale: scale{percent, "timeout", 100}, comparison: Greater, threshold: 80, m: 2, n: 3, missing: NotBreaching, severity: Warning,
 			help: "the longest invocation comes near the time-out"},
 		{key: "cold-starts", queries: rate(o.stat(metrics.ColdStart, "Sum"), o.stat(metrics.Duration, "SampleCount"), 20), minSamples: 20, scale: scale{unit: percent}, comparison: Greater, threshold: 20, m: 3, n: 5, sustained: true, missing: NotBreaching, severity: Warning, off: true,
-			help: "the share of invocations that wait for an environment"},
+			help: "the share of invocations with a cold start"},
 	}
 	if r.function == "" {
 		return rows, []string{"no blind alarm: give the function that the service runs in"}

@@ -9,15 +9,15 @@ import (
 	"github.com/throughline/throughline/internal/nearest"
 )
 
-// Part is a piece of a text: literal, or the name of a placeholder.
+// Part is a part of a text: a literal, or the name of a placeholder.
 type Part struct {
 	Text        string
 	Placeholder bool
 }
 
-// Parts splits a text of an unresolved [Set] at its placeholders: ${Name}
-// stands for a value, $${ for a literal ${. It returns an error for a
-// placeholder that does not end or whose name is not letters and digits.
+// Parts splits a text of an unresolved [Set] at its placeholders. ${Name} is a
+// placeholder, and $${ is a literal ${. It returns an error for a placeholder without an
+// end, and for a name that has other characters than letters and digits.
 func Parts(text string) ([]Part, error) {
 	var parts []Part
 	literal := func(s string) {
@@ -44,7 +44,7 @@ func Parts(text string) ([]Part, error) {
 		literal(before)
 		name, rest, closed := strings.Cut(after, "}")
 		if !closed {
-			return nil, fmt.Errorf("%q does not end: write ${Name}, or $${ for a literal ${", "${"+after)
+			return nil, fmt.Errorf("%q has no closing bracket: write ${Name}, or $${ for a literal ${", "${"+after)
 		}
 		if !identifier(name) {
 			return nil, fmt.Errorf("${%s}: a placeholder's name is letters and digits; write $${ for a literal ${", name)
@@ -64,15 +64,15 @@ func identifier(s string) bool {
 	return s != "" && len(s) <= 255
 }
 
-// Literal is a text that stands for s itself in an unresolved [Set].
+// Literal returns the text that means s itself in an unresolved [Set].
 func Literal(s string) string { return strings.ReplaceAll(s, "${", "$${") }
 
-// substitute replaces placeholders by values. A placeholder without a value
-// stays, and its name is added to missing.
+// substitute replaces placeholders by values. A placeholder without a value stays, and
+// missing gets its name.
 func substitute(text string, values map[string]string, missing map[string]bool) string {
 	parts, err := Parts(text)
 	if err != nil {
-		return text // the spec's texts were checked when it was read
+		return text // texts of a spec were checked when it was read
 	}
 	var b strings.Builder
 	for _, p := range parts {
@@ -90,10 +90,9 @@ func substitute(text string, values map[string]string, missing map[string]bool) 
 	return b.String()
 }
 
-// Resolve returns the set with every placeholder replaced, by values or by its
-// default, and escapes undone: what CloudWatch is to be told. It returns an
-// error that names every placeholder without a value, and every value that no
-// placeholder takes.
+// Resolve returns the set with every placeholder replaced by its value or its default,
+// and with escapes removed. It returns an error that names every placeholder without a
+// value, and every value that is not for a placeholder.
 func (s Set) Resolve(values map[string]string) (Set, error) {
 	all := map[string]string{}
 	for _, p := range s.Parameters {
@@ -149,7 +148,7 @@ func (s Set) Map(f func(string) string) Set {
 		a := s.Alarms[i].Normalize()
 		a.Name, a.Description, a.Meta.Resource = f(a.Name), f(a.Description), f(a.Meta.Resource)
 		a.Actions, a.OKActions, a.NoDataActions, a.Tags = each(a.Actions), each(a.OKActions), each(a.NoDataActions), tags(a.Tags)
-		for _, q := range a.Queries { // Normalize made the Stats ours
+		for _, q := range a.Queries { // Normalize copied the Stats
 			if q.Stat == nil {
 				continue
 			}
@@ -168,15 +167,14 @@ func (s Set) Map(f func(string) string) Set {
 	return s
 }
 
-// sort puts alarms and composites in the order of their names.
+// sort sorts alarms and composites by name.
 func (s *Set) sort() {
 	slices.SortStableFunc(s.Alarms, func(a, b Alarm) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortStableFunc(s.Composites, func(a, b Composite) int { return strings.Compare(a.Name, b.Name) })
 }
 
-// Fill returns the set with the placeholders replaced that values has values for;
-// the others stay, and stay parameters. It returns an error for a value that no
-// placeholder takes.
+// Fill returns the set with the placeholders replaced that have a value. The others stay,
+// and stay parameters. It returns an error for a value that is not for a placeholder.
 func (s Set) Fill(values map[string]string) (Set, error) {
 	for name := range values {
 		if !slices.ContainsFunc(s.Parameters, func(p Parameter) bool { return p.Name == name }) {
@@ -193,7 +191,7 @@ func (s Set) Fill(values map[string]string) (Set, error) {
 	return out, nil
 }
 
-// replace puts texts in the place of placeholders, and leaves literals escaped.
+// replace replaces placeholders by texts, and keeps literals escaped.
 func replace(text string, texts map[string]string) string {
 	parts, err := Parts(text)
 	if err != nil {

@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// unit is what a row's thresholds are in. What CloudWatch is told is a bare
-// number in that unit.
+// unit is the unit of a row's thresholds. CloudWatch gets a number in this unit.
 type unit string
 
 const (
@@ -20,14 +19,14 @@ const (
 	bytes        unit = "bytes"
 )
 
-// scale is a unit with what a share of it is a share of.
+// scale is a unit, and the base of thresholds that are given as a share.
 type scale struct {
 	unit unit
-	base string  // timeout, limit, retention, reserved; "" where shares have no meaning
-	full float64 // of the base, in the unit; 0 where the spec does not say
+	base string  // timeout, limit, retention, reserved; "" if shares have no meaning
+	full float64 // the base's value, in the unit; 0 if the spec does not give it
 }
 
-// threshold is a comparison, or "" for the row's own, and a number in the scale's unit.
+// threshold reads a comparison, "" for the row's own, and a number in the scale's unit.
 func (s scale) threshold(text string) (Comparison, float64, error) {
 	text = strings.TrimSpace(text)
 	var comparison Comparison
@@ -79,7 +78,7 @@ func (s scale) share(text, share, base string) (float64, error) {
 	case err != nil || suffix != "%":
 		return 0, fmt.Errorf("%q is not a share: write %s", text, s.example())
 	case base != s.base:
-		return 0, fmt.Errorf("%q: there is no %s here to take a share of: write %s", text, base, s.example())
+		return 0, fmt.Errorf("%q: a share of %s has no meaning here: write %s", text, base, s.example())
 	case s.full == 0:
 		return 0, fmt.Errorf("%q: the resource's %s is not given", text, base)
 	}
@@ -98,7 +97,7 @@ func (s scale) example() string {
 	return text
 }
 
-// byteUnits are EventBridge's, whose limits are powers of two.
+// byteUnits are the units of sizes. EventBridge's limits are powers of two.
 var byteUnits = map[string]float64{"": 1, "b": 1, "kb": 1 << 10, "kib": 1 << 10, "mb": 1 << 20, "mib": 1 << 20}
 
 func leadingNumber(text string) (float64, string, error) {
@@ -146,7 +145,7 @@ func window(text string) (m, n int, err error) {
 	return m, n, nil
 }
 
-// number is a threshold as a person writes it.
+// number formats a threshold for people.
 func number(f float64) string {
 	if math.Abs(f) < 1e15 {
 		return strconv.FormatFloat(f, 'f', -1, 64)

@@ -12,8 +12,7 @@ import (
 	"github.com/throughline/throughline/internal/yamltree"
 )
 
-// Problem is something that is wrong with a spec. Line is 0 where it is of no
-// line.
+// Problem is an error in a spec. Line is 0 if the problem has no line.
 type Problem struct {
 	Line    int
 	Message string
@@ -26,7 +25,7 @@ func (p Problem) Error() string {
 	return fmt.Sprintf("line %d: %s", p.Line, p.Message)
 }
 
-// Problems is everything that is wrong with a spec, by line.
+// Problems are all errors in a spec, sorted by line.
 type Problems []Problem
 
 func (p Problems) Error() string {
@@ -37,15 +36,15 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// reader takes a spec's values out of its tree and notes what is wrong with
-// them, so that a person sees all of it at once.
+// reader reads a spec's values from its tree and collects problems, so that the user sees
+// all of them at once.
 type reader struct{ problems Problems }
 
 func (r *reader) fail(line int, format string, args ...any) {
 	r.problems = append(r.problems, Problem{line, fmt.Sprintf(format, args...)})
 }
 
-// err is what was noted, by line, nil for nothing.
+// err returns the collected problems sorted by line, or nil.
 func (r *reader) err() error {
 	if len(r.problems) == 0 {
 		return nil
@@ -54,8 +53,8 @@ func (r *reader) err() error {
 	return r.problems
 }
 
-// fields hands each member of a mapping to its function. A key that no function
-// takes, or that stands twice, is refused.
+// fields calls the function of each member of a mapping. It refuses a key without a
+// function, and a key that is given twice.
 func (r *reader) fields(n *yamltree.Node, what string, take map[string]func(*yamltree.Node)) {
 	if n == nil || n.Kind == yamltree.Null {
 		return
@@ -69,7 +68,7 @@ func (r *reader) fields(n *yamltree.Node, what string, take map[string]func(*yam
 		f, ok := take[pair.Key]
 		switch {
 		case !ok:
-			r.fail(pair.Line, "%s has no %q%s", what, pair.Key, suggestOf(pair.Key, known))
+			r.fail(pair.Line, "%s has no member %q%s", what, pair.Key, suggestOf(pair.Key, known))
 		case pair.First > 0:
 			r.fail(pair.Line, "%s: %s is given twice, first on line %d", what, pair.Key, pair.First)
 		default:
@@ -78,7 +77,7 @@ func (r *reader) fields(n *yamltree.Node, what string, take map[string]func(*yam
 	}
 }
 
-// suggestOf is the nearest key, or where none is near, all that there are.
+// suggestOf returns a hint with the nearest key, or with all keys if none is near.
 func suggestOf(wanted string, known []string) string {
 	if near := nearest.Hint(wanted, known); near != "" {
 		return near
@@ -97,8 +96,8 @@ func (r *reader) list(n *yamltree.Node, what string) []*yamltree.Node {
 	return n.Items
 }
 
-// text is a scalar in which placeholders may stand; whether they are declared
-// is checked when all parameters are known.
+// text reads a scalar that can contain placeholders. Whether they are declared is checked
+// when all parameters are known.
 func (r *reader) text(n *yamltree.Node, what string) string {
 	if !n.Scalar() || n.Value() == "" {
 		line := 0
@@ -124,7 +123,7 @@ func (r *reader) texts(n *yamltree.Node, what string) []string {
 
 func (r *reader) bool(n *yamltree.Node, what string) bool {
 	if n.Kind != yamltree.Bool {
-		r.fail(n.Line, "%s is %s: it is true or false", what, n.Kind)
+		r.fail(n.Line, "%s is %s: write true or false", what, n.Kind)
 	}
 	return n.True()
 }
@@ -145,7 +144,7 @@ func (r *reader) number(n *yamltree.Node, what string) float64 {
 	return f
 }
 
-// words is a choice of one of a few.
+// choice reads one of a few words.
 func (r *reader) choice(n *yamltree.Node, what string, of ...string) string {
 	if !slices.Contains(of, n.Value()) {
 		r.fail(n.Line, "%s: %q%s", what, n.Value(), suggestOf(n.Value(), of))

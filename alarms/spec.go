@@ -12,11 +12,11 @@ import (
 // spec is a document as it was written.
 type spec struct {
 	name, prefix, region, runbook, namespace, dashboard string
-	names                                               string // of alarms, after the prefix: {resource}-{detail}-{key}
+	names                                               string // the template of alarms' names, after the prefix: {resource}-{detail}-{key}
 	profile                                             metrics.Profile
 	limit                                               float64
-	essential                                           bool // a few alarms a service, in place of every row
-	steady                                              bool // traffic all day, in place of bursts
+	essential                                           bool // watch: essential: a few alarms for each service instead of every row
+	steady                                              bool // traffic all day, not in bursts
 	parameters                                          []Parameter
 	notify                                              map[Severity][]string
 	ok, noData                                          []string
@@ -29,28 +29,28 @@ type spec struct {
 	logGroups                                           []string
 }
 
-// resource is one thing to watch: the members of every kind together, of which
-// a kind takes its own.
+// resource is one resource to watch. It has the members of every kind; a kind uses some
+// of them.
 type resource struct {
 	line                             int
 	kind                             kind
 	name, as                         string
 	timeout, every, retention, slo   time.Duration
-	slack                            time.Duration // past every
-	retained                         bool          // retention was given
+	slack                            time.Duration // the slack after every
+	retained                         bool          // the spec gives retention
 	arn, id, stage                   string
-	dimension                        string // EventBus, of a new custom bus
-	qualifier, executedVersion       string // of a function: an alias or a version
+	dimension                        string // the value of EventBus for a new custom bus
+	qualifier, executedVersion       string // an alias or a version of a function
 	reserved, concurrency, maxHops   float64
 	stream, drained                  bool
 	async, deadLetter, destination   bool
-	of                               string // the function that it belongs to
+	of                               string // the function that the resource belongs to
 	bus, dlq                         string
 	service, function                string
 	indexes, operations, detailTypes []string
 }
 
-// label is what the resource is called in names and messages.
+// label returns the resource's name in alarms' names and in messages.
 func (r resource) label() string {
 	switch {
 	case r.as != "":
@@ -76,8 +76,8 @@ func (r resource) label() string {
 	}
 }
 
-// change is what a spec says of alarms in place of a pack's row. Its lines say
-// where; 0 is where it says nothing.
+// change is what a spec sets instead of a pack's row. A line is 0 if the spec does not
+// set the value.
 type change struct {
 	threshold  *yamltree.Node
 	window     *yamltree.Node
@@ -100,7 +100,7 @@ type override struct {
 	used            bool
 }
 
-// custom is an alarm that no pack has.
+// custom is an alarm that is not in a pack.
 type custom struct {
 	change
 	line        int
@@ -118,9 +118,9 @@ type composite struct {
 	any, all    []string
 }
 
-const defaultSizeLimit = 1 << 20 // of an entry, since 2026; see facts of PutEvents
+const defaultSizeLimit = 1 << 20 // the size limit of an entry since 2026
 
-// read takes a spec out of its document.
+// read reads a spec from its document.
 func read(data []byte) (spec, *reader, error) {
 	root, err := parse(data)
 	if err != nil {
@@ -173,25 +173,25 @@ func read(data []byte) (spec, *reader, error) {
 		},
 	})
 	if s.name == "" && root.Get("name") == nil {
-		r.fail(1, "the spec has no name: it says whose the alarms are")
+		r.fail(1, "the spec has no name: add name, which marks the alarms as the spec's")
 	}
 	s.prefix = cmp.Or(s.prefix, s.name+"/")
 	s.dashboard = cmp.Or(s.dashboard, s.name)
 	if len(s.resources)+len(s.custom) == 0 {
-		r.fail(1, "the spec has no resources and no alarms: there is nothing to watch")
+		r.fail(1, "the spec has no resources and no alarms: add what it is to watch")
 	}
 	return s, r, nil
 }
 
-// names is a template of alarms' names.
+// names reads the template of alarms' names.
 func (r *reader) names(n *yamltree.Node) string {
 	text := r.text(n, "names")
 	rest := strings.NewReplacer("{resource}", "", "{detail}", "", "{key}", "", "{kind}", "", "{severity}", "").Replace(text)
 	if !strings.Contains(text, "{resource}") || !strings.Contains(text, "{key}") {
-		r.fail(n.Line, "names: %q: it must hold {resource} and {key}, or alarms are called alike", text)
+		r.fail(n.Line, "names: %q: it must contain {resource} and {key}, so that names differ", text)
 	}
 	if bare := strings.ReplaceAll(rest, "${", ""); strings.Contains(bare, "{") {
-		r.fail(n.Line, "names: %q: there are {resource}, {detail}, {key}, {kind} and {severity}, which is the pack's", text)
+		r.fail(n.Line, "names: %q: it can contain {resource}, {detail}, {key}, {kind} and {severity}, which is that of the pack", text)
 	}
 	return text
 }
@@ -219,7 +219,7 @@ func (r *reader) parameters(n *yamltree.Node) []Parameter {
 	for _, pair := range n.Pairs {
 		p := Parameter{Name: pair.Key}
 		if !identifier(pair.Key) {
-			r.fail(pair.Line, "parameter %q: a name is letters and digits", pair.Key)
+			r.fail(pair.Line, "parameter %q: a name has letters and digits only", pair.Key)
 		}
 		r.fields(pair.Value, "parameter "+pair.Key, map[string]func(*yamltree.Node){
 			"default":     func(n *yamltree.Node) { p.Default, p.HasDefault = n.Value(), true },
@@ -254,16 +254,17 @@ func (r *reader) notify(n *yamltree.Node, s *spec) {
 	})
 }
 
-// topics are whom to tell: an empty list would tell nobody without saying so.
+// topics reads the topics to notify. An empty list is refused, because its alarms would
+// notify nobody without a note.
 func (r *reader) topics(n *yamltree.Node) []string {
 	topics := r.texts(n, "notify")
 	if len(topics) == 0 {
-		r.fail(n.Line, "notify: an empty list tells nobody: name a topic, leave it out, or write notify: none")
+		r.fail(n.Line, "notify: an empty list notifies nobody: name a topic, remove the list, or write notify: none")
 	}
 	return topics
 }
 
-// changes are the members that defaults, overrides and custom alarms share.
+// changes are the members that defaults, overrides and custom alarms have in common.
 func (r *reader) changes(c *change) map[string]func(*yamltree.Node) {
 	return map[string]func(*yamltree.Node){
 		"threshold":  func(n *yamltree.Node) { c.threshold = n },

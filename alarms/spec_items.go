@@ -10,7 +10,7 @@ import (
 )
 
 func (r *reader) resource(n *yamltree.Node) resource {
-	out := resource{line: n.Line, retention: 4 * 24 * time.Hour, concurrency: 1000, maxHops: 16} // AWS's and our own defaults
+	out := resource{line: n.Line, retention: 4 * 24 * time.Hour, concurrency: 1000, maxHops: 16} // the defaults of AWS and of Throughline
 	if n.Kind != yamltree.Map {
 		r.fail(n.Line, "a resource is %s: write {kind: lambda, name: …}", n.Kind)
 		return out
@@ -20,9 +20,9 @@ func (r *reader) resource(n *yamltree.Node) resource {
 	if found < 0 {
 		wanted := n.Get("kind").Value()
 		if wanted == "" {
-			r.fail(n.Line, "a resource without a kind: there are %s", strings.Join(kindNames(), ", "))
+			r.fail(n.Line, "a resource has no kind: write one of %s", strings.Join(kindNames(), ", "))
 		} else {
-			r.fail(n.Line, "there is no kind %q%s", wanted, suggestOf(wanted, kindNames()))
+			r.fail(n.Line, "there is no kind of resource %q%s", wanted, suggestOf(wanted, kindNames()))
 		}
 		return out
 	}
@@ -39,10 +39,10 @@ func (r *reader) resource(n *yamltree.Node) resource {
 		}
 	}
 	if out.kind.name == "event-bus" && n.Get("arn") != nil && out.newBus() == "" {
-		r.fail(n.Line, "%q is no ARN of a new custom bus (…%sNAME/ID): write dimension, the value of EventBus that `aws cloudwatch list-metrics --namespace AWS/EventsV2` shows", out.arn, busArn)
+		r.fail(n.Line, "%q is not an ARN of a new custom bus (…%sNAME/ID): write dimension, the value of EventBus that `aws cloudwatch list-metrics --namespace AWS/EventsV2` shows", out.arn, busArn)
 	}
 	if out.executedVersion != "" && out.qualifier == "" {
-		r.fail(n.Line, "executedVersion is of an alias: give its name as qualifier")
+		r.fail(n.Line, "executedVersion needs an alias: give the alias as qualifier")
 	}
 	return out
 }
@@ -56,7 +56,7 @@ func (r *reader) members(out *resource) map[string]func(*yamltree.Node) {
 		return func(n *yamltree.Node) {
 			*to = r.texts(n, "the value")
 			if len(*to) > 9 && to == &out.operations {
-				r.fail(n.Line, "%d values: an alarm takes at most ten metrics, so list at most nine and write a second resource", len(*to))
+				r.fail(n.Line, "%d values: an alarm has at most ten metrics, so list at most nine here and the others in a second resource", len(*to))
 			}
 		}
 	}
@@ -95,7 +95,7 @@ func (r *reader) custom(n *yamltree.Node) custom {
 	maps.Copy(take, r.stat(&one))
 	r.fields(n, "an alarm", take)
 	if out.name == "" {
-		r.fail(n.Line, "an alarm without a name")
+		r.fail(n.Line, "an alarm has no name")
 	}
 	if metricsNode == nil {
 		one.Period = out.period
@@ -120,7 +120,7 @@ func (r *reader) custom(n *yamltree.Node) custom {
 		out.queries = append(out.queries, q)
 	}
 	if !slices.ContainsFunc(out.queries, func(q Query) bool { return q.Return }) {
-		r.fail(metricsNode.Line, "return: name the metric or expression that is held against the threshold")
+		r.fail(metricsNode.Line, "return: name the metric or expression that is compared with the threshold")
 	}
 	return out
 }
@@ -159,7 +159,7 @@ func (r *reader) composite(n *yamltree.Node) composite {
 		"all": func(n *yamltree.Node) { out.all = r.texts(n, "all") },
 	})
 	if out.name == "" {
-		r.fail(n.Line, "a composite without a name")
+		r.fail(n.Line, "a composite has no name")
 	}
 	if (len(out.any) == 0) == (len(out.all) == 0) {
 		r.fail(n.Line, "a composite lists alarms under any or under all")

@@ -14,18 +14,18 @@ import (
 	"github.com/throughline/throughline/alarms"
 )
 
-// Apply does what the plan says: metric alarms, then composites, then deletions,
-// composites of these first, so that nothing is unwatched in between. Where a
-// step fails the others are still tried, but for deletions, and but where every
-// call would fail. Done, which may be nil, is called after each step.
+// Apply carries out a plan. It puts metric alarms first, then composites, and then
+// deletes, composites before metric alarms, so that a resource is watched throughout. If
+// a step fails, Apply still tries the others, except for deletions, and except if every
+// call would fail. done, which may be nil, is called after each step.
 //
-// An interrupted Apply leaves alarms that are right or that the next plan shows:
-// the tag that says what was applied is written last. The error joins what
-// failed and says how much was not done. A plan that refuses a name is not
-// begun.
+// An interrupted Apply leaves alarms that are correct or that the next plan shows,
+// because the tag with the applied state is written last. The error joins the failures
+// and says how many steps are not done. If the plan refuses a name, Apply changes nothing
+// and returns an error.
 func Apply(ctx context.Context, api API, p Plan, pace *Pace, done func(Step, error)) error {
 	if refused := p.Refused(); len(refused) > 0 {
-		return fmt.Errorf("%s: the name is taken by an alarm that is not of %s: nothing was changed; rename one of them, or take it over with --adopt %s", strings.Join(refused, ", "), p.spec, refused[0])
+		return fmt.Errorf("%s: an alarm that does not belong to %s has this name: nothing was changed; rename one of them, or take the alarm over with --adopt %s", strings.Join(refused, ", "), p.spec, refused[0])
 	}
 	a := applying{api: api, pace: pace, report: done}
 	if a.report == nil {
@@ -108,7 +108,7 @@ func (a *applying) skipDeletions(p Plan) {
 		}
 	}
 	if n > 0 && a.fatal == nil {
-		a.failed = append(a.failed, fmt.Errorf("%d alarms that are to be deleted are kept until everything else has been done", n))
+		a.failed = append(a.failed, fmt.Errorf("%d alarms are not deleted yet, because other steps failed", n))
 	}
 }
 
@@ -116,10 +116,11 @@ func (a *applying) err(p Plan) error {
 	if len(a.failed) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w\n%d of %d steps are done; what is not is shown by plan, and done by the next apply", errors.Join(a.failed...), a.done, len(p.Steps))
+	return fmt.Errorf("%w\n%d of %d steps are done; plan shows the others, and the next apply does them", errors.Join(a.failed...), a.done, len(p.Steps))
 }
 
-// put makes or changes one alarm, its tags, and last the tag of what was applied.
+// put creates or changes one alarm, then its tags, and last the tag with the applied
+// state.
 func (a *applying) put(ctx context.Context, s Step) error {
 	if s.Action != Retag {
 		if err := a.pace.wait(ctx, changing); err != nil {
@@ -138,7 +139,7 @@ func (a *applying) put(ctx context.Context, s Step) error {
 		}
 	}
 	if s.Action == Create {
-		return nil // its tags came with it
+		return nil // PutMetricAlarm sets the tags of a new alarm
 	}
 	return a.retag(ctx, s)
 }

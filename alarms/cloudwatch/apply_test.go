@@ -282,7 +282,7 @@ func TestPartialFailure(t *testing.T) {
 	apply(t, f, with)
 	f.refuse[s.Alarms[3].Name] = &smithy.GenericAPIError{Code: "ValidationError", Message: "no"}
 	err := Apply(t.Context(), f, plan(t, f, s), f.pace(), nil)
-	if err == nil || !strings.Contains(err.Error(), s.Alarms[3].Name+": ValidationError: no") || !strings.Contains(err.Error(), "are kept until") ||
+	if err == nil || !strings.Contains(err.Error(), s.Alarms[3].Name+": ValidationError: no") || !strings.Contains(err.Error(), "are not deleted yet") ||
 		!strings.Contains(err.Error(), fmt.Sprintf("%d of %d steps are done", len(s.Alarms)-1, len(s.Alarms)+1)) {
 		t.Error(err)
 	}
@@ -300,7 +300,7 @@ func TestPartialFailure(t *testing.T) {
 // would fail, no other is made.
 func TestRefusals(t *testing.T) {
 	for code, want := range map[string]string{
-		"ExpiredToken": "have expired", "InvalidClientTokenId": "not valid here", "AccessDenied": "lacks cloudwatch:PutMetricAlarm", "Throttling": "run it again in a minute", "LimitExceeded": "no room for more alarms",
+		"ExpiredToken": "have expired", "InvalidClientTokenId": "not valid", "AccessDenied": "lacks cloudwatch:PutMetricAlarm", "Throttling": "run the command again in a minute", "LimitExceeded": "its quota of alarms",
 	} {
 		f, s := newFake(), set(t)
 		p := plan(t, f, s)
@@ -323,7 +323,7 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	none := Explain("read the alarms", "x", errors.New("operation error CloudWatch: get identity: get credentials: failed to refresh cached credentials"))
-	if !strings.Contains(none.Error(), "there are no AWS credentials: set AWS_PROFILE") {
+	if !strings.Contains(none.Error(), "no AWS credentials were found: set AWS_PROFILE") {
 		t.Error(none)
 	}
 }

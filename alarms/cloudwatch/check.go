@@ -12,24 +12,24 @@ import (
 	"github.com/throughline/throughline/alarms"
 )
 
-// Metrics is what of CloudWatch's client [Check] needs.
+// Metrics has the operations of CloudWatch's client that [Check] calls.
 type Metrics interface {
 	ListMetrics(context.Context, *cloudwatch.ListMetricsInput, ...func(*cloudwatch.Options)) (*cloudwatch.ListMetricsOutput, error)
 }
 
-// Verdict is what is known of a metric that an alarm watches.
+// Verdict is whether CloudWatch has a metric that an alarm watches.
 type Verdict string
 
-// The verdicts. Found, Active and Quiet are good news.
+// The verdicts. Found, Active and Quiet are good.
 const (
-	Found  Verdict = "found"  // it was published within two weeks
-	Active Verdict = "active" // it is published only when it is not zero, and its sibling is there
-	Quiet  Verdict = "quiet"  // a dead-letter queue to which nothing was sent: it publishes nothing
-	Idle   Verdict = "idle"   // neither it nor its sibling: an idle resource, or wrong dimensions
-	Absent Verdict = "absent" // it should always be there, and is not
+	Found  Verdict = "found"  // the metric was published in the last two weeks
+	Active Verdict = "active" // the metric is published only when it is not zero, and its sibling was published
+	Quiet  Verdict = "quiet"  // an unused dead-letter queue, which publishes nothing
+	Idle   Verdict = "idle"   // neither the metric nor its sibling was published: an idle resource, or wrong dimensions
+	Absent Verdict = "absent" // the metric should always be published and was not
 )
 
-// Existence is what [Check] found of one metric.
+// Existence is the result of [Check] for one metric.
 type Existence struct {
 	Alarm   string      `json:"alarm"`
 	Stat    alarms.Stat `json:"metric"`
@@ -37,14 +37,14 @@ type Existence struct {
 	Message string      `json:"message"`
 }
 
-// Good says whether the metric is known to be published with its dimensions.
+// Good reports whether the metric is known to be published with its dimensions.
 func (e Existence) Good() bool {
 	return e.Verdict == Found || e.Verdict == Active || e.Verdict == Quiet
 }
 
-// Check asks for each metric of the set whether CloudWatch knows it with exactly
-// its dimensions; it lists what was published in the last two weeks, up to a
-// quarter of an hour late. It never takes silence for health.
+// Check looks up each metric of the set in CloudWatch with exactly its dimensions.
+// CloudWatch lists the metrics that were published in the last two weeks; a new one
+// appears after up to 15 minutes. Check never takes missing data for health.
 func Check(ctx context.Context, api Metrics, s alarms.Set, pace *Pace) ([]Existence, error) {
 	known := map[string]bool{}
 	exists := func(stat alarms.Stat) (bool, error) {
@@ -89,13 +89,13 @@ func examine(a alarms.Alarm, stat alarms.Stat, own string, exists func(alarms.St
 	sibling, ok := alarms.Sibling(stat, own)
 	switch {
 	case ok:
-	case len(stat.Dimensions) > 0 && (stat.Namespace == own || strings.HasPrefix(stat.Namespace, "AWS/")): // it is what shows activity itself
+	case len(stat.Dimensions) > 0 && (stat.Namespace == own || strings.HasPrefix(stat.Namespace, "AWS/")): // the metric itself shows activity
 		e.Verdict = Idle
 		e.Message = "nothing was published with these dimensions for two weeks: is the resource idle, or does it have another name?"
 		return e, nil
 	default:
 		e.Verdict = Absent
-		e.Message = "nothing published it with these dimensions for two weeks: is the resource's name right, is it in use, and is this its Region?"
+		e.Message = "the metric was not published with these dimensions for two weeks: check the resource's name, its use and the Region"
 		return e, nil
 	}
 	if found, err = exists(sibling); err != nil {
@@ -103,18 +103,19 @@ func examine(a alarms.Alarm, stat alarms.Stat, own string, exists func(alarms.St
 	}
 	switch {
 	case found:
-		e.Verdict, e.Message = Active, fmt.Sprintf("published only when there is something to tell; %s has these dimensions, so they are right", sibling.Metric)
+		e.Verdict, e.Message = Active, fmt.Sprintf("published only when it is not zero; %s has these dimensions, so they are right", sibling.Metric)
 		return e, nil
 	case stat.Namespace == "AWS/SQS" && (a.Meta.Kind == "dlq" || a.Meta.Key == "lost"):
 		e.Verdict, e.Message = Quiet, "a dead-letter queue to which nothing is sent publishes nothing"
 		return e, nil
 	}
 	e.Verdict = Idle
-	e.Message = fmt.Sprintf("neither it nor %s was published with these dimensions for two weeks: is the resource idle, or does it have another name?", sibling.Metric)
+	e.Message = fmt.Sprintf("neither this metric nor %s was published with these dimensions for two weeks: is the resource idle, or does it have another name?", sibling.Metric)
 	return e, nil
 }
 
-// published asks for the metric with its dimensions and no others.
+// published reports whether CloudWatch lists the metric with its dimensions and no
+// others.
 func published(ctx context.Context, api Metrics, stat alarms.Stat, pace *Pace) (bool, error) {
 	in := &cloudwatch.ListMetricsInput{Namespace: &stat.Namespace, MetricName: &stat.Metric}
 	for _, d := range stat.Dimensions {
@@ -130,7 +131,7 @@ func published(ctx context.Context, api Metrics, stat alarms.Stat, pace *Pace) (
 			return false, Explain("look for "+stat.Metric, "cloudwatch:ListMetrics", err)
 		}
 		for _, m := range out.Metrics {
-			if len(m.Dimensions) == len(stat.Dimensions) { // the filter takes those with more
+			if len(m.Dimensions) == len(stat.Dimensions) { // the filter also returns metrics with more dimensions
 				return true, nil
 			}
 		}

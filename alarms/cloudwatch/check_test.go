@@ -228,7 +228,7 @@ func TestDelivery(t *testing.T) {
 		t.Error(err)
 	}
 	for want, change := range map[string]func(*types.MetricAlarm){
-		"might do harm":            func(a *types.MetricAlarm) { a.AlarmActions = []string{"arn:aws:ssm:eu-west-1:1:opsitem:1"} },
+		"can change resources":     func(a *types.MetricAlarm) { a.AlarmActions = []string{"arn:aws:ssm:eu-west-1:1:opsitem:1"} },
 		"has no actions":           func(a *types.MetricAlarm) { a.AlarmActions = nil },
 		"its actions are disabled": func(a *types.MetricAlarm) { a.ActionsEnabled = aws.Bool(false) },
 	} {
@@ -243,7 +243,7 @@ func TestDelivery(t *testing.T) {
 	}
 	s = one(nil)
 	delete(s.metric, "a")
-	if _, err := Test(t.Context(), s, good, "a", false, s.pace()); err == nil || !strings.Contains(err.Error(), "no such alarm") {
+	if _, err := Test(t.Context(), s, good, "a", false, s.pace()); err == nil || !strings.Contains(err.Error(), "do not have the alarm") {
 		t.Error(err)
 	}
 }

@@ -7,9 +7,8 @@ import (
 	"github.com/aws/smithy-go/transport/http/protocol/awsquery"
 )
 
-// NewClient returns a client for CloudWatch. Where another endpoint is
-// configured, it speaks the query protocol, which emulators know as well as AWS
-// does, in place of the newer CBOR.
+// NewClient returns a client for CloudWatch. If the configuration has an endpoint of its
+// own, the client speaks the query protocol, which emulators support, instead of CBOR.
 func NewClient(cfg aws.Config) *cloudwatch.Client {
 	client := cloudwatch.NewFromConfig(cfg)
 	if client.Options().BaseEndpoint == nil {

@@ -13,8 +13,8 @@ import (
 
 var statistics = []string{"Sum", "Average", "Minimum", "Maximum", "SampleCount"}
 
-// putMetricAlarm is the call that makes the alarm what it is, tags included:
-// CloudWatch passes these over where it has the alarm already.
+// putMetricAlarm returns the request that creates or changes the alarm. It contains the
+// tags, which CloudWatch ignores if the alarm exists.
 func putMetricAlarm(a alarms.Alarm) *cloudwatch.PutMetricAlarmInput {
 	a = a.Normalize()
 	in := &cloudwatch.PutMetricAlarmInput{
@@ -79,7 +79,7 @@ func tags(list []alarms.Tag) []types.Tag {
 	return out
 }
 
-// fromMetricAlarm is an alarm as CloudWatch reports it, without its tags.
+// fromMetricAlarm converts an alarm that CloudWatch reports, without its tags.
 func fromMetricAlarm(m types.MetricAlarm) alarms.Alarm {
 	a := alarms.Alarm{
 		Name: aws.ToString(m.AlarmName), Description: aws.ToString(m.AlarmDescription), ActionsDisabled: !aws.ToBool(m.ActionsEnabled),
@@ -116,7 +116,7 @@ func fromDimensions(list []types.Dimension) []alarms.Dimension {
 	return out
 }
 
-// fromTags leaves out those that AWS itself puts on, which nobody else may change.
+// fromTags converts tags without those that AWS sets itself and reserves.
 func fromTags(list []types.Tag) []alarms.Tag {
 	var out []alarms.Tag
 	for _, t := range list {

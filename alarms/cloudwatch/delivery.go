@@ -14,15 +14,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 )
 
-// States is what of CloudWatch's client [Test] and [History] need.
+// States has the operations of CloudWatch's client that [Test] and [History] call.
 type States interface {
 	DescribeAlarms(context.Context, *cloudwatch.DescribeAlarmsInput, ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error)
 	DescribeAlarmHistory(context.Context, *cloudwatch.DescribeAlarmHistoryInput, ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmHistoryOutput, error)
 	SetAlarmState(context.Context, *cloudwatch.SetAlarmStateInput, ...func(*cloudwatch.Options)) (*cloudwatch.SetAlarmStateOutput, error)
 }
 
-// Item is one line of an alarm's history: a change of state, or what an action
-// came to.
+// Item is one line of an alarm's history: a change of state, or the result of an action.
 type Item struct {
 	At      time.Time `json:"at"`
 	Alarm   string    `json:"alarm"`
@@ -30,8 +29,8 @@ type Item struct {
 	Summary string    `json:"summary"`
 }
 
-// History is what CloudWatch, which keeps thirty days, knows of an alarm since
-// a time, oldest first.
+// History returns the history of an alarm since a time, oldest first. CloudWatch keeps
+// thirty days.
 func History(ctx context.Context, api States, name string, since time.Time, pace *Pace) ([]Item, error) {
 	in := &cloudwatch.DescribeAlarmHistoryInput{
 		AlarmName: &name, StartDate: &since, MaxRecords: aws.Int32(100),
@@ -55,26 +54,25 @@ func History(ctx context.Context, api States, name string, since time.Time, pace
 	return out, nil
 }
 
-// Delivery is what a test of one alarm's notifications came to.
+// Delivery is the result of testing one alarm's notifications.
 type Delivery struct {
 	Alarm string `json:"alarm"`
-	// Sent says that the alarm's history tells of an action that succeeded.
+	// Sent reports that the alarm's history has an action that succeeded.
 	Sent bool `json:"sent"`
-	// Reached says that each of its topics has a confirmed subscription, and no key that
-	// keeps CloudWatch out.
+	// Reached reports that each of its topics has a confirmed subscription, and that no
+	// topic's key refuses CloudWatch.
 	Reached  bool     `json:"reached"`
-	Restored string   `json:"restored"` // the state that it was put back to
+	Restored string   `json:"restored"` // the state that was restored
 	Problems []string `json:"problems,omitempty"`
 }
 
-// Good says whether a notification left and had somebody to reach.
+// Good reports whether a notification was sent to at least one subscriber.
 func (d Delivery) Good() bool { return d.Sent && d.Reached && len(d.Problems) == 0 }
 
-// Test puts an alarm into ALARM, looks in its history for the action that
-// follows, whether its topics have subscribers, and puts the state back. It
-// waits at most a minute for the history. Actions that are not SNS topics could
-// roll back a deployment or stop a machine: it refuses an alarm that has one,
-// unless force is set.
+// Test sets an alarm to ALARM, looks for the notification in its history, checks that its
+// topics have subscribers, and restores the state. It waits at most a minute for the
+// history. An action other than an SNS topic could roll back a deployment or stop an
+// instance: Test refuses an alarm with such an action, unless force is set.
 func Test(ctx context.Context, api States, topics Topics, name string, force bool, pace *Pace) (d Delivery, err error) {
 	d.Alarm = name
 	if err := pace.wait(ctx, describing); err != nil {
@@ -95,7 +93,7 @@ func Test(ctx context.Context, api States, topics Topics, name string, force boo
 		c := out.CompositeAlarms[0]
 		actions, before, enabled = c.AlarmActions, c.StateValue, aws.ToBool(c.ActionsEnabled)
 	default:
-		return d, fmt.Errorf("%s: there is no such alarm in this account and Region: apply the spec first", name)
+		return d, fmt.Errorf("%s: this account and Region do not have the alarm: apply the spec first", name)
 	}
 	if err := testable(name, actions, enabled, force); err != nil {
 		return d, err
@@ -103,7 +101,7 @@ func Test(ctx context.Context, api States, topics Topics, name string, force boo
 	if d.Reached, d.Problems, err = reached(ctx, topics, actions, name); err != nil {
 		return d, err
 	}
-	if before == types.StateValueAlarm { // from which no action would follow
+	if before == types.StateValueAlarm { // CloudWatch runs actions only on a change of state
 		if err := setState(ctx, api, name, types.StateValueOk, "throughline: a test of delivery", pace); err != nil {
 			return d, err
 		}
@@ -112,7 +110,7 @@ func Test(ctx context.Context, api States, topics Topics, name string, force boo
 	if err := setState(ctx, api, name, types.StateValueAlarm, "throughline: a test of delivery", pace); err != nil {
 		return d, err
 	}
-	// From here on the state is put back, whatever happens, even if ctx has ended.
+	// The state is restored whatever follows, even if ctx has ended.
 	defer func() {
 		back, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
@@ -130,13 +128,13 @@ func Test(ctx context.Context, api States, topics Topics, name string, force boo
 func testable(name string, actions []string, enabled, force bool) error {
 	switch {
 	case len(actions) == 0:
-		return fmt.Errorf("%s has no actions: there is nothing to deliver; give notify in the spec", name)
+		return fmt.Errorf("%s has no actions, so nothing is delivered: add notify to the spec", name)
 	case !enabled:
-		return fmt.Errorf("%s: its actions are disabled", name)
+		return fmt.Errorf("%s: its actions are disabled: enable them, then test again", name)
 	}
 	for _, a := range actions {
 		if !isTopic(a) && !force {
-			return fmt.Errorf("%s: the action %s is not an SNS topic and might do harm: give --force to let it happen", name, a)
+			return fmt.Errorf("%s: the action %s is not an SNS topic and can change resources: give --force to run it", name, a)
 		}
 	}
 	return nil
@@ -162,7 +160,7 @@ func reached(ctx context.Context, topics Topics, actions []string, alarm string)
 		}
 		if key.Blocked != "" {
 			all = false
-			problems = append(problems, a+": CloudWatch may not use its key: "+key.Blocked)
+			problems = append(problems, a+": CloudWatch has no access to its KMS key: "+key.Blocked)
 		}
 	}
 	return all, problems, nil
@@ -184,7 +182,7 @@ const (
 	historyPause = 2 * time.Second
 )
 
-// sent waits for the history to tell of an action.
+// sent waits until the history has an action.
 func sent(ctx context.Context, api States, name string, since time.Time, d *Delivery, pace *Pace) (bool, error) {
 	for waited := time.Duration(0); waited <= historyWait; waited += historyPause {
 		items, err := History(ctx, api, name, since.Add(-time.Second), pace)
@@ -205,6 +203,6 @@ func sent(ctx context.Context, api States, name string, since time.Time, d *Deli
 			return false, err
 		}
 	}
-	d.Problems = append(d.Problems, "its history tells of no action within a minute")
+	d.Problems = append(d.Problems, "the alarm's history shows no action within a minute")
 	return false, nil
 }

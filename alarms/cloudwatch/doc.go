@@ -1,8 +1,8 @@
-// Package cloudwatch holds a set of alarms to an account: what differs, what is
-// to be done, and whether what is there can ever fire and reach anybody. It is
-// the only package of alarms that speaks to AWS. The account is the state: what
-// is a spec's is told by its alarms' tags.
+// Package cloudwatch compares a set of alarms with an account and applies it: it plans
+// and makes changes, reports drift, and checks that the alarms can fire and that their
+// notifications are delivered. It is the only package of alarms that calls AWS. It stores
+// no state of its own: tags mark the alarms of a spec.
 //
-// Sets must be resolved. Everything here takes the few methods of a client that
-// it needs, and is safe for concurrent use as far as they are.
+// Sets must be resolved. Each function takes an interface with the few client methods
+// that it calls, and is safe for concurrent use if that client is.
 package cloudwatch

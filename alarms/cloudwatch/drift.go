@@ -9,38 +9,39 @@ import (
 	"github.com/throughline/throughline/alarms"
 )
 
-// Topics says whom SNS topics reach. An implementation must be safe for use by one call
-// at a time.
+// Topics looks up the subscribers and the keys of SNS topics. The functions of this
+// package call it from one goroutine at a time.
 type Topics interface {
-	// Subscribers returns the number of confirmed subscriptions of a topic: 0 for
-	// a topic that does not exist.
+	// Subscribers returns the number of confirmed subscriptions of a topic. It is 0 for a
+	// topic that does not exist.
 	Subscribers(ctx context.Context, topicARN string) (int, error)
-	// Key says what keeps an alarm from publishing to an encrypted topic; the zero value
-	// is that nothing does.
+	// Key returns why CloudWatch cannot publish the alarm's notifications to an encrypted
+	// topic. The zero value means that it can.
 	Key(ctx context.Context, topicARN, alarmName string) (Key, error)
 }
 
-// Key is what keeps CloudWatch from the key of a topic. An alarm's action then fails:
-// "CloudWatch Alarms does not have authorization to access the SNS topic encryption key".
+// Key says why CloudWatch cannot use the KMS key of a topic. An alarm's action then
+// fails: "CloudWatch Alarms does not have authorization to access the SNS topic
+// encryption key". The zero value means that it can.
 type Key struct {
-	Blocked string // why CloudWatch may not use the key; empty where it may
-	Unread  string // why that cannot be told; empty where it can
+	Blocked string // why CloudWatch cannot use the key; empty if it can
+	Unread  string // why the key could not be read; empty if it was read
 }
 
-// Class is a way in which the account is not what the set says.
+// Class is a kind of difference between the account and the set.
 type Class string
 
 // The classes.
 const (
-	Missing       Class = "missing"       // it is not there
-	Edited        Class = "edited"        // somebody changed it since it was applied
+	Missing       Class = "missing"       // the account does not have the alarm
+	Edited        Class = "edited"        // the alarm was changed by hand since it was applied
 	Behind        Class = "behind"        // the spec changed since it was applied
-	Foreign       Class = "foreign"       // its name is taken by an alarm that is not the spec's
-	Orphan        Class = "orphan"        // it is the spec's, and no longer in it
+	Foreign       Class = "foreign"       // an alarm of another owner has the name
+	Orphan        Class = "orphan"        // the account has an alarm of the spec that the spec does not contain
 	Dead          Class = "dead"          // nothing publishes its metric
 	Muted         Class = "muted"         // its actions are disabled
-	Undeliverable Class = "undeliverable" // nobody is subscribed to its topic, or its key keeps CloudWatch out
-	Unread        Class = "unread"        // whether a topic's key lets CloudWatch in cannot be told
+	Undeliverable Class = "undeliverable" // the topic has no confirmed subscription, or its key refuses CloudWatch
+	Unread        Class = "unread"        // the topic's key could not be read
 )
 
 // Deviation is one thing that [Drift] found.
@@ -51,9 +52,9 @@ type Deviation struct {
 	Changes []alarms.Change `json:"changes,omitempty"`
 }
 
-// Drift is everything in which the account is not what the set says, by name.
-// metrics and topics may be nil: then dead alarms and silent topics are not
-// looked for.
+// Drift returns the differences between the account and the set, sorted by name. If
+// metrics is nil, dead alarms are not looked for. If topics is nil, topics are not
+// checked.
 func Drift(ctx context.Context, api API, metrics Metrics, topics Topics, s alarms.Set, pace *Pace) ([]Deviation, error) {
 	plan, err := Make(ctx, api, s, nil, alarms.DefaultPrices(), pace)
 	if err != nil {
@@ -63,7 +64,7 @@ func Drift(ctx context.Context, api API, metrics Metrics, topics Topics, s alarm
 	for _, step := range plan.Steps {
 		out = append(out, deviation(step))
 		if step.Action == Change && step.live.muted() && !step.desired.muted() {
-			out = append(out, Deviation{Class: Muted, Name: step.Name, Detail: "its actions are disabled: it changes state and tells nobody"})
+			out = append(out, Deviation{Class: Muted, Name: step.Name, Detail: "its actions are disabled: it changes state and notifies nobody"})
 		}
 	}
 	if metrics != nil {
@@ -92,22 +93,22 @@ func deviation(s Step) Deviation {
 	d := Deviation{Name: s.Name, Changes: s.Changes}
 	switch {
 	case s.Action == Create:
-		d.Class, d.Detail, d.Changes = Missing, "it is not there: apply makes it", nil
+		d.Class, d.Detail, d.Changes = Missing, "the account does not have it: apply creates it", nil
 	case s.Action == Refuse:
-		d.Class, d.Detail = Foreign, "the name is taken by an alarm that is not the spec's: it is left as it is; take it over with apply --adopt"
+		d.Class, d.Detail = Foreign, "an alarm that does not belong to the spec has this name and is left unchanged: take it over with apply --adopt"
 	case s.Action == Delete:
-		d.Class, d.Detail = Orphan, "it is the spec's, and no longer in it: apply deletes it"
+		d.Class, d.Detail = Orphan, "the spec does not contain it, and its tags say that it belongs to the spec: apply deletes it"
 	case s.Conflict:
-		d.Class, d.Detail = Edited, "somebody changed it, and the spec changed too: apply makes it what the spec says"
+		d.Class, d.Detail = Edited, "it was changed by hand, and the spec changed too: apply sets it to what the spec says"
 	case s.Edited:
-		d.Class, d.Detail = Edited, "somebody changed it since it was applied: put the change into the spec, or apply takes it back"
+		d.Class, d.Detail = Edited, "it was changed by hand since it was applied: put the change into the spec, or apply reverts it"
 	default:
 		d.Class, d.Detail = Behind, "the spec changed since it was applied"
 	}
 	return d
 }
 
-// undeliverable are the topics of the set that tell nobody.
+// undeliverable returns the topics of the set whose notifications are not delivered.
 func undeliverable(ctx context.Context, topics Topics, s alarms.Set) ([]Deviation, error) {
 	using := map[string][]string{}
 	add := func(name string, actions ...[]string) {
@@ -136,12 +137,12 @@ func undeliverable(ctx context.Context, topics Topics, s alarms.Set) ([]Deviatio
 		}
 		switch {
 		case key.Blocked != "":
-			out = append(out, Deviation{Class: Undeliverable, Name: topic, Detail: fmt.Sprintf("CloudWatch may not use its key, so what %d alarms send reaches nobody; among them %s: %s", len(names), names[0], key.Blocked)})
+			out = append(out, Deviation{Class: Undeliverable, Name: topic, Detail: fmt.Sprintf("CloudWatch has no access to its KMS key, so the notifications of %d alarms are not delivered, such as those of %s: %s", len(names), names[0], key.Blocked)})
 		case key.Unread != "":
 			out = append(out, Deviation{Class: Unread, Name: topic, Detail: key.Unread})
 		}
 		if n == 0 {
-			out = append(out, Deviation{Class: Undeliverable, Name: topic, Detail: fmt.Sprintf("nobody has confirmed a subscription: SNS takes what %d alarms send, and it reaches nobody; among them %s", len(names), names[0])})
+			out = append(out, Deviation{Class: Undeliverable, Name: topic, Detail: fmt.Sprintf("nobody has confirmed a subscription, so the notifications of %d alarms are not delivered, such as those of %s", len(names), names[0])})
 		}
 	}
 	return out, nil

@@ -10,15 +10,15 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// Error is a call that AWS refused, with what to do about it.
+// Error is a call that AWS refused, with the next step for the user.
 type Error struct {
-	Step string // what was being done
-	Next string // what to do; empty where nothing is known
-	// Fatal says that every other call would fail as well.
+	Step string // the step that failed
+	Next string // what the user can do; empty if unknown
+	// Fatal reports that every other call would fail as well.
 	Fatal bool
 	Err   error // the client's
 
-	text string // in place of what Err says
+	text string // replaces the text of Err
 }
 
 func (e *Error) Error() string {
@@ -35,8 +35,8 @@ func (e *Error) Error() string {
 // Unwrap returns the client's error.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Explain returns err as an [Error]: step is what was being done, and permission
-// is the IAM action that the call needs.
+// Explain returns err as an [*Error]. step is the step that failed, and permission is the
+// IAM action that the call needs.
 func Explain(step, permission string, err error) error {
 	e := &Error{Step: step, Err: err}
 	var api smithy.APIError
@@ -47,7 +47,7 @@ func Explain(step, permission string, err error) error {
 		e.text = fmt.Sprintf("%s: %s", api.ErrorCode(), api.ErrorMessage())
 		e.Next, e.Fatal = next(api.ErrorCode(), permission)
 	case strings.Contains(err.Error(), "credentials"), strings.Contains(err.Error(), "get identity"):
-		e.text = "there are no AWS credentials"
+		e.text = "no AWS credentials were found"
 		e.Next, e.Fatal = "set AWS_PROFILE or give --profile, or run aws sso login", true
 	case strings.Contains(err.Error(), "ResolveEndpoint"), strings.Contains(err.Error(), "region"):
 		e.Next, e.Fatal = "give --region or set AWS_REGION", true
@@ -58,15 +58,15 @@ func Explain(step, permission string, err error) error {
 func next(code, permission string) (what string, fatal bool) {
 	switch {
 	case slices.Contains([]string{"ExpiredToken", "ExpiredTokenException", "RequestExpired"}, code):
-		return "the credentials have expired: get new ones, as with aws sso login", true
+		return "the credentials have expired: renew them, for example with aws sso login", true
 	case slices.Contains([]string{"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "AuthFailure", "MissingAuthenticationToken"}, code):
-		return "the credentials are not valid here: look at aws sts get-caller-identity", true
+		return "the credentials are not valid: check them with aws sts get-caller-identity", true
 	case strings.HasPrefix(code, "AccessDenied"):
-		return "the role lacks " + permission + ": `throughline alarms policy` prints what it needs", true
+		return "the role lacks " + permission + ": `throughline alarms policy` prints the policy that it needs", true
 	case strings.HasPrefix(code, "Throttl"), code == "TooManyRequestsException", code == "RequestLimitExceeded":
-		return "CloudWatch takes three changes a second of an account: run it again in a minute, it goes on where it stopped", true
+		return "CloudWatch throttles: it takes three changes a second of an account; run the command again in a minute, and it continues", true
 	case code == "LimitExceeded", code == "LimitExceededFault":
-		return "the account has no room for more alarms: ask for more with Service Quotas, or disable some in the spec", false
+		return "the account has reached its quota of alarms: request an increase in Service Quotas, or disable alarms in the spec", false
 	default:
 		return "", false
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/throughline/throughline/alarms/eval"
 )
 
-// Data is what of CloudWatch's client [Fetch] needs.
+// Data has the operation of CloudWatch's client that [Fetch] calls.
 type Data interface {
 	GetMetricData(context.Context, *cloudwatch.GetMetricDataInput, ...func(*cloudwatch.Options)) (*cloudwatch.GetMetricDataOutput, error)
 }
@@ -25,9 +25,9 @@ const (
 	maxQueries = 500
 )
 
-// Fetch reads the metrics of the set between two times, for a backtest. A metric
-// without a datapoint is left out of the table. progress, which may be nil, is
-// called with how many of how many metrics have been read.
+// Fetch reads the metrics of the set between two times, for a backtest. The table has no
+// entry for a metric without a datapoint. progress, which may be nil, is called with the
+// number of metrics that have been read and the total.
 func Fetch(ctx context.Context, api Data, s alarms.Set, from, to time.Time, progress func(done, of int)) (eval.Table, error) {
 	table := eval.Table{}
 	var stats []alarms.Stat
@@ -42,7 +42,8 @@ func Fetch(ctx context.Context, api Data, s alarms.Set, from, to time.Time, prog
 	}
 	slices.SortStableFunc(stats, func(a, b alarms.Stat) int { return b.Period - a.Period })
 	for len(stats) > 0 {
-		// Metrics of one period together, as many as the points of the stretch allow.
+		// One call reads metrics of one period, as many as the limit on datapoints
+		// allows.
 		period := stats[0].Period
 		points := max(1, int(to.Sub(from).Seconds())/max(1, period)+1)
 		n, most := 0, min(maxQueries, max(1, maxPoints/points))

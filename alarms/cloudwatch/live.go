@@ -11,7 +11,7 @@ import (
 	"github.com/throughline/throughline/alarms"
 )
 
-// API is what of CloudWatch's client planning and applying need.
+// API has the operations of CloudWatch's client that [Make], [Apply] and [Drift] call.
 type API interface {
 	DescribeAlarms(context.Context, *cloudwatch.DescribeAlarmsInput, ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error)
 	ListTagsForResource(context.Context, *cloudwatch.ListTagsForResourceInput, ...func(*cloudwatch.Options)) (*cloudwatch.ListTagsForResourceOutput, error)
@@ -55,17 +55,17 @@ func (l live) tag(key string) string {
 	return ""
 }
 
-// owned says whether the tags prove the alarm to be the spec's.
+// owned reports whether the tags mark the alarm as one of the spec.
 func (l live) owned(spec string) bool {
 	return l.tag(alarms.TagManagedBy) == alarms.ManagedBy && l.tag(alarms.TagSpec) == spec
 }
 
-// read is every alarm whose name begins with the set's prefix, with its tags.
+// read returns every alarm whose name begins with the set's prefix, with its tags.
 func read(ctx context.Context, api API, s alarms.Set, pace *Pace) (map[string]live, error) {
 	all := map[string]live{}
 	in := &cloudwatch.DescribeAlarmsInput{
 		AlarmNamePrefix: &s.Prefix, MaxRecords: aws.Int32(100),
-		AlarmTypes: []types.AlarmType{types.AlarmTypeMetricAlarm, types.AlarmTypeCompositeAlarm}, // without, composites are left out
+		AlarmTypes: []types.AlarmType{types.AlarmTypeMetricAlarm, types.AlarmTypeCompositeAlarm}, // the default leaves out composites
 	}
 	pages := cloudwatch.NewDescribeAlarmsPaginator(api, in)
 	for pages.HasMorePages() {

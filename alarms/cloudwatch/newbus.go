@@ -14,8 +14,9 @@ import (
 
 const newBuses = "AWS/EventsV2"
 
-// called says what the metrics of a new custom bus call it, where that is another value
-// than an alarm's: AWS's pages name its ARN, its name and name/id.
+// called finds the value that the metrics of a new custom bus have in the dimension
+// EventBus, if it differs from the alarm's. AWS's pages name the ARN, the name and
+// name/id.
 func called(ctx context.Context, api Metrics, e *Existence, pace *Pace) error {
 	mine := eventBus(e.Stat)
 	values, err := Values(ctx, api, e.Stat.Metric, pace)
@@ -29,7 +30,7 @@ func called(ctx context.Context, api Metrics, e *Existence, pace *Pace) error {
 	}
 	for _, value := range values {
 		if value != mine && BusName(value) == BusName(mine) {
-			e.Message = fmt.Sprintf("nothing was published with these dimensions for two weeks, and EventBus is published as %q: write dimension: %q", value, value)
+			e.Message = fmt.Sprintf("nothing was published with these dimensions for two weeks, and the metrics have EventBus=%q: write dimension: %q", value, value)
 		}
 	}
 	return nil
@@ -44,8 +45,8 @@ func eventBus(stat alarms.Stat) string {
 	return ""
 }
 
-// BusName is the name of a new custom bus in a value of the dimension EventBus: its ARN,
-// name/id or its name.
+// BusName returns the name of a new custom bus from a value of the dimension EventBus:
+// its ARN, name/id or its name.
 func BusName(value string) string {
 	if _, path, ok := strings.Cut(value, ":event-busv2/"); ok {
 		value = path
@@ -54,8 +55,8 @@ func BusName(value string) string {
 	return name
 }
 
-// Values are those of the dimension EventBus with which a metric of the new custom buses
-// was published in the last two weeks.
+// Values returns the values of the dimension EventBus with which a metric of the new
+// custom buses was published in the last two weeks.
 func Values(ctx context.Context, api Metrics, metric string, pace *Pace) ([]string, error) {
 	in := &cloudwatch.ListMetricsInput{Namespace: aws.String(newBuses), MetricName: &metric, Dimensions: []types.DimensionFilter{{Name: aws.String("EventBus")}}}
 	var values []string

@@ -8,15 +8,15 @@ import (
 	"github.com/throughline/throughline/internal/pause"
 )
 
-// Pace keeps calls under CloudWatch's rates: three a second that change alarms,
-// nine that describe them, ten about tags, twenty-five of metrics. The zero
-// value does, by the process's clock. It is safe for concurrent use.
+// Pace keeps calls below CloudWatch's request rates: 3 a second that change alarms, 9
+// that describe alarms, 10 on tags, 25 on metrics. The zero value is ready and uses the
+// process's clock. It is safe for concurrent use.
 type Pace struct {
-	// Now and Sleep stand for the clock; nil for the process's.
+	// Now and Sleep replace the process's clock if they are not nil.
 	Now   func() time.Time
 	Sleep func(context.Context, time.Duration) error
-	// Progress, which may be nil, is told how many of how many alarms or metrics
-	// have been read where each takes a call.
+	// Progress, which may be nil, is called with the number of alarms or metrics that
+	// have been read and the total, where each takes a call.
 	Progress func(done, of int)
 
 	mu   sync.Mutex
@@ -34,7 +34,7 @@ const (
 
 var rates = [4]time.Duration{time.Second / 3, time.Second / 9, time.Second / 10, time.Second / 25}
 
-// wait returns when a call of the kind may be made, or when ctx ends.
+// wait returns when a call of this kind is allowed, or with ctx's error when ctx ends.
 func (p *Pace) wait(ctx context.Context, kind callKind) error {
 	p.mu.Lock()
 	now := p.now()
@@ -60,7 +60,7 @@ func (p *Pace) now() time.Time {
 	return time.Now()
 }
 
-// Pause returns after d, or when ctx ends with its error.
+// Pause returns after d, or with ctx's error when ctx ends.
 func (p *Pace) Pause(ctx context.Context, d time.Duration) error {
 	if p.Sleep != nil {
 		return p.Sleep(ctx, d)

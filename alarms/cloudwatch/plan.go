@@ -9,50 +9,51 @@ import (
 	"github.com/throughline/throughline/alarms"
 )
 
-// Action is what is to be done about one alarm.
+// Action is the change that a [Step] makes.
 type Action string
 
 // The actions.
 const (
 	Create Action = "create"
 	Change Action = "change"
-	Retag  Action = "retag" // its tags alone
+	Retag  Action = "retag" // changes only the tags
 	Delete Action = "delete"
-	Adopt  Action = "adopt" // it is not the spec's, and was named to become so
+	Adopt  Action = "adopt" // takes over an alarm of another owner that the caller named
 	Refuse Action = "refuse"
 )
 
-// Step is one alarm's part of a [Plan].
+// Step is the change of one alarm in a [Plan].
 type Step struct {
 	Action    Action          `json:"action"`
 	Name      string          `json:"name"`
 	Composite bool            `json:"composite,omitempty"`
 	Changes   []alarms.Change `json:"changes,omitempty"`
-	// Edited says that somebody changed the alarm since it was applied; Conflict
-	// that the spec changed as well.
+	// Edited reports that the alarm was changed by hand since it was applied. Conflict
+	// reports that the spec changed as well.
 	Edited   bool    `json:"edited,omitempty"`
 	Conflict bool    `json:"conflict,omitempty"`
-	Dollars  float64 `json:"dollars_a_month"` // more or less than now
+	Dollars  float64 `json:"dollars_a_month"` // the change of the monthly bill
 
 	live    live
 	desired live
 }
 
-// Plan is what would make the account what the set says. The zero value does
+// Plan is the list of changes that make the account match the set. The zero value changes
 // nothing.
 type Plan struct {
 	Steps []Step `json:"steps"` // by name
-	Kept  int    `json:"kept"`  // alarms that are as they should be
-	// LeftAlone are alarms under the prefix that are not the spec's.
+	Kept  int    `json:"kept"`  // the number of alarms that need no change
+	// LeftAlone are alarms with the prefix that do not belong to the spec. They are not
+	// changed.
 	LeftAlone []string `json:"left_alone,omitempty"`
 
 	spec string
 }
 
-// Empty says whether there is nothing to do.
+// Empty reports whether the plan changes nothing.
 func (p Plan) Empty() bool { return len(p.Steps) == 0 }
 
-// Dollars is by how much the plan changes the monthly bill.
+// Dollars returns the change of the monthly bill in US dollars.
 func (p Plan) Dollars() (sum float64) {
 	for _, s := range p.Steps {
 		sum += s.Dollars
@@ -60,8 +61,8 @@ func (p Plan) Dollars() (sum float64) {
 	return sum
 }
 
-// Greetings is how many alarms that the plan makes have actions on OK: a new
-// alarm begins in INSUFFICIENT_DATA, and its first evaluation tells them.
+// Greetings returns the number of new alarms with actions on OK. A new alarm begins in
+// INSUFFICIENT_DATA, so its first evaluation sends a notification.
 func (p Plan) Greetings() (n int) {
 	for _, s := range p.Steps {
 		if s.Action == Create && len(s.desired.alarm.OKActions)+len(s.desired.over.OKActions) > 0 {
@@ -71,7 +72,7 @@ func (p Plan) Greetings() (n int) {
 	return n
 }
 
-// Refused are the names that are taken by alarms which are not the spec's.
+// Refused returns the names that alarms of another owner have.
 func (p Plan) Refused() []string {
 	var names []string
 	for _, s := range p.Steps {
@@ -82,10 +83,10 @@ func (p Plan) Refused() []string {
 	return names
 }
 
-// Make compares the set, which must be resolved, with the account. Of one that is partial
-// nothing is deleted, and no alarm is changed that watches more than the set tells. An alarm that
-// bears a name of the set but not the spec's tags is refused, unless adopt names
-// it. It returns an [*Error] where AWS refuses a call.
+// Make compares the set, which must be resolved, with the account. It refuses an alarm
+// that has a name of the set but not the spec's tags, unless adopt names it. If the set
+// is partial, the plan deletes nothing and does not change an alarm that watches more
+// than the set does. Make returns an [*Error] if AWS refuses a call.
 func Make(ctx context.Context, api API, s alarms.Set, adopt []string, prices alarms.Prices, pace *Pace) (Plan, error) {
 	there, err := read(ctx, api, s, pace)
 	if err != nil {
@@ -94,8 +95,8 @@ func Make(ctx context.Context, api API, s alarms.Set, adopt []string, prices ala
 	return compare(s, there, adopt, prices), nil
 }
 
-// MakeDestroy is the plan that takes every alarm of the spec away, and nothing
-// that its tags do not prove to be the spec's.
+// MakeDestroy returns the plan that deletes every alarm whose tags mark it as one of the
+// spec, and no other.
 func MakeDestroy(ctx context.Context, api API, s alarms.Set, prices alarms.Prices, pace *Pace) (Plan, error) {
 	s.Alarms, s.Composites, s.Partial = nil, nil, false
 	return Make(ctx, api, s, nil, prices, pace)
@@ -113,7 +114,7 @@ func compare(s alarms.Set, there map[string]live, adopt []string, prices alarms.
 		case !ok:
 			step.Action, step.Dollars = Create, dollars(d, prices)
 		case l.composite != d.composite:
-			step.Action = Refuse // CloudWatch would too: a name is of one kind
+			step.Action = Refuse // a metric alarm and a composite cannot have one name
 		case !l.owned(s.Name):
 			step.Action, step.Changes = Refuse, changes(l, d)
 			if slices.Contains(adopt, name) {
@@ -163,8 +164,8 @@ func compare(s alarms.Set, there map[string]live, adopt []string, prices alarms.
 	return plan
 }
 
-// watchesMore says whether an alarm has metrics, or a composite alarms, that the wanted one
-// lacks, and lacks none of its.
+// watchesMore reports whether the alarm has all metrics of the wanted one, or all alarms
+// of a composite, and more.
 func watchesMore(l, d live) bool {
 	if l.composite {
 		for _, term := range strings.Split(d.over.Rule, " OR ") {

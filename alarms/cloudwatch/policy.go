@@ -1,7 +1,7 @@
 package cloudwatch
 
-// ReadPolicy is the IAM policy that plan, drift, check, backtest and suggest
-// need. DescribeAlarms of composites can be allowed for every resource alone.
+// ReadPolicy is the IAM policy that plan, drift, check, backtest and suggest need.
+// DescribeAlarms of composites supports only the resource *.
 const ReadPolicy = `{
   "Version": "2012-10-17",
   "Statement": [
@@ -27,8 +27,8 @@ const ReadPolicy = `{
 }
 `
 
-// WritePolicy is what apply, destroy, test and the saved queries need besides
-// [ReadPolicy].
+// WritePolicy is the IAM policy that apply, destroy, test and the saved queries need in
+// addition to [ReadPolicy].
 const WritePolicy = `{
   "Version": "2012-10-17",
   "Statement": [

@@ -10,38 +10,39 @@ import (
 	"github.com/throughline/throughline/alarms"
 )
 
-// Limits says what a backtest cannot know; it is for the end of a report.
-const Limits = `What a backtest does not know: datapoints that came late are taken as if they had been in time, so ` +
-	`CloudWatch may have been slower or have flickered; alarms of longer periods are evaluated at the end of each period, ` +
-	`where CloudWatch slides over them each minute; a percentile cannot be had from stored averages, so a file must hold the observations.`
+// Limits describes the limits of a backtest, for the end of a report.
+const Limits = `Limits of a backtest: datapoints that arrived late count as if they had arrived in time, so ` +
+	`CloudWatch may have changed state later, or more often; an alarm with a longer period is evaluated at the end of each period, ` +
+	`but CloudWatch evaluates it each minute; a percentile cannot be computed from stored averages, so a file must have the observations.`
 
-// Transition is a change of an alarm's state, at the end of the period whose
-// datapoint made it.
+// Transition is a change of an alarm's state, at the end of the period whose datapoint
+// caused it.
 type Transition struct {
 	At   time.Time `json:"at"`
 	From State     `json:"from"`
 	To   State     `json:"to"`
 }
 
-// Report is what an alarm would have done over a stretch of history.
+// Report is the result of [Backtest]: what an alarm would have done over a stretch of
+// history.
 type Report struct {
 	Alarm      string        `json:"alarm"`
-	Known      bool          `json:"known"` // whether there were data of any of its metrics: without, nothing is said
+	Known      bool          `json:"known"` // whether any of its metrics has data; if not, the other fields are empty
 	From       time.Time     `json:"from"`
 	To         time.Time     `json:"to"`
-	Range      int           `json:"range"` // periods that each evaluation looked back over
+	Range      int           `json:"range"` // the number of periods that each evaluation looked back over
 	Evaluated  int           `json:"evaluations"`
 	Datapoints int           `json:"datapoints"`
 	Breaching  int           `json:"breaching"`
-	Pages      int           `json:"pages"` // times that it went to ALARM
+	Pages      int           `json:"pages"` // the number of changes to ALARM
 	InAlarm    time.Duration `json:"in_alarm_ns"`
 	Longest    time.Duration `json:"longest_ns"`
 	NoData     time.Duration `json:"insufficient_ns"`
-	// Transitions leaves out the first state, which an alarm takes when it is made.
+	// Transitions are the changes of state, without the first state of a new alarm.
 	Transitions []Transition `json:"transitions"`
 }
 
-// PagesAWeek is Pages over the stretch, as a weekly rate; 0 for a stretch of nothing.
+// PagesAWeek returns Pages as a weekly rate, or 0 if no time was evaluated.
 func (r Report) PagesAWeek() float64 {
 	if stretch := r.To.Sub(r.From); stretch > 0 {
 		return float64(r.Pages) * float64(7*24*time.Hour) / float64(stretch)
@@ -49,9 +50,9 @@ func (r Report) PagesAWeek() float64 {
 	return 0
 }
 
-// Backtest evaluates the alarm over every period from from until to. reach is
-// the rule's range, 0 for its default. It returns an error for an expression
-// that cannot be computed here, and for a stretch without a period in it.
+// Backtest evaluates the alarm over every period between from and to. reach is the rule's
+// range; 0 means its default. It returns an error for an expression that this package
+// does not compute, and if no whole period is between from and to.
 func Backtest(a alarms.Alarm, data Data, from, to time.Time, reach int) (Report, error) {
 	a = a.Normalize()
 	points, known, err := Datapoints(a, data)
@@ -69,13 +70,13 @@ func replay(a alarms.Alarm, points Series, known bool, from, to time.Time, reach
 	}
 	first, last := floor(from.Unix(), period), floor(to.Unix()-1, period)
 	if last < first || (last-first)/period > maxPeriods {
-		return report, fmt.Errorf("%s: from %s to %s is no stretch of history that can be replayed", a.Name, from, to)
+		return report, fmt.Errorf("%s: from %s to %s no period can be evaluated: give a longer stretch", a.Name, from, to)
 	}
 	report.Transitions = []Transition{}
 	rule := RuleOf(a)
 	rule.Range = reach
 	report.Range = rule.reach()
-	// What was before the stretch is missing; a window shifts over the marks.
+	// Datapoints before the stretch are missing. The window moves over the marks.
 	marks := make([]Mark, rule.reach(), 2*rule.reach()+64)
 	state, since := State(""), time.Time{}
 	for at := first; at <= last; at += period {
@@ -128,21 +129,22 @@ func floor(second, period int64) int64 {
 	return second
 }
 
-// Step is one threshold of a sweep.
+// Step is the result of a backtest with one threshold.
 type Step struct {
 	Threshold float64 `json:"threshold"`
 	Pages     int     `json:"pages"`
 	PerWeek   float64 `json:"pages_a_week"`
-	InAlarm   float64 `json:"in_alarm"` // as a share of the time
+	InAlarm   float64 `json:"in_alarm"` // a fraction of the time, from 0 to 1
 }
 
-// Sweep replays the alarm under thresholds spread over what was observed, at
-// most steps of them, and its own. It is ordered by threshold.
+// Sweep runs the backtest with the alarm's own threshold and with at most steps others,
+// spread over the observed values. The result is sorted by threshold.
 func Sweep(a alarms.Alarm, data Data, from, to time.Time, reach, steps int) ([]Step, error) {
 	return sweep(a, data, from, to, reach, steps, false)
 }
 
-// sweep is [Sweep], and with beyond of a threshold that no observed value breaches.
+// sweep is [Sweep]. If beyond is set, it adds a threshold that no observed value
+// breaches.
 func sweep(a alarms.Alarm, data Data, from, to time.Time, reach, steps int, beyond bool) ([]Step, error) {
 	a = a.Normalize()
 	points, known, err := Datapoints(a, data)
@@ -166,7 +168,7 @@ func sweep(a alarms.Alarm, data Data, from, to time.Time, reach, steps int, beyo
 	return out, nil
 }
 
-// thresholds are quantiles of the observed values, and always.
+// thresholds returns quantiles of the observed values, and always.
 func thresholds(points Series, from, to time.Time, steps int, always float64) []float64 {
 	var seen []float64
 	for at, f := range points {
@@ -188,11 +190,11 @@ func thresholds(points Series, from, to time.Time, steps int, always float64) []
 	return slices.Compact(out)
 }
 
-// ShortestRecord is the least that [Suggest] takes.
+// ShortestRecord is the shortest history that [Suggest] accepts.
 const ShortestRecord = 24 * time.Hour
 
-// pastObserved is a threshold that no observed value breaches, for a comparison that
-// the most extreme one itself would breach.
+// pastObserved returns a threshold that no observed value breaches, for a comparison that
+// the most extreme value breaches at its own value.
 func pastObserved(points Series, c alarms.Comparison) []float64 {
 	if len(points) == 0 {
 		return nil
@@ -207,15 +209,15 @@ func pastObserved(points Series, c alarms.Comparison) []float64 {
 	return nil
 }
 
-// Suggest is the threshold nearest to what is normal under which the alarm would
-// have paged no more often than pages a week, and been in alarm for no more than
-// a tenth of the time, for one that is always in alarm pages but once: the
-// smallest where high values breach, the largest where low ones do; beyond every
-// observed value where none will do. ok is false where nothing was observed. A
-// stretch under [ShortestRecord] is an error: it tells nothing of a week.
+// Suggest returns the threshold closest to normal values with which the alarm would have
+// paged at most pages times a week, and would have been in ALARM at most a tenth of the
+// time. (An alarm that stays in ALARM pages only once.) This is the smallest such
+// threshold if high values breach, the largest if low values do, and a value beyond all
+// observed ones if no other fits. ok is false if nothing was observed. A history shorter
+// than [ShortestRecord] is an error, because it does not represent a week.
 func Suggest(a alarms.Alarm, data Data, from, to time.Time, reach int, pages float64) (step Step, ok bool, err error) {
 	if to.Sub(from) < ShortestRecord {
-		return Step{}, false, fmt.Errorf("the record is %s long: how often an alarm pages a week cannot be told from less than %s", to.Sub(from), ShortestRecord)
+		return Step{}, false, fmt.Errorf("the history is %s long: a weekly rate of pages needs at least %s", to.Sub(from), ShortestRecord)
 	}
 	sweep, err := sweep(a, data, from, to, reach, 200, true)
 	if err != nil || len(sweep) == 0 {
@@ -228,7 +230,8 @@ func Suggest(a alarms.Alarm, data Data, from, to time.Time, reach int, pages flo
 	if err != nil || !known || len(points) == 0 {
 		return Step{}, false, err
 	}
-	// Pages do not fall evenly with the threshold: a stricter one can join two alarms into one. So it must hold from there to the end.
+	// A stricter threshold can have more pages: a looser one can join two alarms into
+	// one. So all thresholds from this one on have to fit.
 	best := -1
 	for i := len(sweep) - 1; i >= 0 && sweep[i].PerWeek <= pages && sweep[i].InAlarm <= 0.1; i-- {
 		best = i

@@ -53,18 +53,18 @@ func TestMetricMath(t *testing.T) {
 		}
 	}
 	for expression, message := range map[string]string{
-		"STDDEV(a)":              "STDDEV is not computed here",
+		"STDDEV(a)":              "STDDEV is not supported in a backtest",
 		"[a, b]":                 "several series",
-		"[a, b] * [a, b]":        "one array of metrics at most",
-		"METRICS(\"z\") + 1":     "names no metric",
+		"[a, b] * [a, b]":        "only one operand of an operator can be an array",
+		"METRICS(\"z\") + 1":     "selects no metric",
 		"[a, b":                  "a list is not closed",
 		"a +":                    "ends early",
 		"(a":                     "not closed",
-		"a b":                    `"b" was not expected`,
-		"c":                      "there is no c",
-		"e + 1":                  "in a circle",
+		"a b":                    `unexpected "b"`,
+		"c":                      "there is no metric or expression c",
+		"e + 1":                  "in a cycle",
 		"IF(a)":                  "takes 2 or 3 arguments",
-		"SUM(a)":                 "a number over all of it",
+		"SUM(a)":                 "a single number over all datapoints",
 		strings.Repeat("(", 300): "nested too deep",
 		"IF(a, 1":                "not closed",
 	} {
@@ -207,7 +207,7 @@ func TestSuggest(t *testing.T) {
 			t.Errorf(">= %v: %+v, %v, %v", now, step, ok, err)
 		}
 	}
-	if _, _, err := Suggest(a, data, from, from.Add(23*time.Hour), 0, 1); err == nil || !strings.Contains(err.Error(), "the record is 23h0m0s long") {
+	if _, _, err := Suggest(a, data, from, from.Add(23*time.Hour), 0, 1); err == nil || !strings.Contains(err.Error(), "the history is 23h0m0s long") {
 		t.Errorf("a short record: %v", err)
 	}
 	if _, ok, err := Suggest(a, Table{}, from, to, 0, 0); ok || err != nil {

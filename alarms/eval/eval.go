@@ -1,10 +1,10 @@
-// Package eval says what CloudWatch would have made of a series of datapoints:
-// the state of an alarm under M-of-N and a treatment of missing data, over
-// history. It is pure, and safe for concurrent use.
+// Package eval evaluates alarms as CloudWatch does: from a series of datapoints it
+// computes the state of an alarm over history, with M-of-N datapoints and a treatment of
+// missing data. It is pure, and safe for concurrent use.
 //
-// It follows "Configuring how CloudWatch alarms treat missing data" of the
-// CloudWatch user guide, whose tables its tests hold it to. Where that page is
-// silent or contradicts its own tables, [Rule] says what was chosen.
+// It follows "Configuring how CloudWatch alarms treat missing data" of the CloudWatch
+// user guide. Its tests check it against that page's tables. Where the page is silent or
+// contradicts its tables, [Rule] documents the choice.
 package eval
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/throughline/throughline/alarms"
 )
 
-// State is an alarm's state, in CloudWatch's own words. The zero value is that
+// State is an alarm's state, one of CloudWatch's StateValue. The zero value is the state
 // of an alarm that was never evaluated.
 type State string
 
@@ -24,7 +24,8 @@ const (
 	InAlarm      State = "ALARM"
 )
 
-// Mark is what one datapoint is to an alarm. The zero value is a missing one.
+// Mark is the result of comparing one datapoint with the threshold. The zero value is a
+// missing datapoint.
 type Mark uint8
 
 // The marks.
@@ -34,16 +35,16 @@ const (
 	Breach
 )
 
-// Rule is how marks make a state.
+// Rule computes an alarm's state from marks.
 type Rule struct {
 	M, N    int
 	Missing alarms.Missing
-	// Range is how many periods back CloudWatch looks for N real datapoints; 0
-	// is N+2. CloudWatch does not publish it: its examples use 5 for N = 3.
+	// Range is the number of periods in which CloudWatch looks for N real datapoints. 0
+	// means N+2. CloudWatch does not publish the number: its examples use 5 for N = 3.
 	Range int
 }
 
-// RuleOf is the rule of an alarm.
+// RuleOf returns the rule of an alarm.
 func RuleOf(a alarms.Alarm) Rule {
 	a = a.Normalize()
 	return Rule{M: a.DatapointsToAlarm, N: a.EvaluationPeriods, Missing: a.Missing}
@@ -56,18 +57,18 @@ func (r Rule) reach() int {
 	return r.Range
 }
 
-// Next is the state after an evaluation. Marks are oldest first; of those only
-// the last of the rule's range are looked at, and a range that is not yet full
-// is missing at its old end.
+// Next returns the state after an evaluation. Marks are oldest first, and only those of
+// the rule's range count. If there are fewer marks than the range, the older ones are
+// missing.
 //
-// N real datapoints in the range decide by the newest N of them. With fewer,
-// missing ones are filled in as the rule says; under missing and ignore the
-// real ones decide, but where there is no real datapoint in the range but
-// breaching ones, fewer than M. If the oldest of these is at least M periods
-// old, missing makes it ALARM and ignore keeps the state, which is AWS's rule
-// against late alarms; else missing makes it INSUFFICIENT_DATA and ignore keeps
-// the state, as rows of the page's edition of 2019 have it. So has that edition
-// a breach that is older than N but inside the range: it counts.
+// If the range has at least N real datapoints, the newest N decide. With fewer, missing
+// datapoints are filled in as the rule says. Under missing and ignore, the real
+// datapoints decide, with one exception: all real datapoints in the range breach, and
+// there are fewer than M. Then, if the oldest of them is at least M periods old, missing
+// sets ALARM and ignore keeps the state: this is AWS's rule against premature alarms.
+// Otherwise missing sets INSUFFICIENT_DATA and ignore keeps the state, as the page's
+// edition of 2019 shows. As in that edition, a breaching datapoint that is older than N
+// but within the range counts.
 func (r Rule) Next(state State, marks []Mark) State {
 	state = cmp.Or(state, Insufficient)
 	if reach := r.reach(); len(marks) > reach {
@@ -105,7 +106,7 @@ func (r Rule) Next(state State, marks []Mark) State {
 	return OK
 }
 
-// nothing is the state where no datapoint is in the range.
+// nothing returns the state if the range has no datapoint.
 func (r Rule) nothing(state State) State {
 	switch r.Missing {
 	case alarms.Ignore:

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// parser reads and computes an expression in one pass.
+// parser parses and computes an expression in one pass.
 type parser struct {
 	m      *calculator
 	above  []string
@@ -52,7 +52,7 @@ func (p *parser) expression(level int) (value, error) {
 
 func (p *parser) operand() (value, error) {
 	if p.depth++; p.depth > 200 {
-		return value{}, errors.New("nested too deep")
+		return value{}, errors.New("the expression is nested too deep")
 	}
 	defer func() { p.depth-- }()
 	token := p.next()
@@ -84,7 +84,7 @@ func (p *parser) operand() (value, error) {
 	}
 }
 
-// list reads values up to the bracket that closes them.
+// list reads values up to the closing bracket.
 func (p *parser) list(closing, what string) ([]value, error) {
 	var out []value
 	for p.peek() != closing {
@@ -103,7 +103,7 @@ func (p *parser) list(closing, what string) ([]value, error) {
 	return out, nil
 }
 
-// argument is an expression, or a word that only a function knows.
+// argument reads an expression, or a word that only some functions accept.
 func (p *parser) argument() (value, error) {
 	switch word := p.peek(); word {
 	case "REPEAT", "LINEAR":
@@ -121,7 +121,7 @@ func (p *parser) call(name string) (value, error) {
 	}
 	f, known := functions[name]
 	if !known {
-		return value{}, fmt.Errorf("%s is not computed here: this alarm cannot be tried on history", name)
+		return value{}, fmt.Errorf("%s is not supported in a backtest", name)
 	}
 	if len(args) < f.least || f.most > 0 && len(args) > f.most {
 		return value{}, fmt.Errorf("%s takes %s, not %d", name, f.takes(), len(args))
@@ -129,7 +129,7 @@ func (p *parser) call(name string) (value, error) {
 	return f.compute(p.m, name, args)
 }
 
-// tokens splits an expression into numbers, names, texts and signs.
+// tokens splits an expression into numbers, names, texts and operators.
 func tokens(expression string) []string {
 	var out []string
 	for i := 0; i < len(expression); {

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// function is one of metric math, of least to most arguments; most is 0 for any number.
+// function is a function of metric math with its least and most number of arguments. most
+// is 0 for any number.
 type function struct {
 	least, most int
 	compute     func(m *calculator, name string, args []value) (value, error)
@@ -26,10 +27,10 @@ func (f function) takes() string {
 	return fmt.Sprintf("%d arguments", f.least)
 }
 
-// functions are those of "Using math expressions with CloudWatch metrics" that are
-// computed from one datapoint or from neighbours. A function of all datapoints of a
-// series, such as AVG of one, is not: AWS advises against it in alarms, whose range of
-// datapoints it does not publish.
+// functions are the functions of "Using math expressions with CloudWatch metrics" that
+// need one datapoint or its neighbours. A function over all datapoints of a series, such
+// as AVG of one series, is not supported: AWS advises against it in alarms, because it
+// does not publish the range of datapoints.
 var functions map[string]function
 
 func init() { // METRICS and IF call back into the calculator
@@ -49,20 +50,20 @@ func init() { // METRICS and IF call back into the calculator
 	}
 }
 
-// pointwise is a function of each datapoint.
+// pointwise makes a function that applies f to each datapoint.
 func pointwise(f func(float64) float64) function {
 	return function{1, 1, func(m *calculator, _ string, args []value) (value, error) { return m.map1(f, args[0]), nil }}
 }
 
-// reduction makes one series of several, over those that have a datapoint; zeros says
-// that a missing one counts as 0.
+// reduction makes a function that reduces several series to one, over the series that
+// have a datapoint. If zeros is set, a missing datapoint counts as 0.
 func reduction(f func([]float64) float64, zeros bool) function {
 	return function{1, 0, func(m *calculator, name string, args []value) (value, error) {
 		list := args
 		if len(args) == 1 && args[0].items != nil {
 			list = args[0].items
 		} else if len(args) == 1 {
-			return value{}, fmt.Errorf("%s of one series is a number over all of it, which is not computed here: write %s([a, b])", name, name)
+			return value{}, fmt.Errorf("%s of one series is a single number over all datapoints, which is not supported in a backtest: write %s([a, b])", name, name)
 		}
 		return m.reduce(f, zeros, list)
 	}}
@@ -75,8 +76,8 @@ func sum(a []float64) (total float64) {
 	return total
 }
 
-// choose is IF: a datapoint that the condition lacks is dropped, one that the branch
-// for true lacks is 0, and one that the branch for false lacks is dropped.
+// choose is IF. The result has no datapoint where the condition or the value for false
+// has none. A missing value for true is 0.
 func choose(m *calculator, _ string, args []value) (value, error) {
 	condition, yes, no := args[0], args[1], value{vector: true}
 	if len(args) == 3 {
@@ -101,14 +102,14 @@ func choose(m *calculator, _ string, args []value) (value, error) {
 			continue
 		}
 		f, ok := yes.at(at)
-		if ok || condition.vector { // of a condition that is a number, the series itself
+		if ok || condition.vector { // if the condition is a number, the series is copied as it is
 			out[at] = f
 		}
 	}
 	return value{series: out, vector: true}, nil
 }
 
-// fill is FILL of a series or of each of an array.
+// fill is FILL of a series or of each series of an array.
 func fill(m *calculator, name string, args []value) (value, error) {
 	series, with := args[0], args[1]
 	if series.items != nil {
@@ -133,7 +134,8 @@ func fill(m *calculator, name string, args []value) (value, error) {
 	return value{series: out, vector: true}, nil
 }
 
-// repeat fills with the last datapoint before; before the first there is none.
+// repeat fills a gap with the previous datapoint. Before the first datapoint the gap
+// stays.
 func (m *calculator) repeat(v value) Series {
 	out := Series{}
 	last, seen := 0.0, false
@@ -148,7 +150,7 @@ func (m *calculator) repeat(v value) Series {
 	return out
 }
 
-// interpolate fills between two datapoints; outside of them there is nothing.
+// interpolate fills a gap between two datapoints linearly. Gaps at the ends stay.
 func (m *calculator) interpolate(v value) Series {
 	out := Series{}
 	before := -1 // the index of the last datapoint
@@ -168,7 +170,8 @@ func (m *calculator) interpolate(v value) Series {
 	return out
 }
 
-// neighbours is a function of a datapoint, the one before and the seconds between.
+// neighbours makes a function of a datapoint, the previous one and the seconds between
+// them.
 func neighbours(f func(now, before float64, seconds int64) float64) function {
 	var compute func(m *calculator, name string, args []value) (value, error)
 	compute = func(m *calculator, name string, args []value) (value, error) {
@@ -195,8 +198,8 @@ func neighbours(f func(now, before float64, seconds int64) float64) function {
 	return function{1, 1, compute}
 }
 
-// clock is a function of the timestamp, of every period whether it has a datapoint or
-// not.
+// clock makes a function of the timestamp. It has a value for every period, with or
+// without a datapoint.
 func clock(of func(time.Time) int) function {
 	return function{1, 1, func(m *calculator, _ string, _ []value) (value, error) {
 		out := Series{}
@@ -215,7 +218,7 @@ func timeSeries(m *calculator, _ string, args []value) (value, error) {
 	return value{series: args[0].over(m.seconds), vector: true}, nil
 }
 
-// metrics is METRICS(): the metrics of the alarm, or those whose ID holds a text.
+// metrics is METRICS(): the metrics of the alarm, or those whose ID contains a text.
 func (m *calculator) metrics(_ string, args []value) (value, error) {
 	var items []value
 	for _, q := range m.queries {
@@ -224,12 +227,12 @@ func (m *calculator) metrics(_ string, args []value) (value, error) {
 		}
 	}
 	if len(items) == 0 {
-		return value{}, errors.New("METRICS(" + strconv.Quote(args[0].text) + ") names no metric")
+		return value{}, errors.New("METRICS(" + strconv.Quote(args[0].text) + ") selects no metric")
 	}
 	return array(items), nil
 }
 
-// pick is a function that takes one series out of an array, by the array's length.
+// pick makes a function that selects one series of an array, by the array's length.
 func pick(which func(n int) int) function {
 	return function{1, 1, func(_ *calculator, name string, args []value) (value, error) {
 		if args[0].items == nil {
@@ -239,7 +242,7 @@ func pick(which func(n int) int) function {
 	}}
 }
 
-// slice is SLICE: the series of an array from one index to before another.
+// slice is SLICE: the series of an array from one index up to, not including, another.
 func slice(_ *calculator, name string, args []value) (value, error) {
 	n := len(args[0].items)
 	if n == 0 || args[1].vector || len(args) == 3 && args[2].vector {
@@ -260,7 +263,7 @@ func countMetrics(_ *calculator, name string, args []value) (value, error) {
 	return value{scalar: float64(len(args[0].items))}, nil
 }
 
-// removeEmpty is REMOVE_EMPTY: an array without the series that have no datapoint.
+// removeEmpty is REMOVE_EMPTY: the array without the series that have no datapoint.
 func removeEmpty(_ *calculator, _ string, args []value) (value, error) {
 	items := slices.DeleteFunc(slices.Clone(args[0].items), func(v value) bool { return v.vector && len(v.series) == 0 })
 	return array(items), nil

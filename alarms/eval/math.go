@@ -8,10 +8,9 @@ import (
 	"github.com/throughline/throughline/alarms"
 )
 
-// calculator computes CloudWatch's metric math, as "Using math expressions with
-// CloudWatch metrics" has it. Where one operand of an arithmetic operator or of a
-// comparison has a datapoint, one that the other lacks is 0; a division by zero gives
-// none.
+// calculator computes metric math as "Using math expressions with CloudWatch metrics"
+// describes it. If one operand of an arithmetic or comparison operator has a datapoint
+// and the other has none, the missing one is 0. A division by zero has no datapoint.
 type calculator struct {
 	stats   map[string]value
 	seconds []int64
@@ -21,12 +20,12 @@ type calculator struct {
 
 func (m *calculator) query(q alarms.Query, above []string) (value, error) {
 	if len(above) > 20 {
-		return value{}, errors.New("expressions refer to each other in a circle")
+		return value{}, errors.New("expressions refer to each other in a cycle")
 	}
 	p := &parser{m: m, above: append(above, q.ID), tokens: tokens(q.Expression)}
 	v, err := p.expression(0)
 	if err == nil && p.at < len(p.tokens) {
-		err = fmt.Errorf("%q was not expected", p.tokens[p.at])
+		err = fmt.Errorf("unexpected %q", p.tokens[p.at])
 	}
 	return v, err
 }
@@ -40,7 +39,7 @@ func (m *calculator) name(id string, above []string) (value, error) {
 			return m.query(q, above)
 		}
 	}
-	return value{}, fmt.Errorf("there is no %s", id)
+	return value{}, fmt.Errorf("there is no metric or expression %s", id)
 }
 
 // map1 applies f to each datapoint.
@@ -73,11 +72,11 @@ func (m *calculator) over(v value, f func(value) (value, error)) (value, error) 
 	return array(items), nil
 }
 
-// both applies f to two operands, of which one may be an array.
+// both applies f to two operands. One of them can be an array.
 func (m *calculator) both(f func(a, b float64) float64, left, right value) (value, error) {
 	switch {
 	case left.items != nil && right.items != nil:
-		return value{}, errors.New("an operator takes one array of metrics at most")
+		return value{}, errors.New("only one operand of an operator can be an array of metrics")
 	case left.items != nil:
 		return m.over(left, func(v value) (value, error) { return m.both(f, v, right) })
 	case right.items != nil:
@@ -98,12 +97,12 @@ func (m *calculator) both(f func(a, b float64) float64, left, right value) (valu
 	return value{series: out, vector: true}, nil
 }
 
-// reduce makes one series of several where at least one has a datapoint.
+// reduce makes one series of several, where at least one has a datapoint.
 func (m *calculator) reduce(f func([]float64) float64, zeros bool, list []value) (value, error) {
 	vector := false
 	for _, v := range list {
 		if v.items != nil {
-			return value{}, errors.New("an array within an array")
+			return value{}, errors.New("an array cannot contain an array here")
 		}
 		vector = vector || v.vector
 	}
@@ -142,7 +141,7 @@ func truth(b bool) float64 {
 	return 0
 }
 
-// operators by how tightly they bind, loosest first.
+// operators are the operators by precedence, lowest first.
 var operators = []map[string]func(a, b float64) float64{
 	{"OR": func(a, b float64) float64 { return truth(a != 0 || b != 0) }, "||": func(a, b float64) float64 { return truth(a != 0 || b != 0) }},
 	{"AND": func(a, b float64) float64 { return truth(a != 0 && b != 0) }, "&&": func(a, b float64) float64 { return truth(a != 0 && b != 0) }},

@@ -16,9 +16,9 @@ import (
 	"github.com/throughline/throughline/alarms"
 )
 
-// Recording is what lines of the embedded metric format observed: a metrics
-// file, or a log group that was exported. It implements [Data]. It is not safe
-// for concurrent use.
+// Recording holds the observations in lines of the embedded metric format: a metrics
+// file, or an exported log group. It implements [Data]. It is not safe for concurrent
+// use.
 type Recording struct {
 	metrics     map[string]map[int64][]sample // by namespace, name and dimensions; by minute
 	first, last int64
@@ -26,12 +26,12 @@ type Recording struct {
 
 type sample struct{ value, count float64 }
 
-// maxLine bounds a line: CloudWatch takes an EMF document of 1 MiB.
+// maxLine is the largest line in bytes. CloudWatch accepts an EMF document of 1 MiB.
 const maxLine = 2 << 20
 
-// ReadRecording reads metrics lines; what is not in the embedded metric format
-// is passed over. It returns an error for a reader that fails, a line over 2 MiB,
-// and where no line held a metric.
+// ReadRecording reads metrics lines and skips lines that are not in the embedded metric
+// format. It returns an error if the reader fails, if a line is longer than 2 MiB, and if
+// no line has a metric.
 func ReadRecording(r io.Reader) (*Recording, error) {
 	rec := &Recording{metrics: map[string]map[int64][]sample{}}
 	lines := bufio.NewScanner(r)
@@ -51,7 +51,7 @@ func ReadRecording(r io.Reader) (*Recording, error) {
 	return rec, nil
 }
 
-// Span is from the minute of the first observation to the end of the last.
+// Span returns the minute of the first observation and the end of the minute of the last.
 func (r *Recording) Span() (from, to time.Time) {
 	return time.Unix(r.first, 0).UTC(), time.Unix(r.last+60, 0).UTC()
 }
@@ -69,7 +69,7 @@ type directive struct {
 
 func (r *Recording) line(line []byte) {
 	if i := strings.IndexByte(string(line[:min(len(line), 200)]), '{'); i > 0 {
-		line = line[i:] // a log line's own prefix
+		line = line[i:] // skip the prefix of a log line
 	}
 	var d directive
 	var fields map[string]json.RawMessage
@@ -89,7 +89,7 @@ func (r *Recording) line(line []byte) {
 			dimensions := make([]alarms.Dimension, 0, len(set))
 			for _, name := range set {
 				var value string
-				_ = json.Unmarshal(fields[name], &value) // a dimension that is no text has no value
+				_ = json.Unmarshal(fields[name], &value) // a dimension that is not a text has an empty value
 				dimensions = append(dimensions, alarms.Dimension{Name: name, Value: value})
 			}
 			for _, m := range group.Metrics {
@@ -103,7 +103,7 @@ func (r *Recording) line(line []byte) {
 	}
 }
 
-// samples reads a metric's member: a number, numbers, or values with counts.
+// samples reads a metric's member: a number, an array of numbers, or values with counts.
 func samples(raw json.RawMessage) []sample {
 	var one float64
 	if json.Unmarshal(raw, &one) == nil {
@@ -132,7 +132,7 @@ func samples(raw json.RawMessage) []sample {
 	return out
 }
 
-// Series implements [Data]: the statistic of what was observed in each period.
+// Series implements [Data]. It returns the statistic of the observations of each period.
 func (r *Recording) Series(s alarms.Stat) (Series, bool) {
 	minutes, ok := r.metrics[Key(alarms.Stat{Namespace: s.Namespace, Metric: s.Metric, Dimensions: s.Dimensions})]
 	if !ok || s.Period <= 0 {
@@ -180,7 +180,7 @@ func statistic(name string, observed []sample) (float64, bool) {
 	return quantile(observed, n*p/100), true
 }
 
-// quantile is the smallest value with at least rank observations up to it.
+// quantile returns the smallest value that has at least rank observations at or below it.
 func quantile(observed []sample, rank float64) float64 {
 	observed = slices.Clone(observed)
 	slices.SortFunc(observed, func(a, b sample) int { return cmp.Compare(a.value, b.value) })

@@ -11,20 +11,20 @@ import (
 	"github.com/throughline/throughline/alarms"
 )
 
-// Series is a metric's datapoints by the second at which their period begins,
-// in Unix time. A period without a datapoint is missing.
+// Series maps the start of each period, in Unix seconds, to its datapoint. A period
+// without an entry is missing.
 type Series map[int64]float64
 
-// Data gives the datapoints of a metric under a statistic and a period, and
-// false where nothing is known of the metric at all.
+// Data returns the datapoints of a metric for a statistic and a period, and false if it
+// has nothing of the metric.
 type Data interface {
 	Series(alarms.Stat) (Series, bool)
 }
 
-// Table is [Data] that was fetched: series by [Key].
+// Table is [Data] that was read in advance: series by [Key].
 type Table map[string]Series
 
-// Key names a metric under a statistic and a period.
+// Key returns the key of a metric, a statistic and a period in a [Table].
 func Key(s alarms.Stat) string {
 	dimensions := slices.Clone(s.Dimensions)
 	slices.SortFunc(dimensions, func(a, b alarms.Dimension) int { return cmp.Compare(a.Name, b.Name) })
@@ -42,10 +42,9 @@ func (t Table) Series(s alarms.Stat) (Series, bool) {
 	return series, ok
 }
 
-// Datapoints are what an alarm holds against its threshold: its metric, or what
-// its expressions make of its metrics. Known is false where nothing is known of
-// any of its metrics. It returns an error for an expression that cannot be
-// computed here.
+// Datapoints returns the values that an alarm compares with its threshold: its metric, or
+// the result of its expression. known is false if data has none of its metrics. It
+// returns an error for an expression that this package does not compute.
 func Datapoints(a alarms.Alarm, data Data) (points Series, known bool, err error) {
 	a = a.Normalize()
 	values := map[string]value{}
@@ -74,12 +73,12 @@ func Datapoints(a alarms.Alarm, data Data) (points Series, known bool, err error
 		return nil, known, fmt.Errorf("%s: compute %s: %w", a.Name, returned.Expression, err)
 	}
 	if v.items != nil {
-		return nil, known, fmt.Errorf("%s: %s is several series: an alarm watches one", a.Name, returned.Expression)
+		return nil, known, fmt.Errorf("%s: %s returns several series: an alarm watches one", a.Name, returned.Expression)
 	}
 	return v.over(m.seconds), known, nil
 }
 
-// span is every period from the first to the last second of a set.
+// span returns every period from the first to the last second of a set.
 func span(seconds map[int64]bool, period int64) []int64 {
 	if len(seconds) == 0 || period <= 0 {
 		return nil
@@ -96,21 +95,23 @@ func span(seconds map[int64]bool, period int64) []int64 {
 	return out
 }
 
-// maxPeriods bounds what a file with a stray timestamp can ask for: more than
-// the 455 days of hours, and than 15 days of minutes, that CloudWatch keeps.
+// maxPeriods bounds the periods that a file with a wrong timestamp can cause. It is more
+// than the 455 days of hourly data, and the 15 days of one-minute data, that CloudWatch
+// keeps.
 const maxPeriods = 1 << 20
 
-// value is a scalar or a series during the computation of an expression.
+// value is an intermediate result of an expression: a number, a series, an array or a
+// text.
 type value struct {
 	scalar float64
 	series Series
 	vector bool
-	items  []value // of an array of series; never empty
-	text   string  // a word or a text in quotes, for functions that take one
+	items  []value // the series of an array; never empty
+	text   string  // a word or a quoted text, for functions that accept one
 }
 
-// array is one array of series; arrays within it, as in [METRICS("a"), METRICS("b")],
-// are joined.
+// array makes one array of series. Nested arrays, as in [METRICS("a"), METRICS("b")], are
+// joined.
 func array(items []value) value {
 	if slices.ContainsFunc(items, func(v value) bool { return v.items != nil }) {
 		var flat []value
@@ -150,5 +151,6 @@ func (v value) over(seconds []int64) Series {
 	return out
 }
 
-// finite is false of what CloudWatch has no datapoint for: a division by zero.
+// finite reports whether f is a number. CloudWatch has no datapoint for a division by
+// zero.
 func finite(f float64) bool { return !math.IsNaN(f) && !math.IsInf(f, 0) }

@@ -29,23 +29,24 @@ func main() {
 	if len(os.Args) > 1 {
 		os.Exit(answer(os.Args[1], os.Stdout, os.Stderr))
 	}
-	// A small heap is kept small: the memory is the function's.
+	// The extension keeps its heap small, because the memory is the function's.
 	debug.SetGCPercent(50)
 	debug.SetMemoryLimit(memoryLimit)
 	for _, warning := range settings.Unknown(os.Environ()) {
 		fmt.Fprintln(os.Stderr, "throughline:", warning)
 	}
 	config := configured(os.Getenv, filepath.Base(os.Args[0]))
-	// What runs beside the function takes one core of it at most, and a call that
-	// passes is handed on sooner there than over two. Set at the start it would cost memory.
+	// The extension uses at most one core while the function runs. A request through a
+	// proxy is also forwarded faster with one thread than with two. Setting this at the
+	// start would cost memory.
 	config.Invoked = func() { runtime.GOMAXPROCS(1) }
 	if err := extension.Run(context.Background(), config); err != nil {
 		log.Fatalf("throughline: %v", err)
 	}
 }
 
-// memoryLimit is what the garbage collector works to stay under, in bytes, when
-// many large requests come at once.
+// memoryLimit is the garbage collector's memory limit in bytes. It matters when many
+// large requests arrive at once.
 const memoryLimit = 24 << 20
 
 func answer(flag string, stdout, stderr io.Writer) int {
@@ -65,7 +66,7 @@ func answer(flag string, stdout, stderr io.Writer) int {
 	}
 }
 
-// configured is the extension that the environment asks for.
+// configured returns the extension's configuration from the environment.
 func configured(getenv func(string) string, name string) extension.Config {
 	client := &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
 	say := func(message string) { fmt.Fprintln(os.Stderr, "throughline:", message) }

@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// forgetCode gives back the memory that holds the program's own code and
-// constants. Most of what was read to start, tables of AWS's services above all,
-// is not needed again; the rest comes back from the file, page by page.
+// forgetCode releases the memory of the program's code and constants. Most of what was
+// read to start, above all tables of AWS's services, is not needed again. The kernel
+// reads the rest from the file again, page by page.
 func forgetCode() {
 	own, err := os.Readlink("/proc/self/exe")
 	if err != nil {
@@ -21,7 +21,7 @@ func forgetCode() {
 		return
 	}
 	defer maps.Close()
-	var start, end uint64 // of a mapping of the program that cannot be written to
+	var start, end uint64 // a mapping of the program that is not writable
 	for lines := bufio.NewScanner(maps); lines.Scan(); {
 		fields := strings.Fields(lines.Text())
 		switch {
@@ -33,8 +33,8 @@ func forgetCode() {
 				end, _ = strconv.ParseUint(last, 16, 64)
 			}
 		case end > start && len(fields) == 3 && fields[0] == "Anonymous:" && fields[1] == "0":
-			// Nothing in it was changed after it was read, as a loader changes addresses.
-			_, _, _ = syscall.Syscall(syscall.SYS_MADVISE, uintptr(start), uintptr(end-start), syscall.MADV_DONTNEED) // or it stays
+			// The mapping has no private pages, such as those in which a loader changes addresses.
+			_, _, _ = syscall.Syscall(syscall.SYS_MADVISE, uintptr(start), uintptr(end-start), syscall.MADV_DONTNEED) // if the call fails, the memory stays
 		}
 	}
 }

@@ -17,7 +17,7 @@ func newDemo(env environment) *cobra.Command {
 		Short: "Play a trading day on this machine, end to end",
 		Long: `demo plays a trading day: a local event bus, a stand-in for Alpaca, and functions
 in local Lambda environments with the layer's extension attached. It prints what
-Throughline saw of the day, and compares that with what happened. If OTEL_EXPORTER_OTLP_ENDPOINT
+Throughline reported of the day, and compares that with what happened. If OTEL_EXPORTER_OTLP_ENDPOINT
 is set, it also sends the spans there.
 
 Exit codes: 0 nothing differs; 1 something differs; 2 wrong call; 3 the day could not be

@@ -12,8 +12,8 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
-// nameNextSteps has what cobra itself refuses (a command it does not know, a
-// flag, a number of arguments) say what to do about it.
+// nameNextSteps adds the next step to errors of cobra: an unknown command or flag, a
+// wrong number of arguments.
 func nameNextSteps(root *cobra.Command) {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		err = fmt.Errorf("%w: `%s --help` lists its flags", err, cmd.CommandPath())
@@ -35,14 +35,14 @@ func nameNextSteps(root *cobra.Command) {
 			case cmd.HasAvailableSubCommands() && len(args) > 0:
 				return unknown(cmd, args[0])
 			default:
-				return terminal.Misuse("%s: %v: it is called as `%s`; --help shows examples", within(cmd), err, cmd.UseLine())
+				return terminal.Misuse("%s: %v: the usage is `%s`; --help shows examples", within(cmd), err, cmd.UseLine())
 			}
 		}
 	})
 }
 
-// flagged adds the command and the next step to what cobra says of flags that
-// are missing or do not go together.
+// flagged adds the command and the next step to cobra's errors on flags that are missing
+// or that exclude each other.
 func flagged(cmd *cobra.Command, err error) error {
 	for _, start := range []string{"required flag(s)", "if any flags in the group", "at least one of the flags in the group"} {
 		if strings.HasPrefix(err.Error(), start) {
@@ -52,10 +52,10 @@ func flagged(cmd *cobra.Command, err error) error {
 	return err
 }
 
-// unknown says that cmd has no such command, and which it may have been.
+// unknown returns the error for a command that cmd does not have, with similar names.
 func unknown(cmd *cobra.Command, name string) error {
 	if cmd.SuggestionsMinimumDistance <= 0 {
-		cmd.SuggestionsMinimumDistance = 2 // cobra sets it where it asks itself
+		cmd.SuggestionsMinimumDistance = 2 // cobra sets it only in its own check
 	}
 	hint := fmt.Sprintf("`%s --help` lists them", cmd.CommandPath())
 	if near := cmd.SuggestionsFor(name); len(near) > 0 {
@@ -67,7 +67,7 @@ func unknown(cmd *cobra.Command, name string) error {
 	return terminal.Misuse("there is no command `%s %s`: %s", cmd.CommandPath(), name, hint)
 }
 
-// within is a command's path below the root, as errors begin.
+// within returns a command's path below the root, with which its errors begin.
 func within(cmd *cobra.Command) string {
 	if cmd.HasParent() {
 		return strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
@@ -82,13 +82,13 @@ func walk(cmd *cobra.Command, visit func(*cobra.Command)) {
 	}
 }
 
-// newHelp is `throughline help COMMAND`, which scripts and habit call for.
+// newHelp returns `throughline help COMMAND`, for users who are used to that form.
 func newHelp(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use:     "help [COMMAND…]",
 		Short:   "Show the help of a command",
 		Example: "  throughline help alarms plan",
-		Hidden:  true, // each command's --help says the same
+		Hidden:  true, // --help of each command prints the same
 		RunE: func(cmd *cobra.Command, args []string) error {
 			found, rest, err := root.Find(args)
 			if err != nil {
@@ -103,9 +103,9 @@ func newHelp(root *cobra.Command) *cobra.Command {
 	}
 }
 
-// newCompletion writes the scripts that complete throughline's words in a shell.
+// newCompletion returns the command that writes completion scripts for shells.
 func newCompletion(root *cobra.Command) *cobra.Command {
-	root.CompletionOptions.DisableDefaultCmd = true // cobra's own comes without examples
+	root.CompletionOptions.DisableDefaultCmd = true // cobra's own has no examples
 	shells := map[string]func(io.Writer) error{
 		"bash":       func(w io.Writer) error { return root.GenBashCompletionV2(w, true) },
 		"zsh":        root.GenZshCompletion,

@@ -114,7 +114,7 @@ func TestWhatCobraRefusesNamesTheNextStep(t *testing.T) {
 		"Template":     {[]string{"check", "app/template.yaml"}, "a template is named by --template app/template.yaml"},
 		"HelpTopic":    {[]string{"help", "trcae"}, "did you mean `throughline trace`?"},
 		"Flag":         {[]string{"trace", "--fiel", "x"}, "`throughline trace --help` lists its flags"},
-		"TooFew":       {[]string{"repeats"}, "it is called as `throughline repeats FILE"},
+		"TooFew":       {[]string{"repeats"}, "the usage is `throughline repeats FILE"},
 		"TooMany":      {[]string{"trace", "a", "b"}, "[CORRELATION_ID]"},
 		"MissingFlag":  {[]string{"dedupe", "create-table"}, "`throughline dedupe create-table --help` shows examples"},
 		"FlagsTogther": {[]string{"trace", "--last", "--slowest"}, "`throughline trace --help` shows examples"},

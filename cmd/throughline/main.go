@@ -1,6 +1,6 @@
-// Command throughline is the operator's side of Throughline: the workflow of a
-// correlation ID as a tree, the checks and alarms of a deployed system, a demo
-// on this machine, and the sidecar. Run it with --help.
+// Command throughline is the command-line interface of Throughline: it shows the workflow
+// of a correlation ID as a tree, checks deployed systems, manages alarms, runs a demo on
+// this machine, and is the sidecar. Run it with --help.
 package main
 
 import (
@@ -34,12 +34,12 @@ import (
 	"github.com/throughline/throughline/internal/version"
 )
 
-// environment is what the command takes from the process it runs in.
+// environment is what the command uses from its process.
 type environment struct {
 	getenv         func(string) string
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	columns        int // that reports fit; 0 means the terminal's, and no bound where stdout is none
+	columns        int // the width of reports; 0 means that of the terminal, or no limit if stdout is not a terminal
 }
 
 func main() {
@@ -52,8 +52,8 @@ func main() {
 // run executes the command, prints its error, and returns its exit code.
 func run(ctx context.Context, args []string, env environment) int {
 	stdout, stderr := terminal.NewWriter(env.stdout), terminal.NewWriter(env.stderr)
-	defer stdout.Flush() //nolint:errcheck // nobody is left to tell
-	defer stderr.Flush() //nolint:errcheck // nobody is left to tell
+	defer stdout.Flush() //nolint:errcheck // the process ends here
+	defer stderr.Flush() //nolint:errcheck // the process ends here
 	env.stdout, env.stderr = stdout, stderr
 	if env.columns > 0 {
 		stdout.SetColumns(env.columns)
@@ -83,7 +83,7 @@ const (
 func newRoot(env environment) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "throughline",
-		Short: "See event-driven systems on Amazon EventBridge and AWS Lambda as one line",
+		Short: "Trace and operate event-driven systems on Amazon EventBridge and AWS Lambda",
 		Long: "throughline makes systems on Amazon EventBridge and AWS Lambda legible.\n" +
 			"Exit codes: 0 fine; 1 something to look at, or nothing found; 2 a wrong call;\n" +
 			"3 it could not: no credentials, unreachable, unreadable.",
@@ -96,7 +96,7 @@ func newRoot(env environment) *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate("throughline {{.Version}}\n")
-	wide := root.PersistentFlags().Bool("wide", false, "print whole IDs and lines, also where they do not fit the terminal")
+	wide := root.PersistentFlags().Bool("wide", false, "print whole IDs and lines, even if they do not fit the terminal")
 	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) {
 		if out, ok := cmd.OutOrStdout().(*terminal.Writer); ok && *wide {
 			out.SetColumns(0)

@@ -98,7 +98,7 @@ func TestErrorsNameTheNextStep(t *testing.T) {
 	}{
 		"NothingNamed":   {2, []string{"trace"}, "--last"},
 		"NoFile":         {3, []string{"trace", "--last", "--file", "/nowhere"}, "run `make demo`"},
-		"NoSpans":        {1, []string{"trace", "--last", "--file", empty}, "no span carries a correlation ID"},
+		"NoSpans":        {1, []string{"trace", "--last", "--file", empty}, "no span has a correlation ID"},
 		"Broken":         {1, []string{"trace", "--last", "--file", broken}, "1 line without a JSON document"},
 		"UnknownID":      {1, []string{"trace", "workflow-9", "--file", known}, "workflow-1"},
 		"UnknownEvent":   {1, []string{"trace", "--event", "e", "--file", known}, "no span names the event e"},

@@ -19,15 +19,15 @@ import (
 	"github.com/throughline/throughline/internal/settings"
 )
 
-// inLambda are the settings that mean nothing outside Lambda: the wrapper's, and
-// when to export beside invocations.
+// inLambda are the settings without a meaning outside Lambda: those of the wrapper, and
+// when to export relative to invocations.
 var inLambda = map[string]bool{"FLUSH": true, "NEXT_WRAPPER": true, "PYTHONPATH": true}
 
 func newSidecar(env environment) *cobra.Command {
 	flags := map[string]*string{}
 	cmd := &cobra.Command{
 		Use:   "sidecar",
-		Short: "Answer the layer's endpoints outside Lambda: container, laptop",
+		Short: "Serve the layer's endpoints outside Lambda: container, laptop",
 		Long: `sidecar answers on loopback what the layer answers in Lambda: spans (OTLP/HTTP),
 EventBridge's API, and Alpaca's. Point an application at it:
 
@@ -68,7 +68,7 @@ SIGTERM it finishes calls for up to five seconds and exports the remaining spans
 		if values := s.Values(); len(values) > 0 {
 			complete = cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)
 		}
-		_ = cmd.RegisterFlagCompletionFunc(s.Flag(), complete) // of a flag that was made just now
+		_ = cmd.RegisterFlagCompletionFunc(s.Flag(), complete) // fails only for an unknown flag
 	}
 	return cmd
 }
@@ -80,8 +80,8 @@ func shownDefault(s settings.Setting) string {
 	return " (default " + s.Default + ")"
 }
 
-// What the garbage collector works to when many large requests come at once. The
-// rest of the process takes about 15 MB.
+// Limits of the garbage collector for many large requests at once. The rest of the
+// process takes about 15 MB.
 const (
 	gcPercent   = 50
 	memoryLimit = 20 << 20 // bytes
@@ -89,7 +89,8 @@ const (
 
 func runSidecar(cmd *cobra.Command, getenv func(string) string) error {
 	say := func(message string) { fmt.Fprintln(cmd.ErrOrStderr(), "throughline:", message) }
-	// It lives beside an application: a small heap is kept small.
+	// The sidecar keeps its heap small, because it shares the machine with an
+	// application.
 	debug.SetGCPercent(gcPercent)
 	debug.SetMemoryLimit(memoryLimit)
 	for _, warning := range settings.Unknown(os.Environ()) {
@@ -107,13 +108,13 @@ func runSidecar(cmd *cobra.Command, getenv func(string) string) error {
 			}
 		}
 		if c.Upstream.URL == "" {
-			say("spans go nowhere: set OTEL_EXPORTER_OTLP_ENDPOINT to a backend")
+			say("spans are not exported: set OTEL_EXPORTER_OTLP_ENDPOINT to a backend")
 		}
 	})
 	return terminal.In("sidecar", err)
 }
 
-// chain is the AWS SDK's ordinary chain of credentials, looked up when first needed.
+// chain is the AWS SDK's default chain of credentials, resolved on first use.
 func chain() extension.Credentials {
 	var mu sync.Mutex
 	var provider aws.CredentialsProvider

@@ -12,10 +12,11 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// columns are what every help fits.
+// columns is the maximum width of every help text.
 const columns = 80
 
-// fitHelp gives every command a help that fits 80 columns, and the root one of 30 lines.
+// fitHelp gives every command a help text of 80 columns, and the root command one of 30
+// lines.
 func fitHelp(root *cobra.Command) {
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		if cmd == root {
@@ -39,7 +40,7 @@ func writeRootHelp(out io.Writer, root *cobra.Command) {
 	fmt.Fprintln(out, "Each takes --help, which shows examples, and --wide, which prints whole IDs and\nlines. Begin with `make demo`.")
 }
 
-// writeHelp writes what a command does, how it is called, its commands and its flags.
+// writeHelp writes a command's description, usage, subcommands and flags.
 func writeHelp(out io.Writer, cmd *cobra.Command) {
 	fmt.Fprintf(out, "%s\n\nUsage:\n%s\n", reflow(cmp.Or(cmd.Long, cmd.Short)), wrap("  "+cmd.UseLine(), 4))
 	if cmd.HasAvailableSubCommands() {
@@ -79,8 +80,8 @@ func writeHelp(out io.Writer, cmd *cobra.Command) {
 	}
 }
 
-// reflow fills the lines of each paragraph. Lines that begin with a space are a list, whose
-// items stay lines.
+// reflow fills the lines of each paragraph. Lines that begin with a space are a list,
+// whose items stay on their own lines.
 func reflow(text string) string {
 	item := regexp.MustCompile(`^ +(?:\S+ {2,})?`)
 	var paragraphs []string
@@ -98,7 +99,7 @@ func reflow(text string) string {
 	return strings.Join(paragraphs, "\n\n")
 }
 
-// wrap breaks a line at spaces; what follows the first line begins after indent spaces.
+// wrap wraps a line at spaces. Continuation lines are indented by indent spaces.
 func wrap(line string, indent int) string {
 	body := strings.TrimLeft(line, " ")
 	words := strings.Split(body, " ")
@@ -114,8 +115,8 @@ func wrap(line string, indent int) string {
 	return strings.Join(lines, "\n")
 }
 
-// continued breaks an example so that a shell takes it: before a flag, a pipe or what
-// follows an operator, with a backslash.
+// continued wraps an example in the form of a shell: with a backslash before a flag, a
+// pipe or the command after an operator.
 func continued(line string) string {
 	const indent, backslash = "      ", 2
 	before := regexp.MustCompile(` (?:--?[a-z]|\||&&|>)`)

@@ -1,7 +1,7 @@
-// Command go-library is a Go function instrumented with Throughline's library:
-// a decorator around the EventBridge client, a wrapper around the handler, an
-// HTTP client that carries the lineage. It handles SignalGenerated, asks the
-// exchange, and publishes what it decided.
+// Command go-library is a Go function instrumented with Throughline's library: a
+// decorator of the EventBridge client, a wrapper of the handler, and an HTTP client that
+// propagates the lineage. It handles SignalGenerated, calls the exchange, and publishes
+// its decision.
 package main
 
 import (
@@ -44,7 +44,7 @@ func main() {
 }
 
 type portfolio struct {
-	bus     *publisher.Publisher // has the client's own PutEvents
+	bus     *publisher.Publisher // has the PutEvents method of the client
 	calls   tracing.Option
 	alpaca  string
 	busName string
@@ -79,7 +79,7 @@ func (p *portfolio) handle(ctx context.Context, event events.EventBridgeEvent) (
 	return map[string]bool{"planned": true}, nil
 }
 
-// clock asks the exchange; the call carries the lineage of the event.
+// clock calls the exchange. The call carries the lineage of the event.
 func (p *portfolio) clock(ctx context.Context) (status int, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.alpaca+"/v2/clock", nil)
 	if err != nil {

@@ -22,11 +22,11 @@ import (
 	"github.com/throughline/throughline/tracing"
 )
 
-// tradingDay is what the functions share. It holds no state of a day.
+// tradingDay is what the functions share. It has no state of a day.
 type tradingDay struct {
 	bus *publisher.Publisher
-	// newBus is the ARN of a new custom bus, and put puts events on it; empty for
-	// none. Hedge's events stay on the classic bus, as in the middle of a migration.
+	// newBus is the ARN of a new custom bus, and put publishes to it; both are empty
+	// without one. The events of hedge stay on the classic bus, as during a migration.
 	newBus string
 	put    func(context.Context, *putEventsInput, ...func(*struct{})) (*putEventsOutput, error)
 	calls  tracing.Option
@@ -56,8 +56,8 @@ func (d *tradingDay) strategy(ctx context.Context, _ json.RawMessage) error {
 	)
 }
 
-// portfolio plans a rebalance for a signal, but not for one that carries the
-// indicators of a whole back-test.
+// portfolio plans a rebalance for a signal, except for one with the indicators of a whole
+// back-test.
 func (d *tradingDay) portfolio(ctx context.Context, event events.EventBridgeEvent) error {
 	var signal struct {
 		Count int `json:"signal_count"`
@@ -71,8 +71,8 @@ func (d *tradingDay) portfolio(ctx context.Context, event events.EventBridgeEven
 	return d.publish(ctx, "02-rebalance-planned")
 }
 
-// execution takes plans from a queue, places one order a symbol and publishes
-// the trades. A plan whose order is refused goes back to the queue.
+// execution receives plans from a queue, places one order for each symbol and publishes
+// the trades. A plan whose order is refused returns to the queue.
 func (d *tradingDay) execution(ctx context.Context, batch events.SQSEvent) error {
 	for range batch.Records {
 		for _, symbol := range []string{"AAPL", "GOOGL", "MSFT"} {
@@ -83,7 +83,7 @@ func (d *tradingDay) execution(ctx context.Context, batch events.SQSEvent) error
 		if err := d.publish(ctx, "03-trade-executed-aapl", "04-trade-executed-googl", "05-trade-executed-msft"); err != nil {
 			return err
 		}
-		// The same trade once more, as a retried handler would: a republish.
+		// The same trade again, as a retried handler would publish it: a republish.
 		if err := d.publish(ctx, "03-trade-executed-aapl"); err != nil {
 			return err
 		}
@@ -107,7 +107,7 @@ func (d *tradingDay) order(ctx context.Context, symbol string) error {
 	}
 	defer resp.Body.Close()
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		return fmt.Errorf("order %s: read answer: %w", symbol, err)
+		return fmt.Errorf("order %s: read the response: %w", symbol, err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("order %s: %s", symbol, resp.Status)
@@ -115,7 +115,7 @@ func (d *tradingDay) order(ctx context.Context, symbol string) error {
 	return nil
 }
 
-// aggregator publishes the end of the run with the last of its trades.
+// aggregator publishes the end of the run after the last of its trades.
 func (d *tradingDay) aggregator(ctx context.Context, event events.EventBridgeEvent) error {
 	if !bytes.Contains(event.Detail, []byte(`"symbol": "MSFT"`)) {
 		return nil
@@ -127,23 +127,23 @@ func (d *tradingDay) hedge(ctx context.Context, _ events.EventBridgeEvent) error
 	return d.publishClassic(ctx, "11-hedge-evaluation-tricky")
 }
 
-// notifications would mail; it takes events from rules and from a topic.
+// notifications would send mail. It receives events from rules and from a topic.
 func (d *tradingDay) notifications(context.Context, json.RawMessage) (string, error) {
 	return "sent", nil
 }
 
-// reports is slower than its time-out.
+// reports runs longer than its time-out.
 func (d *tradingDay) reports(ctx context.Context, _ json.RawMessage) error {
 	select {
 	case <-time.After(time.Minute):
 		return nil
 	case <-ctx.Done():
-		time.Sleep(time.Minute) // a handler that does not look at its deadline
+		time.Sleep(time.Minute) // a handler that ignores its deadline
 		return ctx.Err()
 	}
 }
 
-// event is an event of the folder, as it is to be published, byte for byte.
+// event is an event of the folder, which is published byte for byte.
 type event struct{ Source, DetailType, Detail, EventBusName string }
 
 func (d *tradingDay) read(names []string) (list []event, err error) {
@@ -161,7 +161,7 @@ func (d *tradingDay) read(names []string) (list []event, err error) {
 	return list, nil
 }
 
-// publish puts the named events on the bus in one request.
+// publish publishes the named events in one request.
 func (d *tradingDay) publish(ctx context.Context, names ...string) error {
 	if d.newBus == "" {
 		return d.publishClassic(ctx, names...)

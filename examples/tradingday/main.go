@@ -1,8 +1,7 @@
-// Command tradingday is the functions of a small trading system, one binary
-// for all of them: Lambda's handler name says which one a process is. They
-// publish and consume a trading system's events, place orders over
-// HTTP, and are instrumented with Throughline's Go library, which is the part
-// to copy: see main.
+// Command tradingday has the functions of a small trading system in one binary. Lambda's
+// handler name selects the function of a process. The functions publish and consume
+// events, place orders over HTTP, and are instrumented with Throughline's Go library;
+// main shows how.
 package main
 
 import (
@@ -48,10 +47,10 @@ func run(ctx context.Context, getenv func(string) string) error {
 	}
 	handle, ok := day.functions()[getenv("_HANDLER")]
 	if !ok {
-		return fmt.Errorf("no function is called %q", getenv("_HANDLER"))
+		return fmt.Errorf("there is no function %q", getenv("_HANDLER"))
 	}
 	if pause, err := time.ParseDuration(getenv("TRADINGDAY_INIT")); err == nil {
-		time.Sleep(pause) // a cold start slower than the others
+		time.Sleep(pause) // a slow cold start
 	}
 	lambda.Start(handler.Wrap(handle, handler.WithTelemetry(telemetry)))
 	return nil

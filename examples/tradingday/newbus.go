@@ -16,15 +16,16 @@ import (
 	"github.com/aws/smithy-go/encoding/cbor"
 )
 
-// eventBridgeV2 puts events on a new custom bus. It stands where a function of yours
-// has the client of github.com/aws/aws-sdk-go-v2/service/eventbridgev2, whose
-// PutEvents is given to publisher.Decorate likewise.
+// eventBridgeV2 publishes events to a new custom bus. Your functions use the client of
+// github.com/aws/aws-sdk-go-v2/service/eventbridgev2 instead, whose PutEvents also works
+// with publisher.Decorate.
 type eventBridgeV2 struct {
 	config aws.Config
 	url    string
 }
 
-// putEventsInput and the types below have the fields of that client's that are used.
+// putEventsInput and the types below have the fields of that client's types that are
+// used.
 type putEventsInput struct {
 	EventBusArn *string
 	Entries     []putEventsEntry
@@ -45,7 +46,7 @@ type putEventsResult struct {
 	SuccessCode                                      string
 }
 
-// PutEvents puts events on the bus, in Smithy's protocol rpc-v2-cbor.
+// PutEvents publishes events, in Smithy's protocol rpc-v2-cbor.
 func (c *eventBridgeV2) PutEvents(ctx context.Context, in *putEventsInput, _ ...func(*struct{})) (*putEventsOutput, error) {
 	entries := cbor.List{}
 	for _, e := range in.Entries {
@@ -108,7 +109,7 @@ func (c *eventBridgeV2) call(ctx context.Context, body []byte) (cbor.Map, error)
 	answer, ok := v.(cbor.Map)
 	switch {
 	case err != nil || !ok:
-		return nil, errors.New("the answer is no CBOR: " + resp.Status)
+		return nil, errors.New("the response is not CBOR: " + resp.Status)
 	case resp.StatusCode != http.StatusOK:
 		return nil, fmt.Errorf("%s: %s", resp.Status, aws.ToString(text(answer, "__type")))
 	}

@@ -1,5 +1,5 @@
-// Package assemble makes the extension's configuration of the environment, for
-// the layer's binary and for the operator's sidecar alike.
+// Package assemble reads the extension's configuration from the environment, for the
+// layer's binary and for the sidecar.
 package assemble
 
 import (
@@ -19,21 +19,23 @@ import (
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
-// wrapper is the script in the layer that points the runtime at the endpoints.
+// wrapper is the layer's script that points the runtime at the endpoints.
 const wrapper = "/opt/throughline/wrapper"
 
-// Endpoints are which endpoints are on, and where, as far as the settings do not say.
+// Endpoints are the endpoints that are on by default, and their default addresses.
+// Settings take precedence.
 type Endpoints struct {
 	On        []string
-	Addresses map[string]string // by name; another one has a free port
-	// OTLPElsewhere takes a free port for otlp where its address is in use.
+	Addresses map[string]string // by endpoint name; an endpoint without one uses a free port
+	// OTLPElsewhere makes otlp use a free port if its address is in use.
 	OTLPElsewhere bool
 }
 
-// InLambda are the endpoints of the layer: those that the wrapper makes use of,
-// on free ports that it is told; without the wrapper otlp alone, where SDKs post
-// by default, unless somebody else is there. events and alpaca are on where they
-// are named: a client that is pointed at them may not be as it was.
+// InLambda returns the endpoints of the layer. With the wrapper, they are those that the
+// wrapper uses, on free ports that the handshake announces. Without it, only otlp is on,
+// at the port to which SDKs post by default, unless that is in use. events and alpaca are
+// on only if a setting names them, because a client that is pointed at them is not the
+// same as before.
 func InLambda(getenv func(string) string) Endpoints {
 	if getenv("AWS_LAMBDA_EXEC_WRAPPER") == wrapper {
 		return Endpoints{On: []string{"otlp", "runtime"}}
@@ -41,20 +43,21 @@ func InLambda(getenv func(string) string) Endpoints {
 	return Endpoints{On: []string{"otlp"}, Addresses: map[string]string{"otlp": "127.0.0.1:4318"}, OTLPElsewhere: true}
 }
 
-// OfSidecar are the endpoints of the sidecar.
+// OfSidecar returns the endpoints of the sidecar.
 func OfSidecar() Endpoints {
 	return Endpoints{On: []string{"otlp", "events", "alpaca"}, Addresses: map[string]string{
 		"otlp": "127.0.0.1:4318", "events": "127.0.0.1:4319", "alpaca": "127.0.0.1:4320", "runtime": "127.0.0.1:4321",
 	}}
 }
 
-// address is where an endpoint listens: setting is what the settings say.
+// address returns where an endpoint listens. setting is the address in the settings, ""
+// if none.
 func (e *Endpoints) address(name, setting string) string {
 	return cmp.Or(setting, e.Addresses[name], "127.0.0.1:0")
 }
 
-// Extension reads the settings. Whatever is wrong with them is told to say, and
-// a default holds. stdout is the function's log.
+// Extension returns the configuration that the environment sets. For a wrong setting the
+// default applies, and say gets a message. stdout is the function's log.
 func Extension(getenv func(string) string, credentials extension.Credentials, client *http.Client, stdout io.Writer, say func(string), endpoints Endpoints) extension.Config {
 	s, warnings := settings.Parse(getenv)
 	elsewhere := s.OTLPAddr == "" && endpoints.OTLPElsewhere
@@ -108,7 +111,7 @@ func Extension(getenv func(string) string, credentials extension.Credentials, cl
 
 var levels = map[string]extension.LogLevel{"warn": extension.LogWarn, "info": extension.LogInfo, "debug": extension.LogDebug}
 
-// upstream is where spans go; the warnings say what keeps them from going there.
+// upstream returns where spans are exported, and warnings on settings that prevent it.
 func upstream(s settings.Settings, getenv func(string) string, client *http.Client, credentials extension.Credentials) (to otlp.Config, warnings []string) {
 	if s.Traces == "off" {
 		return otlp.Config{}, nil
@@ -121,28 +124,28 @@ func upstream(s settings.Settings, getenv func(string) string, client *http.Clie
 	case s.Traces == "xray":
 		region := getenv("AWS_REGION")
 		if region == "" {
-			return otlp.Config{}, append(warnings, "THROUGHLINE_TRACES=xray: spans go nowhere, because AWS_REGION is not set")
+			return otlp.Config{}, append(warnings, "THROUGHLINE_TRACES=xray: spans are not exported, because AWS_REGION is not set")
 		}
 		to.URL = cmp.Or(to.URL, "https://xray."+region+".amazonaws.com/v1/traces")
 		to.Sign = otlp.SigV4(region, "xray", credentials, time.Now)
 	case to.URL != "" && settings.SpeaksGRPC(getenv):
-		warnings = append(warnings, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc: the extension exports its own spans over HTTP all the same; name a port that takes it, usually 4318")
+		warnings = append(warnings, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc: the extension supports only OTLP/HTTP and exports its spans over HTTP; set a port that accepts it, usually 4318")
 	}
 	return to, warnings
 }
 
-// signals is where metrics and logs go that SDKs send to the receiver.
+// signals returns where metrics and logs that SDKs send to the receiver are forwarded.
 func signals(s settings.Settings, getenv func(string) string) extension.Signals {
 	base, headers := settings.OTLPBase(getenv)
 	if itself(base, s.OTLPAddr) {
 		return extension.Signals{}
 	}
-	secured, _ := configure.TLS(getenv, settings.OTLPAll) // what is wrong is said of traces
+	secured, _ := configure.TLS(getenv, settings.OTLPAll) // upstream reports problems
 	return extension.Signals{URL: base, Headers: headers, TLS: secured}
 }
 
-// itself says that a URL is the address that the receiver listens on, by
-// whatever name of loopback: it was meant for the function.
+// itself reports whether a URL is the address that the receiver listens on, by any name
+// of loopback. Such a URL was meant for the function.
 func itself(target, address string) bool {
 	u, err := url.Parse(target)
 	if err != nil || u.Host == "" {
@@ -152,8 +155,7 @@ func itself(target, address string) bool {
 	return err == nil && u.Port() == port && (u.Hostname() == host || here(u.Hostname()) && here(host))
 }
 
-// here reports whether a connection to host ends on this machine, as one to 0.0.0.0
-// does.
+// here reports whether a connection to host ends on this machine, as one to 0.0.0.0 does.
 func here(host string) bool {
 	return loopback.Is(host) || net.ParseIP(host).IsUnspecified()
 }

@@ -1,6 +1,6 @@
-// Command record runs a command and draws what it printed as a terminal
-// recording: an SVG that plays by itself, in light and in dark. `make recording`
-// draws the README's of the demo with it.
+// Command record runs a command and draws its output as a terminal recording: an SVG that
+// plays by itself, in light and dark themes. `make recording` draws the README's
+// recording of the demo with it.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 
 func main() {
 	out := flag.String("o", "", "the SVG to write")
-	typed := flag.String("typed", "", "the command as a reader would type it; empty means as it is run")
+	typed := flag.String("typed", "", "the command as the recording shows it; empty means the command itself")
 	flag.Parse()
 	if err := run(context.Background(), *out, *typed, flag.Args()); err != nil {
 		log.Fatalf("record: %v", err)
@@ -55,8 +55,8 @@ type line struct {
 	text string
 }
 
-// record runs the command on a terminal as wide as the drawing, and keeps what it shows
-// there, without what moves or colours it.
+// record runs the command on a terminal with the width of the drawing, and returns its
+// output without colours and progress lines.
 func record(ctx context.Context, command []string) ([]line, error) {
 	seen, given, err := pseudoterminal.Open(columns, rows)
 	if err != nil {
@@ -64,15 +64,15 @@ func record(ctx context.Context, command []string) ([]line, error) {
 	}
 	defer seen.Close()
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	cmd.Env = append(os.Environ(), "TERM=dumb") // no colours, and no line of progress
+	cmd.Env = append(os.Environ(), "TERM=dumb") // no colours and no progress line
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = given, given, given
 	start := time.Now()
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(err, given.Close())
 	}
-	_ = given.Close() // the command has it
+	_ = given.Close() // the command has its own descriptor
 	var lines []line
-	for scanner := bufio.NewScanner(seen); scanner.Scan(); { // ends with EIO when the command does
+	for scanner := bufio.NewScanner(seen); scanner.Scan(); { // a read returns EIO when the command ends
 		lines = append(lines, line{time.Since(start), strings.TrimRight(scanner.Text(), "\r")})
 	}
 	if err := cmd.Wait(); err != nil {

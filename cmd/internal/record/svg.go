@@ -12,18 +12,18 @@ import (
 	"unicode/utf8"
 )
 
-// The screen, in characters, and a character, in pixels.
+// The size of the screen in characters, and of a character in pixels.
 const (
 	columns, rows = 100, 38
 	charW, charH  = 7.2, 17.0
-	left, top     = 14.0, 44.0 // below the window's bar
+	left, top     = 14.0, 44.0 // below the title bar
 )
 
-// The play, in seconds.
+// The times of the recording, in seconds.
 const (
-	typing = 1.2 // the command
-	reads  = 7.0 // a screen of output
-	turns  = 0.8 // from one screen to the next
+	typing = 1.2 // typing the command
+	reads  = 7.0 // showing a screen of output
+	turns  = 0.8 // scrolling to the next screen
 )
 
 // style is how a part of a line looks. The first that matches a part wins.
@@ -41,14 +41,14 @@ var styles = []struct {
 	{"dim", regexp.MustCompile(`[│├└─┆]+`)},
 }
 
-// part is a piece of a line in one style.
+// part is a part of a line in one style.
 type part struct {
 	column int
 	class  string
 	text   string
 }
 
-// parts splits a line, cut to the screen's width, by style.
+// parts splits a line by style and cuts it to the screen's width.
 func parts(text string) []part {
 	if utf8.RuneCountInString(text) > columns {
 		text = string([]rune(text)[:columns-1]) + "…"
@@ -108,7 +108,7 @@ func writeLine(b *bytes.Buffer, row int, class string, parts []part) {
 		if strings.TrimSpace(p.text) == "" {
 			continue
 		}
-		// The length is said, because arrows may come from a font of another width.
+		// The text has a fixed length, because arrows may come from a font with another width.
 		fmt.Fprintf(b, `<text x="%.1f" y="%.0f" textLength="%.1f" lengthAdjust="spacingAndGlyphs"`, left+float64(p.column)*charW, top+float64(row)*charH, float64(utf8.RuneCountInString(p.text))*charW)
 		if p.class != "" {
 			fmt.Fprintf(b, ` class="%s"`, p.class)
@@ -120,20 +120,20 @@ func writeLine(b *bytes.Buffer, row int, class string, parts []part) {
 
 func escape(s string) string {
 	var b bytes.Buffer
-	_ = xml.EscapeText(&b, []byte(s)) // a buffer takes everything
+	_ = xml.EscapeText(&b, []byte(s)) // a write to a buffer cannot fail
 	return b.String()
 }
 
-// appearance is when the lines of a class are there, in seconds.
+// appearance is when the lines of a class appear, in seconds.
 type appearance struct {
 	class string
 	at    float64
 }
 
-// schedule is what happens when: lines appear as they were printed, faster,
-// and the screen turns over what is longer than it.
+// schedule is the timeline of the recording: lines appear in the order in which they were
+// printed, but faster, and the screen scrolls when it is full.
 type schedule struct {
-	classes []string // of each line
+	classes []string // the class of each line
 	appear  []appearance
 	scroll  string // keyframes
 	still   float64
@@ -146,7 +146,7 @@ func plan(lines []line) schedule {
 	if len(lines) > 0 {
 		last = lines[len(lines)-1].at
 	}
-	const spread = 2.2 // what came over the whole run appears within these seconds
+	const spread = 2.2 // the whole output appears within this time, in seconds
 	at := 0.0
 	for i, l := range lines {
 		if now := typing + spread*l.at.Seconds()/max(last.Seconds(), 0.001); i == 0 || now > at+0.05 {
@@ -155,7 +155,8 @@ func plan(lines []line) schedule {
 		}
 		s.classes = append(s.classes, s.appear[len(s.appear)-1].class)
 	}
-	// One screen after another, the first from where the output proper begins.
+	// The output is shown screen by screen. The first screen starts where the report
+	// begins.
 	total := len(lines) + 1
 	first := slices.IndexFunc(lines, func(l line) bool { return strings.Contains(l.text, "by cause") }) + 1
 	stops := []int{}
@@ -180,7 +181,7 @@ func plan(lines []line) schedule {
 	return s
 }
 
-// look is the theme: the reader's, light or dark.
+// look is the style sheet, with a light and a dark theme.
 const look = `text{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;fill:#1f2328}
 .window{fill:#f6f8fa;stroke:#d1d9e0}.button{fill:#c8d1da}
 .dim{fill:#59636e}.bad{fill:#b3141d;font-weight:600}.odd{fill:#8a4600;font-weight:600}.who{fill:#0550ae}.event{fill:#1f2328;font-weight:700}

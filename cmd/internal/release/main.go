@@ -1,6 +1,6 @@
 // Command release writes the files of a release: the command for each system, the layers
-// with their SBOM, notes from the changelog, and the checksums of all of it. `make release`
-// runs it in a checkout of a tag. The bytes depend on the source and the Go release alone.
+// with their SBOM, notes from the changelog, and checksums. `make release` runs it in a
+// checkout of a tag. The files depend only on the source and on the Go release.
 package main
 
 import (
@@ -23,11 +23,11 @@ import (
 	"time"
 )
 
-// systems are what the command is built for, as GOOS and GOARCH.
+// systems are the systems that the command is built for, as GOOS and GOARCH.
 var systems = [][2]string{{"darwin", "amd64"}, {"darwin", "arm64"}, {"linux", "amd64"}, {"linux", "arm64"}}
 
 func main() {
-	tag := flag.String("tag", "", "the version, as the tag vX.Y.Z says it")
+	tag := flag.String("tag", "", "the version, as in the tag vX.Y.Z")
 	out := flag.String("out", "build/release", "the folder to write")
 	source := flag.String("source", ".", "the root of the repository")
 	flag.Parse()
@@ -40,7 +40,7 @@ var version = regexp.MustCompile(`^v\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?$`)
 
 func run(ctx context.Context, source, out, tag string) error {
 	if !version.MatchString(tag) {
-		return fmt.Errorf("%q is no version vX.Y.Z: check out a tag", tag)
+		return fmt.Errorf("%q is not a version of the form vX.Y.Z: check out a tag", tag)
 	}
 	changelog, err := os.ReadFile(filepath.Join(source, "CHANGELOG.md"))
 	if err != nil {
@@ -53,7 +53,7 @@ func run(ctx context.Context, source, out, tag string) error {
 	if out, err = filepath.Abs(out); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(out); err != nil { // of another tag
+	if err := os.RemoveAll(out); err != nil { // remove files of another tag
 		return err
 	}
 	if err := os.MkdirAll(out, 0o755); err != nil {
@@ -75,8 +75,8 @@ func run(ctx context.Context, source, out, tag string) error {
 	return sums(out)
 }
 
-// notes is what a changelog says of a version: the section of its heading, "## X.Y.Z" and
-// what follows on the line.
+// notes returns the section of a version in a changelog. Its heading is "## X.Y.Z", which
+// more text can follow.
 func notes(changelog, tag string) (string, error) {
 	heading := regexp.MustCompile(`(?m)^## \[?` + regexp.QuoteMeta(strings.TrimPrefix(tag, "v")) + `\]?(?:[,\s].*)?$`)
 	at := heading.FindStringIndex(changelog)
@@ -85,21 +85,21 @@ func notes(changelog, tag string) (string, error) {
 	}
 	text, _, _ := strings.Cut(changelog[at[1]:], "\n## ")
 	if text = strings.TrimSpace(text); text == "" {
-		return "", errors.New("CHANGELOG.md says nothing of " + tag)
+		return "", errors.New("the section of CHANGELOG.md is empty for " + tag)
 	}
 	return "# Throughline " + tag + "\n\n" + text + "\n", nil
 }
 
-// writeCommand builds the command for a system and writes it, with the licence, as a tar
-// file that gzip compresses.
+// writeCommand builds the command for a system and writes it, with the licence, as a
+// gzipped tar file.
 func writeCommand(ctx context.Context, source, out, tag, goos, goarch string) error {
 	work, err := os.MkdirTemp("", "throughline-release")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(work) }()
-	// The go.mod of the command with the other modules of the tree in the place of those
-	// that are released: the tag need not be published yet.
+	// The command's go.mod, with the other modules replaced by those of the tree, because
+	// the tag may not be published yet.
 	modfile := exec.CommandContext(ctx, filepath.Join(source, ".ci", "modfile"), "cmd/throughline", filepath.Join(work, "command"))
 	if output, err := modfile.CombinedOutput(); err != nil {
 		return fmt.Errorf("write go.mod: %w\n%s", err, output)
@@ -127,7 +127,8 @@ type entry struct {
 	from string
 }
 
-// archive is a tar file that gzip compresses, whose bytes depend on the files' contents alone.
+// archive returns a gzipped tar file, whose bytes depend only on the contents of the
+// files.
 func archive(files []entry) ([]byte, error) {
 	var b bytes.Buffer
 	zip, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
@@ -154,7 +155,7 @@ func archive(files []entry) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// sums writes SHA256SUMS, which sha256sum --check reads, over every other file of a folder.
+// sums writes SHA256SUMS over every other file of a folder. sha256sum --check reads it.
 func sums(folder string) error {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
@@ -162,7 +163,7 @@ func sums(folder string) error {
 	}
 	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return e.Name() == "SHA256SUMS" || !e.Type().IsRegular() })
 	var b bytes.Buffer
-	for _, e := range entries { // sorted by name
+	for _, e := range entries { // ReadDir sorts by name
 		data, err := os.ReadFile(filepath.Join(folder, e.Name()))
 		if err != nil {
 			return err

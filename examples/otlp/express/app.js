@@ -1,5 +1,5 @@
-// A stock in Express that knows nothing of Throughline: its spans are those of
-// OpenTelemetry's distribution. It asks the prices that PRICE_URL names.
+// A stock service in Express without Throughline: its spans are those of
+// OpenTelemetry's distribution. It calls the price list at PRICE_URL.
 //
 //     npm install
 //     export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf

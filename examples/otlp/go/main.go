@@ -1,4 +1,4 @@
-// Command price is a list of prices in Go that knows nothing of Throughline: its spans are
+// Command price is a price list in Go without Throughline: its spans are
 // those of OpenTelemetry's own packages.
 //
 //	export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf
@@ -33,7 +33,7 @@ func main() {
 func serve() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	exporter, err := otlptracehttp.New(ctx) // of the variables, as the name of the service is
+	exporter, err := otlptracehttp.New(ctx) // configured by environment variables, like the service name
 	if err != nil {
 		return err
 	}

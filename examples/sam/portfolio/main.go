@@ -1,5 +1,5 @@
-// Command portfolio plans the trades that follow from a signal. It is a Go function, which
-// uses Throughline's library.
+// Command portfolio is a Go function that uses Throughline's library. It plans the trades
+// for a signal.
 package main
 
 import (

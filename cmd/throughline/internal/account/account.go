@@ -1,5 +1,5 @@
-// Package account is how the commands reach an AWS account: the flags, as the
-// AWS CLI has them, and what is read of CloudWatch's metrics.
+// Package account has what the commands need to access an AWS account: flags like those
+// of the AWS CLI, and reads of CloudWatch's metrics.
 package account
 
 import (
@@ -17,11 +17,12 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Configure gives what an AWS client is made with: config.LoadDefaultConfig.
+// Configure loads the configuration of AWS clients. It is config.LoadDefaultConfig
+// outside of tests.
 type Configure func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error)
 
-// Flags are the flags of a command that speaks to AWS. The zero value is the
-// environment's account.
+// Flags are the flags of a command that accesses AWS. The zero value means the account
+// and Region of the environment.
 type Flags struct {
 	Profile, Region, Endpoint string
 }
@@ -33,8 +34,8 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 	flags.StringVar(&f.Endpoint, "endpoint-url", "", "send AWS calls to `URL`, such as that of a local stand-in")
 }
 
-// Config is what clients are made with. It returns an error where the
-// configuration cannot be read or names no Region.
+// Config returns the configuration of AWS clients. It returns an error if the
+// configuration cannot be read or has no Region.
 func (f Flags) Config(ctx context.Context, configure Configure) (aws.Config, error) {
 	var load []func(*config.LoadOptions) error
 	if f.Profile != "" {
@@ -50,9 +51,9 @@ func (f Flags) Config(ctx context.Context, configure Configure) (aws.Config, err
 		return cfg, fmt.Errorf("configure AWS: %w", err)
 	}
 	if cfg.Region == "" {
-		return cfg, errors.New("there is no Region: give --region, or set AWS_REGION")
+		return cfg, errors.New("no AWS Region is set: give --region, or set AWS_REGION")
 	}
-	cfg.Logger = logging.Nop{} // the SDK's own writes to the terminal what a server says
+	cfg.Logger = logging.Nop{} // the SDK's logger writes text of the server to the terminal
 	if cfg.HTTPClient == nil {
 		cfg.HTTPClient = awshttp.NewBuildableClient()
 	}
@@ -63,21 +64,22 @@ func (f Flags) Config(ctx context.Context, configure Configure) (aws.Config, err
 	return cfg, nil
 }
 
-// patient is an HTTP client that takes an answer which arrives before net/http has seen the end of the
-// request's body. smithy-go v1.28.9 closes the body then, and the WriteTo of a closed body returns io.EOF,
-// which net/http takes for a failed write: it closes the connection, and an answer that was not read yet is
-// lost. The call is made again, and messages that the lost answer held stay hidden in their queue.
+// patient is an HTTP client that accepts a response which arrives before net/http has
+// sent the end of the request's body. smithy-go v1.28.9 then closes the body, and WriteTo
+// of the closed body returns io.EOF, which net/http takes for a failed write: it closes
+// the connection, and an unread response is lost. The SDK repeats the call, and messages
+// in the lost response stay invisible in their queue.
 type patient struct{ aws.HTTPClient }
 
 func (c patient) Do(r *http.Request) (*http.Response, error) {
 	if r.Body != nil && r.Body != http.NoBody {
-		r = r.WithContext(r.Context()) // a copy
+		r = r.WithContext(r.Context()) // a copy of the request
 		r.Body = struct{ io.ReadCloser }{r.Body}
 	}
 	return c.HTTPClient.Do(r)
 }
 
-// ErrorCode is the error code that AWS answered with, "" where there is none.
+// ErrorCode returns AWS's error code of err, or "" if it has none.
 func ErrorCode(err error) string {
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return api.ErrorCode()

@@ -15,7 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 )
 
-// ListMetrics are the distinct metrics of a namespace.
+// ListMetrics returns the metrics of a namespace, each once.
 func ListMetrics(ctx context.Context, api cloudwatch.ListMetricsAPIClient, namespace string) ([]types.Metric, error) {
 	var list []types.Metric
 	known := map[string]bool{}
@@ -26,7 +26,7 @@ func ListMetrics(ctx context.Context, api cloudwatch.ListMetricsAPIClient, names
 			return nil, fmt.Errorf("list metrics: %w", err)
 		}
 		for _, m := range page.Metrics {
-			if id := identity(m); !known[id] { // stand-ins name a metric once a datum
+			if id := identity(m); !known[id] { // stand-ins return a metric for each datapoint
 				known[id] = true
 				list = append(list, m)
 			}
@@ -35,7 +35,7 @@ func ListMetrics(ctx context.Context, api cloudwatch.ListMetricsAPIClient, names
 	return list, nil
 }
 
-// identity tells metrics apart.
+// identity returns a text that is different for each metric.
 func identity(m types.Metric) string {
 	parts := []string{}
 	for _, d := range m.Dimensions {
@@ -45,7 +45,7 @@ func identity(m types.Metric) string {
 	return aws.ToString(m.MetricName) + " " + strings.Join(parts, " ")
 }
 
-// Dimension is the value of a metric's dimension, "" where it has none.
+// Dimension returns the value of a metric's dimension, or "" if it has none.
 func Dimension(m types.Metric, name string) string {
 	for _, d := range m.Dimensions {
 		if aws.ToString(d.Name) == name {
@@ -55,10 +55,10 @@ func Dimension(m types.Metric, name string) string {
 	return ""
 }
 
-// Statistics calls f with the given statistics of each metric and hour, of the
-// time over before now, that has data, in the order of the metrics and of time.
+// Statistics calls f with the given statistics of each metric for each hour with data, in
+// the time over before now. It calls f in the order of the metrics, then of time.
 func Statistics(ctx context.Context, api cloudwatch.GetMetricDataAPIClient, list []types.Metric, stats []string, now time.Time, over time.Duration, f func(types.Metric, []float64)) error {
-	const queries, hour = 500, 3600 // of a request (API reference, GetMetricData); a period
+	const queries, hour = 500, 3600 // the limit of a request (API reference, GetMetricData); a period in seconds
 	for per := queries / len(stats); len(list) > 0; {
 		part := list[:min(per, len(list))]
 		list = list[len(part):]
@@ -84,7 +84,7 @@ func Statistics(ctx context.Context, api cloudwatch.GetMetricDataAPIClient, list
 			for _, r := range page.MetricDataResults {
 				var metric, stat int
 				if _, err := fmt.Sscanf(aws.ToString(r.Id), "m%d_%d", &metric, &stat); err != nil || metric >= len(part) || stat >= len(stats) {
-					return fmt.Errorf("get metric data: an answer to no question, %q", aws.ToString(r.Id))
+					return fmt.Errorf("get metric data: the response has an unknown ID, %q", aws.ToString(r.Id))
 				}
 				for i := range min(len(r.Values), len(r.Timestamps)) {
 					c := cell{metric, r.Timestamps[i].Unix()}
@@ -95,8 +95,8 @@ func Statistics(ctx context.Context, api cloudwatch.GetMetricDataAPIClient, list
 				}
 			}
 		}
-		// In order, so that sums of fractions and the order of what is printed are
-		// the same in each run.
+		// Cells are sorted so that sums of fractions and the printed order are the same
+		// in each run.
 		cells := slices.SortedFunc(maps.Keys(values), func(a, b cell) int { return cmp.Or(a.metric-b.metric, cmp.Compare(a.at, b.at)) })
 		for _, c := range cells {
 			f(part[c.metric], values[c])

@@ -6,8 +6,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// NewPolicy returns the command "policy" of a command, which prints the IAM policy that
-// something of it needs.
+// NewPolicy returns the subcommand "policy" of a command. It prints an IAM policy; what
+// names the part of the command that needs it.
 func NewPolicy(of, what, policy string) *cobra.Command {
 	return &cobra.Command{
 		Use:     "policy",

@@ -53,9 +53,9 @@ func TestDead(t *testing.T) {
 	s, found := lint(t, "dead.yaml", nil)
 	for alarm, want := range map[string]string{
 		"QueueRefIsUrl": "is a URL", "QueueArn": "is an ARN", "FnArn": "is an ARN", "FnArnLiteral": "is an ARN", "QueueUrlLiteral": "is a URL", "FnAlias": "not with Alias",
-		"RuleArn": "is an ARN", "RuleRefBus": "is what Ref gives of a rule on a custom bus", "DefaultBusDim": "RuleName alone", "BusArnDim": "is an ARN", "FnSubArn": "is an ARN",
-		"WrongUnit": "published in Count, not in Seconds", "PctOver100": "at most 100", "DurInSeconds": "in milliseconds", "LowErrors": "never below 0", "InvLow": "missing data must be breaching",
-		"TwoOfTwoSparse": "20 datapoints of 20 must breach", "HiResOnAws": "a period of 10 s",
+		"RuleArn": "is an ARN", "RuleRefBus": "is what Ref returns for a rule on a custom bus", "DefaultBusDim": "RuleName only", "BusArnDim": "is an ARN", "FnSubArn": "is an ARN",
+		"WrongUnit": "published in Count, not in Seconds", "PctOver100": "at most 100", "DurInSeconds": "in milliseconds", "LowErrors": "never below 0", "InvLow": "treat missing data as breaching",
+		"TwoOfTwoSparse": "20 of 20 datapoints must breach", "HiResOnAws": "a period of 10 s",
 	} {
 		text := ""
 		for _, f := range found[alarm] {
@@ -89,13 +89,13 @@ Resources:
 		"Namespace: AWS/SQS, MetricName: NumberOfMessagesSent, Dimensions: [{Name: QueueName, Value: !GetAtt Q.QueueUrl}]":                                                                         "is a URL",
 		"Namespace: AWS/Lambda, MetricName: Errors, Dimensions: [{Name: FunctionName, Value: !Ref L}]":                                                                                             "is an ARN",
 		"Namespace: AWS/Lambda, MetricName: Errors, Dimensions: [{Name: FunctionName, Value: !Ref V}]":                                                                                             "is an ARN",
-		"Namespace: AWS/lambda, MetricName: Errors, " + function:                                                                                                                                   "there is no namespace AWS/lambda; it is AWS/Lambda",
+		"Namespace: AWS/lambda, MetricName: Errors, " + function:                                                                                                                                   "there is no namespace AWS/lambda: write AWS/Lambda",
 		"Namespace: AWS/Lambda, MetricName: Errors, Period: !Ref Ten, " + function:                                                                                                                 "a period of 10 s",
 		"Namespace: AWS/Lambda, MetricName: Errors, Statistic: Maximum, Threshold: 1, " + function:                                                                                                 "is at most 1",
-		"Namespace: AWS/Lambda, MetricName: ProvisionedConcurrencyUtilization, Statistic: Maximum, Threshold: 80, Dimensions: [{Name: FunctionName, Value: f}, {Name: Resource, Value: 'f:live'}]": "a share of 1",
-		"Namespace: AWS/Lambda, MetricName: Duration, Statistic: SampleCount, Threshold: 1, ComparisonOperator: LessThanThreshold, TreatMissingData: missing, " + function:                         "missing data must be breaching",
-		"Namespace: AWS/Events, MetricName: TriggeredRules, Threshold: 1, ComparisonOperator: LessThanThreshold, Dimensions: [{Name: RuleName, Value: r}]":                                         "missing data must be breaching",
-		"Namespace: AWS/Events, MetricName: FailedInvocations, EvaluationPeriods: 30, Dimensions: [{Name: RuleName, Value: r}]":                                                                    "30 datapoints of 30 must breach",
+		"Namespace: AWS/Lambda, MetricName: ProvisionedConcurrencyUtilization, Statistic: Maximum, Threshold: 80, Dimensions: [{Name: FunctionName, Value: f}, {Name: Resource, Value: 'f:live'}]": "it is a fraction between 0 and 1",
+		"Namespace: AWS/Lambda, MetricName: Duration, Statistic: SampleCount, Threshold: 1, ComparisonOperator: LessThanThreshold, TreatMissingData: missing, " + function:                         "treat missing data as breaching",
+		"Namespace: AWS/Events, MetricName: TriggeredRules, Threshold: 1, ComparisonOperator: LessThanThreshold, Dimensions: [{Name: RuleName, Value: r}]":                                         "treat missing data as breaching",
+		"Namespace: AWS/Events, MetricName: FailedInvocations, EvaluationPeriods: 30, Dimensions: [{Name: RuleName, Value: r}]":                                                                    "30 of 30 datapoints must breach",
 		"Namespace: AWS/Lambda, MetricName: IteratorAge, Statistic: Maximum, Threshold: 60, " + function:                                                                                           "in milliseconds",
 		"Namespace: AWS/SQS, MetricName: ApproximateNumberOfMessagesVisible, Statistic: Maximum, Unit: !FindInMap [M, a, u], " + queue:                                                             "published in Count, not in Bytes",
 	} {
@@ -108,7 +108,7 @@ Resources:
 		}
 	}
 	s, err := CloudFormation([]byte(head+"ActionsEnabled: false, AlarmActions: ['arn:aws:sns:eu-west-1:1:t'], Namespace: N, MetricName: M}\n"), nil)
-	if err != nil || len(s.Notes) != 1 || !strings.Contains(s.Notes[0].Message, "ActionsEnabled is false: nobody is told") {
+	if err != nil || len(s.Notes) != 1 || !strings.Contains(s.Notes[0].Message, "ActionsEnabled is false: the alarm notifies nobody") {
 		t.Error(s.Notes, err)
 	}
 }

@@ -10,13 +10,12 @@ import (
 	"github.com/throughline/throughline/internal/yamltree"
 )
 
-// CloudFormation reads the alarms of a template: numbers and words are resolved, with
-// values for its parameters before their defaults, and of Fn::If the first branch that
-// can be is taken. A text that Ref or Fn::Sub fills in becomes one with placeholders.
-// What CloudFormation gives for a reference to a resource is told apart, so that lint can
-// say that no metric knows it: a queue's URL, an ARN, bus|rule. Everything but alarms is
-// passed over. It returns an error for a document that cannot be read or has no
-// Resources.
+// CloudFormation reads the alarms of a template and ignores everything else. It resolves
+// numbers and words, with values for parameters before their defaults. For Fn::If it uses
+// the first branch that is possible. A text with Ref or Fn::Sub gets placeholders.
+// References to resources keep the form that CloudFormation returns (a queue's URL, an
+// ARN, bus|rule), so that lint can report that no metric has it. It returns an error for
+// a document that cannot be read or has no Resources.
 func CloudFormation(data []byte, values map[string]string) (alarms.Set, error) {
 	t, err := template.Open(data, values)
 	if err != nil {
@@ -35,12 +34,12 @@ func CloudFormation(data []byte, values map[string]string) (alarms.Set, error) {
 		case "AWS::CloudWatch::Alarm":
 			a := r.alarm(properties)
 			a.Meta = alarms.Meta{Kind: "custom", Resource: pair.Key, Line: pair.Line}
-			a.Name = cmp.Or(a.Name, pair.Key) // CloudFormation makes one up
+			a.Name = cmp.Or(a.Name, pair.Key) // CloudFormation generates one
 			if list := properties.Get("AlarmActions"); list != nil && list.Kind == yamltree.List && len(list.Items) == 0 {
-				s.Notes = append(s.Notes, alarms.Note{Line: pair.Line, Message: pair.Key + ": AlarmActions is an empty list: nobody is told"})
+				s.Notes = append(s.Notes, alarms.Note{Line: pair.Line, Message: pair.Key + ": AlarmActions is an empty list: the alarm notifies nobody"})
 			}
 			if a.ActionsDisabled && len(a.Actions) > 0 {
-				s.Notes = append(s.Notes, alarms.Note{Line: pair.Line, Message: pair.Key + ": ActionsEnabled is false: nobody is told"})
+				s.Notes = append(s.Notes, alarms.Note{Line: pair.Line, Message: pair.Key + ": ActionsEnabled is false: the alarm notifies nobody"})
 			}
 			s.Alarms = append(s.Alarms, a.Normalize())
 		case "AWS::CloudWatch::CompositeAlarm":
@@ -52,11 +51,10 @@ func CloudFormation(data []byte, values map[string]string) (alarms.Set, error) {
 	return s, nil
 }
 
-// reading takes alarms out of API input, in CloudFormation's names or the API's
-// own, which are the same.
+// reading reads alarms from API input. CloudFormation and the API use the same names.
 type reading struct {
-	text   func(*yamltree.Node) string // a text in which placeholders may stand
-	scalar func(*yamltree.Node) string // a number or a word
+	text   func(*yamltree.Node) string // reads a text that can have placeholders
+	scalar func(*yamltree.Node) string // reads a number or a word
 }
 
 func (r reading) alarm(n *yamltree.Node) alarms.Alarm {
@@ -131,7 +129,7 @@ func (r reading) dimensions(n *yamltree.Node) []alarms.Dimension {
 	return out
 }
 
-// identifier is a name as a placeholder can have it: AWS::StackName is
+// identifier returns a name in the form of a placeholder: AWS::StackName becomes
 // AWSStackName.
 func identifier(s string) string {
 	return strings.Map(func(r rune) rune {

@@ -27,7 +27,7 @@ Resources:
 		t.Fatal(err)
 	}
 	text := fmt.Sprint(alarms.Lint(s))
-	for _, want := range []string{"line 4: Failed: RuleName", "the metric has EventBusName=orders", "line 8: ${AWSStackName}-x: it can never fire", "GlobalSecondaryIndexName"} {
+	for _, want := range []string{"line 4: Failed: RuleName", "write EventBusName=orders", "line 8: ${AWSStackName}-x: it can never fire", "GlobalSecondaryIndexName"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in %s", want, text)
 		}
@@ -47,7 +47,7 @@ aws cloudwatch put-metric-alarm --alarm-name LambdaErrors --metric-name Errors -
 		t.Fatal(err)
 	}
 	text = fmt.Sprint(alarms.Lint(s))
-	for _, want := range []string{"line 3: EventBridgeDLQDepth: no evaluation periods", "published with QueueName, not with no dimension", "is a level, not a count", "> 1 never fires on a single message", "line 9: LambdaErrors: no evaluation periods"} {
+	for _, want := range []string{"line 3: EventBridgeDLQDepth: no evaluation periods", "published with QueueName, not with no dimension", "is a level, not a count", "> 1 does not fire on a single message", "line 9: LambdaErrors: no evaluation periods"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in %s", want, text)
 		}
@@ -55,7 +55,7 @@ aws cloudwatch put-metric-alarm --alarm-name LambdaErrors --metric-name Errors -
 	if a := s.Alarms[1]; a.Stats()[0].Dimensions[0].Value != "${FN}" || a.Tags[0].Value != "b" || s.Alarms[0].Description != "Alert when DLQ has messages" {
 		t.Errorf("%+v", a)
 	}
-	for script, want := range map[string]string{"ls": "no call of aws", "aws 'x": "does not end", "aws \"x": "does not end", "aws cloudwatch put-metric-alarm --cli-input-json '{'": "--cli-input-json"} {
+	for script, want := range map[string]string{"ls": "does not call aws", "aws 'x": "is not closed", "aws \"x": "is not closed", "aws cloudwatch put-metric-alarm --cli-input-json '{'": "--cli-input-json"} {
 		if _, err := Shell([]byte(script)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", script, err)
 		}

@@ -11,11 +11,10 @@ import (
 	"github.com/throughline/throughline/internal/yamltree"
 )
 
-// Shell reads the alarms of a shell script back: its calls of aws
-// cloudwatch put-metric-alarm and put-composite-alarm, by options or by
-// --cli-input-json. What the shell would fill in becomes a placeholder. It
-// returns an error for quotes that do not end, for JSON that cannot be read and
-// for a script without such a call.
+// Shell reads the alarms of a shell script: its calls of aws cloudwatch put-metric-alarm
+// and put-composite-alarm, with options or with --cli-input-json. A value that the shell
+// would insert becomes a placeholder. It returns an error for a quote that is not closed,
+// for JSON that cannot be read and for a script without such a call.
 func Shell(data []byte) (alarms.Set, error) {
 	s := alarms.Set{Name: "script", Namespace: "Throughline"}
 	commands, err := split(string(data))
@@ -44,7 +43,7 @@ func Shell(data []byte) (alarms.Set, error) {
 		s.Alarms = append(s.Alarms, a.Normalize())
 	}
 	if len(s.Alarms)+len(s.Composites) == 0 {
-		return s, errors.New("the script has no call of aws cloudwatch put-metric-alarm")
+		return s, errors.New("the script does not call aws cloudwatch put-metric-alarm")
 	}
 	return s, nil
 }
@@ -54,7 +53,7 @@ type command struct {
 	words []string
 }
 
-// options are a command's: each with the words that follow it.
+// options returns a command's options, each with the words that follow it.
 func options(words []string) map[string][]string {
 	out := map[string][]string{}
 	name := ""
@@ -75,7 +74,7 @@ func options(words []string) map[string][]string {
 
 func alarmOf(o map[string][]string) (alarms.Alarm, alarms.Composite, error) {
 	one := func(key string) string { return strings.Join(o[key], " ") }
-	r := reading{text: (*yamltree.Node).Value, scalar: (*yamltree.Node).Value} // its placeholders are ours already
+	r := reading{text: (*yamltree.Node).Value, scalar: (*yamltree.Node).Value} // the script's variables are placeholders already
 	if input, ok := o["cli-input-json"]; ok {
 		n, err := yamltree.Parse([]byte(strings.Join(input, " ")))
 		if err != nil {
@@ -84,7 +83,7 @@ func alarmOf(o map[string][]string) (alarms.Alarm, alarms.Composite, error) {
 		return r.alarm(n), r.composite(n), nil
 	}
 	amount := func(key string) float64 {
-		f, _ := strconv.ParseFloat(one(key), 64) // lint says what is missing
+		f, _ := strconv.ParseFloat(one(key), 64) // lint reports a missing value
 		return f
 	}
 	_, off := o["no-actions-enabled"]
@@ -140,8 +139,8 @@ func pairWords(words []string, first, second string) [][2]string {
 	return out
 }
 
-// splitter takes a script apart into commands of words, as a shell would, as far
-// as calls of a command go: quotes, backslashes, variables, comments.
+// splitter splits a script into commands and words as a shell does, as far as calls need
+// it: quotes, backslashes, variables, comments.
 type splitter struct {
 	text     string
 	at, line int
@@ -210,7 +209,7 @@ func (s *splitter) step() error {
 	case '\'':
 		end := strings.IndexByte(s.text[s.at:], '\'')
 		if end < 0 {
-			return fmt.Errorf("line %d: a quote does not end", s.line)
+			return fmt.Errorf("line %d: a quote is not closed", s.line)
 		}
 		s.add(alarms.Literal(s.text[s.at : s.at+end]))
 		s.line += strings.Count(s.text[s.at:s.at+end], "\n")
@@ -257,11 +256,11 @@ func (s *splitter) doubleQuoted() error {
 			s.word.WriteByte(c)
 		}
 	}
-	return fmt.Errorf("line %d: a quote does not end", first)
+	return fmt.Errorf("line %d: a quote is not closed", first)
 }
 
-// expansion is what follows a $: a variable becomes a placeholder, a command's
-// output one that nobody declares.
+// expansion reads what follows a $. A variable becomes a placeholder. A command's output
+// becomes a placeholder that is not declared.
 func (s *splitter) expansion() string {
 	rest := s.text[s.at:]
 	if strings.HasPrefix(rest, "(") {

@@ -1,5 +1,5 @@
-// Package alarmscmd is the command "throughline alarms": alarms as code, from a
-// spec to an account and back, and "throughline queries", the saved queries.
+// Package alarmscmd is the command "throughline alarms", which keeps alarms as code, and
+// "throughline queries", which saves and runs queries.
 package alarmscmd
 
 import (
@@ -52,17 +52,17 @@ as CloudFormation, SAM, Terraform or a shell script.`,
 	return cmd
 }
 
-// app is what every verb has at hand.
+// app is what every verb needs.
 type app struct {
 	configure account.Configure
 	now       func() time.Time
-	pace      func() *cloudwatch.Pace // made anew for each run of a verb
+	pace      func() *cloudwatch.Pace // returns a new Pace for each run of a verb
 }
 
 // verbatim are the verbs whose output is a file for another program.
 var verbatim = []string{"render", "suggest", "dashboard", "init", "policy"}
 
-// wrap gives a verb's errors its name, and has its report fit the terminal.
+// wrap adds the verb's name to its errors, and fits its report to the terminal.
 func wrap(cmd *cobra.Command) {
 	run := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -86,8 +86,8 @@ type specOptions struct {
 	file  string
 	set   []string
 	json  bool
-	stack string            // whose names and parameters are taken
-	live  map[string]string // these, by parameter of the spec; see [app.readStack]
+	stack string            // the stack that names and parameters are read from
+	live  map[string]string // the stack's values by parameter of the spec; see [app.readStack]
 }
 
 func (o *specOptions) bind(flags *pflag.FlagSet) {
@@ -96,27 +96,28 @@ func (o *specOptions) bind(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.json, "json", false, "print JSON")
 }
 
-// bindStack adds the flag of verbs that speak to an account.
+// bindStack adds the flag of verbs that access an account.
 func (o *specOptions) bindStack(flags *pflag.FlagSet) {
 	flags.StringVar(&o.stack, "stack", "", "take resource names and parameters from the deployed stack `NAME`")
 }
 
-// readSpec is the text of the spec.
+// readSpec reads the text of the spec.
 func (o specOptions) readSpec(cmd *cobra.Command) ([]byte, error) {
 	data, err := readFile(cmd, o.file)
 	if _, missing := os.Stat(o.file); o.file != "-" && errors.Is(missing, os.ErrNotExist) {
-		return nil, fmt.Errorf("%w: name another with -f, or begin with `throughline alarms init template.yaml -o alarms.yaml`", err)
+		return nil, fmt.Errorf("%w: name a file with -f, or create one with `throughline alarms init template.yaml -o alarms.yaml`", err)
 	}
 	if err == nil && aTemplate.Match(data) {
-		return nil, terminal.Misuse("%s is a CloudFormation template, not a spec: `throughline alarms init %[1]s -o alarms.yaml` writes a spec of it, and `throughline alarms lint --from cloudformation -f %[1]s` looks at the alarms in it", o.file)
+		return nil, terminal.Misuse("%s is a CloudFormation template, not a spec: `throughline alarms init %[1]s -o alarms.yaml` writes a spec for it, and `throughline alarms lint --from cloudformation -f %[1]s` checks the alarms in it", o.file)
 	}
 	return data, err
 }
 
-// aTemplate matches what every CloudFormation template has and no spec, in YAML and JSON.
+// aTemplate matches a key that CloudFormation templates have and specs do not, in YAML
+// and JSON.
 var aTemplate = regexp.MustCompile(`(?m)^(?:[ \t{]*")?(?:AWSTemplateFormatVersion|Resources|Transform|Globals)"?[ \t]*:`)
 
-// compile reads the spec; its placeholders stay.
+// compile reads the spec. Its placeholders stay.
 func (o specOptions) compile(cmd *cobra.Command) (alarms.Set, error) {
 	data, err := o.readSpec(cmd)
 	if err != nil {
@@ -126,7 +127,7 @@ func (o specOptions) compile(cmd *cobra.Command) (alarms.Set, error) {
 	return s, o.located(err)
 }
 
-// located puts the file before each of a spec's problems, which are what lint finds.
+// located adds the file to each of a spec's problems, in the form of lint's findings.
 func (o specOptions) located(err error) error {
 	if problems, ok := errors.AsType[alarms.Problems](err); ok {
 		lines := make([]string, len(problems))
@@ -138,8 +139,8 @@ func (o specOptions) located(err error) error {
 	return terminal.As(terminal.Found, err)
 }
 
-// known reads the spec without what there is no name for, which it says, and the values
-// of its parameters.
+// known reads the spec without the resources whose names are not known, and prints which
+// these are. It also returns the values of the parameters.
 func (o specOptions) known(cmd *cobra.Command) (alarms.Set, map[string]string, error) {
 	data, err := o.readSpec(cmd)
 	if err != nil {
@@ -162,8 +163,8 @@ func (o specOptions) known(cmd *cobra.Command) (alarms.Set, map[string]string, e
 	return s, values, nil
 }
 
-// resolve reads the spec, gives its placeholders values, and refuses what lint
-// has an error against.
+// resolve reads the spec, replaces its placeholders, and returns an error if lint finds
+// one.
 func (o specOptions) resolve(cmd *cobra.Command) (alarms.Set, error) {
 	s, values, err := o.known(cmd)
 	if err != nil {
@@ -176,10 +177,10 @@ func (o specOptions) resolve(cmd *cobra.Command) (alarms.Set, error) {
 	if err != nil {
 		return s, terminal.As(terminal.Misused, err)
 	}
-	return resolved, o.refuse(alarms.Lint(resolved)) // a value can make a name too long
+	return resolved, o.refuse(alarms.Lint(resolved)) // with its value a name can be too long
 }
 
-// connect is the resolved spec and what clients of the account are made with.
+// connect returns the resolved spec and the configuration of AWS clients.
 func (a app) connect(cmd *cobra.Command, spec specOptions, on account.Flags) (alarms.Set, aws.Config, error) {
 	if err := a.readStack(cmd, &spec, on); err != nil {
 		return alarms.Set{}, aws.Config{}, err
@@ -202,14 +203,14 @@ func (o specOptions) refuse(findings []alarms.Finding) error {
 	if len(lines) == 0 {
 		return nil
 	}
-	return terminal.Finding("lint has errors, so nothing was done\n%s", strings.Join(lines, "\n"))
+	return terminal.Finding("lint found errors, so nothing was done\n%s", strings.Join(lines, "\n"))
 }
 
 func (o specOptions) values() (map[string]string, error) {
 	return pairs(o.set)
 }
 
-// pairs are the values of --set.
+// pairs returns the values of --set.
 func pairs(set []string) (map[string]string, error) {
 	values := map[string]string{}
 	for _, pair := range set {

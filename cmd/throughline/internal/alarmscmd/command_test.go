@@ -235,15 +235,15 @@ func TestLint(t *testing.T) {
 	runWith(t, quick(), orders, "alarms", "lint", "-f", "-").want(t, 0, "no errors")
 	// What the profile leaves out is said on standard error.
 	r := runWith(t, quick(), "name: o\nresources: [{kind: events, service: s, detailTypes: [T]}]", "alarms", "lint", "-f", "-").want(t, 0)
-	if !strings.Contains(r.errs, "no age alarm: DeliveryLag is a metric in THROUGHLINE_METRICS=full alone") {
+	if !strings.Contains(r.errs, "no age alarm: only THROUGHLINE_METRICS=full emits DeliveryLag") {
 		t.Error(r.errs)
 	}
 	// Alarms that others wrote.
 	template := file(t, "template.yaml", "Resources: {A: {Type: AWS::CloudWatch::Alarm, Properties: {Namespace: AWS/SQS, MetricName: ApproximateNumberOfMessagesVisible, Statistic: Sum, Period: 300, Threshold: 1, ComparisonOperator: GreaterThanThreshold}}}")
 	run(t, "alarms", "lint", "-f", template, "--from", "cloudformation").want(t, 1, "no evaluation periods", "with QueueName, not with no dimension", "is a level, not a count")
 	script := file(t, "a.sh", "aws cloudwatch put-metric-alarm --alarm-name x --namespace AWS/SQS --metric-name ApproximateNumberOfMessagesVisible --statistic Sum --period 300 --threshold 1 --comparison-operator GreaterThanThreshold")
-	run(t, "alarms", "lint", "-f", script, "--from", "sh").want(t, 1, "> 1 never fires on a single message")
-	run(t, "alarms", "lint", "-f", script, "--from", "shell").want(t, 2, "it is spec, cloudformation, sam or sh")
+	run(t, "alarms", "lint", "-f", script, "--from", "sh").want(t, 1, "> 1 does not fire on a single message")
+	run(t, "alarms", "lint", "-f", script, "--from", "shell").want(t, 2, "write spec, cloudformation, sam or sh")
 }
 
 // TestExample: the spec of examples/alarms lints clean and keeps the names and
@@ -305,7 +305,7 @@ func TestRenderAndDashboard(t *testing.T) {
 	}
 	dir := t.TempDir()
 	run(t, "alarms", "render", "-f", spec, "--format", "terraform", "--dir", dir).want(t, 0, "wrote "+filepath.Join(dir, "alarms.tf"))
-	run(t, "alarms", "render", "-f", spec, "--format", "cdk").want(t, 2, "it is cloudformation, sam, terraform or sh")
+	run(t, "alarms", "render", "-f", spec, "--format", "cdk").want(t, 2, "write cloudformation, sam, terraform or sh")
 	var many strings.Builder
 	many.WriteString("name: many\nresources:\n")
 	for i := range 600 {
@@ -335,7 +335,7 @@ func TestRenderAndDashboard(t *testing.T) {
 	if thresholds != 9 {
 		t.Errorf("%d thresholds of 9 alarms are drawn", thresholds)
 	}
-	if large := decode[body](t, run(t, "alarms", "dashboard", "-f", big, "--account", "123456789012").want(t, 0, "graphs are left out: a dashboard has 500 widgets")); len(large.Widgets) > 500 {
+	if large := decode[body](t, run(t, "alarms", "dashboard", "-f", big, "--account", "123456789012").want(t, 0, "graphs are omitted: a dashboard has at most 500 widgets")); len(large.Widgets) > 500 {
 		t.Errorf("%d widgets", len(large.Widgets))
 	}
 	page := filepath.Join(dir, "page.html")
@@ -373,7 +373,7 @@ func day(t *testing.T) string {
 
 func TestBacktestAndSuggest(t *testing.T) {
 	spec, metrics := file(t, "alarms.yaml", orders), file(t, "metrics.jsonl", day(t))
-	run(t, "alarms", "backtest", "-f", spec, "--metrics", metrics).want(t, 0, "2026-11-24 08:00:00 to 2026-11-24 14:00:00 UTC", "of 5 alarms nothing was recorded", "the alarm's own periods and two", "What a backtest does not know")
+	run(t, "alarms", "backtest", "-f", spec, "--metrics", metrics).want(t, 0, "2026-11-24 08:00:00 to 2026-11-24 14:00:00 UTC", "because nothing was recorded: 5 alarms", "two periods more than the alarm has", "Limits of a backtest")
 	type report struct {
 		Alarm       string
 		Pages       int
@@ -395,9 +395,9 @@ func TestBacktestAndSuggest(t *testing.T) {
 	run(t, "alarms", "backtest", "-f", spec, "--metrics", metrics, "--range", "5", "orders-dlq-depth").want(t, 0, "5 periods")
 	runWith(t, quick(), day(t), "alarms", "backtest", "-f", spec, "--metrics", "-").want(t, 0, "alch-orders-dlq-depth")
 	run(t, "alarms", "backtest", "-f", spec, "--metrics", spec).want(t, 3, "no line is in the embedded metric format")
-	run(t, "alarms", "backtest", "-f", spec, "--since", "1s").want(t, 2, "--since is between a minute and 455 days")
+	run(t, "alarms", "backtest", "-f", spec, "--since", "1s").want(t, 2, "--since must be between a minute and 455 days")
 
-	run(t, "alarms", "suggest", "-f", spec, "--metrics", metrics, "--pages", "0").want(t, 3, "the record is 6h0m0s long")
+	run(t, "alarms", "suggest", "-f", spec, "--metrics", metrics, "--pages", "0").want(t, 3, "the history is 6h0m0s long")
 	// A line a day later makes the record long enough.
 	end := time.Date(2026, 11, 25, 9, 0, 0, 0, time.UTC).UnixMilli()
 	metrics = file(t, "long.jsonl", day(t)+fmt.Sprintf(`{"D":"d","X":1,"_aws":{"Timestamp":%d,"CloudWatchMetrics":[{"Namespace":"N","Dimensions":[["D"]],"Metrics":[{"Name":"X"}]}]}}`+"\n", end))
@@ -418,7 +418,7 @@ func TestInit(t *testing.T) {
 	runWith(t, quick(), r.out, "alarms", "lint", "-f", "-").want(t, 0, "no errors", "0 warnings")
 	target := filepath.Join(t.TempDir(), "alarms.yaml")
 	run(t, "alarms", "init", template, "-o", target).want(t, 0, "wrote "+target)
-	run(t, "alarms", "init", template, "-o", target).want(t, 2, "is there already: give --force")
+	run(t, "alarms", "init", template, "-o", target).want(t, 2, "exists: give --force")
 	run(t, "alarms", "init", template, "-o", target, "--force").want(t, 0)
 	run(t, "alarms", "init", file(t, "empty.yaml", "Resources: {}")).want(t, 3, "nothing to watch")
 	run(t, "alarms", "init", "/none.yaml").want(t, 3, "there is no file /none.yaml")

@@ -16,7 +16,7 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
-// past says which stretch of which history.
+// past has the flags that select a history.
 type past struct {
 	metrics string
 	since   time.Duration
@@ -27,12 +27,12 @@ type past struct {
 func (p *past) bind(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&p.metrics, "metrics", "", "read metrics lines (EMF) from `FILE`, - for standard input, instead of CloudWatch")
-	flags.DurationVar(&p.since, "since", 15*24*time.Hour, "read CloudWatch as far back as this; it keeps one-minute data for 15 days")
-	flags.IntVar(&p.reach, "range", 0, "the number of periods that an evaluation looks at; 0 means those of the alarm and two more")
+	flags.DurationVar(&p.since, "since", 15*24*time.Hour, "read this `DURATION` of history from CloudWatch, which keeps one-minute data for 15 days")
+	flags.IntVar(&p.reach, "range", 0, "the number of periods that an evaluation looks at; 0 means two more than the alarm has")
 	p.on.Bind(flags)
 }
 
-// read is the data of the alarms, and from when until when.
+// read returns the data of the alarms, and its first and last time.
 func (p past) read(cmd *cobra.Command, a app, s alarms.Set) (data eval.Data, from, to time.Time, err error) {
 	if p.metrics != "" {
 		recording, err := readRecording(cmd, p.metrics)
@@ -43,7 +43,7 @@ func (p past) read(cmd *cobra.Command, a app, s alarms.Set) (data eval.Data, fro
 		return recording, from, to, nil
 	}
 	if p.since < time.Minute || p.since > 455*24*time.Hour {
-		return nil, from, to, terminal.Misuse("--since is between a minute and 455 days")
+		return nil, from, to, terminal.Misuse("--since must be between a minute and 455 days")
 	}
 	cfg, err := p.on.Config(cmd.Context(), a.configure)
 	if err != nil {
@@ -123,12 +123,13 @@ type tested struct {
 
 func (t tested) readable(f float64) string { return alarms.Readable(t.alarm, f) }
 
-// lookBack says over how many periods CloudWatch is taken to look for datapoints.
+// lookBack describes the number of periods in which CloudWatch is assumed to look for
+// datapoints.
 func lookBack(reach int) string {
 	if reach == 0 {
-		return "the alarm's own periods and two (--range): CloudWatch does not publish how many it takes"
+		return "two periods more than the alarm has (--range): CloudWatch does not publish the number"
 	}
-	return fmt.Sprintf("%d periods, or where that is less than the alarm's own, these and two", reach)
+	return fmt.Sprintf("%d periods, or two more than the alarm has if that is more", reach)
 }
 
 func printBacktest(cmd *cobra.Command, results []tested, from, to time.Time, reach int, asJSON bool, most float64) error {
@@ -159,7 +160,7 @@ func printBacktest(cmd *cobra.Command, results []tested, from, to time.Time, rea
 			}
 		}
 		if unknown > 0 {
-			fmt.Fprintf(out, "of %s nothing was recorded, so nothing is said of them\n", phrase.Count(unknown, "alarm"))
+			fmt.Fprintf(out, "not evaluated, because nothing was recorded: %s\n", phrase.Count(unknown, "alarm"))
 		}
 		fmt.Fprintln(out, p.Dim("each evaluation looked back over "+lookBack(reach)))
 		fmt.Fprintln(out, p.Dim(eval.Limits))
@@ -180,7 +181,7 @@ func (a app) suggest() *cobra.Command {
 	var pages float64
 	cmd := &cobra.Command{
 		Use:   "suggest [ALARM…]",
-		Short: "Suggest thresholds under which alarms would page seldom enough",
+		Short: "Suggest thresholds that limit how often alarms page",
 		Long: `suggest finds for each alarm the threshold closest to normal values under which it would
 have paged at most --pages times in a week. It prints these thresholds as overrides for
 the spec, which it does not edit. It needs at least a day of history.`,
@@ -239,10 +240,10 @@ func printSuggestions(cmd *cobra.Command, s alarms.Set, data eval.Data, from, to
 		return terminal.PrintJSON(out, found)
 	}
 	if len(found) == 0 {
-		_, err := fmt.Fprintln(out, "# nothing to suggest: the thresholds are as near as they can be, or nothing was recorded")
+		_, err := fmt.Fprintln(out, "# nothing to suggest: the thresholds fit already, or nothing was recorded")
 		return err
 	}
-	fmt.Fprintf(out, "# from %s to %s, pages a week at most: %g\noverrides:\n", from.Format(time.DateTime), to.Format(time.DateTime), pages)
+	fmt.Fprintf(out, "# from %s to %s, at most %g pages a week\noverrides:\n", from.Format(time.DateTime), to.Format(time.DateTime), pages)
 	for _, f := range found {
 		fmt.Fprintf(out, "  %s  # %s: was %s, %.1f pages a week\n", f.Override, f.Alarm, f.was, f.PerWeek)
 	}

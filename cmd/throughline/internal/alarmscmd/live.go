@@ -20,7 +20,7 @@ func (a app) check() *cobra.Command {
 		Short: "Ask CloudWatch whether the metrics of the alarms exist",
 		Long: `check asks CloudWatch for each metric that the alarms watch: was it published in the last
 two weeks, with exactly these dimensions? A metric that is published only when it is not
-zero is judged by a sibling with the same dimensions. Silence never counts as health.
+zero is judged by a sibling with the same dimensions. Missing data never count as health.
 
 Exit code 1: a metric is not known to be published.`,
 		Example: `  throughline alarms check
@@ -80,7 +80,7 @@ func (a app) test() *cobra.Command {
 	var force bool
 	cmd := &cobra.Command{
 		Use:   "test ALARM…",
-		Short: "Prove that the notification of an alarm is sent and reaches somebody",
+		Short: "Prove that the notification of an alarm is sent and delivered",
 		Long: `test sets alarms to ALARM, looks for the notification in their history, checks that
 their topics have confirmed subscribers, and restores their states. It does page the
 subscribers. It refuses alarms with actions other than SNS topics, which could roll back
@@ -136,10 +136,10 @@ func printDelivery(cmd *cobra.Command, d cloudwatch.Delivery) {
 	out := cmd.OutOrStdout()
 	p := terminal.Painter(out)
 	if d.Good() {
-		fmt.Fprintf(out, "%s %s: a notification was sent, and its topics have subscribers; put back to %s\n", p.Green("delivered"), d.Alarm, d.Restored)
+		fmt.Fprintf(out, "%s %s: a notification was sent, and its topics have subscribers; the state is %s again\n", p.Green("delivered"), d.Alarm, d.Restored)
 		return
 	}
-	fmt.Fprintf(out, "%s %s: %s; put back to %s\n", p.Red("not delivered"), d.Alarm, strings.Join(d.Problems, "; "), d.Restored)
+	fmt.Fprintf(out, "%s %s: %s; the state is %s again\n", p.Red("not delivered"), d.Alarm, strings.Join(d.Problems, "; "), d.Restored)
 }
 
 func (a app) history() *cobra.Command {
@@ -164,7 +164,7 @@ func (a app) history() *cobra.Command {
 			items := []cloudwatch.Item{}
 			api, pace, bar := cloudwatch.NewClient(cfg), a.pace(), terminal.NewProgress(cmd)
 			for i, name := range chosen {
-				bar.Show("%d of %d: reading what %s did", i+1, len(chosen), name)
+				bar.Show("%d of %d: reading the history of %s", i+1, len(chosen), name)
 				more, err := cloudwatch.History(cmd.Context(), api, name, a.now().Add(-since), pace)
 				bar.End()
 				if err != nil {
@@ -179,7 +179,7 @@ func (a app) history() *cobra.Command {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s  %s  %s\n", i.At.Format(time.DateTime), i.Alarm, i.Summary)
 			}
 			if len(items) == 0 {
-				fmt.Fprintf(cmd.OutOrStdout(), "nothing in %s\n", since)
+				fmt.Fprintf(cmd.OutOrStdout(), "no state change and no notification in %s\n", since)
 			}
 			return nil
 		},
@@ -188,7 +188,7 @@ func (a app) history() *cobra.Command {
 	spec.bind(cmd.Flags())
 	spec.bindStack(cmd.Flags())
 	on.Bind(cmd.Flags())
-	cmd.Flags().DurationVar(&since, "since", 7*24*time.Hour, "show the history of this long")
+	cmd.Flags().DurationVar(&since, "since", 7*24*time.Hour, "show this `DURATION` of history")
 	return cmd
 }
 

@@ -157,8 +157,8 @@ func TestFromTemplateToAccount(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	verb("plan").want(t, 1, "! refuse trading-worker-4-dev-duration  the name is taken by an alarm that is not of trading", "left alone under the prefix, for not being of trading: 1 alarm: trading-of-somebody")
-	verb("apply", "--yes").want(t, 1, "nothing was changed; rename one of them, or take it over with --adopt trading-worker-4-dev-duration")
+	verb("plan").want(t, 1, "! refuse trading-worker-4-dev-duration  an alarm that does not belong to trading has this name", "not changed, because they do not belong to trading: 1 alarm: trading-of-somebody")
+	verb("apply", "--yes").want(t, 1, "nothing was changed; rename one of them, or take the alarm over with --adopt trading-worker-4-dev-duration")
 	verb("plan").want(t, 1, "~ change "+edited)
 	outcome := decode[applied](t, verb("apply", "--yes", "--json", "--adopt", "trading-worker-4-dev-duration").want(t, 0))
 	if outcome.Done != 2 || outcome.Of != 2 || len(outcome.Steps) != 2 {
@@ -209,7 +209,7 @@ func TestBacktestFromCloudWatch(t *testing.T) {
 	}
 	runWith(t, a, "", "alarms", "backtest", "-f", spec, "--since", "6h", "--max-pages", "3").want(t, 1, "more than 3 pages a week")
 	// And check knows that queue's metric, and of the function's that nobody has seen one.
-	run(t, "alarms", "check", "-f", spec).want(t, 1, "idle    alch-orders-duration: Duration: neither it nor Invocations", "idle    alch-orders-async-drop", "1 of 11 metrics are known to be published")
+	run(t, "alarms", "check", "-f", spec).want(t, 1, "idle    alch-orders-duration: Duration: neither this metric nor Invocations", "idle    alch-orders-async-drop", "1 of 11 metrics are known to be published")
 	if found := decode[[]struct{ Verdict string }](t, run(t, "alarms", "check", "-f", spec, "--json").want(t, 1)); len(found) != 11 {
 		t.Errorf("%v", found)
 	}
@@ -294,14 +294,14 @@ func TestDeliveryAndHistory(t *testing.T) {
 		t.Fatal(err)
 	}
 	spec := file(t, "alarms.yaml", "name: orders\nnotify: {critical: [\""+*topic.TopicArn+"\"]}\nresources: [{kind: dlq, name: orders-dlq}]\n")
-	run(t, "alarms", "test", "-f", spec, "orders-dlq-depth").want(t, 3, "there is no such alarm in this account and Region: apply the spec first")
+	run(t, "alarms", "test", "-f", spec, "orders-dlq-depth").want(t, 3, "this account and Region do not have the alarm: apply the spec first")
 	run(t, "alarms", "apply", "-f", spec, "--yes").want(t, 0, "1 done")
 	run(t, "alarms", "test", "-f", spec, "orders-dlq-depth").want(t, 1, "not delivered orders/orders-dlq-depth", "nobody has confirmed a subscription")
 	run(t, "alarms", "drift", "-f", spec).want(t, 1, "undeliverable "+*topic.TopicArn)
 	if _, err := topics.Subscribe(t.Context(), &sns.SubscribeInput{TopicArn: topic.TopicArn, Protocol: aws.String("sqs"), Endpoint: aws.String("arn:aws:sqs:eu-west-1:123456789012:q")}); err != nil {
 		t.Fatal(err)
 	}
-	run(t, "alarms", "test", "-f", spec, "orders-dlq-depth").want(t, 0, "delivered orders/orders-dlq-depth: a notification was sent", "put back to")
+	run(t, "alarms", "test", "-f", spec, "orders-dlq-depth").want(t, 0, "delivered orders/orders-dlq-depth: a notification was sent", "the state is OK again")
 	if d := decode[[]cloudwatch.Delivery](t, run(t, "alarms", "test", "-f", spec, "--json", "orders-dlq-depth").want(t, 0)); len(d) != 1 || !d[0].Good() {
 		t.Errorf("%+v", d)
 	}
@@ -317,7 +317,7 @@ func TestQueriesCommand(t *testing.T) {
 	s.start(t)
 	run(t, "queries").want(t, 0, "# large-events: ", "# repeats: ")
 	run(t, "queries", "repeats").want(t, 0, `filter throughline = "repeat"`)
-	run(t, "queries", "repeat").want(t, 2, "there is no repeat: there are large-events")
+	run(t, "queries", "repeat").want(t, 2, "there is no query repeat: there are large-events")
 	if all := decode[[]map[string]any](t, run(t, "queries", "--json").want(t, 0)); len(all) < 6 {
 		t.Errorf("%v", all)
 	}
@@ -342,9 +342,9 @@ func TestQueriesCommand(t *testing.T) {
 	if rows := decode[[]any](t, run(t, "queries", "run", "workflow", "--correlation-id", "w-1", "--log-group", "/aws/lambda/orders", "--json").want(t, 1)); rows == nil {
 		t.Error("no rows is null")
 	}
-	run(t, "queries", "run", "repeats").want(t, 2, "which logs? give --log-group")
-	run(t, "queries", "run", "workflow", "--log-group", "/aws/lambda/orders").want(t, 2, "which workflow? give --correlation-id")
-	run(t, "queries", "run", "workflow", "--correlation-id", `a"b`, "--log-group", "x").want(t, 2, "cannot hold quotes")
+	run(t, "queries", "run", "repeats").want(t, 2, "no log group: give --log-group")
+	run(t, "queries", "run", "workflow", "--log-group", "/aws/lambda/orders").want(t, 2, "no workflow: give --correlation-id")
+	run(t, "queries", "run", "workflow", "--correlation-id", `a"b`, "--log-group", "x").want(t, 2, "cannot contain quotes")
 	run(t, "queries", "run", "repeats", "--log-group", "/aws/lambda/none").want(t, 3, "start the query")
 }
 
@@ -359,8 +359,8 @@ func TestRefusedByAWS(t *testing.T) {
 	}
 	spec := file(t, "alarms.yaml", strings.Split(orders, "composites:")[0])
 	for code, want := range map[string]string{
-		"ExpiredToken": "the credentials have expired: get new ones", "Throttling": "CloudWatch takes three changes a second of an account: run it again in a minute",
-		"AccessDenied": "the role lacks cloudwatch:DescribeAlarms: `throughline alarms policy` prints", "InvalidClientTokenId": "the credentials are not valid here: look at aws sts get-caller-identity",
+		"ExpiredToken": "the credentials have expired: renew them", "Throttling": "CloudWatch throttles: it takes three changes a second of an account; run the command again in a minute",
+		"AccessDenied": "the role lacks cloudwatch:DescribeAlarms: `throughline alarms policy` prints", "InvalidClientTokenId": "the credentials are not valid: check them with aws sts get-caller-identity",
 	} {
 		s := &standIn{allow: -1, fail: code}
 		s.start(t)
@@ -375,7 +375,7 @@ func TestRefusedByAWS(t *testing.T) {
 		s := &standIn{allow: -1}
 		s.start(t)
 		s.allow, s.fail = 4, code
-		r := runWith(t, impatient, "", "alarms", "apply", "--yes", "--json", "-f", spec).want(t, 3, "4 of 9 steps are done; what is not is shown by plan, and done by the next apply")
+		r := runWith(t, impatient, "", "alarms", "apply", "--yes", "--json", "-f", spec).want(t, 3, "4 of 9 steps are done; plan shows the others, and the next apply does them")
 		if outcome := decode[applied](t, r); outcome.Done != 4 || outcome.Of != 9 || !strings.Contains(outcome.Steps[len(outcome.Steps)-1].Error, code) {
 			t.Errorf("%+v", outcome)
 		}
@@ -389,10 +389,10 @@ func TestRefusedByAWS(t *testing.T) {
 	asIf(t, "http://127.0.0.1:1")
 	t.Setenv("AWS_ACCESS_KEY_ID", "")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
-	runWith(t, impatient, "", "alarms", "plan", "-f", spec).want(t, 3, "there are no AWS credentials: set AWS_PROFILE or give --profile, or run aws sso login")
+	runWith(t, impatient, "", "alarms", "plan", "-f", spec).want(t, 3, "no AWS credentials were found: set AWS_PROFILE or give --profile, or run aws sso login")
 	t.Setenv("AWS_REGION", "")
 	t.Setenv("AWS_DEFAULT_REGION", "")
-	runWith(t, impatient, "", "alarms", "plan", "-f", spec).want(t, 3, "there is no Region: give --region, or set AWS_REGION")
+	runWith(t, impatient, "", "alarms", "plan", "-f", spec).want(t, 3, "no AWS Region is set: give --region, or set AWS_REGION")
 	runWith(t, impatient, "", "alarms", "plan", "-f", spec, "--profile", "nobody").want(t, 3, "configure AWS", "nobody")
 	asIf(t, "http://127.0.0.1:1")
 	runWith(t, impatient, "", "alarms", "plan", "-f", spec).want(t, 3, "connection refused")
@@ -407,7 +407,7 @@ func TestBadSpecs(t *testing.T) {
 		"": ":1: the spec is empty: begin with `name:`",
 		head + "overrides: [{match: {key: errors}, threshold: 10s}]": `:4: threshold of o/f-errors: "10s" is not a percentage: write 1%`,
 		head + "overrides: [{match: {key: errors}, for: 5 of 3}]":    "5 datapoints can never breach of 3",
-		head + "tresholds: {}": `:4: the spec has no "tresholds"`,
+		head + "tresholds: {}": `:4: the spec has no member "tresholds"`,
 		head + "alarms: [{name: a, namespace: AWS/Lambda, metric: Errors, dimensions: {Function: f}, threshold: 1, for: 1 of 1}]": "it can never fire: Errors is published with no dimension, or FunctionName",
 	} {
 		spec := file(t, "alarms.yaml", text)
@@ -415,11 +415,11 @@ func TestBadSpecs(t *testing.T) {
 			run(t, "alarms", verb, "-f", spec).want(t, 1, want)
 		}
 	}
-	run(t, "alarms", "plan", "-f", "/none.yaml").want(t, 3, "there is no file /none.yaml: name another with -f, or begin with `throughline alarms init template.yaml -o alarms.yaml`")
+	run(t, "alarms", "plan", "-f", "/none.yaml").want(t, 3, "there is no file /none.yaml: name a file with -f, or create one with `throughline alarms init template.yaml -o alarms.yaml`")
 	for name, template := range map[string]string{"t.yaml": "Globals:\n  Function: {Timeout: 3}\nResources: {}\n", "t.json": `{"AWSTemplateFormatVersion": "2010-09-09", "Resources": {}}`} {
 		path := file(t, name, template)
 		for _, verb := range []string{"lint", "plan", "render", "destroy"} {
-			run(t, "alarms", verb, "-f", path).want(t, 2, path+" is a CloudFormation template, not a spec: `throughline alarms init "+path+" -o alarms.yaml` writes a spec of it")
+			run(t, "alarms", verb, "-f", path).want(t, 2, path+" is a CloudFormation template, not a spec: `throughline alarms init "+path+" -o alarms.yaml` writes a spec for it")
 		}
 	}
 	run(t, "alarms", "plan", "-f", file(t, "alarms.yaml", orders), "--set", "X").want(t, 2, "--set X: write NAME=VALUE")
@@ -430,5 +430,5 @@ func TestBadSpecs(t *testing.T) {
 	for i := range 700 {
 		fmt.Fprintf(&many, "- {kind: lambda, name: f%d, timeout: 30s, async: true, deadLetter: true, destination: true}\n", i)
 	}
-	run(t, "alarms", "lint", "-f", file(t, "alarms.yaml", many.String())).want(t, 0, "5600 alarms: an account has 5000 a Region unless AWS raised that", "no errors: 5600 alarms")
+	run(t, "alarms", "lint", "-f", file(t, "alarms.yaml", many.String())).want(t, 0, "5600 alarms: an account has a quota of 5000 in a Region, which AWS can raise", "no errors: 5600 alarms")
 }

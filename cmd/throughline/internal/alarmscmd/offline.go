@@ -27,13 +27,13 @@ func (a app) lint() *cobra.Command {
 		Use:   "lint",
 		Short: "Find alarms that CloudWatch would refuse, or that can never fire",
 		Long: `lint compares the spec with CloudWatch's limits and with a catalogue of metrics. It finds
-metrics that nothing publishes, wrong dimensions, sums of levels, and alarms that wait
+metrics that nothing publishes, wrong dimensions, sums of gauges, and alarms that wait
 for more datapoints than they look at. It needs no AWS account.
 
-With --from it lints alarms from elsewhere: those of a CloudFormation or SAM template, or
+With --from it lints alarms that are not in a spec: in a CloudFormation or SAM template, or
 the calls of aws cloudwatch put-metric-alarm in a shell script.
 
-Exit code 1: there is an error.`,
+Exit code 1: lint found an error.`,
 		Example: `  throughline alarms lint
   throughline alarms lint -f template.yaml --from cloudformation
   throughline alarms lint -f alarms.sh --from sh --json`,
@@ -53,10 +53,10 @@ Exit code 1: there is an error.`,
 }
 
 func complete(cmd *cobra.Command, flag string, values ...string) {
-	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
+	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)) // fails only for an unknown flag
 }
 
-// read is the set of a file of one of the formats that lint knows.
+// read reads a set from a file in one of the formats that lint supports.
 func (o specOptions) read(cmd *cobra.Command, from string) (alarms.Set, error) {
 	values, err := o.values()
 	if err != nil {
@@ -72,7 +72,7 @@ func (o specOptions) read(cmd *cobra.Command, from string) (alarms.Set, error) {
 		return s, terminal.As(terminal.Misused, err)
 	case "cloudformation", "sam", "sh":
 	default:
-		return alarms.Set{}, terminal.Misuse("--from %s: it is spec, cloudformation, sam or sh", from)
+		return alarms.Set{}, terminal.Misuse("--from %s: write spec, cloudformation, sam or sh", from)
 	}
 	data, err := readFile(cmd, o.file)
 	if err != nil {
@@ -161,8 +161,8 @@ a pack, set each of its fields. ALARM is a name or a part of one.`,
 	return cmd
 }
 
-// choose is the set with the alarms and composites alone whose names hold one of
-// the words: all of them where there are no words.
+// choose returns the set with only the alarms and composites whose names contain one of
+// the words. Without words it returns all.
 func choose(s alarms.Set, words []string) (alarms.Set, error) {
 	if len(words) == 0 {
 		return s, nil
@@ -186,11 +186,11 @@ func choose(s alarms.Set, words []string) (alarms.Set, error) {
 	if near := nearest.Of(words[0], names); near != "" {
 		hint = "did you mean " + near + "?"
 	}
-	return s, terminal.Finding("no alarm's name holds %q: %s", words[0], hint)
+	return s, terminal.Finding("no alarm's name contains %q: %s", words[0], hint)
 }
 
-// complete offers the names of the spec's alarms, without its prefix; a spec that
-// cannot be read has none.
+// complete returns the names of the spec's alarms, without the prefix. If the spec cannot
+// be read, it returns none.
 func (o *specOptions) complete(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 	if o.file == "-" {
 		return nil, cobra.ShellCompDirectiveNoFileComp
@@ -209,7 +209,7 @@ func (o *specOptions) complete(cmd *cobra.Command, _ []string, _ string) ([]stri
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-// chooseNames are the names of what [choose] finds.
+// chooseNames returns the names of the alarms that [choose] selects.
 func chooseNames(s alarms.Set, words []string) ([]string, error) {
 	s, err := choose(s, words)
 	if err != nil {
@@ -279,7 +279,7 @@ func (a app) initialise() *cobra.Command {
 		Long: `init reads the functions, rules, queues, tables and schedules of a template, and prints a
 spec that watches them. Parameters of the template become parameters of the spec, with
 their defaults. Names that CloudFormation generates become parameters too, unless --stack
-names the deployed stack. What the template does not tell is left out, and comments list
+names the deployed stack. init leaves out what the template does not say. Comments list
 what is not watched.`,
 		Example: `  throughline alarms init template.yaml -o alarms.yaml
   throughline alarms init template.yaml --notify arn:aws:sns:eu-west-1:123456789012:alerts --stack orders-prod
@@ -295,7 +295,7 @@ what is not watched.`,
 			}
 			for _, action := range o.Notify {
 				if !strings.HasPrefix(action, "arn:") {
-					return terminal.Misuse("--notify %s: it is no ARN: write arn:aws:sns:<Region>:<account>:<topic>", action)
+					return terminal.Misuse("--notify %s: it is not an ARN: write arn:aws:sns:<Region>:<account>:<topic>", action)
 				}
 			}
 			if stack != "" {
@@ -325,8 +325,8 @@ what is not watched.`,
 	return cmd
 }
 
-// write puts data into a file, which must not be there yet unless force is set,
-// or on standard output.
+// write writes data to a file, which must not exist unless force is set, or to standard
+// output.
 func write(cmd *cobra.Command, name string, data []byte, force bool) error {
 	if name == "" {
 		_, err := cmd.OutOrStdout().Write(data)
@@ -338,7 +338,7 @@ func write(cmd *cobra.Command, name string, data []byte, force bool) error {
 	}
 	file, err := os.OpenFile(name, flags, 0o644)
 	if errors.Is(err, os.ErrExist) {
-		return terminal.Misuse("%s is there already: give --force to write over it, or another name", name)
+		return terminal.Misuse("%s exists: give --force to overwrite it, or another name", name)
 	}
 	if err != nil {
 		return fmt.Errorf("write: %w", err)

@@ -15,7 +15,7 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
-// changes is the code of a verb that found something to do.
+// changes is the exit code of a verb that found a difference.
 var changes = terminal.Exit{Code: terminal.Found}
 
 func (a app) plan() *cobra.Command {
@@ -29,7 +29,7 @@ func (a app) plan() *cobra.Command {
 delete, what somebody edited by hand, and how the monthly cost changes. It reads the
 alarms under the spec's prefix; only those with the spec's tags are ever changed.
 
-Exit code 1: there is something to do.`,
+Exit code 1: apply would change something.`,
 		Example: `  throughline alarms plan --set OrdersFn=orders-prod
   throughline alarms plan --profile prod --region eu-west-1 --json`,
 		Args: cobra.NoArgs,
@@ -77,9 +77,9 @@ func (a app) apply() *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "apply",
-		Short: "Make the account what the spec says",
+		Short: "Change the account to match the spec",
 		Long: `apply shows the plan and carries it out. It creates alarms before it deletes any. It
-writes the tag that says what was applied last, so that the next apply finishes one that
+writes the tag with the applied state last, so that the next apply finishes one that
 was interrupted. CloudWatch takes three changes a second.`,
 		Example: `  throughline alarms apply
   throughline alarms apply --yes --set OrdersFn=orders-prod --profile prod`,
@@ -144,7 +144,7 @@ names it. Alarms without these tags stay, whatever their names are.`,
 	return cmd
 }
 
-// carryOut shows a plan, asks, and does it.
+// carryOut shows a plan, asks for confirmation, and applies it.
 func (a app) carryOut(cmd *cobra.Command, s alarms.Set, plan cloudwatch.Plan, api cloudwatch.API, asJSON, yes bool) error {
 	out := cmd.OutOrStdout()
 	if !asJSON {
@@ -185,7 +185,7 @@ func (a app) carryOut(cmd *cobra.Command, s alarms.Set, plan cloudwatch.Plan, ap
 	return err
 }
 
-// applied is what came of a plan, for a machine: the steps that were tried.
+// applied is the result of a plan as JSON: the steps that were tried.
 type applied struct {
 	Done  int      `json:"done"`
 	Of    int      `json:"of"`
@@ -204,9 +204,9 @@ func ask(cmd *cobra.Command, asJSON bool) error {
 		ok = err == nil && info.Mode()&os.ModeCharDevice != 0
 	}
 	if !ok || asJSON {
-		return terminal.Misuse("nothing was changed: give --yes to do it without being asked")
+		return terminal.Misuse("nothing was changed: give --yes to apply without confirmation")
 	}
-	fmt.Fprint(cmd.ErrOrStderr(), "do this? [y/N] ")
+	fmt.Fprint(cmd.ErrOrStderr(), "apply these changes? [y/N] ")
 	answer, _ := bufio.NewReader(stdin).ReadString('\n')
 	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
 		return terminal.Finding("nothing was changed")
@@ -222,10 +222,10 @@ func (a app) drift() *cobra.Command {
 		Short: "Show how the account differs from the spec: edits, dead and mute alarms",
 		Long: `drift finds alarms that are missing, edited by hand, older than the spec, orphaned, or
 created by somebody else; alarms whose actions are disabled or whose metric nothing
-publishes; and topics that have no subscriber or whose key CloudWatch may not use. It
+publishes; and topics that have no subscriber or whose key CloudWatch cannot use. It
 changes nothing.
 
-Exit code 1: it found something.`,
+Exit code 1: drift found a difference.`,
 		Example: `  throughline alarms drift
   throughline alarms drift --json --profile prod`,
 		Args: cobra.NoArgs,

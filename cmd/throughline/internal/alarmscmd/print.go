@@ -13,7 +13,7 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
-// watched is a pace that shows how far a long reading is.
+// watched returns a pace that shows the progress of a long read.
 func (a app) watched(bar terminal.Progress, format string) *cloudwatch.Pace {
 	pace := a.pace()
 	pace.Progress = func(done, of int) { bar.Show(format, done, of) }
@@ -32,7 +32,7 @@ func printPlan(out io.Writer, plan cloudwatch.Plan, spec string) {
 		note := ""
 		switch {
 		case s.Action == cloudwatch.Refuse:
-			note = "  the name is taken by an alarm that is not of " + spec
+			note = "  an alarm that does not belong to " + spec + " has this name"
 		case s.Conflict:
 			note = "  edited by hand, and the spec changed too"
 		case s.Edited:
@@ -50,7 +50,7 @@ func printPlan(out io.Writer, plan cloudwatch.Plan, spec string) {
 		count[s.Action]++
 	}
 	if plan.Empty() {
-		fmt.Fprintf(out, "no changes: %s as the spec says\n", phrase.Count(plan.Kept, "alarm"))
+		fmt.Fprintf(out, "no changes: %s match the spec\n", phrase.Count(plan.Kept, "alarm"))
 	} else {
 		var parts []string
 		for _, a := range []cloudwatch.Action{cloudwatch.Create, cloudwatch.Change, cloudwatch.Retag, cloudwatch.Adopt, cloudwatch.Delete, cloudwatch.Refuse} {
@@ -61,10 +61,10 @@ func printPlan(out io.Writer, plan cloudwatch.Plan, spec string) {
 		fmt.Fprintf(out, "%s, %d unchanged; %+.2f dollars a month\n", strings.Join(parts, ", "), plan.Kept, plan.Dollars())
 	}
 	if n := len(plan.LeftAlone); n > 0 {
-		fmt.Fprintf(out, "left alone under the prefix, for not being of %s: %s: %s\n", spec, phrase.Count(n, "alarm"), strings.Join(plan.LeftAlone[:min(n, 5)], ", "))
+		fmt.Fprintf(out, "not changed, because they do not belong to %s: %s: %s\n", spec, phrase.Count(n, "alarm"), strings.Join(plan.LeftAlone[:min(n, 5)], ", "))
 	}
 	if n := plan.Greetings(); n > 0 {
-		fmt.Fprintln(out, p.Dim(fmt.Sprintf("an alarm begins in INSUFFICIENT_DATA: %d of the new ones have ok actions, and will each tell once that they are OK", n)))
+		fmt.Fprintln(out, p.Dim(fmt.Sprintf("an alarm begins in INSUFFICIENT_DATA: %d of the new alarms have OK actions, and each sends one notification when it becomes OK", n)))
 	}
 }
 
@@ -75,7 +75,7 @@ func orNothing(s string) string {
 	return s
 }
 
-// printNotes says on standard error what the spec leaves out.
+// printNotes prints the spec's notes on standard error.
 func printNotes(cmd *cobra.Command, file string, notes []alarms.Note) {
 	for _, n := range notes {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s%s\n", at(file, n.Line), n.Message)

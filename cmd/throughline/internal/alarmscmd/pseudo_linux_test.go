@@ -61,7 +61,7 @@ func TestTerminal(t *testing.T) {
 		t.Errorf("%q", out)
 	}
 	out, code = onTerminal(t, "n\n", nil, "alarms", "apply", "-f", spec)
-	if code != 1 || !strings.Contains(out, "do this? [y/N]") || !strings.Contains(out, "nothing was changed") || !strings.Contains(out, "\x1b[32m+\x1b[0m create alch-orders-errors") {
+	if code != 1 || !strings.Contains(out, "apply these changes? [y/N]") || !strings.Contains(out, "nothing was changed") || !strings.Contains(out, "\x1b[32m+\x1b[0m create alch-orders-errors") {
 		t.Errorf("%d %q", code, out)
 	}
 	if n := len(inAccount(t)); n != 0 {

@@ -42,7 +42,7 @@ slow handlers, repeats, one workflow. "queries apply" saves them in the account,
 			if asJSON {
 				return terminal.PrintJSON(cmd.OutOrStdout(), chosen)
 			}
-			const hang = 4 // Logs Insights takes a line end for a space
+			const hang = 4 // in Logs Insights a line end is a space
 			return terminal.Fit(cmd.OutOrStdout(), hang, func(out io.Writer) error {
 				for i, q := range chosen {
 					if i > 0 {
@@ -82,7 +82,7 @@ func chooseQueries(names []string) ([]queries.Query, error) {
 			for _, q := range queries.All() {
 				known = append(known, q.Name)
 			}
-			return nil, terminal.Misuse("there is no %s: there are %s", name, strings.Join(known, ", "))
+			return nil, terminal.Misuse("there is no query %s: there are %s", name, strings.Join(known, ", "))
 		}
 		out = append(out, q)
 	}
@@ -138,7 +138,7 @@ func (a app) saveQueries() *cobra.Command {
 
 type savedQuery struct {
 	Name string `json:"name"`
-	Made bool   `json:"made"` // there was none of the name
+	Made bool   `json:"made"` // whether the query is new
 }
 
 func (a app) runQuery() *cobra.Command {
@@ -162,11 +162,11 @@ func (a app) runQuery() *cobra.Command {
 			text := chosen[0].Text
 			switch {
 			case len(groups) == 0:
-				return terminal.Misuse("which logs? give --log-group /aws/lambda/NAME, again for each function")
+				return terminal.Misuse("no log group: give --log-group /aws/lambda/NAME, once for each function")
 			case strings.ContainsAny(correlation, "\"\\\n"):
-				return terminal.Misuse("--correlation-id: it cannot hold quotes, backslashes or line ends in a query")
+				return terminal.Misuse("--correlation-id: it cannot contain quotes, backslashes or line ends")
 			case strings.Contains(text, "CORRELATION_ID") && correlation == "":
-				return terminal.Misuse("which workflow? give --correlation-id ID")
+				return terminal.Misuse("no workflow: give --correlation-id ID")
 			}
 			text = strings.ReplaceAll(text, "CORRELATION_ID", correlation)
 			cfg, err := on.Config(cmd.Context(), a.configure)
@@ -193,7 +193,7 @@ func (a app) runQuery() *cobra.Command {
 	}
 	on.Bind(cmd.Flags())
 	cmd.Flags().StringArrayVar(&groups, "log-group", nil, "read the log group `NAME`; repeat for more")
-	cmd.Flags().DurationVar(&since, "since", 24*time.Hour, "read logs as far back as this")
+	cmd.Flags().DurationVar(&since, "since", 24*time.Hour, "read this `DURATION` of logs")
 	cmd.Flags().StringVar(&correlation, "correlation-id", "", "the correlation `ID` for the query workflow")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
@@ -229,7 +229,7 @@ func printRows(out io.Writer, rows []queries.Row) error {
 	if columns := terminal.Columns(out); columns == 0 || terminal.TableWidth(table) <= columns {
 		return terminal.Table(out, 0, table)
 	}
-	for i, row := range rows { // too wide for a table: a block for each
+	for i, row := range rows { // too wide for a table: one block for each row
 		if i > 0 {
 			fmt.Fprintln(out)
 		}

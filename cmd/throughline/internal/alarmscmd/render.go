@@ -40,7 +40,7 @@ TEMPLATE is the one that init read; the default is template.yaml.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 && !inline {
-				return terminal.Misuse("%s: a template is for --inline alone; the spec is named with -f", args[0])
+				return terminal.Misuse("%s: a template needs --inline; name the spec with -f", args[0])
 			}
 			s, err := spec.compile(cmd)
 			if err != nil {
@@ -67,7 +67,7 @@ TEMPLATE is the one that init read; the default is template.yaml.`,
 		},
 	}
 	spec.bind(cmd.Flags())
-	_ = cmd.Flags().MarkHidden("json") // every output is for a machine already
+	_ = cmd.Flags().MarkHidden("json") // the output is a file for another program
 	cmd.Flags().StringVar(&format, "format", "cloudformation", "the output format: cloudformation, sam, terraform or sh")
 	cmd.Flags().StringVar(&dir, "dir", "", "write files into the folder `DIR` instead of standard output")
 	cmd.Flags().BoolVar(&inline, "inline", false, "write resources to paste into the template that the alarms watch")
@@ -77,8 +77,8 @@ TEMPLATE is the one that init read; the default is template.yaml.`,
 	return cmd
 }
 
-// renderInline renders alarms for their own template. Values of the template's parameters
-// decide its conditions; they stay parameters.
+// renderInline renders alarms into the template that they watch. Values of the template's
+// parameters decide its conditions, and the parameters stay.
 func renderInline(cmd *cobra.Command, s alarms.Set, name string, values map[string]string, dir string) error {
 	data, err := readFile(cmd, name)
 	if err != nil {
@@ -96,7 +96,7 @@ func renderInline(cmd *cobra.Command, s alarms.Set, name string, values map[stri
 	}
 	for name := range values {
 		if _, ours := own[name]; !ours && !stack.Knows(name) {
-			return terminal.Misuse("--set %s: it is no parameter of the spec or of the template", name)
+			return terminal.Misuse("--set %s: neither the spec nor the template has this parameter", name)
 		}
 	}
 	if s, err = s.Fill(own); err != nil {
@@ -112,7 +112,7 @@ func renderInline(cmd *cobra.Command, s alarms.Set, name string, values map[stri
 	return writeFiles(cmd, []render.File{file}, dir)
 }
 
-// besides reads files by their paths from a template.
+// besides returns a function that reads files by their paths relative to a template.
 func besides(name string) func(string) ([]byte, error) {
 	return func(file string) ([]byte, error) {
 		if !filepath.IsAbs(file) {
@@ -144,7 +144,7 @@ func renderSet(s alarms.Set, format string, queries, dashboard bool) ([]render.F
 	case "sh":
 		return render.Shell(s)
 	default:
-		return nil, terminal.Misuse("--format %s: it is cloudformation, sam, terraform or sh", format)
+		return nil, terminal.Misuse("--format %s: write cloudformation, sam, terraform or sh", format)
 	}
 }
 
@@ -214,7 +214,7 @@ func picture(cmd *cobra.Command, s alarms.Set, page, metrics string) error {
 		return err
 	}
 	from, to := recording.Span()
-	if to.Sub(from) < 10*time.Minute { // a demo's minute in the middle of something
+	if to.Sub(from) < 10*time.Minute { // show a short demo within ten more minutes
 		from, to = from.Add(-5*time.Minute), to.Add(5*time.Minute)
 	}
 	var b bytes.Buffer

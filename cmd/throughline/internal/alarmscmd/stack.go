@@ -17,16 +17,16 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
-// deployed adds what CloudFormation knows of a stack: the physical IDs of its
-// resources, and the values of its parameters and pseudo parameters. What the caller
-// set already stays.
+// deployed adds what CloudFormation has of a stack: the physical IDs of its resources,
+// and the values of its parameters and pseudo parameters. Values that the caller set
+// stay.
 func deployed(ctx context.Context, api *cloudformation.Client, name string, o *template.Options) error {
 	out, err := api.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &name})
 	if err != nil {
 		return cloudwatch.Explain("read the stack "+name, "cloudformation:DescribeStacks", err)
 	}
 	if len(out.Stacks) == 0 {
-		return fmt.Errorf("there is no stack %s in this account and Region", name)
+		return fmt.Errorf("this account and Region have no stack %s: check --stack, --profile and --region", name)
 	}
 	values := map[string]string{"AWS::StackName": aws.ToString(out.Stacks[0].StackName)}
 	// arn:aws:cloudformation:REGION:ACCOUNT:stack/NAME/ID
@@ -35,10 +35,10 @@ func deployed(ctx context.Context, api *cloudformation.Client, name string, o *t
 	}
 	for _, p := range out.Stacks[0].Parameters {
 		value := aws.ToString(p.ParameterValue)
-		if p.ResolvedValue != nil { // of one that names a parameter of Systems Manager
+		if p.ResolvedValue != nil { // the value of a Systems Manager parameter
 			value = *p.ResolvedValue
 		}
-		if value != "****" { // of NoEcho
+		if value != "****" { // a NoEcho parameter
 			values[aws.ToString(p.ParameterKey)] = value
 		}
 	}
@@ -47,7 +47,7 @@ func deployed(ctx context.Context, api *cloudformation.Client, name string, o *t
 	return physical(ctx, api, name, "", o.Physical)
 }
 
-// readStack takes the names and parameters of the stack that --stack names.
+// readStack reads the names and parameters of the stack that --stack names.
 func (a app) readStack(cmd *cobra.Command, spec *specOptions, on account.Flags) error {
 	if spec.stack == "" {
 		return nil
@@ -86,7 +86,7 @@ func (a app) readStack(cmd *cobra.Command, spec *specOptions, on account.Flags) 
 	return nil
 }
 
-const deepestStack = 5 // stacks within stacks
+const deepestStack = 5 // levels of nested stacks
 
 // physical adds the physical IDs of a stack's resources, and those of the stacks in it.
 func physical(ctx context.Context, api *cloudformation.Client, name, prefix string, ids map[string]string) error {
@@ -117,7 +117,7 @@ func readTemplate(path string) ([]byte, error) {
 	if info, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	} else if !info.Mode().IsRegular() || info.Size() > maxSpec {
-		return nil, fmt.Errorf("%s is no file of at most %d bytes", path, maxSpec)
+		return nil, fmt.Errorf("%s is not a file of at most %d bytes", path, maxSpec)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {

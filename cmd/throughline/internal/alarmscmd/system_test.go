@@ -106,10 +106,10 @@ func TestSystem(t *testing.T) {
 	run(t, slices.Concat([]string{"alarms", "plan"}, named)...).want(t, 0, fmt.Sprintf("no changes: %d alarms", len(explained.Alarms)+len(explained.Composites)))
 	run(t, "alarms", "plan", "-f", spec).want(t, 0, "no changes")
 
-	// Without topics, lint and plan say that nobody is told.
+	// Without topics, lint and plan say that the alarm notifies nobody.
 	silent := file(t, "silent.yaml", run(t, "alarms", "init", path, "--name", "silent").want(t, 0).out)
 	for verb, code := range map[string]int{"lint": 0, "plan": 1} {
-		if r := run(t, "alarms", verb, "-f", silent).want(t, code); !strings.Contains(r.errs, "nobody is told of any alarm") {
+		if r := run(t, "alarms", verb, "-f", silent).want(t, code); !strings.Contains(r.errs, "no alarm notifies anybody") {
 			t.Errorf("%s: %s", verb, r.errs)
 		}
 	}

@@ -18,13 +18,13 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/resourcepolicy"
 )
 
-// snsAPI is what of SNS's client topics need.
+// snsAPI has the operations of SNS's client that topics calls.
 type snsAPI interface {
 	sns.ListSubscriptionsByTopicAPIClient
 	GetTopicAttributes(context.Context, *sns.GetTopicAttributesInput, ...func(*sns.Options)) (*sns.GetTopicAttributesOutput, error)
 }
 
-// keyAPI is what of KMS's client topics need.
+// keyAPI has the operations of KMS's client that topics calls.
 type keyAPI interface {
 	DescribeKey(context.Context, *kms.DescribeKeyInput, ...func(*kms.Options)) (*kms.DescribeKeyOutput, error)
 	GetKeyPolicy(context.Context, *kms.GetKeyPolicyInput, ...func(*kms.Options)) (*kms.GetKeyPolicyOutput, error)
@@ -40,7 +40,7 @@ func newTopics(cfg aws.Config) topics {
 	return topics{sns.NewFromConfig(cfg), kms.NewFromConfig(cfg)}
 }
 
-// Subscribers counts the subscriptions that have an ARN: one that waits for its
+// Subscribers counts the subscriptions that have an ARN. A subscription without
 // confirmation has none.
 func (t topics) Subscribers(ctx context.Context, topic string) (int, error) {
 	confirmed := 0
@@ -62,18 +62,18 @@ func (t topics) Subscribers(ctx context.Context, topic string) (int, error) {
 	return confirmed, nil
 }
 
-// snsKey is the key that SNS makes for an account. Its policy cannot be changed, and
-// does not let CloudWatch use it ("Key management", Amazon SNS developer guide).
+// snsKey is the key that SNS creates in an account. Its policy cannot be changed, and
+// does not let CloudWatch use the key ("Key management", Amazon SNS developer guide).
 const snsKey = "alias/aws/sns"
 
-// Key looks whether the policy of an encrypted topic's key lets CloudWatch's alarms have
-// kms:Decrypt and kms:GenerateDataKey*, which is what publishing takes ("Enable
-// compatibility between event sources from AWS services and encrypted topics", Amazon
-// SNS developer guide). A role that may not read the key is no error.
+// Key checks whether the policy of an encrypted topic's key allows CloudWatch's alarms
+// kms:Decrypt and kms:GenerateDataKey*, which publishing needs ("Enable compatibility
+// between event sources from AWS services and encrypted topics", Amazon SNS developer
+// guide). If the role cannot read the key, the result says so, and err is nil.
 func (t topics) Key(ctx context.Context, topic, alarm string) (cloudwatch.Key, error) {
 	out, err := t.api.GetTopicAttributes(ctx, &sns.GetTopicAttributesInput{TopicArn: &topic})
 	if missing := new(types.NotFoundException); errors.As(err, &missing) {
-		return cloudwatch.Key{}, nil // which Subscribers tells
+		return cloudwatch.Key{}, nil // Subscribers reports it
 	}
 	if err != nil {
 		return unread("whether "+topic+" is encrypted", "sns:GetTopicAttributes", err)
@@ -83,9 +83,9 @@ func (t topics) Key(ctx context.Context, topic, alarm string) (cloudwatch.Key, e
 	case id == "":
 		return cloudwatch.Key{}, nil
 	case strings.HasSuffix(id, snsKey):
-		return cloudwatch.Key{Blocked: "the policy of " + snsKey + " cannot be changed: take a key of your own"}, nil
+		return cloudwatch.Key{Blocked: "the policy of " + snsKey + " cannot be changed: use a customer managed key"}, nil
 	}
-	if !strings.HasPrefix(id, "arn:") { // of the topic's Region
+	if !strings.HasPrefix(id, "arn:") { // a name means a key in the topic's Region
 		parts := strings.SplitN(topic, ":", 6)
 		name := id
 		if !strings.HasPrefix(id, "alias/") {
@@ -113,7 +113,7 @@ func (t topics) Key(ctx context.Context, topic, alarm string) (cloudwatch.Key, e
 	return cloudwatch.Key{}, nil
 }
 
-// unread is a key of which nothing can be told because the role may not look.
+// unread returns the result for a key that the role cannot read.
 func unread(what, permission string, err error) (cloudwatch.Key, error) {
 	var api smithy.APIError
 	if errors.As(err, &api) && slices.ContainsFunc([]string{"AccessDenied", "AuthorizationError", "NotAuthorized"}, func(s string) bool { return strings.HasPrefix(api.ErrorCode(), s) }) {
@@ -122,8 +122,8 @@ func unread(what, permission string, err error) (cloudwatch.Key, error) {
 	return cloudwatch.Key{}, cloudwatch.Explain("read "+what, permission, err)
 }
 
-// keyPolicy says why a key's policy does not let CloudWatch publish an alarm to a
-// topic, "" where it does.
+// keyPolicy returns why a key's policy does not let CloudWatch publish an alarm to a
+// topic, or "" if it does.
 func keyPolicy(policy, key, topic, alarm string) string {
 	parts := strings.SplitN(topic, ":", 6)
 	if len(parts) != 6 {

@@ -137,7 +137,7 @@ func TestKeyOfATopic(t *testing.T) {
 		}
 		spec := file(t, "alarms.yaml", "name: keyed\nnotify: {critical: [\""+*topic.TopicArn+"\"]}\nresources: [{kind: dlq, name: dead}]\n")
 		run(t, "alarms", "apply", "-f", spec, "--yes").want(t, 0, "1 done")
-		run(t, "alarms", "drift", "-f", spec).want(t, 1, "undeliverable "+*topic.TopicArn, "CloudWatch may not use its key")
-		run(t, "alarms", "test", "-f", spec, "dead-depth").want(t, 1, "not delivered keyed/dead-depth", "CloudWatch may not use its key")
+		run(t, "alarms", "drift", "-f", spec).want(t, 1, "undeliverable "+*topic.TopicArn, "CloudWatch has no access to its KMS key")
+		run(t, "alarms", "test", "-f", spec, "dead-depth").want(t, 1, "not delivered keyed/dead-depth", "CloudWatch has no access to its KMS key")
 	}
 }

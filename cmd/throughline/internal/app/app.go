@@ -1,5 +1,5 @@
-// Package app is the application that `throughline dev TEMPLATE` plays: its flags, what is
-// printed of it, its part of the page, and the commands that talk to it while it runs.
+// Package app is the application that `throughline dev TEMPLATE` runs on this machine:
+// its flags, its report, its part of the page, and the commands that send requests to it.
 package app
 
 import (
@@ -30,7 +30,7 @@ import (
 	"github.com/throughline/throughline/local/lambdalocal"
 )
 
-// Flags are those of an application.
+// Flags are the flags of an application.
 type Flags struct {
 	set, env     map[string]string
 	allow        []string
@@ -43,27 +43,27 @@ type Flags struct {
 	faults       []string
 	speed        float64
 	check        []string
-	record       func(lambdalocal.LogLine) // of a check: takes every line of the log too
+	record       func(lambdalocal.LogLine) // a check sets it to record every line of the log
 }
 
-// Bind adds the flags to a command's.
+// Bind adds the flags to a command.
 func (f *Flags) Bind(flags *pflag.FlagSet) {
 	flags.StringToStringVar(&f.set, "set", nil, "set a parameter of the template: `NAME=VALUE`; repeat for more")
 	flags.StringToStringVar(&f.env, "env", nil, "set an environment variable of every function: `NAME=VALUE`; repeat for more")
 	flags.StringSliceVar(&f.allow, "allow", nil, "let functions call `HOST`, or *.DOMAIN for all hosts below it; repeat for more")
 	flags.StringVar(&f.python, "python", "", "the Python `INTERPRETER`; empty means the one of the function's runtime on the PATH, or python3")
 	flags.StringVar(&f.node, "node", "", "the Node.js `INTERPRETER`; empty means node on the PATH")
-	flags.StringVar(&f.moto, "moto", "moto_server", "moto's `SERVER`, which stands for DynamoDB and S3")
+	flags.StringVar(&f.moto, "moto", "moto_server", "the `SERVER` of moto, which emulates DynamoDB and S3")
 	flags.StringVar(&f.extension, "extension", "", "the extension's `BINARY`; empty means throughline-extension beside this command")
-	flags.StringVar(&f.aws, "aws", "local", "real gives functions your own credentials and lets them call what of AWS is not played: local or real")
-	flags.StringArrayVar(&f.faults, "fault", nil, "what goes wrong on purpose, as `KIND[=VALUE][:SHARE%][@NAME]`, such as duplicate:10% or http=503@api.example.com; repeat for more")
-	flags.StringArrayVar(&f.check, "check", nil, "play the events of `FILE`, with faults, go through the checklist of throughline check, and end; samples makes one of each type that a rule names; repeat for more")
-	flags.Float64Var(&f.speed, "speed", 1, "how many times as fast the clock of schedules, visibility and delays runs, `N`")
-	flags.IntVar(&f.concurrency, "concurrency", 4, "how many environments a function may have at once")
+	flags.StringVar(&f.aws, "aws", "local", "local or real; real gives functions your credentials, and calls to AWS services that are not played go to your account")
+	flags.StringArrayVar(&f.faults, "fault", nil, "inject the fault `KIND[=VALUE][:SHARE%][@NAME]`, such as duplicate:10% or http=503@api.example.com; repeat for more")
+	flags.StringArrayVar(&f.check, "check", nil, "play the events of `FILE` with faults, run the checklist of throughline check, and exit; samples makes one event of each type that a rule names; repeat for more")
+	flags.Float64Var(&f.speed, "speed", 1, "run the clock of schedules, visibility time-outs and delays `N` times as fast")
+	flags.IntVar(&f.concurrency, "concurrency", 4, "the maximum `NUMBER` of environments of a function")
 	flags.BoolVar(&f.quiet, "quiet", false, "do not print the functions' log")
 }
 
-// Names are the flags' names, which mean nothing without a template.
+// Names returns the flags' names. The flags need a template.
 func (f *Flags) Names() []string {
 	set := pflag.NewFlagSet("", pflag.ContinueOnError)
 	(&Flags{}).Bind(set)
@@ -72,25 +72,25 @@ func (f *Flags) Names() []string {
 	return names
 }
 
-// App is an application that is played. Use [Start], and close it.
+// App is an application that runs. Use [Start], and close it.
 type App struct {
 	stage   *stage.Stage
 	plan    *plan.Plan
 	control *control
 	log     *log
 	faults  *faults.Set
-	path    string // of the template
+	path    string // the template's path
 	files   templates
 }
 
-// Places are where an application's surroundings are.
+// Places are the addresses, the folder and the output that an application uses.
 type Places struct {
 	Page, OTLP string // URLs
-	Dir        string // for what is made
+	Dir        string // for files that the application writes
 	Out        io.Writer
 }
 
-// Start plays the application of a template.
+// Start starts the application of a template.
 func (f Flags) Start(ctx context.Context, path string, at Places) (*App, error) {
 	given, err := parseFaults(f.faults)
 	if err != nil {
@@ -100,7 +100,7 @@ func (f Flags) Start(ctx context.Context, path string, at Places) (*App, error) 
 		f.speed = 1
 	}
 	if f.speed < 0 || f.speed > 10_000 {
-		return nil, terminal.Misuse("--speed is above 0 and at most 10000")
+		return nil, terminal.Misuse("--speed must be above 0 and at most 10000")
 	}
 	a := &App{path: path, log: newLog(at.Out, f.quiet), faults: new(faults.Set), files: templates{played: map[string][]byte{}}}
 	a.files.told = a.log.tell
@@ -128,7 +128,7 @@ func (f Flags) Start(ctx context.Context, path string, at Places) (*App, error) 
 		return nil, err
 	}
 	if real != nil {
-		fmt.Fprintln(at.Out, terminal.Painter(at.Out).Red("REAL AWS: functions have your credentials ("+real.AccessKeyID+"), and what of AWS is not played here they do in your account, in "+region+"."))
+		fmt.Fprintln(at.Out, terminal.Painter(at.Out).Red("REAL AWS: functions have your credentials ("+real.AccessKeyID+"), and calls to AWS services that are not played go to your account, in "+region+"."))
 	}
 	a.stage, err = stage.Open(stage.Options{
 		Credentials: real, Region: region, Faults: a.faults, Clock: fast,
@@ -236,30 +236,30 @@ func parseFaults(texts []string) ([]faults.Rule, error) {
 	return rules, nil
 }
 
-// credentials are the user's own and their Region where real AWS is asked for, else nil.
+// credentials returns the user's credentials and Region with --aws real, else nil.
 func (f Flags) credentials(ctx context.Context) (*lambdalocal.Credentials, string, error) {
 	switch f.aws {
 	case "", "local":
 		return nil, "", nil
 	case "real":
 	default:
-		return nil, "", terminal.Misuse("--aws is local or real, not %q", f.aws)
+		return nil, "", terminal.Misuse("--aws %q: write local or real", f.aws)
 	}
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err == nil && cfg.Region == "" {
-		err = errors.New("no Region is configured: set AWS_REGION")
+		err = errors.New("no AWS Region is configured: set AWS_REGION")
 	}
 	if err != nil {
 		return nil, "", terminal.As(terminal.CouldNot, fmt.Errorf("--aws real: %w", err))
 	}
 	own, err := cfg.Credentials.Retrieve(ctx)
 	if err != nil {
-		return nil, "", terminal.As(terminal.CouldNot, fmt.Errorf("--aws real: there are no credentials: %w", err))
+		return nil, "", terminal.As(terminal.CouldNot, fmt.Errorf("--aws real: no AWS credentials were found: %w", err))
 	}
 	return &lambdalocal.Credentials{AccessKeyID: own.AccessKeyID, SecretAccessKey: own.SecretAccessKey, SessionToken: own.SessionToken}, cfg.Region, nil
 }
 
-// findExtension is the extension's binary.
+// findExtension returns the path of the extension's binary.
 func (f Flags) findExtension() (string, error) {
 	if f.extension == "" {
 		own, err := os.Executable()
@@ -273,12 +273,12 @@ func (f Flags) findExtension() (string, error) {
 		_, err = os.Stat(path)
 	}
 	if err != nil {
-		return "", terminal.As(terminal.CouldNot, fmt.Errorf("find the extension: %w; `make build` makes it, --extension names another one", err))
+		return "", terminal.As(terminal.CouldNot, fmt.Errorf("find the extension: %w; build it with `make build`, or name another one with --extension", err))
 	}
 	return path, nil
 }
 
-// Close ends the application. The functions' last spans are sent before.
+// Close ends the application, after the functions have exported their spans.
 func (a *App) Close() {
 	a.files.close()
 	if a.control != nil {
@@ -287,7 +287,7 @@ func (a *App) Close() {
 	a.stage.Close()
 }
 
-// notPlayed has a line for each part of the template that is left out.
+// notPlayed returns a line for each part of the template that is not played.
 func notPlayed(p *plan.Plan) []string {
 	lines := []string{}
 	for _, n := range p.NotPlayed {
@@ -296,7 +296,7 @@ func notPlayed(p *plan.Plan) []string {
 	return lines
 }
 
-// Print says what is played, and what is not.
+// Print prints what is played, and what is not.
 func (a *App) Print(out io.Writer) error {
 	p := a.plan
 	counts := []string{phrase.Count(len(p.Functions), "function")}
@@ -314,22 +314,22 @@ func (a *App) Print(out io.Writer) error {
 		fmt.Fprintf(&b, "  %s\n", line)
 	}
 	for _, rule := range a.faults.Rules() {
-		fmt.Fprintf(&b, "  on purpose: %s\n", rule.Rule)
+		fmt.Fprintf(&b, "  fault: %s\n", rule.Rule)
 	}
 	_, api := a.stage.Endpoints()
 	for _, of := range apis(p) {
 		fmt.Fprintf(&b, "%s answers at %s/%s\n", of, api, of)
 	}
-	if a.control == nil { // of a check
+	if a.control == nil { // a check has no page
 		_, err := io.WriteString(out, b.String())
 		return err
 	}
-	fmt.Fprintf(&b, "\nthe application is at %s, and this sends it an event:\n  throughline dev send %s%s\n", a.Link(), a.example(), a.control.flag())
+	fmt.Fprintf(&b, "\nthe application is at %s; to send it an event:\n  throughline dev send %s%s\n", a.Link(), a.example(), a.control.flag())
 	_, err := io.WriteString(out, b.String())
 	return err
 }
 
-// Link is the page with this start's token.
+// Link returns the address of the page, with this process's token.
 func (a *App) Link() string { return a.control.link() }
 
 func prefixed(prefix string, lines []string) []string {
@@ -340,7 +340,7 @@ func prefixed(prefix string, lines []string) []string {
 	return out
 }
 
-// apis are the IDs of the APIs and function URLs of a plan.
+// apis returns the IDs of the APIs and function URLs of a plan.
 func apis(p *plan.Plan) []string {
 	known := map[string]bool{}
 	for _, r := range p.Routes {
@@ -349,7 +349,7 @@ func apis(p *plan.Plan) []string {
 	return slices.Sorted(maps.Keys(known))
 }
 
-// example is what can be sent to the application: a type that a rule names.
+// example returns an argument for dev send: a detail-type that a rule names.
 func (a *App) example() string {
 	if types := a.types(); len(types) > 0 {
 		return types[0]
@@ -367,7 +367,8 @@ type log struct {
 
 func newLog(out io.Writer, quiet bool) *log { return &log{out: out, quiet: quiet} }
 
-// add takes a line. What Throughline itself writes there for CloudWatch is for no reader.
+// add adds a line. It skips Throughline's own metric and log lines, which are for
+// CloudWatch.
 func (l *log) add(line lambdalocal.LogLine) {
 	if line.Source == "platform" || strings.HasPrefix(line.Text, "{") && strings.Contains(line.Text, `"_aws"`) || strings.HasPrefix(line.Text, `{"throughline"`) {
 		return
@@ -393,7 +394,7 @@ func (l *log) tell(text string) {
 	fmt.Fprintln(l.out, terminal.Line(text))
 }
 
-var errNoApp = errors.New("no throughline dev with an application is running: start throughline dev TEMPLATE; where it has a --dir of its own, name that here too")
+var errNoApp = errors.New("no application is running: start one with throughline dev TEMPLATE; if it has a --dir, give the same --dir here")
 
-// Handler answers below /app/: the application's page, and what it and the commands ask.
+// Handler serves /app/: the application's page, and requests of the page and commands.
 func (a *App) Handler() http.Handler { return a.routes() }

@@ -203,14 +203,14 @@ func (s *scene) file(content string) string {
 func TestFanOut(t *testing.T) {
 	s := playing(t, "testdata/fan-out/template.yaml", Flags{})
 	out := s.must("", "send", s.file(`{"source":"web","detail-type":"OrderPlaced","detail":{"order_id":"o-1","total":5,"customer":"gold"}}`))
-	if !strings.Contains(out, "is on the bus shop") || !strings.Contains(out, "it matches Placed") {
+	if !strings.Contains(out, "was sent to the bus shop") || !strings.Contains(out, "it matches Placed") {
 		t.Errorf("%s", out)
 	}
 	s.says("audited o-1 by Placed", "packed o-1", "mailed o-1")
 	s.settle()
 	s.quiet("texted")
 	out = s.must(`{"Source":"web","DetailType":"OrderPlaced","Detail":"{\"order_id\":\"o-2\",\"total\":-1}"}`, "send", "-", "--bus", "shop")
-	if !strings.Contains(out, "no rule matches; the rule Placed would take it but for this: detail.total") {
+	if !strings.Contains(out, "no rule matches; the nearest is rule Placed: detail.total") {
 		t.Errorf("%s", out)
 	}
 	s.settle()
@@ -330,7 +330,7 @@ func TestLayers(t *testing.T) {
 	if out := s.must("", "invoke", "Js"); strings.TrimSpace(out) != `"hello from node_modules"` {
 		t.Errorf("%s", out)
 	}
-	if out := s.printed(); !strings.Contains(out, "Py is without its layer arn:aws:lambda:us-east-1:017000801446:layer:AWSLambdaPowertoolsPythonV3:1") {
+	if out := s.printed(); !strings.Contains(out, "Py runs without its layer arn:aws:lambda:us-east-1:017000801446:layer:AWSLambdaPowertoolsPythonV3:1") {
 		t.Errorf("%s", out)
 	}
 }
@@ -339,7 +339,7 @@ func TestNested(t *testing.T) {
 	s := playing(t, "testdata/nested/template.yaml", Flags{})
 	s.must("", "invoke", "Outer", s.file(`{"name": "world"}`))
 	s.says("Inner-Greet: hello world")
-	if out := s.printed(); !strings.Contains(out, "not played: Missing, AWS::Serverless::Application: its template is not here") {
+	if out := s.printed(); !strings.Contains(out, "not played: Missing, AWS::Serverless::Application: the template of the nested stack was not found") {
 		t.Errorf("%s", out)
 	}
 }
@@ -347,7 +347,7 @@ func TestNested(t *testing.T) {
 func TestContainers(t *testing.T) {
 	s := playing(t, "testdata/containers/template.yaml", Flags{})
 	out := s.printed()
-	for _, want := range []string{"Image, AWS::Serverless::Function: functions from container images", "Cluster, AWS::ECS::Cluster: containers", "Task, AWS::ECS::TaskDefinition: containers", "Flow, AWS::Serverless::StateMachine: state machines", "Orders, AWS::RDS::DBInstance: databases", "Rule, target: arn:aws:ecs", "Rule, target: arn:aws:states"} {
+	for _, want := range []string{"Image, AWS::Serverless::Function: functions from container images", "Cluster, AWS::ECS::Cluster: containers", "Task, AWS::ECS::TaskDefinition: containers", "Flow, AWS::Serverless::StateMachine: state machines", "Orders, AWS::RDS::DBInstance: only DynamoDB databases", "Rule, target: arn:aws:ecs", "Rule, target: arn:aws:states"} {
 		if !strings.Contains(out, "not played: "+want) {
 			t.Errorf("nothing says %q:\n%s", want, out)
 		}
@@ -424,7 +424,7 @@ func TestControl(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(s.dir, fileName)); err == nil {
 		t.Error("the file of the start is left")
 	}
-	if _, err := s.run("", "invoke", "Router"); err == nil || !strings.Contains(err.Error(), "start throughline dev TEMPLATE") {
+	if _, err := s.run("", "invoke", "Router"); err == nil || !strings.Contains(err.Error(), "start one with throughline dev TEMPLATE") {
 		t.Errorf("%v", err)
 	}
 }

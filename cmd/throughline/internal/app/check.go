@@ -27,17 +27,17 @@ import (
 	"github.com/throughline/throughline/local/lambdalocal"
 )
 
-// Checks says whether the application is to be checked and not to stay.
+// Checks reports whether --check is given: the application then exits after the check.
 func (f *Flags) Checks() bool { return len(f.check) > 0 }
 
-// rehearsal is the faults of a check that names none: what the checklist of a system that
-// is to go live asks for.
+// rehearsal are the faults of a check without --fault: those that the checklist asks for
+// before a system goes live.
 var rehearsal = []string{"duplicate:20%", "reorder=300ms:20%", "http-delay=1s"}
 
 const (
-	patience = 5 * time.Minute        // for each part of a check
-	retry    = 200 * time.Millisecond // of a message that a function left, in a check
-	attempts = 10                     // at such a message, where no redrive policy takes it
+	patience = 5 * time.Minute        // the time limit for each part of a check
+	retry    = 200 * time.Millisecond // when a check delivers a message again that a function did not delete
+	attempts = 10                     // the number of deliveries of such a message without a redrive policy
 )
 
 func (f Flags) retry() time.Duration {
@@ -54,7 +54,7 @@ func (f Flags) attempts() int {
 	return attempts
 }
 
-// onLog is what takes lines of the functions' log.
+// onLog returns the function that receives lines of the functions' log.
 func (f Flags) onLog(l *log) func(lambdalocal.LogLine) {
 	if f.record == nil {
 		return l.add
@@ -65,9 +65,9 @@ func (f Flags) onLog(l *log) func(lambdalocal.LogLine) {
 	}
 }
 
-// Check plays the application of a template with given events: once with faults, once more
-// as a replay, and one that every target refuses. Then it goes through the checklist of
-// throughline check. The files of that are left in a folder below dir.
+// Check plays the application of a template with the given events: once with faults, once
+// more as a replay, and one event that every target refuses. Then it runs the checklist
+// of throughline check. Its input files are in a folder below dir.
 func (f Flags) Check(cmd *cobra.Command, path, dir string, asJSON bool) error {
 	collector, err := spancollector.Start("", nil)
 	if err != nil {
@@ -96,7 +96,7 @@ func (f Flags) Check(cmd *cobra.Command, path, dir string, asJSON bool) error {
 		return terminal.As(terminal.CouldNot, err)
 	}
 	functions := a.stage.Functions()
-	closeApp() // the extensions export what they have
+	closeApp() // the extensions export their remaining spans
 	spans, decoded, err := collector.Spans()
 	if err != nil {
 		return err
@@ -105,9 +105,9 @@ func (f Flags) Check(cmd *cobra.Command, path, dir string, asJSON bool) error {
 	if err := a.write(folder, spans, decoded, lines.bytes(), f); err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "what was seen is in %s\n", folder)
+	fmt.Fprintf(cmd.ErrOrStderr(), "the recorded spans, events and metrics are in %s\n", folder)
 	for _, of := range a.stage.GaveUp() {
-		fmt.Fprintf(cmd.ErrOrStderr(), "note: %s failed %s of the queue %s %d times, and it was dropped: in AWS it comes again until it expires. Give the queue a RedrivePolicy\n",
+		fmt.Fprintf(cmd.ErrOrStderr(), "note: %s failed %s of the queue %s %d times, and dev dropped it: in AWS it is delivered again until it expires. Give the queue a RedrivePolicy\n",
 			of.Function, phrase.Count(of.Messages, "message"), of.Queue, attempts)
 	}
 	broken := f.failed(functions)
@@ -121,14 +121,14 @@ func (f Flags) Check(cmd *cobra.Command, path, dir string, asJSON bool) error {
 	return err
 }
 
-// breaks says whether faults let invocations themselves fail.
+// breaks reports whether faults make invocations fail.
 func (a *App) breaks() bool {
 	return slices.ContainsFunc(a.faults.Past(), func(r faults.Rule) bool {
 		return slices.Contains([]faults.Kind{faults.Kill, faults.Timeout, faults.Freeze, faults.HTTP, faults.Throttle}, r.Kind)
 	})
 }
 
-// failed is a finding where functions failed that nothing was done to.
+// failed returns a finding if functions failed that no fault was injected into.
 func (f Flags) failed(functions []Function) error {
 	var names []string
 	for _, fn := range functions {
@@ -144,12 +144,12 @@ func (f Flags) failed(functions []Function) error {
 		where = "without --quiet the log says why"
 	}
 	if slices.Contains(f.check, "samples") {
-		hint = ". A sample has only what a rule's pattern names: if functions need more, name a file of events in its place"
+		hint = ". A sample has only what a rule's pattern names: if functions need more, name a file of events instead"
 	}
 	return terminal.Finding("invocations failed: %s; %s%s", strings.Join(names, ", "), where, hint)
 }
 
-// given are the events of the files that are named.
+// given returns the events of the named files.
 func (f Flags) given(stdin io.Reader, a *App) ([]eventfile.Event, error) {
 	var events []eventfile.Event
 	for _, name := range f.check {
@@ -196,7 +196,7 @@ func (a *App) rehearse(ctx context.Context, out io.Writer, events []eventfile.Ev
 			return err
 		}
 		if len(one.Rules) == 0 {
-			say("note: no rule takes %s%s", e.DetailType, prefixOf("; ", one.Near))
+			say("note: no rule matches %s%s", e.DetailType, prefixOf("; ", one.Near))
 		} else {
 			matched++
 		}
@@ -204,12 +204,12 @@ func (a *App) rehearse(ctx context.Context, out io.Writer, events []eventfile.Ev
 		sent = append(sent, e)
 	}
 	if matched == 0 {
-		return errors.New("no rule takes any of the events: nothing was played")
+		return errors.New("no rule matches any of the events, so nothing was played: check their source and detail-type")
 	}
 	if err := a.settle(ctx); err != nil {
 		return err
 	}
-	say("playing them once more, as a replay")
+	say("playing the events again, as a replay")
 	a.faults.Put(nil)
 	for _, e := range sent {
 		e.Replay = "check"
@@ -220,7 +220,7 @@ func (a *App) rehearse(ctx context.Context, out io.Writer, events []eventfile.Ev
 	if err := a.settle(ctx); err != nil {
 		return err
 	}
-	say("playing one that every target refuses")
+	say("playing an event that every target refuses")
 	refuse, err := faults.Parse(string(faults.Refuse))
 	if err != nil {
 		return err
@@ -243,12 +243,12 @@ func (a *App) settle(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if err := a.stage.Settle(ctx); err != nil {
-		return fmt.Errorf("the application does not come to rest in %v, the log above shows what is tried again: %w", patience, err)
+		return fmt.Errorf("the application did not become idle within %v; the log above shows what is retried: %w", patience, err)
 	}
 	return nil
 }
 
-// metricLines keeps what Throughline writes for CloudWatch into functions' logs.
+// metricLines keeps the metric lines in functions' logs.
 type metricLines struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -269,7 +269,7 @@ func (m *metricLines) bytes() []byte {
 	return bytes.Clone(m.b.Bytes())
 }
 
-// write writes what throughline check reads of a folder.
+// write writes the files that throughline check reads.
 func (a *App) write(folder string, spans []byte, decoded []workflow.Span, metrics []byte, f Flags) error {
 	if err := os.RemoveAll(folder); err != nil {
 		return err

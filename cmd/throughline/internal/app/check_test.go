@@ -36,7 +36,7 @@ func checked(t *testing.T, template string, f Flags) (items map[string]string, s
 	var document struct {
 		Items []struct{ ID, Status, Evidence string }
 	}
-	_ = json.Unmarshal([]byte(out.String()), &document) // there is none where it was not played
+	_ = json.Unmarshal([]byte(out.String()), &document) // it is empty if nothing was played
 	items = map[string]string{}
 	for _, i := range document.Items {
 		items[i.ID] = i.Status + " " + i.Evidence
@@ -80,7 +80,7 @@ func TestCheckFails(t *testing.T) {
 // takes, and says so.
 func TestCheckEnds(t *testing.T) {
 	_, said, code := checked(t, "testdata/endless/template.yaml", Flags{check: []string{"samples"}, faults: []string{"duplicate"}})
-	for _, want := range []string{"of the queue Orders 10 times, and it was dropped", "Give the queue a RedrivePolicy", "invocations failed: Bill (", "name a file of events in its place"} {
+	for _, want := range []string{"of the queue Orders 10 times, and dev dropped it", "Give the queue a RedrivePolicy", "invocations failed: Bill (", "name a file of events instead"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("no %q in\n%s", want, said)
 		}
@@ -97,8 +97,8 @@ func TestCheckRefuses(t *testing.T) {
 		code        int
 	}{
 		"NoFile":  {"no-such-file.json", "name a file of events, or samples", terminal.Misused},
-		"NoEvent": {s.file(`{"a":1}`), "it holds no event", terminal.Misused},
-		"NoRule":  {s.file(`{"source":"x","detail-type":"Other","detail":{}}`), "no rule takes any of the events", terminal.CouldNot},
+		"NoEvent": {s.file(`{"a":1}`), "the file has no event", terminal.Misused},
+		"NoRule":  {s.file(`{"source":"x","detail-type":"Other","detail":{}}`), "no rule matches any of the events", terminal.CouldNot},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, said, code := checked(t, "testdata/ready/template.yaml", Flags{check: []string{c.check}}); code != c.code || !strings.Contains(said, c.want) {

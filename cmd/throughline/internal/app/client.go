@@ -19,9 +19,9 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
-// find is the file of the application that runs: that in dir, or of those in the user's cache
-// the one whose template is in the working folder or below, or the one that was started last.
-// Where there are several, notes says which it is.
+// find returns the running application: that in dir or, if dir is empty, one in the
+// user's cache. This is the one whose template is in the working folder or below, else
+// the one that was started last. If there are several, notes gets the choice.
 func find(dir string, notes io.Writer) (started, error) {
 	paths := []string{filepath.Join(dir, fileName)}
 	if dir == "" {
@@ -53,12 +53,12 @@ func find(dir string, notes io.Writer) (started, error) {
 	}
 	at := max(0, slices.IndexFunc(running, started.here))
 	if len(running) > 1 {
-		fmt.Fprintf(notes, "note: %d applications are played: this goes to %s; --dir names another's folder\n", len(running), running[at].Template)
+		fmt.Fprintf(notes, "note: %d applications are running: using %s; name another one with --dir\n", len(running), running[at].Template)
 	}
 	return running[at], nil
 }
 
-// here says whether the template is in the working folder or below it.
+// here reports whether the template is in the working folder or below it.
 func (s started) here() bool {
 	folder, err := os.Getwd()
 	if err != nil {
@@ -68,7 +68,7 @@ func (s started) here() bool {
 	return err == nil && filepath.IsLocal(relative)
 }
 
-// modified is when a file was written, the zero time where it is not there.
+// modified returns when a file was written, or the zero time if it does not exist.
 func modified(path string) time.Time {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -77,8 +77,8 @@ func modified(path string) time.Time {
 	return info.ModTime()
 }
 
-// answers says whether something listens at a page's address: a start that was killed has
-// left its file.
+// answers reports whether something listens at a page's address. A process that was
+// killed leaves its file.
 func answers(page string) bool {
 	at, err := url.Parse(page)
 	if err != nil {
@@ -91,7 +91,7 @@ func answers(page string) bool {
 	return err == nil
 }
 
-// ask posts to the running application. What it answers is read into out.
+// ask posts a request to the running application and decodes the response into out.
 func (s started) ask(ctx context.Context, path string, query url.Values, body []byte, out any) error {
 	target := s.Page + "/app/" + path
 	if len(query) > 0 {
@@ -121,5 +121,5 @@ func (s started) ask(ctx context.Context, path string, query url.Values, body []
 	return json.Unmarshal(data, out)
 }
 
-// local calls this machine, and through no proxy.
+// local calls this machine without a proxy.
 var local = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}

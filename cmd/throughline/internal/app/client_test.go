@@ -46,7 +46,7 @@ func TestWhichApplication(t *testing.T) {
 		t.Chdir(at)
 		var notes bytes.Buffer
 		s, err := find("", &notes)
-		if err != nil || !strings.HasPrefix(s.Template, want) || !strings.Contains(notes.String(), "2 applications are played: this goes to "+s.Template) {
+		if err != nil || !strings.HasPrefix(s.Template, want) || !strings.Contains(notes.String(), "2 applications are running: using "+s.Template) {
 			t.Errorf("in %s: %v %+v %s", at, err, s, notes.String())
 		}
 	}

@@ -15,19 +15,20 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
-// Commands are those that talk to an application that runs: send, invoke, replay, fire.
+// Commands returns the commands that send requests to a running application: send,
+// invoke, replay and fire.
 func Commands() []*cobra.Command {
 	return []*cobra.Command{newSend(), newInvoke(), newReplay(), newFire()}
 }
 
-// reach are the flags of each of them.
+// reach are the flags that select the application.
 type reach struct {
 	dir  string
 	json bool
 }
 
 func (r *reach) bind(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&r.dir, "dir", "", "the `FOLDER` of the throughline dev to talk to; empty means the one whose template is in this folder or below, or else the one that was started last")
+	cmd.Flags().StringVar(&r.dir, "dir", "", "the `FOLDER` of the running throughline dev; empty means the one whose template is in this folder or below, or else the one that was started last")
 	cmd.Flags().BoolVar(&r.json, "json", false, "print JSON")
 }
 
@@ -39,11 +40,11 @@ func newSend() *cobra.Command {
 		Use:   "send (EVENT.json | TYPE)",
 		Short: "Send an event to the application that throughline dev plays",
 		Long: `send puts an event on a bus of the application that throughline dev TEMPLATE plays, and
-says which rules it matches, or what the nearest one misses.
+prints the rules that match it, or how it differs from the nearest one.
 
-The file has an envelope, as targets get it, or an entry of put-events; several are sent
-in their order, and - is the standard input. A type makes a sample event of a rule that
-names it, with what the rule's pattern wants; --detail adds members.`,
+The file has one or more events, as envelopes or as entries of put-events. - is standard
+input. For a TYPE, send makes a sample event from the pattern of a rule that names the
+type. --detail adds members to its detail.`,
 		Example: `  throughline dev send event.json
   throughline dev send OrderPlaced --detail '{"order_id": "o-1"}'
   jq .event record.json | throughline dev send - --bus orders`,
@@ -75,20 +76,23 @@ names it, with what the rule's pattern wants; --detail adds members.`,
 			if r.json {
 				return terminal.PrintJSON(cmd.OutOrStdout(), out)
 			}
-			for _, e := range out {
-				printSent(cmd.OutOrStdout(), e)
-			}
-			return nil
+			const hang = 2
+			return terminal.Fit(cmd.OutOrStdout(), hang, func(w io.Writer) error {
+				for _, e := range out {
+					printSent(w, e)
+				}
+				return nil
+			})
 		},
 	}
 	r.bind(cmd)
-	cmd.Flags().StringVar(&in.Bus, "bus", "", "the bus's `NAME`; empty means that of the event, or of a rule that it matches")
+	cmd.Flags().StringVar(&in.Bus, "bus", "", "the `NAME` of the bus; empty means the bus in the event, or that of a rule that matches it")
 	cmd.Flags().StringVar(&in.Source, "source", "", "the event's `SOURCE`")
-	cmd.Flags().StringVar(&detail, "detail", "", "members of the detail of a sample, as a `JSON` object")
+	cmd.Flags().StringVar(&detail, "detail", "", "a `JSON` object with members to add to the sample's detail")
 	return cmd
 }
 
-// eventIn is the content of a file, "" where the argument is a type.
+// eventIn returns the content of a file, or "" if the argument is a type.
 func eventIn(stdin io.Reader, name string) (string, error) {
 	file, err := terminal.Open(stdin, name)
 	if errors.Is(err, os.ErrNotExist) && !strings.ContainsAny(name, "./") {
@@ -106,7 +110,7 @@ func eventIn(stdin io.Reader, name string) (string, error) {
 }
 
 func printSent(out io.Writer, e sentEvent) {
-	fmt.Fprintf(out, "%s %s is on the bus %s, its workflow is %s\n", e.Type, e.ID, e.Bus, e.CorrelationID)
+	fmt.Fprintf(out, "%s %s was sent to the bus %s; its workflow is %s\n", e.Type, e.ID, e.Bus, e.CorrelationID)
 	if len(e.Sample) > 0 {
 		fmt.Fprintf(out, "  its detail is %s\n", terminal.Line(string(e.Sample)))
 	}
@@ -127,10 +131,10 @@ func newInvoke() *cobra.Command {
 		Use:   "invoke FUNCTION [PAYLOAD.json]",
 		Short: "Invoke a function of the application that throughline dev plays",
 		Long: `invoke invokes a function of the application that throughline dev TEMPLATE plays, by its
-name or its logical ID, and prints what it answers. The payload is {} where there is no
-file; - is the standard input.
+name or its logical ID, and prints its response. The default payload is {}. - is standard
+input.
 
-It ends with 1 where the function fails.`,
+Exit code 1: the function failed.`,
 		Example: `  throughline dev invoke Strategy
   throughline dev invoke Orders order.json --async
   echo '{"id": 1}' | throughline dev invoke Orders -`,
@@ -183,9 +187,9 @@ func newReplay() *cobra.Command {
 		Use:   "replay FILE",
 		Short: "Play recorded events back to the application that throughline dev plays",
 		Long: `replay puts recorded events on the buses of the application that throughline dev TEMPLATE
-plays, as a replay of an archive does: each keeps its ID and its time, and has the name of
-the replay. It reads envelopes and entries of put-events in whatever form logs and exports
-have them, and - is the standard input.`,
+plays, as a replay of an archive does: events keep their ID and time, and get the name of
+the replay. It reads envelopes and entries of put-events in every form that docs/trace.md
+lists under "What is read". - is standard input.`,
 		Example: `  throughline dev replay build/demo/events.jsonl
   throughline dev replay events.jsonl --name monday`,
 		Args: cobra.ExactArgs(1),
@@ -221,10 +225,10 @@ func newFire() *cobra.Command {
 	var r reach
 	cmd := &cobra.Command{
 		Use:   "fire SCHEDULE",
-		Short: "Have a schedule of the application that throughline dev plays fire now",
-		Long: `fire has a schedule of the application that throughline dev TEMPLATE plays fire now,
-whatever its time is, and also where it is disabled: a rule with a schedule, or one of
-EventBridge Scheduler, by its name or its logical ID.`,
+		Short: "Fire a schedule of the application that throughline dev plays",
+		Long: `fire fires a schedule of the application that throughline dev TEMPLATE plays now, even
+before its time and if it is disabled. SCHEDULE is the name or the logical ID of a rule
+with a schedule, or of a schedule of EventBridge Scheduler.`,
 		Example: `  throughline dev fire StrategyDaily`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

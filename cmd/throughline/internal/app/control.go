@@ -12,20 +12,21 @@ import (
 	"path/filepath"
 )
 
-// TokenHeader carries the token of a start: what changes anything asks for it.
+// TokenHeader is the header with the token of the running process. Requests that change
+// something need it.
 const TokenHeader = "Throughline-Token"
 
-// fileName is the file of a running application in its folder.
+// fileName is the name of the file in the folder of a running application.
 const fileName = "application.json"
 
-// control is how other commands reach this start, and nobody else: a token that only this
-// user can read.
+// control lets other commands reach this process, and no other user: only this user can
+// read its token.
 type control struct {
 	path string
 	file started
 }
 
-// started is the file's content.
+// started is the content of the file.
 type started struct {
 	Page     string `json:"page"`
 	Token    string `json:"token"`
@@ -46,10 +47,10 @@ func newControl(dir, page, template string) (*control, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = os.Remove(c.path) // whatever modes it had
+	_ = os.Remove(c.path) // so that the new file has the right mode
 	file, err := os.OpenFile(c.path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("tell other commands of this start: %w", err)
+		return nil, fmt.Errorf("write the file for other commands: %w", err)
 	}
 	_, err = file.Write(append(data, '\n'))
 	return c, errors.Join(err, file.Close())
@@ -57,10 +58,11 @@ func newControl(dir, page, template string) (*control, error) {
 
 func (c *control) close() { _ = os.Remove(c.path) }
 
-// link is the page with the token behind #, which browsers send to nobody.
+// link returns the page's address with the token after #, which browsers do not send.
 func (c *control) link() string { return c.file.Page + "/#token=" + c.file.Token }
 
-// flag is what other commands need to find this start, with a space before it.
+// flag returns the flag that other commands need to find this process, with a space
+// before it, or "".
 func (c *control) flag() string {
 	if cache, err := os.UserCacheDir(); err == nil {
 		if found, err := filepath.Match(filepath.Join(cache, "throughline", "dev-*"), filepath.Dir(c.path)); err == nil && found {
@@ -70,11 +72,11 @@ func (c *control) flag() string {
 	return " --dir " + filepath.Dir(c.path)
 }
 
-// own lets through what has the token.
+// own refuses requests without the token.
 func (c *control) own(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if subtle.ConstantTimeCompare([]byte(r.Header.Get(TokenHeader)), []byte(c.file.Token)) != 1 {
-			refuse(w, http.StatusUnauthorized, "open the page by the address that throughline dev printed: it has this start's token")
+			refuse(w, http.StatusUnauthorized, "the token is missing or wrong: open the page with the address that throughline dev printed")
 			return
 		}
 		next(w, r)
@@ -88,5 +90,5 @@ func refuse(w http.ResponseWriter, status int, why string) {
 func answer(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // whoever is gone wants no answer
+	_ = json.NewEncoder(w).Encode(v) // the client may have gone
 }

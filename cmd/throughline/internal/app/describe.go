@@ -15,10 +15,10 @@ import (
 	"github.com/throughline/throughline/metrics"
 )
 
-// Function is what is known of a function while it is played.
+// Function is the state of a function while the application runs.
 type Function = stage.Function
 
-// describe writes the application down as throughline check reads a system.
+// describe describes the application in the form that throughline check reads.
 func (a *App) describe(spans []workflow.Span, f Flags) system.System {
 	s := system.System{Source: a.path, Local: true}
 	delayed := delayOf(a.faults.Past())
@@ -34,13 +34,13 @@ func (a *App) describe(spans []workflow.Span, f Flags) system.System {
 				described.Environment[name] = value
 			}
 		}
-		if delayed > 0 && calls(spans, fn.Name) { // as the sidecar and the layer would have delayed them
+		if delayed > 0 && calls(spans, fn.Name) { // the setting with which the sidecar and the layer delay calls
 			described.Environment["THROUGHLINE_ALPACA_FAULTS"] = "delay=" + delayed.String()
 		}
 		s.Functions = append(s.Functions, described)
 	}
 	for _, q := range a.plan.Queues {
-		// What lies there was put there on purpose.
+		// A fault sent the messages in the dead-letter queues.
 		s.Queues = append(s.Queues, system.Queue{ARN: plan.QueueARN(q.Name), Exists: true})
 	}
 	for _, t := range a.plan.Topics {
@@ -50,7 +50,7 @@ func (a *App) describe(spans []workflow.Span, f Flags) system.System {
 	return s
 }
 
-// buses are those of the application and those that functions name by variables.
+// buses returns the buses of the application, and those that functions name in variables.
 func (a *App) buses(functions []system.Function) []system.Bus {
 	rules := map[string][]system.Rule{}
 	for _, r := range a.plan.Rules {
@@ -82,7 +82,7 @@ func (a *App) buses(functions []system.Function) []system.Bus {
 	return list
 }
 
-// newBus is a new custom bus with its subscribers.
+// newBus describes a new custom bus with its subscribers.
 func (a *App) newBus(b plan.NewBus) system.Bus {
 	bus := system.Bus{Name: b.Name, ARN: b.ARN, Exists: true, New: &system.NewBus{RetentionDays: max(1, b.Days)}}
 	for _, sub := range a.plan.Subscribers {
@@ -108,14 +108,14 @@ func (a *App) newBus(b plan.NewBus) system.Bus {
 	return bus
 }
 
-// calls says whether a function made calls over HTTP.
+// calls reports whether a function made HTTP calls.
 func calls(spans []workflow.Span, function string) bool {
 	return slices.ContainsFunc(spans, func(s workflow.Span) bool {
 		return s.Service == function && s.Kind == "CLIENT" && s.Text("http.request.method") != ""
 	})
 }
 
-// delayOf is how much longer faults let calls over HTTP take.
+// delayOf returns how long faults delay HTTP calls.
 func delayOf(rules []faults.Rule) time.Duration {
 	longest := time.Duration(0)
 	for _, r := range rules {

@@ -34,7 +34,7 @@ func (s *scene) struck(rule string) int {
 
 func TestFaults(t *testing.T) {
 	s := playing(t, "testdata/faults/template.yaml", Flags{faults: []string{"duplicate@Say"}, concurrency: 1})
-	if out := s.printed(); !strings.Contains(out, "on purpose: duplicate@Say") {
+	if out := s.printed(); !strings.Contains(out, "fault: duplicate@Say") {
 		t.Errorf("%s", out)
 	}
 	said := func(text string) int { return strings.Count(s.out.String(), text) }
@@ -133,7 +133,7 @@ func TestFaults(t *testing.T) {
 	if resp.Header.Get("X-Amzn-Errortype") != "ThrottlingException" {
 		t.Errorf("throttle: %v", resp.Header)
 	}
-	if err := s.control.file.ask(t.Context(), "faults", nil, []byte(`["explode"]`), nil); err == nil || !strings.Contains(err.Error(), "no kind of fault") {
+	if err := s.control.file.ask(t.Context(), "faults", nil, []byte(`["explode"]`), nil); err == nil || !strings.Contains(err.Error(), "is not a kind of fault") {
 		t.Errorf("%v", err)
 	}
 }

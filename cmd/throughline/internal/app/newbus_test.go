@@ -20,7 +20,7 @@ func TestNewBus(t *testing.T) {
 		}
 	}
 	out := s.must("", "send", s.file(`{"source":"web","detail-type":"OrderPlaced","detail":{"order_id":"o-1","event_id":"placed-o-1","correlation_id":"flow-1"}}`), "--bus", "shop")
-	if !strings.Contains(out, "is on the bus shop") {
+	if !strings.Contains(out, "was sent to the bus shop") {
 		t.Errorf("%s", out)
 	}
 	s.says("paid o-1", "packed o-1 web", "shipped o-1", "not yet o-1 LIVE", "counted o-1 LIVE", "told of o-1")
@@ -34,7 +34,7 @@ func TestNewBus(t *testing.T) {
 	}
 
 	out = s.must("", "send", "OrderPaid", "--detail", `{"order_id":"o-2","event_id":"paid-o-2","correlation_id":"flow-2"}`)
-	for _, want := range []string{"is on the bus orders", "it matches paid, failing"} {
+	for _, want := range []string{"was sent to the bus orders", "it matches paid, failing"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
@@ -118,7 +118,7 @@ func TestNewBusFaults(t *testing.T) {
 		t.Errorf("shipped %d times", n)
 	}
 	letters, err := s.receive("Failed")
-	if err != nil || len(letters) != 1 || !strings.Contains(letters[0], "refused on purpose") {
+	if err != nil || len(letters) != 1 || !strings.Contains(letters[0], "injected fault") {
 		t.Errorf("%v %s", err, letters)
 	}
 	if functions := s.stage.Functions(); slices.ContainsFunc(functions, func(f Function) bool { return f.Name == "Fail" && f.Invocations > 0 }) {

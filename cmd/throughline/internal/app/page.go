@@ -19,13 +19,14 @@ var (
 	part = template.Must(template.New("application").Parse(pageHTML))
 )
 
-// policy allows the page its own style and script, its own server, and nothing else.
+// policy is the page's Content-Security-Policy: its own style, its own script and its own
+// server only.
 var policy = "default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; style-src " +
 	pagestyle.Hash(pagestyle.Palette+pageCSS) + "; script-src " + pagestyle.Hash(pageJS)
 
-// page is the application's part of the page. It has no token of its own.
+// page serves the application's part of the page. It contains no token.
 func page(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", policy)
-	_ = part.Execute(w, map[string]any{"CSS": template.CSS(pagestyle.Palette + pageCSS), "JS": template.JS(pageJS)}) // the page is opened again
+	_ = part.Execute(w, map[string]any{"CSS": template.CSS(pagestyle.Palette + pageCSS), "JS": template.JS(pageJS)}) // the user can reload the page
 }

@@ -10,7 +10,8 @@ async function ask(method, path, body) {
   return data;
 }
 
-// options fills a list and keeps what was chosen. What functions say goes in as text, never as markup.
+// options fills a list and keeps the selection. Texts of functions are inserted as text,
+// never as markup.
 function options(id, values) {
   const list = $(id), chosen = list.value;
   if (list.dataset.of === values.join('\n')) return;
@@ -29,7 +30,7 @@ function rows(id, list) {
 
 function draw(state) {
   $('template').textContent = state.template;
-  $('state').textContent = 'It is played. Spans of what you send appear in the list of workflows.';
+  $('state').textContent = 'The application is running. Spans of your requests appear in the list of workflows.';
   if ($('changed').textContent !== state.changed.join(' ')) $('changed').textContent = state.changed.join(' ');
   $('changed').hidden = state.changed.length === 0;
   samples = Object.fromEntries(state.types.map((t) => [t.type, t]));
@@ -56,7 +57,7 @@ function draw(state) {
   seen = state.lines;
 }
 
-// fill puts in what a rule wants of an event of the chosen type.
+// fill inserts a sample that matches a rule of the chosen type.
 function fill() {
   const sample = samples[$('type').value];
   if (!sample) return;

@@ -15,11 +15,12 @@ type logged struct {
 }
 
 const (
-	maxLines = 500  // that are kept
-	maxLine  = 4096 // bytes of one
+	maxLines = 500  // the number of lines that are kept
+	maxLine  = 4096 // the maximum length of a line in bytes
 )
 
-// ring keeps the last lines. The zero value is empty. Safe for concurrent use.
+// ring keeps the last lines. The zero value is empty and ready. It is safe for concurrent
+// use.
 type ring struct {
 	mu    sync.Mutex
 	lines []logged
@@ -38,7 +39,7 @@ func (r *ring) add(line logged) {
 	}
 }
 
-// after are the kept lines after the first n, and how many there were in all.
+// after returns the kept lines after the first n, and the total number of lines.
 func (r *ring) after(n int) ([]logged, int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -16,9 +16,9 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-const maxAsked = 64 << 20 // bytes of a request; a replay has many events
+const maxAsked = 64 << 20 // the maximum size of a request in bytes; a replay has many events
 
-// routes are what the page and the commands ask for.
+// routes returns the handler for requests of the page and of commands.
 func (a *App) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /app/{$}", page)
@@ -27,7 +27,7 @@ func (a *App) routes() http.Handler {
 		mux.HandleFunc("POST /app/"+name, a.control.own(func(w http.ResponseWriter, r *http.Request) {
 			body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAsked))
 			if err != nil {
-				refuse(w, http.StatusRequestEntityTooLarge, "that is more than 64 MiB")
+				refuse(w, http.StatusRequestEntityTooLarge, "the request is larger than 64 MiB")
 				return
 			}
 			a.stage.Look() // what is asked for sees the code as it is now
@@ -42,8 +42,8 @@ func (a *App) routes() http.Handler {
 	return mux
 }
 
-// asked is what is to be sent: a text that holds one event, or a type with members of the
-// detail; over both, bus and source.
+// asked is a request to send events: a text with events, or a type with members of the
+// detail. Bus and Source replace those of the events.
 type asked struct {
 	Event  string         `json:"event,omitempty"`
 	Type   string         `json:"type,omitempty"`
@@ -52,7 +52,7 @@ type asked struct {
 	Source string         `json:"source,omitempty"`
 }
 
-// sentEvent is what came of an event.
+// sentEvent is the result of sending an event.
 type sentEvent struct {
 	ID            string   `json:"id"`
 	Bus           string   `json:"bus"`
@@ -76,13 +76,13 @@ func (a *App) send(_ *http.Request, body []byte) (any, error) {
 			return nil, err
 		}
 		events = read
-		for i := range events { // sent anew, not played back
+		for i := range events { // sent as new events, not replayed
 			events[i].ID, events[i].Replay, events[i].Time = "", "", time.Time{}
 		}
 	} else {
 		e, ok := eventfile.Sample(a.stage.Rules(), in.Type, in.Detail)
 		if !ok {
-			return nil, errors.New("no rule names the type " + in.Type + ": send a file with the event, or one of " + join(a.types()))
+			return nil, errors.New("no rule names the detail-type " + in.Type + ": send a file with the event, or one of " + join(a.types()))
 		}
 		events = []eventfile.Event{e}
 	}
@@ -134,7 +134,7 @@ func (a *App) replay(r *http.Request, body []byte) (any, error) {
 	return map[string]int{"events": len(events), "matched": matched}, nil
 }
 
-// invocation is what came of an invocation.
+// invocation is the result of an invocation.
 type invocation struct {
 	RequestID     string          `json:"request_id"`
 	FunctionError string          `json:"function_error,omitempty"`
@@ -162,7 +162,7 @@ func (a *App) fire(r *http.Request, _ []byte) (any, error) {
 	return map[string]string{"fired": name}, a.stage.Fire(r.Context(), name)
 }
 
-// putFaults replaces the faults by those of a JSON list.
+// putFaults replaces the faults by those of a JSON array.
 func (a *App) putFaults(_ *http.Request, body []byte) (any, error) {
 	var texts []string
 	if err := json.Unmarshal(body, &texts); err != nil {
@@ -178,7 +178,7 @@ func (a *App) putFaults(_ *http.Request, body []byte) (any, error) {
 	return a.faults.Rules(), nil
 }
 
-// types are the detail-types that rules name, in order.
+// types returns the detail-types that rules name, in order.
 func (a *App) types() []string {
 	var types []string
 	for _, r := range a.stage.Rules() {
@@ -211,7 +211,8 @@ func join(list []string) string {
 	return b.String()
 }
 
-// state is what the page shows. A list that is empty is [], never null: the page adds to it.
+// state serves what the page shows. An empty list is [], never null, because the page
+// appends to it.
 func (a *App) state(w http.ResponseWriter, r *http.Request) {
 	after, _ := strconv.Atoi(r.URL.Query().Get("after"))
 	lines, total := a.log.lines.after(after)

@@ -1,11 +1,11 @@
-// Package arn takes names out of Amazon Resource Names (AWS general reference,
-// "Amazon Resource Names"). Its functions are pure, and give back what is no ARN
-// as it is.
+// Package arn reads the parts of Amazon Resource Names (AWS general reference, "Amazon
+// Resource Names"). Its functions are pure. A text that is not an ARN is returned
+// unchanged where a name is asked for.
 package arn
 
 import "strings"
 
-// Name is the last part of an ARN: the rule of rule/BUS/RULE, the name of a queue.
+// Name returns the last part of an ARN: RULE of rule/BUS/RULE, the name of a queue.
 func Name(arn string) string {
 	if i := strings.LastIndexAny(arn, ":/"); i >= 0 {
 		return arn[i+1:]
@@ -13,8 +13,8 @@ func Name(arn string) string {
 	return arn
 }
 
-// Named is the name in an ARN that ends in a name and an ID which AWS made up, as
-// event-busv2/NAME/ID and subscriber/NAME/ID do.
+// Named returns the name in an ARN that ends in a name and an ID that AWS generated, such
+// as event-busv2/NAME/ID and subscriber/NAME/ID.
 func Named(arn string) string {
 	parts := strings.Split(arn, "/")
 	if len(parts) < 3 {
@@ -23,7 +23,7 @@ func Named(arn string) string {
 	return parts[len(parts)-2]
 }
 
-// Names are the names of several ARNs.
+// Names returns the names of several ARNs.
 func Names(arns []string) []string {
 	list := make([]string, len(arns))
 	for i, a := range arns {
@@ -32,7 +32,7 @@ func Names(arns []string) []string {
 	return list
 }
 
-// Function is the name of a Lambda function, without version or alias.
+// Function returns the name of a Lambda function, without version or alias.
 func Function(arn string) string {
 	if _, name, ok := strings.Cut(arn, ":function:"); ok {
 		name, _, _ = strings.Cut(name, ":")
@@ -41,13 +41,13 @@ func Function(arn string) string {
 	return arn
 }
 
-// Service is the service of an ARN, as lambda; empty where arn is none.
+// Service returns the service of an ARN, such as lambda, or "" if arn is not an ARN.
 func Service(arn string) string { return part(arn, 2) }
 
-// Region is the Region of an ARN, empty where it has none.
+// Region returns the Region of an ARN, or "" if it has none.
 func Region(arn string) string { return part(arn, 3) }
 
-// Account is the account ID of an ARN, empty where it has none.
+// Account returns the account ID of an ARN, or "" if it has none.
 func Account(arn string) string { return part(arn, 4) }
 
 func part(arn string, i int) string {

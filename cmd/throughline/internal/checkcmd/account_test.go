@@ -196,15 +196,15 @@ func TestAccount(t *testing.T) {
 		"serialise": "10 events published, none refused", "size": "RebalancePlanned from execution: 4000 bytes (e-RebalancePlanned)",
 		"durations": "slowest of 12 invocations is execution, 4.25s of 1m", "correlation": "workflow-1 runs through 2 functions: execution, portfolio",
 		"delay": "with 2s added execution's longest call to paper-api.alpaca.markets took 2150 ms and its longest invocation 4.25s of 10s", "loops": "no loop suspected",
-		"bus": "trading, which portfolio's EVENT_BUS_NAME, execution's EVENT_BUS_NAME name, with 2 rules", "resources": "2 rules, none looks at resources", "targets": "2 targets, each with a queue: dead",
-		"policies": "4 policies, each lets its rule send", "timeouts": "execution, 4.25s of 10s, 42 %", "logs": "2 functions: 2 JSON at INFO", "metrics": "those of 2 of 2 functions", "names": "2 alarms on names",
+		"bus": "trading, which portfolio's EVENT_BUS_NAME, execution's EVENT_BUS_NAME name, with 2 rules", "resources": "2 rules, none matches on resources", "targets": "2 targets, each with a queue: dead",
+		"policies": "4 policies, each allows its rule to send", "timeouts": "execution, 4.25s of 10s, 42 %", "logs": "2 functions: 2 JSON at INFO", "metrics": "metrics of 2 of 2 functions", "names": "2 alarms on names",
 	} {
 		if by[id].Status != judge.Pass || !strings.Contains(by[id].Evidence, want) {
 			t.Errorf("%+v\nwant %s", by[id], want)
 		}
 	}
 	// What would be done, and is not.
-	if r := by["dlq"]; r.Status != judge.Skip || !strings.Contains(r.Evidence, "--write would make the rule throughline-check-") || !strings.Contains(r.Next, "--write") {
+	if r := by["dlq"]; r.Status != judge.Skip || !strings.Contains(r.Evidence, "--write would create the rule throughline-check-") || !strings.Contains(r.Next, "--write") {
 		t.Errorf("%+v", r)
 	}
 	if r := by["replay"]; r.Status != judge.Skip || !strings.Contains(r.Evidence, "--write would replay all from ") || !strings.Contains(r.Evidence, "to plans, signals, which reach portfolio, work") {
@@ -237,7 +237,7 @@ func TestAccount(t *testing.T) {
 		f.deny = "logs:FilterLogEvents"
 		defer func() { f.deny = "" }()
 		code, d, by := f.check("--bus", "trading")
-		if code != 0 || len(d.Notes) != 1 || !strings.Contains(d.Notes[0], "logs could not be read") || by["size"].Status != judge.Pass || by["correlation"].Status != judge.Skip {
+		if code != 0 || len(d.Notes) != 1 || !strings.Contains(d.Notes[0], "could not be read") || by["size"].Status != judge.Pass || by["correlation"].Status != judge.Skip {
 			t.Errorf("exit %d, %q, %+v", code, d.Notes, by)
 		}
 	})
@@ -307,7 +307,7 @@ func TestWrite(t *testing.T) {
 	if r := by["dlq"]; code != 0 || r.Status != judge.Pass || !strings.Contains(r.Evidence, "reached dead after") || !strings.Contains(r.Evidence, "NO_RESOURCE") {
 		t.Errorf("exit %d, %+v", code, r)
 	}
-	if r := by["replay"]; r.Status != judge.Pass || !strings.Contains(r.Evidence, "2 replayed deliveries flagged, and no event came of it: plan-1 at execution") {
+	if r := by["replay"]; r.Status != judge.Pass || !strings.Contains(r.Evidence, "2 replayed deliveries flagged, and no event was published for it: plan-1 at execution") {
 		t.Errorf("%+v", r)
 	}
 	if now := f.rules(); !slices.Equal(now, rules) {
@@ -317,7 +317,7 @@ func TestWrite(t *testing.T) {
 		t.Errorf("in the queue: %q", left)
 	}
 	did := strings.Join(d.Did, "\n")
-	for _, want := range []string{"made the rule throughline-check-", "put a target that does not exist", "published ", "received ", "removed the target", "removed the rule throughline-check-", "replayed all from"} {
+	for _, want := range []string{"created the rule throughline-check-", "added a target that does not exist", "published ", "received ", "removed the target", "deleted the rule throughline-check-", "replayed all from"} {
 		if !strings.Contains(did, want) {
 			t.Errorf("it does not say %q:\n%s", want, did)
 		}
@@ -339,7 +339,7 @@ func TestWrite(t *testing.T) {
 	t.Run("DoesNotArrive", func(t *testing.T) {
 		f.deaf = true
 		code, _, by := f.check("--bus", "trading", "--write", "--wait", "2s", "--only", "dlq")
-		if r := by["dlq"]; code != 1 || r.Status != judge.Fail || !strings.Contains(r.Evidence, "did not arrive within 2s") {
+		if r := by["dlq"]; code != 1 || r.Status != judge.Fail || !strings.Contains(r.Evidence, "was not received from the queue within 2s") {
 			t.Errorf("exit %d, %+v", code, r)
 		}
 		if now := f.rules(); !slices.Equal(now, rules) {
@@ -355,7 +355,7 @@ func TestWrite(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 		_, _, by = f.check("--bus", "trading", "--only", "dlq")
-		if r := by["dlq"]; !strings.Contains(fmt.Sprint(r), "strict: its policy admits rules by name (it lets strict through") {
+		if r := by["dlq"]; !strings.Contains(fmt.Sprint(r), "strict: its policy allows only rules by name (it allows strict") {
 			t.Errorf("%+v", r)
 		}
 		event := filepath.Join(t.TempDir(), "event.json")
@@ -392,11 +392,11 @@ func TestFaultyAccount(t *testing.T) {
 	)
 	code, _, by := f.check("--bus", "trading", "--function", "strategy", "--function", "idle")
 	for id, want := range map[string]string{
-		"serialise": "Object of type Decimal is not JSON serializable", "size": "SignalGenerated from portfolio: 250000 bytes", "durations": "strategy took 1m1s", "correlation": "portfolio was handed 2 events",
-		"loops": "OrderFailed at strategy under workflow-1: hop 17", "bus": "there is no bus tradnig, which strategy's EVENT_BUS_NAME names: EventBridge takes its events and drops them; there is trading, default",
-		"resources": `rule new: resources [{"exists":false}]`, "targets": "rule new, target strategy: no dead-letter queue", "policies": "rule new may not send to function strategy: it has no resource policy",
-		"timeouts": "strategy took 1m1s, its time-out is 3s", "logs": "strategy: ApplicationLogLevel is ERROR", "metrics": "strategy was invoked 2 times in the last 24h, and has no metrics", "dlq": "1 events of rule gone failed and could not be put",
-		"names": "the alarm trap watches AWS/Events IngestiontoInvocationStartLatency, which nothing emits; it is IngestionToInvocationStartLatency", "delay": "it ran into its time-out",
+		"serialise": "Object of type Decimal is not JSON serializable", "size": "SignalGenerated from portfolio: 250000 bytes", "durations": "strategy took 1m1s", "correlation": "portfolio received 2 events",
+		"loops": "OrderFailed at strategy under workflow-1: hop 17", "bus": "there is no bus tradnig, which strategy's EVENT_BUS_NAME names: EventBridge accepts its events and drops them; there is trading, default",
+		"resources": `rule new: resources [{"exists":false}]`, "targets": "rule new, target strategy: no dead-letter queue", "policies": "rule new cannot send to function strategy: it has no resource policy",
+		"timeouts": "strategy took 1m1s, its time-out is 3s", "logs": "strategy: ApplicationLogLevel is ERROR", "metrics": "strategy was invoked 2 times in the last 24h, and has no metrics", "dlq": "1 events of rule gone failed and could not be sent",
+		"names": "the alarm trap watches AWS/Events IngestiontoInvocationStartLatency, which nothing emits; did you mean IngestionToInvocationStartLatency", "delay": "the function timed out",
 	} {
 		r := by[id]
 		if all := strings.Join(append([]string{r.Evidence}, r.Details...), "\n"); r.Status != judge.Fail || !strings.Contains(all, want) || r.Next == "" {
@@ -405,7 +405,7 @@ func TestFaultyAccount(t *testing.T) {
 	}
 	for id, want := range map[string]string{
 		"policies": "rule gone sends to the function gone, which does not exist", "targets": "its dead-letter queue nowhere does not exist", "metrics": "/aws/lambda/execution: CloudWatch could not read 4 metric lines",
-		"logs": "of class INFREQUENT_ACCESS", "timeouts": "execution ran into its time-out of 10s once",
+		"logs": "of class INFREQUENT_ACCESS", "timeouts": "execution timed out after 10s once",
 	} {
 		if !strings.Contains(strings.Join(by[id].Details, "\n")+by[id].Evidence, want) {
 			t.Errorf("%+v\nwant %s", by[id], want)

@@ -1,7 +1,7 @@
-// Package checkcmd is the command "throughline check": the checklist that a
-// system has to pass before it goes live. Package read describes the system, from
-// a demo's files or from an account; package judge judges that description; package
-// try, with --write alone, finds out what cannot be read.
+// Package checkcmd is the command "throughline check": the checklist that a system has to
+// pass before it goes live. Package read describes the system, from a demo's files or
+// from an account. Package judge judges the description. Package try, only with --write,
+// tests what cannot be read.
 package checkcmd
 
 import (
@@ -84,7 +84,7 @@ check only reads, unless --write is given. Then it replays part of an archive, s
 consumers handle these events again. It also lets an event fail: it creates a rule with
 a target, publishes, receives from the dead-letter queue, and removes what it created.
 On a new custom bus it publishes one event three times, and compares the answers.
-Without --write it says for these items what it would do.
+Without --write it prints for these items what it would do.
 
 Exit codes: 0 no item failed; 1 an item failed; 2 wrong call; 3 the system cannot be
 read.`,
@@ -96,7 +96,7 @@ read.`,
   throughline check policy --write > policy.json`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return fmt.Errorf("it takes no %q: name what to check with flags", args[0])
+				return fmt.Errorf("unexpected argument %q: name what to check with flags", args[0])
 			}
 			return nil
 		},
@@ -109,8 +109,8 @@ read.`,
 	return cmd
 }
 
-// Folder goes through the checklist of the files in a folder, as --demo does, with the limits
-// that the command has by default. It prints and ends as the command does.
+// Folder runs the checklist on the files in a folder, as --demo does, with the command's
+// default limits. It prints the same report and returns the same errors.
 func Folder(cmd *cobra.Command, dir string, asJSON bool) error {
 	var o options
 	o.bind(&cobra.Command{})
@@ -120,7 +120,7 @@ func Folder(cmd *cobra.Command, dir string, asJSON bool) error {
 
 func (o *options) bind(cmd *cobra.Command) {
 	const (
-		size = 200_000 // bytes, as THROUGHLINE_SIZE_WARN has it
+		size = 200_000 // bytes, the default of THROUGHLINE_SIZE_WARN
 		day  = 24 * time.Hour
 	)
 	flags := cmd.Flags()
@@ -131,7 +131,7 @@ func (o *options) bind(cmd *cobra.Command) {
 	flags.StringVar(&o.template, "template", "", "check the resources that the SAM or CloudFormation template in `FILE` names")
 	flags.StringArrayVar(&o.set, "set", nil, "set a parameter of the template: `NAME=VALUE`; repeat for more")
 	flags.StringSliceVar(&o.only, "only", nil, "check only these `ITEMS`, comma separated")
-	flags.DurationVar(&o.since, "since", day, "look at traffic as far back as this")
+	flags.DurationVar(&o.since, "since", day, "look at the traffic of this `DURATION`")
 	flags.StringVar(&o.namespace, "namespace", metrics.DefaultNamespace, "the `NAMESPACE` of the metrics of functions that set none")
 	flags.IntVar(&o.maxSize, "max-size", size, "fail if an event has this many `BYTES` or more")
 	flags.DurationVar(&o.maxDuration, "max-duration", time.Minute, "fail if an invocation takes longer")
@@ -149,16 +149,16 @@ func (o *options) bind(cmd *cobra.Command) {
 			list = append(list, i.ID+"\t"+i.Title)
 		}
 		return list, cobra.ShellCompDirectiveNoFileComp
-	}) // there is such a flag
+	}) // fails only for an unknown flag
 }
 
 func (o options) run(cmd *cobra.Command) error {
 	if o.demo != "" && (len(o.buses)+len(o.functions) > 0 || o.stack != "" || o.template != "" || o.write) {
-		return terminal.Misuse("--demo reads files: --bus, --function, --stack, --template and --write are of an account")
+		return terminal.Misuse("--demo reads files: --bus, --function, --stack, --template and --write need an account")
 	}
 	for _, id := range o.only {
 		if !slices.Contains(itemIDs(), id) {
-			return terminal.Misuse("there is no item %s: it is one of %s", id, strings.Join(itemIDs(), ", "))
+			return terminal.Misuse("there is no item %s: the items are %s", id, strings.Join(itemIDs(), ", "))
 		}
 	}
 	if o.since <= 0 || o.replay <= 0 || o.wait <= 0 || o.maxSize <= 0 || o.maxDuration <= 0 {
@@ -196,8 +196,8 @@ func itemIDs() []string {
 	return list
 }
 
-// describe reads the system that the flags name, and does the trials. did is what
-// was changed.
+// describe reads the system that the flags name, and makes the trials. did lists the
+// changes.
 func (o options) describe(ctx context.Context, bar terminal.Progress) (s *system.System, did []string, err error) {
 	if o.demo != "" {
 		s, err = read.Demo(o.demo)
@@ -224,7 +224,7 @@ func (o options) describe(ctx context.Context, bar terminal.Progress) (s *system
 		}
 	}
 	if len(account.Scope.Buses)+len(account.Scope.NewBuses)+len(account.Scope.Functions) == 0 {
-		return nil, nil, terminal.Finding("it has neither functions nor buses nor rules: there is nothing to check")
+		return nil, nil, terminal.Finding("there is nothing to check: no function, bus or rule was found")
 	}
 	if err := account.Read(ctx); err != nil {
 		return nil, nil, err
@@ -246,7 +246,7 @@ func (o options) describe(ctx context.Context, bar terminal.Progress) (s *system
 	return account.System, trials.Did(), nil
 }
 
-// scope is what the flags name, and the template.
+// scope returns what the flags and the template name.
 func (o options) scope() (read.Scope, error) {
 	s := read.Scope{Buses: slices.Clone(o.buses), Functions: slices.Clone(o.functions)}
 	if o.template == "" {
@@ -269,7 +269,7 @@ func (o options) scope() (read.Scope, error) {
 		return s, fmt.Errorf("%s: %w", o.template, err)
 	}
 	if len(names.Unknown) > 0 {
-		return s, terminal.Misuse("%s does not tell the names of %s: give parameters with --set NAME=VALUE, or name the deployed stack with --stack, which knows them", o.template, phrase.Some(names.Unknown))
+		return s, terminal.Misuse("%s does not have the names of %s: give parameters with --set NAME=VALUE, or name the deployed stack with --stack", o.template, phrase.Some(names.Unknown))
 	}
 	for _, b := range names.Buses {
 		s.AddBus(b)

@@ -108,7 +108,7 @@ func TestDemo(t *testing.T) {
 	for id, want := range map[string]string{
 		"serialise": "1 events published, none refused; all 1 that were delivered parse", "size": "A from strategy: 3000 bytes (e-A)", "dlq": "A e-1 of rule signals, NO_PERMISSIONS",
 		"durations": "slowest of 1 invocations is strategy, 250ms (request req-strategy)", "correlation": "workflow-1 runs through 1 function", "timeouts": "250ms of 3s, 8 %",
-		"bus": "trading, with 1 rule", "targets": "1 target", "metrics": "those of 1 of 1 function", "loops": "no loop suspected", "resources": "1 rule, none looks at resources", "names": "names in the catalogue",
+		"bus": "trading, with 1 rule", "targets": "1 target", "metrics": "metrics of 1 of 1 function", "loops": "no loop suspected", "resources": "1 rule, none matches on resources", "names": "names in the catalogue",
 	} {
 		if by[id].Status != judge.Pass || !strings.Contains(by[id].Evidence, want) {
 			t.Errorf("%+v, want %s", by[id], want)
@@ -157,18 +157,18 @@ func TestCannotCheck(t *testing.T) {
 		code int
 		args []string
 	}{
-		"say what to check":               {2, nil},
-		"run `make demo`":                 {3, []string{"--demo", t.TempDir()}},
-		"system.json: unexpected":         {3, []string{"--demo", wrong}},
-		"there is no item sizes":          {2, []string{"--demo", half, "--only", "sizes"}},
-		"must be above zero":              {2, []string{"--demo", half, "--since", "0s"}},
-		"--demo reads files":              {2, []string{"--demo", half, "--bus", "x"}},
-		"there is no Region":              {3, []string{"--bus", "x"}},
-		"--event needs --rule":            {2, []string{"--bus", "x", "--event", "f", "--region", "eu-west-1"}},
-		"--stack, which knows them":       {2, []string{"--template", filepath.Join(loose, "t.yaml"), "--region", "eu-west-1"}},
-		"nothing to check":                {1, []string{"--template", filepath.Join(loose, "empty.yaml"), "--region", "eu-west-1"}},
-		"write NAME=VALUE":                {2, []string{"--template", filepath.Join(loose, "t.yaml"), "--set", "x", "--region", "eu-west-1"}},
-		"describe bus x: operation error": {3, []string{"--bus", "x", "--region", "eu-west-1", "--endpoint-url", "http://127.0.0.1:1"}},
+		"say what to check":                    {2, nil},
+		"run `make demo`":                      {3, []string{"--demo", t.TempDir()}},
+		"system.json: unexpected":              {3, []string{"--demo", wrong}},
+		"there is no item sizes":               {2, []string{"--demo", half, "--only", "sizes"}},
+		"must be above zero":                   {2, []string{"--demo", half, "--since", "0s"}},
+		"--demo reads files":                   {2, []string{"--demo", half, "--bus", "x"}},
+		"no AWS Region is set":                 {3, []string{"--bus", "x"}},
+		"--event needs --rule":                 {2, []string{"--bus", "x", "--event", "f", "--region", "eu-west-1"}},
+		"name the deployed stack with --stack": {2, []string{"--template", filepath.Join(loose, "t.yaml"), "--region", "eu-west-1"}},
+		"nothing to check":                     {1, []string{"--template", filepath.Join(loose, "empty.yaml"), "--region", "eu-west-1"}},
+		"write NAME=VALUE":                     {2, []string{"--template", filepath.Join(loose, "t.yaml"), "--set", "x", "--region", "eu-west-1"}},
+		"describe bus x: operation error":      {3, []string{"--bus", "x", "--region", "eu-west-1", "--endpoint-url", "http://127.0.0.1:1"}},
 	} {
 		if code, out, errs := run(t, c.args...); code != c.code || !strings.Contains(errs, want) {
 			t.Errorf("%v: exit %d, want %d\n%s\n%s", c.args, code, c.code, out, errs)

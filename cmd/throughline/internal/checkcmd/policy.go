@@ -6,7 +6,7 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
-// readPolicy is what check needs.
+// readPolicy is the IAM policy that check needs.
 const readPolicy = `{
   "Version": "2012-10-17",
   "Statement": [
@@ -39,8 +39,8 @@ const readPolicy = `{
 }
 `
 
-// writePolicy is what check --write needs besides readPolicy. iam:PassRole is
-// not among it: the trial's target has no role.
+// writePolicy is the IAM policy that check --write needs in addition to readPolicy. It
+// does not include iam:PassRole, because the trial's target has no role.
 const writePolicy = `{
   "Version": "2012-10-17",
   "Statement": [

@@ -9,7 +9,7 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
-// summary is how many items went which way.
+// summary counts the items by status.
 func summary(results []judge.Result) map[judge.Status]int {
 	count := map[judge.Status]int{}
 	for _, r := range results {
@@ -18,10 +18,10 @@ func summary(results []judge.Result) map[judge.Status]int {
 	return count
 }
 
-// status is the width of a status and the space behind it.
+// status is the width of a status and the following space.
 const status = 6
 
-// write prints a line an item, what else was found below it, and what to do.
+// write prints a line for each item, with further findings and the next step below it.
 func write(out io.Writer, source string, results []judge.Result) error {
 	p := terminal.Painter(out)
 	paint := map[judge.Status]func(string) string{judge.Pass: p.Green, judge.Fail: p.Red, judge.Warn: p.Yellow, judge.Skip: p.Dim}

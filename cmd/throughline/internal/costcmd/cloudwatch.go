@@ -14,14 +14,14 @@ import (
 	"github.com/throughline/throughline/sizemeter"
 )
 
-// monitor is the part of the CloudWatch client that is used.
+// monitor has the operations of the CloudWatch client that the command calls.
 type monitor interface {
 	cloudwatch.ListMetricsAPIClient
 	cloudwatch.GetMetricDataAPIClient
 }
 
-// fromCloudWatch is the usage that the metrics of a namespace tell, of the time
-// over before now.
+// fromCloudWatch returns the usage over a time before now, from the metrics of a
+// namespace.
 func fromCloudWatch(ctx context.Context, api monitor, namespace string, now time.Time, over time.Duration) (usage, error) {
 	u := usage{source: "CloudWatch, namespace " + namespace, over: over}
 	var sizes, chunks, kilobytes []types.Metric
@@ -58,7 +58,7 @@ func fromCloudWatch(ctx context.Context, api monitor, namespace string, now time
 		}
 		t := byType[name]
 		t.events, t.bytes = t.events+hour[0], t.bytes+hour[1]
-		// The sizes themselves are not kept: an hour's events are taken to be alike.
+		// CloudWatch does not keep each size, so all events of an hour count as equal in size.
 		t.chunks += hour[0] * float64(sizemeter.Chunks(int(math.Ceil(hour[1]/max(hour[0], 1)))))
 	})
 	for _, name := range names {

@@ -1,4 +1,4 @@
-// Package costcmd is `throughline cost`: what a month of events costs, per type.
+// Package costcmd is `throughline cost`: the cost of a month of events, by type.
 package costcmd
 
 import (
@@ -68,7 +68,7 @@ with --prices. --cloudwatch needs cloudwatch:ListMetrics and cloudwatch:GetMetri
 	flags.BoolVar(&o.cloudWatch, "cloudwatch", false, "read metrics from CloudWatch instead of a file")
 	o.on.Bind(flags)
 	flags.StringVar(&o.namespace, "namespace", "Throughline", "the `NAMESPACE` of the metrics")
-	flags.DurationVar(&o.over, "over", 0, "the `TIME` that the metrics stand for, such as 24h; 0 means that between the first and the last line, or 168h with --cloudwatch")
+	flags.DurationVar(&o.over, "over", 0, "the `TIME` that the metrics cover, such as 24h; 0 means that between the first and the last line, or 168h with --cloudwatch")
 	flags.IntVar(&o.retention, "retention", 30, "the `DAYS` that an archive keeps events; 0 omits the cost of its storage")
 	flags.BoolVar(&o.newBus, "new-bus", false, "also project the same events on new custom buses, which bill each KB in and out")
 	flags.Float64Var(&o.deliveries, "deliveries", 1, "how many subscribers an event is delivered to on average, `N`; of --new-bus")
@@ -96,9 +96,9 @@ func (o options) run(ctx context.Context, stdin io.Reader, out io.Writer) error 
 	}
 	switch {
 	case len(u.types) == 0:
-		return terminal.Finding("%s tells no sizes of events: it needs the metric %s, with the dimension EventType", u.source, sizeMetric)
+		return terminal.Finding("%s has no sizes of events: it needs the metric %s, with the dimension EventType", u.source, sizeMetric)
 	case u.over <= 0:
-		return terminal.Misuse("%s does not tell how long it stands for: say it with --over, as --over 24h", u.source)
+		return terminal.Misuse("the time that %s covers is not known: give it with --over, as --over 24h", u.source)
 	}
 	projected := project(u, p, o.retention)
 	if o.newBus {
@@ -133,7 +133,7 @@ func (o options) usage(ctx context.Context, stdin io.Reader) (usage, error) {
 	}
 	in, err := terminal.Open(stdin, o.file)
 	if errors.Is(err, os.ErrNotExist) {
-		return usage{}, fmt.Errorf("no metrics at %s: run `make demo`, name a file with --file, or say --cloudwatch", o.file)
+		return usage{}, fmt.Errorf("no metrics at %s: run `make demo`, name a file with --file, or give --cloudwatch", o.file)
 	}
 	if err != nil {
 		return usage{}, err
@@ -155,7 +155,7 @@ func (o options) fromCloudWatch(ctx context.Context) (usage, error) {
 	return fromCloudWatch(ctx, alarmscloudwatch.NewClient(cfg), o.namespace, o.now(), over)
 }
 
-// money is an amount of the prices' currency; what is less than a cent has more digits.
+// money formats an amount in the prices' currency. Amounts below a cent get more digits.
 func money(n float64) string {
 	if n < 0.01 && n > 0 {
 		return fmt.Sprintf("%.4f", n)
@@ -165,9 +165,9 @@ func money(n float64) string {
 
 func (p projection) write(out io.Writer) error {
 	stands := time.Duration(p.Hours * float64(time.Hour))
-	fmt.Fprintf(out, "a month at the rate of %s, which stands for %s; prices of %s in %s (%s)\n", p.Source, stands.Round(time.Millisecond), p.PricesAsOf, p.Region, p.Currency)
+	fmt.Fprintf(out, "a month at the rate of %s, which covers %s; prices of %s in %s (%s)\n", p.Source, stands.Round(time.Millisecond), p.PricesAsOf, p.Region, p.Currency)
 	if stands < time.Hour {
-		fmt.Fprintln(out, "so short a time says little of a month: say with --over what it stands for, as --over 24h")
+		fmt.Fprintln(out, "this time is too short to project a month: give the time that it covers with --over, as --over 24h")
 	}
 	fmt.Fprintln(out)
 	table := [][]string{{"EVENTS", "MB", "CHUNKS", "BUS", "ARCHIVE", fmt.Sprintf("KEPT %d d", p.Retention), "REPLAY", "TYPE"}}

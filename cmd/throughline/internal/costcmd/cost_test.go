@@ -144,11 +144,11 @@ func TestTheFileTellsItsTime(t *testing.T) {
 	if p := project1(t, lines(t), "--file", "-"); math.Abs(p.Hours-54.5/60) > 0.01 {
 		t.Errorf("%v hours", p.Hours)
 	}
-	if out, err := run(t, lines(t), "--file", "-"); err != nil || !strings.Contains(out, "which stands for 54m") || !strings.Contains(out, "says little of a month") {
+	if out, err := run(t, lines(t), "--file", "-"); err != nil || !strings.Contains(out, "which covers 54m") || !strings.Contains(out, "too short to project a month") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	one := `{"EventType":"T","PayloadSize":5,"_aws":{"Timestamp":5,"CloudWatchMetrics":[]}}`
-	if _, err := run(t, one, "--file", "-"); err == nil || !strings.Contains(err.Error(), "say it with --over") {
+	if _, err := run(t, one, "--file", "-"); err == nil || !strings.Contains(err.Error(), "give it with --over") {
 		t.Errorf("of one moment: %v", err)
 	}
 }
@@ -197,7 +197,7 @@ func TestText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"stands for 1h0m0s; prices of 2026-06 in us-east-1 (USD)", "KEPT 30 d", "Large\n", "all\n", "7 custom metrics, at most 2.10", "in all, at most 2.", "a replay of all of it once is 0."} {
+	for _, want := range []string{"covers 1h0m0s; prices of 2026-06 in us-east-1 (USD)", "KEPT 30 d", "Large\n", "all\n", "7 custom metrics, at most 2.10", "in all, at most 2.", "a replay of all of it once is 0."} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
@@ -207,7 +207,7 @@ func TestText(t *testing.T) {
 func TestErrors(t *testing.T) {
 	for want, args := range map[string][]string{
 		"run `make demo`":               {"--file", filepath.Join(t.TempDir(), "absent")},
-		"tells no sizes of events":      {"--file", "-"},
+		"has no sizes of events":        {"--file", "-"},
 		"must not be below zero":        {"--file", "-", "--retention", "-1"},
 		"none of the others can be":     {"--file", "-", "--cloudwatch"},
 		"no such file or directory":     {"--prices", filepath.Join(t.TempDir(), "absent")},
@@ -257,7 +257,7 @@ func TestCloudWatchInMoto(t *testing.T) {
 	if p.Metrics.Metrics != 5 || p.Metrics.Logs != 0 {
 		t.Errorf("metrics %+v", p.Metrics)
 	}
-	if _, err := run(t, "", "--cloudwatch", "--region", "us-east-1", "--endpoint-url", url, "--namespace", "Other"); err == nil || !strings.Contains(err.Error(), "namespace Other tells no sizes") {
+	if _, err := run(t, "", "--cloudwatch", "--region", "us-east-1", "--endpoint-url", url, "--namespace", "Other"); err == nil || !strings.Contains(err.Error(), "namespace Other has no sizes") {
 		t.Errorf("another namespace: %v", err)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/throughline/throughline/metrics"
 )
 
-// emfLine is a line of the embedded metric format, as far as costs go.
+// emfLine is a line of the embedded metric format, with the members that costs need.
 type emfLine struct {
 	EventType   string
 	PayloadSize json.RawMessage
@@ -27,8 +27,8 @@ type emfLine struct {
 	} `json:"_aws"`
 }
 
-// fromFile is the usage that metrics lines in r tell; over is the time that they
-// stand for, 0 for that between their first and their last.
+// fromFile returns the usage in metric lines of r. over is the time that they cover; 0
+// means that between the first and the last line.
 func fromFile(r io.Reader, name string, over time.Duration) (usage, error) {
 	u := usage{source: name, over: over}
 	var types distribution.Types
@@ -71,10 +71,10 @@ func fromFile(r io.Reader, name string, over time.Duration) (usage, error) {
 	return u, err
 }
 
-// identify adds the metrics that the line makes, each with the values of its dimensions.
+// identify adds the metrics of the line, each with the values of its dimensions.
 func (l *emfLine) identify(document []byte, distinct map[string]bool) {
 	var fields map[string]json.RawMessage
-	_ = json.Unmarshal(document, &fields) // it was read before
+	_ = json.Unmarshal(document, &fields) // the document was already parsed
 	for _, directive := range l.AWS.CloudWatchMetrics {
 		for _, set := range directive.Dimensions {
 			values := []string{directive.Namespace}
@@ -88,5 +88,5 @@ func (l *emfLine) identify(document []byte, distinct map[string]bool) {
 	}
 }
 
-// sizeMetric is the metric that tells events and their bytes.
+// sizeMetric is the metric with the number of events and their bytes.
 const sizeMetric = string(metrics.PayloadSize)

@@ -9,7 +9,7 @@ import (
 	"io"
 )
 
-// prices are what AWS charges, in one region on one day.
+// prices are AWS's prices in one Region on one day.
 type prices struct {
 	AsOf     string `json:"as_of"`
 	Region   string `json:"region"`
@@ -19,7 +19,8 @@ type prices struct {
 	ReplayPerMillion  float64 `json:"replay_per_million_chunks"`
 	ArchivePerGB      float64 `json:"archive_per_gb"`
 	ArchivePerGBMonth float64 `json:"archive_per_gb_month"`
-	// MetricMonths are the tiers of custom metrics, ascending; the last has no end.
+	// MetricMonths are the price tiers of custom metrics, ascending. The last tier has no
+	// end.
 	MetricMonths []tier  `json:"metric_months"`
 	LogsPerGB    float64 `json:"logs_per_gb"`
 	// NewBus are the prices of new custom buses.
@@ -37,15 +38,15 @@ type newBusPrices struct {
 }
 
 type tier struct {
-	UpTo int     `json:"up_to"` // metrics in all; 0: no end
-	Each float64 `json:"each"`  // a month
+	UpTo int     `json:"up_to"` // the last metric of the tier; 0 means no end
+	Each float64 `json:"each"`  // per month
 }
 
 //go:embed prices.json
 var table []byte
 
-// readPrices is the table, with what overrides says in its place. overrides may
-// be nil, or name some of the members alone.
+// readPrices returns the built-in prices with the overrides. overrides can be nil, or
+// have only some of the members.
 func readPrices(overrides io.Reader) (prices, error) {
 	var p prices
 	if err := json.Unmarshal(table, &p); err != nil {
@@ -58,7 +59,7 @@ func readPrices(overrides io.Reader) (prices, error) {
 	if err != nil {
 		return p, err
 	}
-	p.AsOf, p.NewBus.AsOf, p.NewBus.Source = "unknown", "unknown", "--prices" // of the overriding file, unless it says so
+	p.AsOf, p.NewBus.AsOf, p.NewBus.Source = "unknown", "unknown", "--prices" // unless the overriding file has a date
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&p); err != nil {
@@ -78,7 +79,7 @@ func readPrices(overrides io.Reader) (prices, error) {
 	return p, nil
 }
 
-// metrics is what n custom metrics cost a month.
+// metrics returns the monthly cost of n custom metrics.
 func (p prices) metrics(n int) float64 {
 	cost, counted := 0.0, 0
 	for _, t := range p.MetricMonths {

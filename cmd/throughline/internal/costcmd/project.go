@@ -11,10 +11,11 @@ type usage struct {
 	source string
 	over   time.Duration
 	types  []typeUsage
-	// metrics are the custom metrics that had data: names with their dimensions.
+	// metrics is the number of custom metrics with data; a metric is a name with its
+	// dimensions.
 	metrics  int
-	logBytes int64 // of metrics lines; 0 when not known
-	// estimated says that chunks were told from averages.
+	logBytes int64 // the bytes of metric lines; 0 if unknown
+	// estimated reports that chunks are estimated from averages.
 	estimated bool
 }
 
@@ -24,7 +25,7 @@ type typeUsage struct {
 	kilobytes, stamp      float64 // as a new custom bus bills them, and how many a stamp adds
 }
 
-// projection is what a month of it costs.
+// projection is the projected cost of a month.
 type projection struct {
 	Source     string     `json:"source"`
 	Hours      float64    `json:"observed_hours"`
@@ -36,13 +37,13 @@ type projection struct {
 	Types      []typeCost `json:"types"`
 	Total      typeCost   `json:"total"`
 	Metrics    metricCost `json:"metrics"`
-	// Monthly is what is paid every month: bus, archive, metrics and log lines.
+	// Monthly is the monthly cost of the bus, the archive, metrics and log lines.
 	Monthly float64 `json:"monthly"`
 	// NewBus is of --new-bus alone.
 	NewBus *newBusCost `json:"new_bus,omitempty"`
 }
 
-// typeCost is a month of one event type, in the currency of the prices.
+// typeCost is the monthly cost of one event type, in the currency of the prices.
 type typeCost struct {
 	EventType      string  `json:"event_type"`
 	Events         float64 `json:"events"`
@@ -51,7 +52,7 @@ type typeCost struct {
 	Bus            float64 `json:"bus"`
 	ArchiveIn      float64 `json:"archive_processing"`
 	ArchiveStorage float64 `json:"archive_storage"`
-	Replay         float64 `json:"replay"` // of the whole month's events, once
+	Replay         float64 `json:"replay"` // one replay of the whole month's events
 }
 
 type metricCost struct {
@@ -61,14 +62,14 @@ type metricCost struct {
 }
 
 const (
-	month = 730 * time.Hour // AWS's
+	month = 730 * time.Hour // AWS's pricing month
 	day   = 24 * time.Hour
 	gb    = 1 << 30
 	mega  = 1e6
 )
 
-// project is a month of u. Archived events are kept for retention days: storage
-// is that of a month once the archive is full.
+// project projects a month from u. Archived events are kept for retention days; the
+// storage cost is that of a month in which the archive is full.
 func project(u usage, p prices, retention int) projection {
 	out := projection{Source: u.source, Hours: u.over.Hours(), PricesAsOf: p.AsOf, Region: p.Region, Currency: p.Currency, Retention: retention, Estimated: u.estimated,
 		Total: typeCost{EventType: "all"}}
@@ -91,7 +92,7 @@ func project(u usage, p prices, retention int) projection {
 	return out
 }
 
-// monthly is what is paid every month, replays left out.
+// monthly returns the monthly cost without replays.
 func (c typeCost) monthly() float64 { return c.Bus + c.ArchiveIn + c.ArchiveStorage }
 
 func (c *typeCost) add(o typeCost) {

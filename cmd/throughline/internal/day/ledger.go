@@ -7,43 +7,43 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
 )
 
-// invocation is one that happened, by its request ID.
+// invocation is an invocation that happened, by its request ID.
 type invocation struct {
 	Function  string `json:"function"`
 	RequestID string `json:"request_id"`
 	Attempts  int    `json:"attempts"`
 }
 
-// edge is that one invocation caused another.
+// edge is a cause: one invocation caused another.
 type edge struct {
 	Via  string `json:"via"`
 	From string `json:"from"` // request IDs
 	To   string `json:"to"`
-	ID   string `json:"id"`             // of what went between them: a message, an event, a schedule
-	Kind string `json:"kind,omitempty"` // of an event: its detail-type
-	// Lost is why nothing that the product may see tells of it, "" where something does.
+	ID   string `json:"id"`             // the ID of the message, event or schedule between them
+	Kind string `json:"kind,omitempty"` // the detail-type of an event
+	// Lost is the reason why no telemetry can show the edge, or "".
 	Lost string `json:"lost,omitempty"`
-	// Unstamped says of an event that it went out as it came.
+	// Unstamped reports that the event was published without a stamp.
 	Unstamped bool `json:"unstamped,omitempty"`
 }
 
-// ledger is what happened. The product never sees it: functions tell in their
-// answers what they sent, and the stands what they delivered to whom.
+// ledger records what happened. Throughline never sees it: functions return what they
+// sent, and the local services report their deliveries.
 type ledger struct {
 	mu       sync.Mutex
-	sent     map[[2]string]string // by mechanism and ID: the request ID of the sender
-	received []edge               // From is not known yet
+	sent     map[[2]string]string // the request ID of the sender, by mechanism and ID
+	received []edge               // edges whose From is not known yet
 }
 
 func newLedger() *ledger { return &ledger{sent: map[[2]string]string{}} }
 
-// answered reads what an invocation says that it sent.
+// answered records what an invocation sent, from its response.
 func (l *ledger) answered(requestID string, payload []byte) {
 	var answer struct {
 		Sent [][2]string `json:"sent"`
 	}
 	if json.Unmarshal(payload, &answer) != nil {
-		return // an error: it sent nothing
+		return // the function failed and sent nothing
 	}
 	for _, item := range answer.Sent {
 		l.sender(item[0], item[1], requestID)
@@ -56,14 +56,14 @@ func (l *ledger) sender(via, id, requestID string) {
 	l.sent[[2]string{via, id}] = requestID
 }
 
-// delivered notes that what has the ID was handed to an invocation.
+// delivered records that a message, event or schedule was delivered to an invocation.
 func (l *ledger) delivered(via, id, kind, requestID string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.received = append(l.received, edge{Via: via, ID: id, Kind: kind, To: requestID})
 }
 
-// edges are the causes of invocations that some invocation sent.
+// edges returns the causes of invocations, and the deliveries without a known sender.
 func (l *ledger) edges() (edges []edge, orphans []edge) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -77,21 +77,21 @@ func (l *ledger) edges() (edges []edge, orphans []edge) {
 	return edges, orphans
 }
 
-// day is a day that was played.
+// day is the result of a day.
 type day struct {
 	plan        plan
 	invocations []invocation
 	edges       []edge
-	orphans     []edge // deliveries without a sender: a fault of the player
-	unstamped   int    // events that functions published and that went out as they came
-	skipped     int    // stamps that the functions' metrics say were skipped because the extension answered too late
+	orphans     []edge // deliveries without a sender, an error of this program
+	unstamped   int    // events that were published without a stamp
+	skipped     int    // the count of StampSkipped in the functions' metrics, because the extension answered too late
 	clockRuns   int
 	spans       []workflow.Span
 	files       map[string][]byte
-	others      string // lines of logs that are no metrics, for a person who looks for a fault
+	others      string // log lines that are not metrics, for debugging
 }
 
-// function is the name of the function of a request ID.
+// function returns the function's name for a request ID.
 func (d day) function(requestID string) string {
 	for _, i := range d.invocations {
 		if i.RequestID == requestID {

@@ -1,5 +1,5 @@
 // Command day plays a day of a trading system in Python on this machine, with the
-// layer attached, and compares what Throughline saw of it with what happened.
+// layer attached, and compares what Throughline reported of it with what happened.
 // `make day` runs it.
 package main
 
@@ -24,7 +24,7 @@ import (
 type options struct {
 	plan      planOptions
 	hops      string // THROUGHLINE_HOPS of the functions: join or carry
-	dir       string // where spans, metrics, events and the report are written
+	dir       string // the folder for spans, metrics, events and the report
 	extension string // the extension's binary
 	layer     string // the layer's folder: wrapper and shims
 	functions string // the folder of the functions
@@ -56,10 +56,10 @@ func main() {
 		fmt.Fprint(flags.Output(), help)
 		flags.PrintDefaults()
 	}
-	flags.Int64Var(&o.plan.seed, "seed", 1, "chooses which strategies trade what")
-	flags.IntVar(&o.plan.strategies, "strategies", 16, "how many strategies there are")
-	flags.IntVar(&o.plan.trades, "trades", 38, "how many trades they make")
-	flags.BoolVar(&o.plan.faults, "faults", false, "a worker dies three times, a message goes to the dead-letter queue and is redriven, a correlation is lost")
+	flags.Int64Var(&o.plan.seed, "seed", 1, "the seed of the random choice of trades")
+	flags.IntVar(&o.plan.strategies, "strategies", 16, "the `number` of strategies")
+	flags.IntVar(&o.plan.trades, "trades", 38, "the `number` of trades")
+	flags.BoolVar(&o.plan.faults, "faults", false, "inject faults: a worker dies three times, a message goes to the dead-letter queue and is redriven, a correlation ID is lost")
 	flags.StringVar(&o.hops, "hops", "join", "THROUGHLINE_HOPS of the functions: join or carry")
 	flags.StringVar(&o.dir, "dir", "build/day", "`folder` for spans, metrics, events, the ledger and the report")
 	flags.StringVar(&o.extension, "extension", "bin/throughline-extension", "the extension's `binary`")
@@ -67,7 +67,7 @@ func main() {
 	flags.StringVar(&o.functions, "functions", "examples/day", "`folder` of the functions")
 	flags.StringVar(&o.bootstrap, "bootstrap", "layer/conformance/testdata/python/bootstrap.py", "a Python runtime, a `file`")
 	flags.StringVar(&o.python, "python", "python3", "`interpreter` with boto3")
-	flags.DurationVar(&o.patience, "patience", 5*time.Minute, "how long the day may take")
+	flags.DurationVar(&o.patience, "patience", 5*time.Minute, "the time limit of the day")
 	flags.BoolVar(&o.json, "json", false, "print the hops, counts and differences as JSON")
 	if err := flags.Parse(os.Args[1:]); errors.Is(err, flag.ErrHelp) {
 		os.Exit(0)
@@ -112,7 +112,7 @@ func run(o options, out io.Writer) (code int) {
 		fmt.Fprintf(out, "Spans, metrics, events and the ledger are in %s; open %s in a browser.\n", o.dir, filepath.Join(o.dir, "report.html"))
 	}
 	if len(differences) > 0 {
-		say(fmt.Errorf("what was seen differs from what happened:\n  %s", strings.Join(differences, "\n  ")))
+		say(fmt.Errorf("what was reported differs from what happened:\n  %s", strings.Join(differences, "\n  ")))
 		return 1
 	}
 	return 0
@@ -121,9 +121,9 @@ func run(o options, out io.Writer) (code int) {
 func (o options) check() error {
 	switch {
 	case o.hops != "join" && o.hops != "carry":
-		return fmt.Errorf("HOPS is join or carry, not %q", o.hops)
+		return fmt.Errorf("HOPS=%s: set join or carry", o.hops)
 	case o.plan.strategies < 1 || o.plan.strategies > 100 || o.plan.trades < 0 || o.plan.trades > 1000:
-		return fmt.Errorf("STRATEGIES is 1 to 100 and TRADES 0 to 1000, not %d and %d", o.plan.strategies, o.plan.trades)
+		return fmt.Errorf("STRATEGIES=%d, TRADES=%d: set 1 to 100 strategies and 0 to 1000 trades", o.plan.strategies, o.plan.trades)
 	default:
 		return nil
 	}
@@ -132,7 +132,7 @@ func (o options) check() error {
 func hasBoto3(ctx context.Context, python string) error {
 	if out, err := exec.CommandContext(ctx, python, "-c", "import boto3").CombinedOutput(); err != nil {
 		lines := bytes.Split(bytes.TrimSpace(out), []byte("\n"))
-		return fmt.Errorf("make day needs Python with boto3: %s has none (%w: %s); install it, or name another interpreter by PYTHON=", python, err, lines[len(lines)-1])
+		return fmt.Errorf("make day needs Python with boto3: %s has none (%w: %s); install it, or name another interpreter with PYTHON=", python, err, lines[len(lines)-1])
 	}
 	return nil
 }

@@ -7,23 +7,23 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
 )
 
-// seenEdge is an edge as throughline trace tells it.
+// seenEdge is an edge in the output of throughline trace.
 type seenEdge struct {
 	via, how string
 	from, to string // request IDs
 }
 
-// measured is what the product tells of a day.
+// measured is what Throughline reported of a day.
 type measured struct {
 	workflows []*workflow.Workflow
-	edges     []seenEdge     // each once
-	spans     map[string]int // of invocations, by request ID
+	edges     []seenEdge     // without duplicates
+	spans     map[string]int // the number of spans of each invocation, by request ID
 }
 
 // measure reads the trees of every workflow of the day.
 func measure(spans []workflow.Span) measured {
 	m := measured{spans: map[string]int{}}
-	shown := map[string]bool{} // correlation IDs that are part of another's tree
+	shown := map[string]bool{} // correlation IDs that are part of another tree
 	known := map[seenEdge]bool{}
 	counted := map[workflow.ID]bool{}
 	var all []*workflow.Workflow
@@ -60,7 +60,7 @@ func measure(spans []workflow.Span) measured {
 	return m
 }
 
-// requestID is a handling's, "" of another node.
+// requestID returns the request ID of a handling, or "" for another node.
 func requestID(n *workflow.Node) string {
 	if n.Kind != workflow.KindHandling || n.Span == nil {
 		return ""
@@ -68,7 +68,7 @@ func requestID(n *workflow.Node) string {
 	return n.Span.Text("faas.invocation_id")
 }
 
-// above is the request ID of the nearest handling above a node.
+// above returns the request ID of the nearest handling above a node.
 func above(w *workflow.Workflow, n *workflow.Node) string {
 	for at := n.Parent; at >= 0; at = w.Nodes[at].Parent {
 		if id := requestID(&w.Nodes[at]); id != "" {
@@ -78,7 +78,7 @@ func above(w *workflow.Workflow, n *workflow.Node) string {
 	return ""
 }
 
-// trees counts the trees of invocations that edges make, those of one invocation apart.
+// trees counts the trees of invocations: those of several invocations, and those of one.
 func trees(invocations []invocation, edges []seenEdge) (several, single int) {
 	root := map[string]string{}
 	var find func(string) string

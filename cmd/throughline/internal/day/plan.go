@@ -6,14 +6,14 @@ import (
 	"math/rand/v2"
 )
 
-// planOptions choose a day.
+// planOptions are the parameters of a day.
 type planOptions struct {
 	seed               int64
 	strategies, trades int
 	faults             bool
 }
 
-// plan is what the functions of the day find in the file that DAY_PLAN names.
+// plan is the content of the file DAY_PLAN, which the functions of the day read.
 type plan struct {
 	Strategies []strategy `json:"strategies"`
 }
@@ -21,17 +21,17 @@ type plan struct {
 type strategy struct {
 	ID     string  `json:"id"`
 	Trades []trade `json:"trades"`
-	Dies   bool    `json:"dies,omitempty"`  // its worker fails each time
-	Stale  bool    `json:"stale,omitempty"` // its worker asks for prices first
+	Dies   bool    `json:"dies,omitempty"`  // its worker fails at every attempt
+	Stale  bool    `json:"stale,omitempty"` // its worker requests prices first
 }
 
 type trade struct {
 	Symbol string `json:"symbol"`
 	Action string `json:"action"`
-	Poison bool   `json:"poison,omitempty"` // fails until it is mended
+	Poison bool   `json:"poison,omitempty"` // fails until an operator repairs the cause
 }
 
-// newPlan shares the trades out: of 16 strategies 13 trade, each at least once.
+// newPlan distributes the trades. Of 16 strategies, 13 trade, each at least once.
 func newPlan(o planOptions) plan {
 	random := rand.New(rand.NewPCG(uint64(o.seed), 38))
 	p := plan{Strategies: make([]strategy, o.strategies)}

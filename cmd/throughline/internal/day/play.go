@@ -18,13 +18,13 @@ import (
 	"github.com/throughline/throughline/local/sqslocal"
 )
 
-// clock is what the clock starts on a day, in this order.
+// clock lists the schedules of a day, in this order.
 var clock = []string{
 	"schedule-manager", "data", "account-data", "account-data", "account-data", "account-data",
 	"strategy-analytics", "strategy-reports", "hedge-roll-manager",
 }
 
-// play sets the stage, plays the day and takes everything down again.
+// play starts the local services, plays the day and stops everything.
 func play(ctx context.Context, o options) (day, error) {
 	progress := func(format string, args ...any) { fmt.Fprintf(o.progress, format+"\n", args...) }
 	p := newPlan(o.plan)
@@ -36,7 +36,7 @@ func play(ctx context.Context, o options) (day, error) {
 	}
 	progress("playing a day of %d strategies and %d trades, HOPS=%s", o.plan.strategies, o.plan.trades, o.hops)
 	err = s.play(ctx)
-	s.takeDown() // the extensions export what they have
+	s.takeDown() // the extensions export their remaining spans
 	if err != nil {
 		return day{}, fmt.Errorf("%w\n%s", err, s.others())
 	}
@@ -60,8 +60,8 @@ func (s *stage) play(ctx context.Context) error {
 	return nil
 }
 
-// mend does what an operator does with a dead-letter queue: looks at what is in
-// it, mends the cause, and moves it back.
+// mend handles the dead-letter queue like an operator: it reads the messages, repairs the
+// cause, and redrives them.
 func (s *stage) mend(ctx context.Context) error {
 	letters, err := s.dead.Receive(ctx, sqslocal.Receive{Max: 10, Attributes: []string{"All"}, Messages: []string{"All"}})
 	if err != nil {
@@ -81,8 +81,8 @@ func (s *stage) mend(ctx context.Context) error {
 	return s.settle(ctx)
 }
 
-// settle waits until nothing is on its way: what one stand hands over may give
-// another work again.
+// settle waits until all events, messages and invocations are handled, including those
+// that a handler causes.
 func (s *stage) settle(ctx context.Context) error {
 	for quiet := 0; quiet < 2; {
 		if err := s.bus.Wait(ctx); err != nil {
@@ -143,9 +143,9 @@ func (s *stage) results() (day, error) {
 	return d, err
 }
 
-// completeLedger adds what only the stands know.
+// completeLedger adds what only the local services know.
 func (s *stage) completeLedger() {
-	known := map[string]bool{} // invocations that a service asked for
+	known := map[string]bool{} // invocations that a service made
 	for _, f := range s.scheduler.Fired() {
 		s.ledger.delivered("scheduler", f.Schedule, "", f.ID)
 	}
@@ -158,7 +158,7 @@ func (s *stage) completeLedger() {
 		}
 	}
 	for _, m := range s.queues.Ledger().Moved {
-		if m.Message != m.Before { // redriven: the message is another, its sender is not
+		if m.Message != m.Before { // a redriven message has a new ID and the same sender
 			s.ledger.mu.Lock()
 			s.ledger.sent[[2]string{"sqs", m.Message}] = s.ledger.sent[[2]string{"sqs", m.Before}]
 			s.ledger.mu.Unlock()
@@ -166,8 +166,8 @@ func (s *stage) completeLedger() {
 	}
 }
 
-// markLost marks the edges of redriven messages: their IDs are new, and without
-// a header nothing ties them to who sent them.
+// markLost marks the edges of redriven messages. Their IDs are new, and without a trace
+// header nothing connects them to the sender.
 func (d *day) markLost(moved []sqslocal.Moved) {
 	for i := range d.edges {
 		e := &d.edges[i]
@@ -177,13 +177,13 @@ func (d *day) markLost(moved []sqslocal.Moved) {
 	}
 }
 
-// markUnstamped marks the edges of events that went out as they came. The shim
-// waits for a stamp for 40 ms, and here dozens of environments share the machine.
+// markUnstamped marks the edges of events that were published without a stamp. The shim
+// waits 40 ms for a stamp, and here dozens of environments share the machine.
 func (d *day) markUnstamped(published []*buslocal.Event) {
 	bare := map[string]bool{}
 	for _, e := range published {
 		stamped := slices.ContainsFunc(e.Resources, func(r string) bool { return strings.HasPrefix(r, "correlation:") })
-		if !stamped && e.Source != "lambda" { // which is Lambda's own, of failed invocations
+		if !stamped && e.Source != "lambda" { // Lambda's own events about failed invocations have no stamp
 			bare[e.ID] = true
 		}
 	}
@@ -203,7 +203,7 @@ func (d *day) markUnstamped(published []*buslocal.Event) {
 	}
 }
 
-// others are the lines of logs that a person looks for a fault in.
+// others returns the other log lines, for debugging.
 func (s *stage) others() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -33,7 +33,8 @@ func (r *row) add(how string) {
 	}
 }
 
-// rows are the hops of the day by kind, in the order in which they happened, and their sum.
+// rows returns the hops of the day by kind, in the order in which they happened, and
+// their sum.
 func rows(d day, seen measured) (list []*row, sum row) {
 	how := map[[3]string]string{}
 	for _, e := range seen.edges {
@@ -78,7 +79,7 @@ func summarise(d day, seen measured, differences []string) summary {
 	return s
 }
 
-// printTable prints the hops of the day as they were seen.
+// printTable prints the hops of the day as Throughline reported them.
 func printTable(out io.Writer, d day, seen measured) {
 	s := summarise(d, seen, nil)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -87,13 +88,13 @@ func printTable(out io.Writer, d day, seen measured) {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t\n", r.From, r.To, r.Mechanism, r.Hops, orDash(r.Linked), orDash(r.Joined), orDash(r.Inferred), orDash(r.NotSeen))
 	}
 	fmt.Fprintf(w, "\t\tsum\t%d\t%d\t%d\t%d\t%d\t\n", s.Sum.Hops, s.Sum.Linked, s.Sum.Joined, s.Sum.Inferred, s.Sum.NotSeen)
-	_ = w.Flush() // as the other prints
+	_ = w.Flush() // like the other prints, without a check
 	with := s.Sum.Hops - s.Sum.NotSeen
 	fmt.Fprintf(out, "\n%d invocations. %d of %d hops with an edge (%.1f %%): linked %.1f %%, with joined %.1f %%, with inferred %.1f %%.\n", s.Invocations, with, s.Sum.Hops,
 		percent(with, s.Sum.Hops), percent(s.Sum.Linked, s.Sum.Hops), percent(s.Sum.Linked+s.Sum.Joined, s.Sum.Hops), percent(with, s.Sum.Hops))
-	fmt.Fprintf(out, "%d trees of more than one invocation, and %d invocations that caused nothing and were caused by the clock.\n", s.Trees, s.Single)
+	fmt.Fprintf(out, "%d trees of more than one invocation, and %d invocations by a schedule that caused nothing.\n", s.Trees, s.Single)
 	if s.Unstamped > 0 {
-		fmt.Fprintf(out, "%d events went out without a stamp, because this busy machine had the extension answer too late: their IDs join them.\n", s.Unstamped)
+		fmt.Fprintf(out, "%d events were published without a stamp, because the extension answered too late on this busy machine: their IDs join them.\n", s.Unstamped)
 	}
 }
 

@@ -20,10 +20,10 @@ import (
 
 const (
 	busName = "alchemiser-trading-events-prod"
-	lead    = "1" // seconds from the schedule's creation to its time, at least
+	lead    = "1" // the least time from a schedule's creation to its time, in seconds
 )
 
-// function is one function of the day, and how many environments it may have.
+// function is a function of the day, with its maximum number of environments.
 type function struct {
 	name, handler string
 	environments  int
@@ -45,7 +45,7 @@ var functions = []function{
 	{"hedge-roll-manager", "consumers.clock_run", 1},
 }
 
-// stage is everything that a day needs, running.
+// stage is everything that a day needs.
 type stage struct {
 	options   options
 	dir       string // absolute
@@ -59,9 +59,9 @@ type stage struct {
 	lambda    *lambdalocal.Service
 	api       *invokelocal.API
 	scheduler *schedulerlocal.Service
-	base      lambdalocal.Function // what every function has
-	polled    []*sqslocal.Queue    // by event source mappings
-	ctx       context.Context      // of the pollers
+	base      lambdalocal.Function // the configuration that all functions share
+	polled    []*sqslocal.Queue    // the queues with event source mappings
+	ctx       context.Context      // ends the pollers
 	stop      context.CancelFunc
 	polling   sync.WaitGroup
 	deployed  []string
@@ -79,7 +79,7 @@ func setUp(o options, p plan) (s *stage, err error) {
 	}
 	environments := filepath.Join(s.dir, "environments")
 	if err := os.RemoveAll(environments); err != nil {
-		return s, fmt.Errorf("clear what an earlier day left: %w", err)
+		return s, fmt.Errorf("remove files of an earlier day: %w", err)
 	}
 	if err := os.MkdirAll(environments, 0o755); err != nil {
 		return s, err
@@ -137,7 +137,7 @@ func (s *stage) makeQueues() (err error) {
 	return err
 }
 
-// prepare finds what every function has: the runtime, the layer, variables.
+// prepare finds what every function needs: the runtime, the layer, variables.
 func (s *stage) prepare() error {
 	env, err := s.environment()
 	if err != nil {
@@ -149,7 +149,7 @@ func (s *stage) prepare() error {
 			return err
 		}
 		if _, err := os.Stat(paths[i]); err != nil {
-			return fmt.Errorf("%w; `make day` builds and names what is needed", err)
+			return fmt.Errorf("%w: run `make day`, which builds what is needed", err)
 		}
 	}
 	s.base = lambdalocal.Function{
@@ -159,7 +159,7 @@ func (s *stage) prepare() error {
 	return nil
 }
 
-// deploy makes a function, whose asynchronous invocations go on to destinations.
+// deploy creates a function with destinations for its asynchronous invocations.
 func (s *stage) deploy(f function, d invokelocal.Destinations) error {
 	made := s.base
 	made.Name, made.Handler, made.MaxEnvironments = f.name, f.handler, f.environments
@@ -178,7 +178,7 @@ func (s *stage) deploy(f function, d invokelocal.Destinations) error {
 	return nil
 }
 
-// environment are the variables of every function.
+// environment returns the variables of every function.
 func (s *stage) environment() (map[string]string, error) {
 	env := map[string]string{
 		"PATH": os.Getenv("PATH"), "HOME": s.dir, "AWS_EC2_METADATA_DISABLED": "true", "PYTHONDONTWRITEBYTECODE": "1",
@@ -186,7 +186,7 @@ func (s *stage) environment() (map[string]string, error) {
 		"ORCHESTRATOR_ARN":            "arn:aws:lambda:us-east-1:123456789012:function:orchestrator",
 		"AWS_ENDPOINT_URL_DYNAMODB":   s.table.url,
 		"OTEL_EXPORTER_OTLP_ENDPOINT": s.collector.URL, "THROUGHLINE_HOPS": s.options.hops,
-		"THROUGHLINE_ENDPOINTS": "otlp,runtime", // the wrapper does not lie in /opt here
+		"THROUGHLINE_ENDPOINTS": "otlp,runtime", // the wrapper is not in /opt here
 	}
 	for name, start := range map[string]func() (string, error){
 		"EVENTBRIDGE": s.bus.Start, "SQS": s.queues.Start, "LAMBDA": s.api.Start, "SCHEDULER": s.scheduler.Start,
@@ -225,14 +225,14 @@ func (s *stage) addRules() error {
 	return nil
 }
 
-// poll has a mapping hand its queue's messages to a function until the day ends.
+// poll delivers the messages of a queue to a function until the day ends.
 func (s *stage) poll(m sqslocal.Mapping) {
 	m.Retry = 10 * time.Millisecond
 	s.polled = append(s.polled, m.Queue)
 	s.polling.Go(func() { m.Run(s.ctx) })
 }
 
-// target hands events to a function asynchronously, as EventBridge does.
+// target invokes a function asynchronously for each event, as EventBridge does.
 type target struct {
 	stage *stage
 	name  string
@@ -248,7 +248,7 @@ func (t *target) Deliver(_ context.Context, m buslocal.Message) error {
 		return err
 	}
 	via := "bus"
-	if m.Event.Source == "lambda" { // who caused it is who ended, and the event itself says so
+	if m.Event.Source == "lambda" { // the invocation that ended is the cause, and the event names it
 		via = "destination"
 		var r struct {
 			RequestContext struct {
@@ -264,8 +264,8 @@ func (t *target) Deliver(_ context.Context, m buslocal.Message) error {
 	return nil
 }
 
-// consume invokes a function with a batch, as an event source mapping does, and
-// has note keep who was handed which message.
+// consume invokes a function with a batch, as an event source mapping does. note records
+// which invocation got which message.
 func (s *stage) consume(name string, note func(m message, requestID string)) func(context.Context, []byte, []string) []string {
 	return func(ctx context.Context, event []byte, ids []string) []string {
 		result, err := s.lambda.Deployment(name).Invoke(ctx, event, lambdalocal.InvokeOptions{Wait: true})
@@ -293,7 +293,7 @@ type message struct {
 	} `json:"messageAttributes"`
 }
 
-// sentByQueue notes a message that a function sent to a queue.
+// sentByQueue records a message that a function sent to a queue.
 func (s *stage) sentByQueue(m message, requestID string) {
 	s.ledger.delivered("sqs", m.ID, "", requestID)
 }

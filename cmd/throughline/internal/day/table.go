@@ -10,9 +10,9 @@ import (
 	"sync"
 )
 
-// table stands in for DynamoDB (API version 2012-08-10): PutItem, GetItem, and
-// UpdateItem with "ADD #n :by", of items whose key is the string pk. It is all
-// that the functions of the day use.
+// table emulates DynamoDB (API version 2012-08-10) as far as the functions of the day use
+// it: PutItem, GetItem, and UpdateItem with "ADD #n :by", for items whose key is the
+// string pk.
 type table struct {
 	server *http.Server
 	served chan struct{}
@@ -47,7 +47,7 @@ func (t *table) close() {
 	<-t.served
 }
 
-// put sets an item from outside: what an operator does.
+// put sets an item from outside, as an operator does.
 func (t *table) put(key string, content string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -79,7 +79,7 @@ func (t *table) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case target == "DynamoDB_20120810.UpdateItem":
 		out, err = t.addLocked(in.Key["pk"].S, in.ExpressionAttributeNames["#n"], in.ExpressionAttributeValues[":by"].N)
 	default:
-		err = fmt.Errorf("%s is not answered here", target)
+		err = fmt.Errorf("%s is not supported", target)
 	}
 	t.mu.Unlock()
 	status := http.StatusOK
@@ -100,7 +100,7 @@ func (t *table) addLocked(key, name, by string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	before, _ := strconv.Atoi(t.items[key][name].N) // 0 where it is not there
+	before, _ := strconv.Atoi(t.items[key][name].N) // 0 if the attribute does not exist
 	t.items[key][name] = value{N: strconv.Itoa(before + n)}
 	return map[string]any{"Attributes": map[string]value{name: t.items[key][name]}}, nil
 }

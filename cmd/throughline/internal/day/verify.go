@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// expected is how an edge of a mechanism is known: by THROUGHLINE_HOPS where
-// there are two.
+// expected returns how an edge of a mechanism is recognized. Where there are two ways,
+// THROUGHLINE_HOPS decides.
 func expected(e edge, hops string) string {
 	switch e.Via {
 	case "bus":
@@ -24,19 +24,19 @@ func expected(e edge, hops string) string {
 	return "joined"
 }
 
-// verify compares what was seen with what happened and returns what differs.
+// verify compares what was reported with what happened and returns the differences.
 func verify(d day, seen measured, hops string) []string {
 	var differences []string
 	differ := func(format string, args ...any) { differences = append(differences, fmt.Sprintf(format, args...)) }
 	name := func(id string) string { return fmt.Sprintf("%s %.8s", d.function(id), id) }
 	for _, o := range d.orphans {
-		differ("the player: nobody sent what %s was handed: %s %s", name(o.To), o.Via, o.ID)
+		differ("error of this program: the sender of a delivery to %s is not known: %s %s", name(o.To), o.Via, o.ID)
 	}
 	if want := d.plan.hops(); want > 0 && len(d.edges) != want {
-		differ("the player: %d hops, the plan has %d", len(d.edges), want)
+		differ("error of this program: %d hops, the plan has %d", len(d.edges), want)
 	}
 	if d.unstamped > d.skipped {
-		differ("%d events went out without a stamp, and the functions say so of %d", d.unstamped, d.skipped)
+		differ("%d events were published without a stamp, and StampSkipped counts %d", d.unstamped, d.skipped)
 	}
 	type ends struct{ via, from, to string }
 	got := map[ends]string{}
@@ -53,7 +53,7 @@ func verify(d day, seen measured, hops string) []string {
 		how, found := got[key]
 		switch {
 		case !found && e.Lost == "":
-			differ("not seen: %s %s from %s to %s", e.Via, e.Kind, name(e.From), name(e.To))
+			differ("not reported: %s %s from %s to %s", e.Via, e.Kind, name(e.From), name(e.To))
 		case found && how != expected(e, hops):
 			differ("%s %s from %s to %s is %s, not %s", e.Via, e.Kind, name(e.From), name(e.To), how, expected(e, hops))
 		}
@@ -65,13 +65,13 @@ func verify(d day, seen measured, hops string) []string {
 	}
 	for _, i := range d.invocations {
 		if n := seen.spans[i.RequestID]; n != i.Attempts {
-			differ("%s: %d attempts, and %d spans of them", name(i.RequestID), i.Attempts, n)
+			differ("%s: %d attempts, and %d spans", name(i.RequestID), i.Attempts, n)
 		}
 	}
 	return differences
 }
 
-// hops is how many hops the plan has, 0 where faults make them differ.
+// hops returns the number of hops in the plan, or 0 if faults change it.
 func (p plan) hops() int {
 	trades, trading := 0, 0
 	if len(p.Strategies) == 0 {
@@ -89,7 +89,7 @@ func (p plan) hops() int {
 	return 2 + len(p.Strategies) + 2*trades + 2*trading + 2
 }
 
-// percent is a share, rounded to a tenth.
+// percent returns a percentage, rounded to a tenth.
 func percent(n, of int) float64 {
 	if of == 0 {
 		return 0

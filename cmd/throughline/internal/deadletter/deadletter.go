@@ -1,11 +1,12 @@
-// Package deadletter tells what a message in a dead-letter queue is: who gave it up and
-// why, what event it carries, and where it was on its way to. It is pure.
+// Package deadletter reads messages in dead-letter queues: which service sent the message
+// there and why, which event it contains, and which consumer it was for. It is pure.
 //
-// It knows the messages of EventBridge's rules (EventBridge user guide, "Using dead-letter
-// queues"), of Lambda's asynchronous invocations and failure destinations (Lambda developer
-// guide, "Capturing records of Lambda asynchronous invocations"), of queues with a redrive
-// policy (SQS developer guide, "Using dead-letter queues"), of SNS's subscriptions, and of the
-// subscribers of EventBridge's new custom buses, which name events and do not carry them.
+// It reads the messages of EventBridge's rules (EventBridge user guide, "Using
+// dead-letter queues"), of Lambda's asynchronous invocations and failure destinations
+// (Lambda developer guide, "Capturing records of Lambda asynchronous invocations"), of
+// queues with a redrive policy (SQS developer guide, "Using dead-letter queues"), of
+// SNS's subscriptions, and of the subscribers of EventBridge's new custom buses, which
+// name events but do not contain them.
 package deadletter
 
 import (
@@ -21,7 +22,7 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// Message is a message as SQS gives it. The zero value is an empty one.
+// Message is a message as SQS returns it. The zero value is an empty message.
 type Message struct {
 	ID         string               `json:"MessageId"`
 	Receipt    string               `json:"ReceiptHandle,omitempty"`
@@ -37,44 +38,46 @@ type Attribute struct {
 	Binary []byte `json:"BinaryValue,omitempty"`
 }
 
-// Kind is who put a message into a dead-letter queue.
+// Kind is the service that sent a message to a dead-letter queue.
 type Kind string
 
 // The kinds.
 const (
-	OfRule        Kind = "rule"        // a rule of EventBridge, which could not deliver to a target
+	OfRule        Kind = "rule"        // a rule of EventBridge that could not deliver to a target
 	OfFunction    Kind = "function"    // Lambda, for a function's asynchronous invocations
-	OfDestination Kind = "destination" // Lambda, by a failure destination
-	OfStream      Kind = "stream"      // Lambda, of a stream: it names records and does not carry them
+	OfDestination Kind = "destination" // Lambda, to a failure destination
+	OfStream      Kind = "stream"      // Lambda, for a stream: the message names records but does not contain them
 	OfTopic       Kind = "topic"       // SNS, for a subscription
-	OfQueue       Kind = "queue"       // SQS, of a queue whose consumer failed it too often
-	OfSubscriber  Kind = "subscriber"  // a subscriber of a new custom bus: it names events and does not carry them
+	OfQueue       Kind = "queue"       // SQS, after maxReceiveCount failed deliveries
+	OfSubscriber  Kind = "subscriber"  // a subscriber of a new custom bus: the message names events but does not contain them
 	Unknown       Kind = "unknown"
 )
 
-// Letter is a message and what it tells.
+// Letter is a message in a dead-letter queue and what it says.
 type Letter struct {
 	Message
 	Kind  Kind
-	Cause string // a code, or a few words: NO_PERMISSIONS, Unhandled, received too often
-	Says  string // the error's message, "" where there is none
-	// Rule and Target are ARNs, of a rule. Function is the ARN or the name of the function
-	// that failed it, Topic an ARN, Queue the ARN of the queue that it was moved from.
+	Cause string // a code or a short text: NO_PERMISSIONS, Unhandled, received too often
+	Says  string // the error's message, or ""
+	// Rule and Target are the ARNs of a rule and its target. Function is the ARN or the
+	// name of the function that failed. Topic is an ARN. Queue is the ARN of the source
+	// queue.
 	Rule, Target, Function, Topic, Queue string
-	// Subscriber and Bus are ARNs, of a subscriber of a new custom bus, and Named the events
-	// that its message names.
+	// Subscriber and Bus are the ARNs of a subscriber of a new custom bus and its bus.
+	// Named are the events that the message names.
 	Subscriber, Bus string
 	Named           []Named
-	Attempts        int       // deliveries, 0 where that is not told
-	Since           time.Time // when it came into the queue
-	// Payload is what was to be delivered: the body, or what it wraps; nil where the message
-	// does not carry it.
+	Attempts        int       // the number of deliveries; 0 if unknown
+	Since           time.Time // when the queue received it
+	// Payload is what was not delivered: the body, or the content that the body wraps. It
+	// is nil if the message does not contain it.
 	Payload []byte
-	// Of the event in it, where there is one.
+	// The event in the payload, if it has one.
 	EventID, EnvelopeID, Type, Source, CorrelationID string
 }
 
-// Who is what failed to take the message: a function, a queue, a target, in a word or two.
+// Who returns a short name of what failed to handle the message: a function, a queue or a
+// target.
 func (l *Letter) Who() string {
 	switch {
 	case l.Function != "":
@@ -91,7 +94,7 @@ func (l *Letter) Who() string {
 	return "unknown"
 }
 
-// target is the target in a word or two, "" where there is none.
+// target returns a short name of the target, or "" if there is none.
 func (l *Letter) target() string {
 	switch kind := arn.Service(l.Target); {
 	case l.Target == "":
@@ -106,7 +109,7 @@ func (l *Letter) target() string {
 	}
 }
 
-// body is what the bodies of dead letters tell.
+// body has the members of dead letters' bodies that are read.
 type body struct {
 	Context struct {
 		FunctionARN string `json:"functionArn"`
@@ -131,11 +134,11 @@ type body struct {
 	record
 }
 
-// Read tells what a message is.
+// Read reads a message.
 func Read(m Message) Letter {
 	l := Letter{Message: m, Kind: Unknown, Cause: "unknown", Payload: []byte(m.Body), Since: milliseconds(m.System["SentTimestamp"])}
 	var b body
-	_ = json.Unmarshal([]byte(m.Body), &b) // what is no JSON tells nothing
+	_ = json.Unmarshal([]byte(m.Body), &b) // a body that is not JSON has no members
 	text := func(name string) string { return m.Attributes[name].String }
 	switch {
 	case text("SUBSCRIBER_ARN") != "" || b.Subscriber != "" && b.Named != nil:
@@ -164,16 +167,16 @@ func Read(m Message) Letter {
 	return l
 }
 
-// From says which queue the message was moved from, of one whose kind the message itself
-// does not tell: SQS says it where it is asked.
+// From sets the source queue of a message whose kind the message does not say. SQS lists
+// the queues that use a dead-letter queue.
 func (l *Letter) From(queue string) {
 	if l.Kind == Unknown && queue != "" {
 		l.ofQueue(queue)
 	}
 }
 
-// By says which function the message was given up for, of one of Lambda's dead-letter
-// queues: its messages do not tell.
+// By sets the function of a message in one of Lambda's dead-letter queues. The message
+// does not name it.
 func (l *Letter) By(function string) {
 	if l.Kind == OfFunction && l.Function == "" {
 		l.Function = function
@@ -195,28 +198,28 @@ func milliseconds(text string) time.Time {
 	return time.UnixMilli(ms).UTC()
 }
 
-// reader finds the IDs of messages that are no events, as the library and the layer do.
+// reader finds the IDs of messages that are not events, as the library and the layer do.
 var reader = lineage.NewReader(lineage.Config{})
 
-// identify finds the event: an envelope, or what a bare message says of itself.
+// identify finds the event: an envelope, or the IDs in a bare message.
 func (l *Letter) identify() {
 	if found := envelope.In(l.Payload); len(found) > 0 {
 		e := found[0]
 		l.EventID, l.EnvelopeID, l.Type, l.Source, l.CorrelationID = e.DomainID, e.ID, e.Type, e.Source, e.CorrelationID
 		return
 	}
-	// As the function would have got it from a queue.
+	// The record that the function receives from a queue.
 	record, err := json.Marshal(map[string]any{"Records": []any{map[string]any{"eventSource": "aws:sqs", "messageId": l.ID, "body": string(l.Payload)}}})
 	if err != nil {
 		return
 	}
-	if d := reader.Read(record); len(d.Events) == 1 && d.Events[0].ID != l.ID { // the message's own ID is none of the event's
+	if d := reader.Read(record); len(d.Events) == 1 && d.Events[0].ID != l.ID { // the message's ID is not an event ID
 		e := d.Events[0]
 		l.EventID, l.Type, l.Source, l.CorrelationID = e.ID, e.Type, e.Source, e.Lineage.CorrelationID
 	}
 }
 
-// Summary says in one line why the message is there.
+// Summary returns in one line why the message is in the queue.
 func (l *Letter) Summary() string {
 	text := l.Cause
 	if l.Says != "" && l.Says != l.Cause {

@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 )
 
-// Parse reads messages as `aws sqs receive-message` prints them, or one message alone, or
-// one a line, as --keep writes them. It returns nil where data is none of these.
+// Parse reads messages in the output of `aws sqs receive-message`, a single message, or
+// one message a line, as --keep writes them. It returns nil if data is none of these.
 func Parse(data []byte) []Message {
 	var list []Message
 	for decoder := json.NewDecoder(bytes.NewReader(data)); ; {

@@ -1,5 +1,5 @@
-// Package dedupecmd is the command "throughline dedupe": the table in which
-// package dedupe/dynamo keeps which events were seen.
+// Package dedupecmd is the command "throughline dedupe", which creates the table in which
+// package dedupe/dynamo records the events that were seen.
 package dedupecmd
 
 import (
@@ -21,7 +21,7 @@ import (
 	"github.com/throughline/throughline/dedupe/dynamo"
 )
 
-// New is the command.
+// New returns the command.
 func New(configure account.Configure) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "dedupe",
@@ -66,7 +66,7 @@ The functions need dynamodb:PutItem and dynamodb:UpdateItem.`,
 	flags.BoolVar(&o.cloudFormation, "print-cloudformation", false, "print a template instead of creating the table")
 	flags.BoolVar(&o.asJSON, "json", false, "print JSON")
 	flags.DurationVar(&o.patience, "wait", time.Minute, "wait this long until the table is active")
-	_ = cmd.MarkFlagRequired("table") // there is such a flag
+	_ = cmd.MarkFlagRequired("table") // fails only for an unknown flag
 	cmd.MarkFlagsMutuallyExclusive("print-cloudformation", "json")
 	return cmd
 }
@@ -97,9 +97,9 @@ func (o create) run(cmd *cobra.Command, configure account.Configure) error {
 	if o.asJSON {
 		return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"table": o.table, "region": settings.Region, "created": made})
 	}
-	what := "is there already"
+	what := "exists"
 	if made {
-		what = "is made"
+		what = "is created"
 	}
 	const hang = 2
 	return terminal.Fit(cmd.OutOrStdout(), hang, func(out io.Writer) error {
@@ -108,7 +108,7 @@ func (o create) run(cmd *cobra.Command, configure account.Configure) error {
 	})
 }
 
-// make makes the table where there is none and reports whether it did.
+// make creates the table if it does not exist, and reports whether it did.
 func (o create) make(ctx context.Context, client *dynamodb.Client) (made bool, err error) {
 	_, err = client.CreateTable(ctx, &dynamodb.CreateTableInput{
 		TableName: &o.table, BillingMode: types.BillingModePayPerRequest,
@@ -120,12 +120,12 @@ func (o create) make(ctx context.Context, client *dynamodb.Client) (made bool, e
 	case err == nil:
 		made = true
 	case !errors.As(err, &there):
-		return false, fmt.Errorf("make the table: %w", err)
+		return false, fmt.Errorf("create the table: %w", err)
 	}
 	waiter := dynamodb.NewTableExistsWaiter(client, func(w *dynamodb.TableExistsWaiterOptions) { w.MinDelay = time.Second })
 	found, err := waiter.WaitForOutput(ctx, &dynamodb.DescribeTableInput{TableName: &o.table}, o.patience)
 	if err != nil {
-		return made, fmt.Errorf("wait until the table can be used: %w", err)
+		return made, fmt.Errorf("wait until the table is active: %w", err)
 	}
 	if err := fits(found.Table); err != nil {
 		return made, err
@@ -133,7 +133,7 @@ func (o create) make(ctx context.Context, client *dynamodb.Client) (made bool, e
 	return made, o.expire(ctx, client)
 }
 
-// fits says whether a table that was there can be used.
+// fits returns an error if an existing table cannot be used.
 func fits(t *types.TableDescription) error {
 	if len(t.KeySchema) == 1 && aws.ToString(t.KeySchema[0].AttributeName) == "pk" {
 		for _, a := range t.AttributeDefinitions {
@@ -142,7 +142,7 @@ func fits(t *types.TableDescription) error {
 			}
 		}
 	}
-	return terminal.Finding("a table %s is there, and its only key is not the string pk: choose another name", aws.ToString(t.TableName))
+	return terminal.Finding("the table %s exists, and its key is not the single string pk: choose another name", aws.ToString(t.TableName))
 }
 
 // expire switches time to live on.
@@ -153,7 +153,7 @@ func (o create) expire(ctx context.Context, client *dynamodb.Client) error {
 	}
 	if d := found.TimeToLiveDescription; d != nil && (d.TimeToLiveStatus == types.TimeToLiveStatusEnabled || d.TimeToLiveStatus == types.TimeToLiveStatusEnabling) {
 		if name := aws.ToString(d.AttributeName); name != "expiry" {
-			return terminal.Finding("the table's time to live is by %s, not by expiry: choose another table", name)
+			return terminal.Finding("the table's time to live uses the attribute %s, not expiry: choose another table", name)
 		}
 		return nil
 	}
@@ -167,10 +167,10 @@ func (o create) expire(ctx context.Context, client *dynamodb.Client) error {
 	return nil
 }
 
-// advise adds to AWS's errors what to do.
+// advise adds the next step to AWS's errors.
 func advise(err error) error {
 	if api, ok := errors.AsType[smithy.APIError](err); ok && api.ErrorCode() == "AccessDeniedException" {
-		return fmt.Errorf("%w\nallow yourself dynamodb:CreateTable, DescribeTable, DescribeTimeToLive and UpdateTimeToLive, or deploy what --print-cloudformation prints", err)
+		return fmt.Errorf("%w\nallow your role dynamodb:CreateTable, DescribeTable, DescribeTimeToLive and UpdateTimeToLive, or deploy the template that --print-cloudformation prints", err)
 	}
 	return err
 }

@@ -51,7 +51,7 @@ func TestCreateTable(t *testing.T) {
 	url := peertest.MotoAccount(t)
 	args := []string{"--table", "seen", "--region", "eu-west-1", "--endpoint-url", url}
 	out, err := run(t, args...)
-	if err != nil || !strings.Contains(out, "is made: set THROUGHLINE_DEDUPE=dynamodb:seen") {
+	if err != nil || !strings.Contains(out, "is created: set THROUGHLINE_DEDUPE=dynamodb:seen") {
 		t.Fatalf("%v %s", err, out)
 	}
 	if out, err := run(t, append(args, "--json")...); err != nil || strings.TrimSpace(out) != `{"created":false,"region":"eu-west-1","table":"seen"}` {

@@ -7,15 +7,15 @@ import (
 	"github.com/throughline/throughline/local/buslocal"
 )
 
-// attributes checks what each span says of its event, and of its invocation,
-// against what the wire carried and Lambda did.
+// attributes checks each span's attributes on its event and its invocation against what
+// was sent and what Lambda did.
 func (v *verifier) attributes() {
 	byPublisher := map[workflow.ID]*buslocal.Event{}
 	for _, e := range v.truth.ledger.Published {
 		byPublisher[publisher(e)] = e
 		s := v.spans[publisher(e)]
 		if s == nil {
-			continue // published says so
+			continue // published reports it
 		}
 		v.lineage(s, e)
 		v.says(s, "messaging.destination.name", e.Bus)
@@ -36,7 +36,7 @@ func (v *verifier) attributes() {
 		request := s.Text("faas.invocation_id")
 		wasCold, known := cold[request]
 		if !known {
-			v.differ("%s at %s: it names the invocation %q, which was none", s.Name, s.Service, request)
+			v.differ("%s at %s: it names the invocation %q, which does not exist", s.Name, s.Service, request)
 		}
 		v.says(s, "faas.coldstart", fmt.Sprint(wasCold))
 		if s.Text("throughline.replay.name") != "" {
@@ -44,12 +44,12 @@ func (v *verifier) attributes() {
 		}
 		causes := links(s, "causation")
 		if len(causes) != 1 || byPublisher[causes[0]] == nil {
-			continue // a batch, which says what its records have in common; or what handlings finds
+			continue // a batch span has the attributes that its records share; handlings reports the rest
 		}
 		e := byPublisher[causes[0]]
 		v.lineage(s, e)
 		v.says(s, "throughline.event.id", eventID(e))
-		if id := s.Text("messaging.message.id"); id == "" || id != e.EnvelopeID { // which is what a target without metadata is told
+		if id := s.Text("messaging.message.id"); id == "" || id != e.EnvelopeID { // a target without metadata gets only this ID
 			v.says(s, "messaging.message.id", e.ID)
 		}
 		v.queue(s, e)
@@ -63,8 +63,8 @@ func (v *verifier) attributes() {
 	v.count("process spans of replayed events", float64(replayed), happened)
 }
 
-// lineage checks the attributes that the span which published an event and the
-// one that processed it have in common.
+// lineage checks the attributes that the publishing span and the process span of an event
+// share.
 func (v *verifier) lineage(s *workflow.Span, e *buslocal.Event) {
 	parent := e.Line("parent")
 	if parent == "" && e.Line("hops") != "0" {
@@ -78,7 +78,7 @@ func (v *verifier) lineage(s *workflow.Span, e *buslocal.Event) {
 	}
 }
 
-// queue checks through which queue or topic an event is said to have come.
+// queue checks the queue or topic that an event's span names.
 func (v *verifier) queue(s *workflow.Span, e *buslocal.Event) {
 	named := s.Text("messaging.destination.name")
 	came := named == ""
@@ -89,7 +89,7 @@ func (v *verifier) queue(s *workflow.Span, e *buslocal.Event) {
 		came = came || d.Target == named && d.Event.ID == e.ID
 	}
 	if !came {
-		v.differ("%s at %s: it says that the event came by %s", s.Name, s.Service, named)
+		v.differ("%s at %s: it says that the event came through %s", s.Name, s.Service, named)
 	}
 }
 

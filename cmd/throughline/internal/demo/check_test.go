@@ -39,12 +39,12 @@ func checkChecklist(t *testing.T, dir string) {
 		"delay":       {"skip", "execution makes up to 3 calls an invocation: 2s more each would come to"},
 		"loops":       {"pass", "the deepest event is at hop 4 of 16"},
 		"bus":         {"pass", bus + ", with 7 rules"},
-		"resources":   {"pass", "7 rules, none looks at resources"},
+		"resources":   {"pass", "7 rules, none matches on resources"},
 		"targets":     {"pass", "9 targets, each with a queue: dead-letters"},
 		"policies":    {"skip", "the local bus"},
-		"timeouts":    {"fail", "reports ran into its time-out of 1s once"},
+		"timeouts":    {"fail", "reports timed out after 1s once"},
 		"logs":        {"skip", "the local Lambda"},
-		"metrics":     {"pass", "those of 7 of 7 functions"},
+		"metrics":     {"pass", "metrics of 7 of 7 functions"},
 		"names":       {"pass", "names in the catalogue"},
 	}
 	if len(document.Items) != len(want) {

@@ -1,7 +1,6 @@
-// Package demo plays a trading day on this machine: a local event bus, an
-// Alpaca stand-in, and functions as processes in local Lambda environments with
-// the layer's extension attached. It then compares what the product reported
-// with what really happened.
+// Package demo plays a trading day on this machine: a local event bus, an Alpaca
+// stand-in, and functions as processes in local Lambda environments with the layer's
+// extension attached. It then compares what Throughline reported with what happened.
 package demo
 
 import (
@@ -28,17 +27,17 @@ import (
 
 // Options of [Run]. Dir, Extension, Function and Events are required paths.
 type Options struct {
-	Dir       string // where spans, metrics, events and the report are written
+	Dir       string // the folder for spans, metrics, events and the report
 	Extension string // the extension's binary
 	Function  string // the functions' binary
 	Events    string // the folder of events to publish
-	// ForwardTo is the address of traces of a real backend; empty for none.
+	// ForwardTo is the URL of a backend that also receives the spans; "" for none.
 	ForwardTo      string
 	ForwardHeaders map[string]string
-	NewBus         bool              // play the day on a new custom bus, but for what hedge publishes
+	NewBus         bool              // play the day on a new custom bus, except for the events of hedge
 	JSON           bool              // print a summary as JSON instead of the report
-	Env            map[string]string // of the functions, beside and before what the demo sets
-	Progress       io.Writer         // what is being done, a line each; nil for nothing
+	Env            map[string]string // more variables of the functions; they take precedence over the demo's
+	Progress       io.Writer         // gets a line for each step; nil for none
 }
 
 const (
@@ -51,7 +50,7 @@ const (
 var ErrDiffers = errors.New("what was reported differs from what happened")
 
 // Run plays the day, writes the files and prints the report to out. It returns
-// ErrDiffers, wrapped with what differs, or what went wrong while playing.
+// ErrDiffers, wrapped with the differences, or an error of playing the day.
 func Run(ctx context.Context, o Options, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -73,7 +72,7 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 	return terminal.Fit(out, hang, func(out io.Writer) error { return day.tell(out, o, differences) })
 }
 
-// tell prints the report and how it compares with what happened.
+// tell prints the report and its comparison with what happened.
 func (d day) tell(out io.Writer, o Options, differences []string) error {
 	if err := report(out, d.reported, sizeLimit); err != nil {
 		return err
@@ -98,35 +97,35 @@ type truth struct {
 	ledger      buslocal.Ledger
 	invocations map[string][]lambdalocal.Invocation
 	orders      []alpacalocal.Order
-	handled     []handled // what each function was handed, in order
+	handled     []handled // the events that each function received, in order
 }
 
-// handled is one event as a function was handed it.
+// handled is an event as a function received it.
 type handled struct {
 	function  string
 	event     *buslocal.Event
-	receives  int    // of a queue, else 0
-	request   string // of an asynchronous invocation, else empty
+	receives  int    // the receive count of a queue, else 0
+	request   string // the request ID of an asynchronous invocation, else empty
 	at, until time.Time
 }
 
-// reported is what the product said.
+// reported is what Throughline reported.
 type reported struct {
 	spans []workflow.Span
 	docs  []document
 	rare  []repeatLine
 }
 
-// day is a trading day that was played.
+// day is the result of a trading day.
 type day struct {
 	truth    truth
 	reported reported
-	details  map[string]string // as published, by the event's own ID
+	details  map[string]string // as published, by event ID
 	files    map[string][]byte
-	passed   error // what kept the spans from the real backend
+	passed   error // the error of sending the spans to the backend
 }
 
-// counts are of what happened, but for the spans, which are what was reported.
+// counts are counts of what happened, except for spans, which are reported.
 type counts struct {
 	Published   int `json:"published"`
 	Handled     int `json:"handled"`
@@ -195,8 +194,8 @@ func (l *logs) add(line lambdalocal.LogLine) {
 	l.mu.Unlock()
 }
 
-// read sorts the lines into EMF documents and rare lines, and returns both as a
-// file.
+// read sorts the lines into EMF documents and Throughline's log lines, and returns both
+// as a file.
 func (l *logs) read() (docs []document, rare []repeatLine, file []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -213,7 +212,7 @@ func (l *logs) read() (docs []document, rare []repeatLine, file []byte) {
 	return docs, rare, file
 }
 
-// others are the lines that are neither, for a person who looks for a fault.
+// others returns the other lines, for debugging.
 func (l *logs) others() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -204,7 +204,7 @@ var breaks = map[string]struct {
 				s.Attributes["messaging.destination.name"] = "redriven"
 			}
 		}
-	}, "came by redriven"},
+	}, "came through redriven"},
 	"AnUntoldReplay": {func(d *day) {
 		for i := range d.reported.spans {
 			delete(d.reported.spans[i].Attributes, "throughline.replay.name")
@@ -217,7 +217,7 @@ var breaks = map[string]struct {
 		e := *d.truth.handled[0].event
 		e.Detail = strings.Replace(e.Detail, ": ", ":", 1)
 		d.truth.handled[0].event = &e
-	}, "not as it was published"},
+	}, "differs from the published one"},
 	"AnInvocationNotCounted": {func(d *day) {
 		list := d.truth.invocations["hedge"]
 		d.truth.invocations["hedge"] = append(slices.Clone(list), lambdalocal.Invocation{RequestID: "another"})

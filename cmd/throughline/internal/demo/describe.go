@@ -9,13 +9,13 @@ import (
 	"github.com/throughline/throughline/metrics"
 )
 
-const account = "123456789012" // the local bus's
+const account = "123456789012" // the account of the local bus
 
 func arn(service, rest string) string {
 	return fmt.Sprintf("arn:aws:%s:us-east-1:%s:%s", service, account, rest)
 }
 
-// describe writes the stage down as `throughline check` reads a system.
+// describe describes the demo's system in the form that `throughline check` reads.
 func (s *stage) describe() ([]byte, error) {
 	dead := arn("sqs", "dead-letters")
 	described := system.System{Source: s.options.Dir, Local: true, Queues: []system.Queue{{ARN: dead, Exists: true}}}
@@ -48,7 +48,7 @@ func (s *stage) describe() ([]byte, error) {
 	return append(data, '\n'), err
 }
 
-// message is a dead letter as SQS's ReceiveMessage gives it.
+// message is a dead letter in the form of SQS's ReceiveMessage.
 type message struct {
 	Body              string
 	Attributes        map[string]string
@@ -57,7 +57,7 @@ type message struct {
 
 type attribute struct{ DataType, StringValue string }
 
-// letters are what was dead-lettered, a message a line.
+// letters returns the dead letters, one message a line.
 func (s *stage) letters() ([]byte, error) {
 	var messages []message
 	add := func(body, traceHeader string, attributes map[string]string) {

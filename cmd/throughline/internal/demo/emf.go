@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// document is one EMF document (CloudWatch "Embedded metric format
-// specification") as a reader of the log sees it.
+// document is an EMF document (CloudWatch, "Embedded metric format specification") in a
+// log.
 type document struct {
 	fields  map[string]any
-	metrics []string // names, of every directive
+	metrics []string // the names in all directives
 }
 
-// readEMF reads one log line; ok is false where it is not an EMF document.
+// readEMF reads one log line. ok is false if it is not an EMF document.
 func readEMF(line string) (doc document, ok bool) {
 	if !strings.HasPrefix(line, "{") || !strings.Contains(line, `"_aws"`) {
 		return doc, false
@@ -44,7 +44,8 @@ func (d document) text(name string) string {
 	return s
 }
 
-// values are the observations of a metric in the document, none where it does not define it.
+// values returns the observations of a metric in the document, or none if it does not
+// have the metric.
 func (d document) values(name string) []float64 {
 	if !slices.Contains(d.metrics, name) {
 		return nil
@@ -65,8 +66,8 @@ func (d document) values(name string) []float64 {
 	}
 }
 
-// observations are the values of a metric over all documents, by the values of
-// the given properties joined with a slash.
+// observations returns the values of a metric over all documents, by the values of the
+// given properties joined with a slash.
 func observations(docs []document, metric string, by ...string) map[string][]float64 {
 	all := map[string][]float64{}
 	for _, d := range docs {
@@ -92,7 +93,8 @@ func sum(values []float64) float64 {
 	return total
 }
 
-// quantile is the nearest-rank quantile; values need not be sorted. Zero for none.
+// quantile returns the nearest-rank quantile, or 0 without values. values need not be
+// sorted.
 func quantile(values []float64, q float64) float64 {
 	if len(values) == 0 {
 		return 0
@@ -102,7 +104,7 @@ func quantile(values []float64, q float64) float64 {
 	return sorted[min(max(rank, 1), len(sorted))-1]
 }
 
-// repeatLine is the log line of design §9 that flags a repeat, or another rare line.
+// repeatLine is a log line of Throughline that flags a repeat or another rare condition.
 type repeatLine struct {
 	Line           string `json:"throughline"`
 	Message        string `json:"message"`

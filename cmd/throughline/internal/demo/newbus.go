@@ -10,8 +10,8 @@ import (
 	"github.com/throughline/throughline/local/lambdalocal"
 )
 
-// newBus is the new custom bus of a day that is played with one. Hedge's events and
-// their topic stay on the classic bus, as in the middle of a migration.
+// newBus is the new custom bus of a day that uses one. The events of hedge and their
+// topic stay on the classic bus, as during a migration.
 type newBus struct {
 	service *eventsv2local.Service
 	bus     *eventsv2local.Bus
@@ -20,7 +20,7 @@ type newBus struct {
 
 var deadRecords = arn("sqs", "dead-records")
 
-// startNewBus starts it and returns the environment that leads functions to it.
+// startNewBus starts the bus and returns the environment that makes functions use it.
 func (s *stage) startNewBus() (map[string]string, error) {
 	n := &newBus{service: eventsv2local.New(eventsv2local.Options{Limit: sizeLimit, Fault: s.fault})}
 	s.newBus = n
@@ -38,8 +38,8 @@ func (s *stage) startNewBus() (map[string]string, error) {
 	return map[string]string{"AWS_ENDPOINT_URL_EVENTBRIDGEV2": url, "TRADINGDAY_NEW_BUS": n.bus.ARN}, nil
 }
 
-// functionOfBus hands batches to a function asynchronously, as a subscriber does by
-// default, and writes down that it did.
+// functionOfBus invokes a function asynchronously with batches, as a subscriber does by
+// default, and records the deliveries.
 type functionOfBus struct {
 	stage *stage
 	name  string
@@ -62,10 +62,11 @@ func (f *functionOfBus) Deliver(_ context.Context, b eventsv2local.Batch) ([]str
 	return nil, nil
 }
 
-// replayOfBus is what the ledger calls a replay of a new bus, which has no name.
+// replayOfBus is the ledger's name for a replay of a new bus, which has no name.
 const replayOfBus = "REPLAY"
 
-// subscribe wires the day: each transformer, single events and batches, a queue.
+// subscribe creates the subscribers of the day: with transformers, single events, batches
+// and a queue.
 func (s *stage) subscribe() error {
 	once := 0
 	of := func(name, function, detailType string, transformer eventsv2local.TransformerType, batch int) eventsv2local.Spec {
@@ -96,15 +97,15 @@ func (s *stage) subscribe() error {
 	return nil
 }
 
-// queue is the ARN of a queue that a function consumes.
+// queue returns the ARN of a queue that a function consumes.
 func (s *stage) queue(name, function string) string {
 	q := &buslocal.Queue{QueueName: name, Bus: s.bus, Consume: s.consume(function)}
 	s.newBus.service.Target(arn("sqs", name), eventsv2local.Each{To: q})
 	return arn("sqs", name)
 }
 
-// again has events delivered once more: a subscriber that begins at the oldest event
-// is what the new bus has in place of an archive, and of a record's payload.
+// again delivers events once more. On the new bus, a subscriber that starts at the oldest
+// event replaces an archive.
 func (s *stage) again(name, target string, filter eventsv2local.Filter) error {
 	_, err := s.newBus.bus.Subscribe(eventsv2local.Spec{
 		Name: name, Invoke: eventsv2local.Invoke{TargetARN: target}, Filters: []eventsv2local.Filter{filter},
@@ -136,7 +137,7 @@ func (s *stage) replayNewBus(detailType string, functions ...string) error {
 	return nil
 }
 
-// ledger is that of both buses, in the order of time.
+// ledger returns the ledger of both buses in order of time.
 func (s *stage) ledger() buslocal.Ledger {
 	l := s.bus.Ledger()
 	if s.newBus == nil {

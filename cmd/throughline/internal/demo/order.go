@@ -6,10 +6,10 @@ import (
 	"github.com/throughline/throughline/local/lambdalocal"
 )
 
-// time sets when the events of asynchronous invocations were handled: during
-// the first attempt. When they were queued says nothing about their order.
+// time sets when the events of asynchronous invocations were handled: during the first
+// attempt. The time when they were queued does not define their order.
 func (t truth) time() {
-	ran := map[string]lambdalocal.Invocation{} // by request ID
+	ran := map[string]lambdalocal.Invocation{} // the first attempt, by request ID
 	for _, invocations := range t.invocations {
 		for _, i := range invocations {
 			if i.Attempt == 1 {
@@ -24,12 +24,11 @@ func (t truth) time() {
 	}
 }
 
-// outOfOrder counts the events that a function was handed for the first time
-// after an event that they caused: one on purpose, others where the machine is
-// slow. Two invocations that overlap have no order: such an event counts only
-// towards most.
+// outOfOrder counts the events that a function first received after an event that they
+// caused: one because of an injected delay, others if the machine is slow. Invocations
+// that overlap have no order: such events count only in most.
 func (t truth) outOfOrder() (least, most int) {
-	children := map[[2]string][]handled{} // by function and the parent of the event that it was handed
+	children := map[[2]string][]handled{} // by function and parent of the event that it received
 	for _, h := range t.handled {
 		if parent := parents[h.event.DetailType]; parent != "" {
 			key := [2]string{h.function, parent}

@@ -11,7 +11,7 @@ import (
 	"github.com/throughline/throughline/local/lambdalocal"
 )
 
-// play sets the stage, plays the day and takes everything down again.
+// play starts the local services, plays the day and stops everything.
 func play(ctx context.Context, o Options) (day, error) {
 	progress := func(format string, args ...any) {
 		if o.Progress != nil {
@@ -35,7 +35,7 @@ func play(ctx context.Context, o Options) (day, error) {
 	if err := s.settle(ctx); err != nil {
 		return day{}, err
 	}
-	progress("redriving what was dead-lettered")
+	progress("redriving the dead-letter queue")
 	if err := s.redriveAll(); err != nil {
 		return day{}, fmt.Errorf("redrive: %w", err)
 	}
@@ -94,7 +94,7 @@ func (s *stage) untilHandled(ctx context.Context, name, detailType string) error
 	}
 }
 
-// idle reports whether every event handed to the function has been handled.
+// idle reports whether the function has handled every event that it received.
 func (s *stage) idle(name string) bool {
 	s.mu.Lock()
 	given := 0
@@ -113,8 +113,8 @@ func (s *stage) idle(name string) bool {
 	return done >= given
 }
 
-// settle waits until neither a bus nor Lambda has anything left to do: what
-// one hands over may give the other work again.
+// settle waits until the buses and Lambda have nothing left to do, including work that a
+// delivery causes.
 func (s *stage) settle(ctx context.Context) error {
 	for quiet := 0; quiet < 2; {
 		before := len(s.ledger().Deliveries)
@@ -156,7 +156,7 @@ func (s *stage) results() (day, error) {
 	}
 	d.truth.time()
 	if d.files["system.json"], err = s.describe(); err != nil {
-		return day{}, fmt.Errorf("describe the stage: %w", err)
+		return day{}, fmt.Errorf("describe the system: %w", err)
 	}
 	if d.files["dead.jsonl"], err = s.letters(); err != nil {
 		return day{}, fmt.Errorf("write dead letters: %w", err)

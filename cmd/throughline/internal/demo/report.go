@@ -13,8 +13,8 @@ import (
 	"github.com/throughline/throughline/metrics"
 )
 
-// report prints what the product said of the day: nothing in it comes from the
-// bus or the local Lambda.
+// report prints what Throughline reported of the day. Nothing in it comes from the bus or
+// the local Lambda.
 func report(out io.Writer, r reported, limit int) error {
 	for _, section := range []func(io.Writer) error{
 		r.writeWorkflow,
@@ -106,7 +106,7 @@ func (r reported) writeRepeats(out io.Writer) error {
 	return terminal.Table(out, 0, rows)
 }
 
-// repeats are the lines that flag a repeat.
+// repeats returns the log lines that flag a repeat.
 func (r reported) repeats() []repeatLine {
 	var lines []repeatLine
 	for _, line := range r.rare {

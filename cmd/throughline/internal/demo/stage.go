@@ -22,7 +22,7 @@ import (
 type function struct {
 	name    string
 	timeout time.Duration
-	retries int // of an asynchronous invocation; negative for none
+	retries int // retries of an asynchronous invocation; negative for none
 	init    string
 }
 
@@ -36,7 +36,7 @@ var functions = []function{
 	{name: "reports", timeout: time.Second, retries: -1}, // slower than its time-out
 }
 
-// stage is everything that a day needs, running.
+// stage is everything that a day needs.
 type stage struct {
 	options   Options
 	logs      *logs
@@ -50,12 +50,12 @@ type stage struct {
 	dead    buslocal.DeadLetters
 	redrive *buslocal.Queue
 
-	newBus      *newBus // nil for a day on the classic bus alone
+	newBus      *newBus // nil for a day on the classic bus only
 	subscribers []eventsv2local.Spec
 
 	mu      sync.Mutex
 	handled []handled
-	held    chan struct{} // closed when the held-back trade may be delivered
+	held    chan struct{} // closed when the delayed trade can be delivered
 }
 
 func setUp(o Options) (*stage, error) {
@@ -64,7 +64,7 @@ func setUp(o Options) (*stage, error) {
 	if s.collector, err = spancollector.Start(o.ForwardTo, o.ForwardHeaders); err != nil {
 		return s, err
 	}
-	s.alpaca = alpacalocal.New(alpacalocal.Options{FailFirst: 1}) // so that a plan goes back to its queue
+	s.alpaca = alpacalocal.New(alpacalocal.Options{FailFirst: 1}) // so that a plan returns to its queue
 	alpacaURL, err := s.alpaca.Start()
 	if err != nil {
 		return s, err
@@ -82,7 +82,7 @@ func setUp(o Options) (*stage, error) {
 	}
 	environments := filepath.Join(o.Dir, "environments")
 	if err := os.RemoveAll(environments); err != nil {
-		return s, fmt.Errorf("clear old environments: %w", err)
+		return s, fmt.Errorf("remove old environments: %w", err)
 	}
 	if err := os.MkdirAll(environments, 0o755); err != nil {
 		return s, err
@@ -139,11 +139,11 @@ func pattern(detailType string) string {
 	return fmt.Sprintf(`{"detail-type":[%q],"source":[{"prefix":"alchemiser."}]}`, detailType)
 }
 
-// redriven is the queue that takes what was dead-lettered.
+// redriven is the queue for redriven dead letters.
 const redriven = "redriven"
 
-// addRules wires the day. Plans go through a queue, hedge evaluations through a
-// topic. Of a day on a new bus the classic one has that topic alone.
+// addRules creates the rules of the day. Plans go through a queue, hedge evaluations
+// through a topic. With a new bus, the classic bus has only that topic.
 func (s *stage) addRules() error {
 	notifications, aggregator := s.target("notifications"), s.target("aggregator")
 	plans := &buslocal.Queue{QueueName: "plans", Bus: s.bus, Consume: s.consume("execution")}
@@ -176,8 +176,8 @@ func (s *stage) addRules() error {
 	return nil
 }
 
-// lambdaTarget hands events to a function asynchronously, as EventBridge and
-// SNS do, and writes down that it did.
+// lambdaTarget invokes a function asynchronously, as EventBridge and SNS do, and records
+// the delivery.
 type lambdaTarget struct {
 	stage *stage
 	name  string
@@ -202,9 +202,9 @@ func (s *stage) note(h handled) {
 	s.mu.Unlock()
 }
 
-// consume invokes a function with a batch, as an event source mapping does. It
-// waits for the environment: its extension may still be busy with the batch
-// before, and a throttled receive would count as a delivery that nobody saw.
+// consume invokes a function with a batch, as an event source mapping does. It waits for
+// a free environment: the extension may still be busy with the previous batch, and a
+// throttled receive would count as a delivery that no function received.
 func (s *stage) consume(name string) func(context.Context, []byte, []string) []string {
 	return func(ctx context.Context, payload []byte, ids []string) []string {
 		result, err := s.deployed[name].Invoke(ctx, payload, lambdalocal.InvokeOptions{Wait: true})
@@ -215,17 +215,17 @@ func (s *stage) consume(name string) func(context.Context, []byte, []string) []s
 	}
 }
 
-// The deliveries that go wrong on purpose, by the event's own ID.
+// The deliveries with injected faults, by event ID.
 const (
 	redelivered = "trade-executed-6f25630d-0181-40f8-b126-16423423880b" // GOOGL
-	heldBack    = "trade-executed-a402bb72-247a-4bb5-8d32-3d9e0d3be8ee" // MSFT, whose child is the end of the run
+	heldBack    = "trade-executed-a402bb72-247a-4bb5-8d32-3d9e0d3be8ee" // MSFT; the event that it causes is the end of the run
 )
 
 func (s *stage) fault(d buslocal.Delivery) buslocal.Fault {
 	if d.Target != "notifications" || d.Replay != "" {
 		return buslocal.Fault{}
 	}
-	if d.Event.DetailType == "ScheduleCreated" { // a target without the permission: dead-lettered, and redriven by hand
+	if d.Event.DetailType == "ScheduleCreated" { // a target without permission: the event goes to the dead-letter queue and is redriven
 		return buslocal.Fault{Fail: buslocal.ErrPermanent}
 	}
 	switch eventID(d.Event) {
@@ -238,7 +238,7 @@ func (s *stage) fault(d buslocal.Delivery) buslocal.Fault {
 	}
 }
 
-// eventID is the domain's own ID of an event, else the envelope's.
+// eventID returns the event's own ID, or that of the envelope.
 func eventID(e *buslocal.Event) string {
 	var detail struct {
 		ID string `json:"event_id"`
@@ -249,8 +249,8 @@ func eventID(e *buslocal.Event) string {
 	return detail.ID
 }
 
-// publishedDetails are the details in the folder of events, by the event's own
-// ID, or by type where it has none.
+// publishedDetails returns the details in the folder of events, by event ID, or by type
+// for an event without one.
 func publishedDetails(folder string) (map[string]string, error) {
 	files, err := filepath.Glob(filepath.Join(folder, "*.json"))
 	if err != nil {

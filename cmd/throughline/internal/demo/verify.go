@@ -13,8 +13,8 @@ import (
 	"github.com/throughline/throughline/metrics"
 )
 
-// parents is which event was being handled when each was published. It is how
-// the functions are written, so it is known without asking the product.
+// parents is the type of event that is being handled when each type is published. It
+// follows from the functions' code, not from Throughline's output.
 var parents = map[string]string{
 	"RebalancePlanned":         "signal-d23f0824-128b-4f33-8c5c-7fd0a6a3a450",
 	"TradeExecuted":            "rebalance-b2061ecc-65d4-44fd-a9e7-8b06a72ed508",
@@ -22,7 +22,7 @@ var parents = map[string]string{
 	"HedgeEvaluationCompleted": "all-trades-completed-112d4095-eced-4ded-abfa-1f10856aab1d",
 }
 
-// verify compares what was reported with what happened and returns what differs.
+// verify compares what was reported with what happened and returns the differences.
 func verify(t truth, r reported, details map[string]string) []string {
 	v := &verifier{truth: t, reported: r, spans: map[workflow.ID]*workflow.Span{}}
 	for i := range r.spans {
@@ -42,13 +42,13 @@ func verify(t truth, r reported, details map[string]string) []string {
 	return v.differences
 }
 
-// linksLead checks that each link leads to a span that was reported.
+// linksLead checks that each link refers to a span that was reported.
 func (v *verifier) linksLead() {
 	for i := range v.reported.spans {
 		s := &v.reported.spans[i]
 		for _, l := range s.Links {
 			if v.spans[l.To] == nil {
-				v.differ("%s at %s: its link %s leads to the span %s, which was not reported", s.Name, s.Service, l.Why, l.To.Span)
+				v.differ("%s at %s: its link %s refers to the span %s, which was not reported", s.Name, s.Service, l.Why, l.To.Span)
 			}
 		}
 	}
@@ -65,7 +65,7 @@ func (v *verifier) differ(format string, args ...any) {
 	v.differences = append(v.differences, fmt.Sprintf(format, args...))
 }
 
-// publisher is the context that the wire carried for an event.
+// publisher returns the span context in the event's stamp.
 func publisher(e *buslocal.Event) workflow.ID { return contextOf(e.Line("traceparent")) }
 
 func contextOf(traceparent string) workflow.ID {
@@ -86,7 +86,7 @@ func links(s *workflow.Span, why string) []workflow.ID {
 	return ids
 }
 
-// first is the first event with the ID that was published.
+// first returns the first published event with the ID.
 func (v *verifier) first(id string) *buslocal.Event {
 	for _, e := range v.truth.ledger.Published {
 		if eventID(e) == id {
@@ -109,7 +109,7 @@ func (v *verifier) published() {
 			v.differ("%s %s: its span names the event %s", e.DetailType, id, got)
 		}
 		if size, _ := s.Number("throughline.entry.size"); int(size) != e.Size {
-			v.differ("%s %s: its span says %.0f bytes, the bus took %d", e.DetailType, id, size, e.Size)
+			v.differ("%s %s: its span says %.0f bytes, the bus measured %d", e.DetailType, id, size, e.Size)
 		}
 		parent := v.first(parents[e.DetailType])
 		if parent == nil {
@@ -138,9 +138,8 @@ func nextHop(hops string) string {
 	return fmt.Sprint(n + 1)
 }
 
-// handlings checks that each event handed to a function has its process span,
-// linked to the span that published it. A function that was cut off by its
-// time-out could not report one.
+// handlings checks that each event that a function received has a process span with a
+// link to the span that published it. A function that timed out could not export one.
 func (v *verifier) handlings() {
 	type key struct {
 		function string
@@ -177,9 +176,9 @@ func (v *verifier) handlings() {
 	}
 }
 
-// origins checks that every span of a workflow links to its origin or is it.
+// origins checks that every span of a workflow is its origin or links to it.
 func (v *verifier) origins() {
-	several := map[string][]workflow.ID{} // by correlation ID
+	several := map[string][]workflow.ID{} // first spans, by correlation ID
 	for _, e := range v.truth.ledger.Published {
 		if e.Line("origin") == "" {
 			several[e.Line("correlation")] = append(several[e.Line("correlation")], publisher(e))
@@ -192,9 +191,9 @@ func (v *verifier) origins() {
 			continue
 		}
 		if s.Kind == "CONSUMER" && len(links(s, "causation")) == 0 {
-			continue // no event but a schedule started it: it is older than the origin
+			continue // a schedule started it, before the origin
 		}
-		starts := several[correlation] // a schedule may start a workflow with several events
+		starts := several[correlation] // a schedule can start a workflow with several events
 		linked := slices.Contains(starts, s.ID)
 		for _, id := range append(links(s, "correlation"), links(s, "causation")...) {
 			linked = linked || slices.Contains(starts, id)
@@ -220,7 +219,7 @@ func (v *verifier) count(what string, got float64, want int) {
 }
 
 func (v *verifier) counts() {
-	begun := map[string]bool{} // workflows whose first event was published
+	begun := map[string]bool{} // workflows with a published event
 	for _, e := range v.truth.ledger.Published {
 		begun[e.Line("correlation")] = begun[e.Line("correlation")] || e.Line("hops") == "0"
 	}
@@ -245,7 +244,7 @@ func (v *verifier) counts() {
 	v.count("telemetry dropped", all(metrics.TelemetryDropped), 0)
 }
 
-// sizes compares the distribution of sizes per event type, value by value.
+// sizes compares the distribution of sizes by event type, value by value.
 func (v *verifier) sizes() {
 	want := map[string][]float64{}
 	for _, e := range v.truth.ledger.Published {
@@ -256,12 +255,12 @@ func (v *verifier) sizes() {
 		slices.Sort(want[t])
 		slices.Sort(got[t])
 		if !slices.Equal(got[t], want[t]) {
-			v.differ("sizes of %s: reported %v, the bus took %v", t, got[t], want[t])
+			v.differ("sizes of %s: reported %v, the bus measured %v", t, got[t], want[t])
 		}
 	}
 }
 
-// functions compares cold starts, durations and time-outs per function.
+// functions compares cold starts, durations and time-outs by function.
 func (v *verifier) functions() {
 	cold, timeouts := v.total(metrics.ColdStart, "Service"), v.total(metrics.Timeouts, "Service")
 	durations := observations(v.reported.docs, string(metrics.Duration), "Service")
@@ -281,7 +280,7 @@ func (v *verifier) functions() {
 	}
 }
 
-// repeats compares the flags with the kinds that the bus knows.
+// repeats compares the reported repeats with those of the bus.
 func (v *verifier) repeats() {
 	var want, got []string
 	seen := map[string]*buslocal.Event{}
@@ -337,7 +336,7 @@ func (v *verifier) repeats() {
 	v.count("duplicates counted", v.total(metrics.DuplicateEvents)[""], duplicates)
 }
 
-// orders checks that each order carried the context of its own span.
+// orders checks that each order had the context of its own span.
 func (v *verifier) orders() {
 	calls := 0
 	for i := range v.reported.spans {
@@ -352,9 +351,9 @@ func (v *verifier) orders() {
 		case s == nil:
 			v.differ("order %d: its span was not reported", n)
 		case headerOf(s) != o.RequestID || s.Text("http.response.status_code") != fmt.Sprint(o.Status):
-			v.differ("order %d: its span says %s %s, it was answered %d %s", n, s.Text("http.response.status_code"), headerOf(s), o.Status, o.RequestID)
+			v.differ("order %d: its span says %s %s, the response was %d %s", n, s.Text("http.response.status_code"), headerOf(s), o.Status, o.RequestID)
 		case o.CorrelationID != v.truth.ledger.Published[1].Line("correlation"):
-			v.differ("order %d carried the correlation ID %q", n, o.CorrelationID)
+			v.differ("order %d had the correlation ID %q", n, o.CorrelationID)
 		}
 	}
 }
@@ -367,17 +366,17 @@ func headerOf(s *workflow.Span) string {
 	return s.Text("http.response.header.x-request-id")
 }
 
-// details compares each delivered detail with what was published, byte for
-// byte, and each envelope with both.
+// details compares each delivered detail with the published one, byte for byte, and each
+// envelope with both.
 func (v *verifier) details(published map[string]string) {
 	for _, h := range v.truth.handled {
 		id := eventID(h.event)
 		want, known := published[id]
-		if !known { // an event without an ID of its own
+		if !known { // an event without an ID
 			want = published[h.event.DetailType]
 		}
 		if h.event.Detail != want || !strings.HasSuffix(string(h.event.Envelope), `"detail":`+want+`}`) {
-			v.differ("%s %s: its detail is not as it was published", h.event.DetailType, id)
+			v.differ("%s %s: its detail differs from the published one", h.event.DetailType, id)
 		}
 	}
 }

@@ -35,7 +35,7 @@ func TestThePageFollows(t *testing.T) {
 	until(t, b, "[...document.querySelectorAll('#list .chip')].map((n) => n.textContent).join(' ') === '1 error 1 repeat'")
 	b.Eval("document.getElementById('map').click()", nil)
 	inside := "((document.getElementById('tree').contentDocument || {}).body || {textContent: ''})"
-	until(t, b, inside+".textContent.includes('No function takes OrderPlaced')")
+	until(t, b, inside+".textContent.includes('No function handles OrderPlaced')")
 	for _, view := range []struct {
 		width int
 		dark  bool
@@ -123,7 +123,7 @@ func TestTheMapIsDrawn(t *testing.T) {
 		links: [...document.querySelectorAll('.box')].map((n) => n.getAttribute('href')),
 		within: [...document.querySelectorAll('.box')].every((n) => { const at = n.querySelector('text').getBoundingClientRect(), box = n.querySelector('rect').getBoundingClientRect(); return at.left > box.left && at.right < box.right && at.top > box.top && at.bottom < box.bottom; }) })`, &drawn)
 	if !slices.Equal(drawn.Boxes, []string{"strategy", "OrderPlaced", "fulfil"}) || !slices.Equal(drawn.Links, []string{"/#find=strategy", "/#find=OrderPlaced", "/#find=fulfil"}) || !drawn.Within ||
-		len(drawn.Edges) != 2 || !strings.HasPrefix(drawn.Edges[1], "edge error fulfil takes OrderPlaced: 1, 1 failed rgb(") || drawn.Edges[0][len(drawn.Edges[0])-12:] == drawn.Edges[1][len(drawn.Edges[1])-12:] {
+		len(drawn.Edges) != 2 || !strings.HasPrefix(drawn.Edges[1], "edge error fulfil receives OrderPlaced: 1, 1 failed rgb(") || drawn.Edges[0][len(drawn.Edges[0])-12:] == drawn.Edges[1][len(drawn.Edges[1])-12:] {
 		t.Errorf("%+v", drawn)
 	}
 	b.View(390, 800, false)

@@ -1,5 +1,5 @@
-// Package devcmd is the command "throughline dev": spans are received and kept on this
-// machine, and a page shows their workflows as they come in.
+// Package devcmd is the command "throughline dev": it receives spans, stores them on this
+// machine, and serves a page that shows their workflows as they arrive.
 package devcmd
 
 import (
@@ -92,9 +92,9 @@ type started struct {
 	Page string `json:"page"`
 	OTLP string `json:"otlp"`
 	Dir  string `json:"dir"`
-	App  string `json:"application,omitempty"` // the page, with the token of what is played
+	App  string `json:"application,omitempty"` // the application's page, with its token
 
-	named bool // Dir is the user's choice
+	named bool // the user chose Dir
 }
 
 func (o options) run(cmd *cobra.Command, args []string) error {
@@ -103,7 +103,7 @@ func (o options) run(cmd *cobra.Command, args []string) error {
 	}
 	for _, name := range o.app.Names() {
 		if len(args) == 0 && cmd.Flags().Changed(name) {
-			return terminal.Misuse("--%s is of an application: name its template", name)
+			return terminal.Misuse("--%s needs an application: name its template", name)
 		}
 	}
 	if o.app.Checks() {
@@ -155,24 +155,24 @@ func (o options) run(cmd *cobra.Command, args []string) error {
 	case <-ctx.Done():
 	case err = <-ended:
 	}
-	end()  // the application: its last spans are received
-	stop() // what waits for changes ends
+	end()  // ends the application, after its last spans have arrived
+	stop() // ends requests that wait for changes
 	const patience = time.Second
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	for _, server := range servers {
-		if server.Shutdown(last) != nil { // a browser keeps connections open on which it asks nothing
+		if server.Shutdown(last) != nil { // browsers keep idle connections open
 			err = errors.Join(err, server.Close())
 		}
 	}
 	return err
 }
 
-// check plays the application of a template with given events and goes through the
-// checklist of throughline check.
+// check plays the application of a template with the given events and runs the checklist
+// of throughline check.
 func (o options) check(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return terminal.Misuse("--check is of an application: name its template")
+		return terminal.Misuse("--check needs an application: name its template")
 	}
 	if o.dir == "" {
 		cache, err := os.UserCacheDir()
@@ -192,8 +192,8 @@ func (o options) check(cmd *cobra.Command, args []string) error {
 	return o.app.Check(cmd, args[0], o.dir, o.json)
 }
 
-// play plays the application of a template, where one is named. What it returns answers for
-// the application's part of the page, nil for none, and ends it.
+// play starts the application of a template, if one is named. It returns the handler of
+// the application's part of the page, or nil, and a function that ends the application.
 func (o options) play(cmd *cobra.Command, args []string, s *started) (played http.Handler, end func(), err error) {
 	if len(args) == 0 {
 		return nil, func() {}, nil
@@ -219,7 +219,7 @@ func (o options) print(cmd *cobra.Command, s started) error {
 	return err
 }
 
-// flag is the flag by which other commands read the spans of this start.
+// flag returns the flag with which other commands read the spans of this process.
 func (s started) flag() string {
 	_, port, _ := net.SplitHostPort(strings.TrimPrefix(s.Page, "http://"))
 	switch {
@@ -231,13 +231,13 @@ func (s started) flag() string {
 	return "--dev=" + port
 }
 
-// variables are what a program needs that sends its spans here: SDKs keep them for five
-// seconds otherwise.
+// variables returns the environment variables that make a program export its spans here.
+// Without them, SDKs keep spans for five seconds.
 func (s started) variables() []string {
 	return []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + s.OTLP, "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_BSP_SCHEDULE_DELAY=500"}
 }
 
-// listen listens on a loopback address, on the next free port where that is taken.
+// listen listens on a loopback address, or on the next free port if it is in use.
 func listen(address string) (net.Listener, error) {
 	host, port, err := net.SplitHostPort(address)
 	first, bad := strconv.Atoi(port)
@@ -251,7 +251,7 @@ func listen(address string) (net.Listener, error) {
 			return listener, err
 		}
 	}
-	return nil, fmt.Errorf("%s and the %d ports after it are taken", address, tries-1)
+	return nil, fmt.Errorf("%s and the next %d ports are in use: give another address", address, tries-1)
 }
 
 func serve(listener net.Listener, handler http.Handler, ended chan<- error) *http.Server {
@@ -265,7 +265,7 @@ func serve(listener net.Listener, handler http.Handler, ended chan<- error) *htt
 	return server
 }
 
-// browse opens a URL as the system does.
+// browse opens a URL in the browser.
 func browse(ctx context.Context, url string) error {
 	command := map[string][]string{"darwin": {"open"}, "windows": {"rundll32", "url.dll,FileProtocolHandler"}}[runtime.GOOS]
 	if command == nil {
@@ -275,6 +275,6 @@ func browse(ctx context.Context, url string) error {
 	if err := opener.Start(); err != nil {
 		return err
 	}
-	go func() { _ = opener.Wait() }() // it may be the browser itself, which stays
+	go func() { _ = opener.Wait() }() // the process can be the browser itself
 	return nil
 }

@@ -10,22 +10,22 @@ import (
 	"github.com/throughline/throughline/internal/loopback"
 )
 
-// tokenHeader is what a request that changes anything carries: the token of this start,
-// which the page alone was given.
+// tokenHeader is the header with the token of this process, which only its page has.
+// Requests that change something need it.
 const tokenHeader = "Throughline-Token"
 
 func newToken() string { return rand.Text() }
 
-// own lets pages of other sites get nothing and change nothing: neither by a name of
-// their own for this address, nor by a request across origins, nor by one that a browser
-// sends without asking first. What is not read alone needs the token too. played, if not
-// nil, answers below /app/ and asks for a token of its own.
+// own protects the page from other sites: it refuses requests with another host name,
+// requests across origins, and cross-origin requests that a browser sends without a
+// preflight. Requests that are not reads also need the token. played, if not nil, serves
+// /app/ and checks a token of its own.
 func own(token string, next, played http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name, _, err := net.SplitHostPort(r.Host)
 		origin, site := r.Header.Get("Origin"), r.Header.Get("Sec-Fetch-Site")
 		if err != nil || !loopback.Is(name) || origin != "" && origin != "http://"+r.Host || site != "" && site != "same-origin" && site != "none" {
-			http.Error(w, "this page is for its own address alone", http.StatusForbidden)
+			http.Error(w, "this server only answers requests to its own address", http.StatusForbidden)
 			return
 		}
 		of, needed := next, r.Method != http.MethodGet && r.Method != http.MethodHead
@@ -34,7 +34,7 @@ func own(token string, next, played http.Handler) http.Handler {
 		}
 		given := r.Header.Get(tokenHeader)
 		if needed && subtle.ConstantTimeCompare([]byte(given), []byte(token)) != 1 {
-			http.Error(w, "the token is another: open the page again", http.StatusForbidden)
+			http.Error(w, "the token is wrong: reload the page", http.StatusForbidden)
 			return
 		}
 		h := w.Header()

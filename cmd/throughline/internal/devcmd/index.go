@@ -9,24 +9,24 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// key names what the list shows: a workflow by its correlation ID, or a trace of spans
-// that belong to none.
+// key identifies an item of the list: a workflow by its correlation ID, or a trace whose
+// spans belong to no workflow.
 type key struct {
 	trace bool
 	id    string
 }
 
-// entry is a workflow or a trace as far as the list shows it. A span that an exporter
-// sent twice counts twice.
+// entry is a workflow or a trace in the list. A span that an exporter sent twice counts
+// twice.
 type entry struct {
 	key
 	start, end             time.Time
 	spans, errors, repeats int
-	hops                   float64  // the most of an event
-	root                   string   // of a trace: the name of its first span, or of the one without a parent
-	rooted                 bool     // root is of the one without a parent
-	functions, types       []string // and queues and the like, in the order in which they came, at most maxNames
-	changed                int      // the version in which it changed last
+	hops                   float64  // the most hops of an event
+	root                   string   // for a trace: the name of the span without a parent, or of the first span
+	rooted                 bool     // root is the name of a span without a parent
+	functions, types       []string // types also has queues and the like; in order of arrival, at most maxNames
+	changed                int      // the version of the last change
 }
 
 const (
@@ -37,7 +37,7 @@ const (
 	attrDestination = "messaging.destination.name"
 )
 
-// add counts a span in.
+// add adds a span.
 func (e *entry) add(s *workflow.Span) {
 	one := entry{start: s.Start, end: s.End, spans: 1, root: s.Name, rooted: s.Parent == ""}
 	if s.Error {
@@ -61,7 +61,7 @@ func (e *entry) add(s *workflow.Span) {
 	e.join(&one)
 }
 
-// join counts other in, of the same workflow.
+// join adds another entry of the same workflow.
 func (e *entry) join(other *entry) {
 	if e.spans == 0 || !e.rooted && (other.rooted || other.start.Before(e.start)) {
 		e.root, e.rooted = other.root, other.rooted
@@ -90,36 +90,36 @@ func union(list, more []string) []string {
 	return list
 }
 
-// says reports whether the list's search finds a text, in lower case, in the entry.
+// says reports whether the search finds a lower-case text in the entry.
 func (e *entry) says(text string) bool {
 	is := func(name string) bool { return strings.Contains(strings.ToLower(name), text) }
 	return is(e.id) || e.trace && is(e.root) || slices.ContainsFunc(e.functions, is) || slices.ContainsFunc(e.types, is)
 }
 
-// index is what one segment knows. Of a trace in which a span names a workflow the
-// other spans belong to that.
+// index is the list of one segment. If a span of a trace names a workflow, the trace's
+// other spans belong to it too.
 type index struct {
 	known  map[key]*entry
-	joined map[string]bool // traces of which a span names a workflow
+	joined map[string]bool // traces in which a span names a workflow
 }
 
 func newIndex() *index { return &index{known: map[key]*entry{}, joined: map[string]bool{}} }
 
-// add counts a span in.
+// add adds a span.
 func (x *index) add(s *workflow.Span) {
 	k := key{id: s.Correlation()}
 	switch {
 	case k.id != "":
 		x.joined[s.ID.Trace] = true
 	case s.Text(attrInit) != "":
-		return // how an environment began, which the layer tells in a trace of its own
+		return // the start of an environment, which the layer exports in a separate trace
 	default:
 		k = key{trace: true, id: s.ID.Trace}
 	}
 	x.at(k).add(s)
 }
 
-// merge counts in what another index knows.
+// merge adds another index.
 func (x *index) merge(other *index, version int) {
 	for k, e := range other.known {
 		e.changed = version

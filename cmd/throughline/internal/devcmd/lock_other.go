@@ -4,5 +4,5 @@ package devcmd
 
 import "os"
 
-// lock takes nothing: two processes that were given one folder each show a part.
+// lock does nothing: two processes that use one folder each show a part.
 func lock(*os.File) error { return nil }

@@ -25,10 +25,10 @@ var (
 	}).Parse(mapHTML))
 )
 
-// mapPolicy allows the map its own style, and nothing else.
+// mapPolicy is the map's Content-Security-Policy: its own style only.
 var mapPolicy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; style-src " + pagestyle.Hash(pagestyle.Palette+mapCSS)
 
-// class is the class of a box by its kind.
+// class returns the CSS class of a box for its kind.
 func class(kind string) string {
 	if kind == "function" || kind == "event" {
 		return kind
@@ -36,10 +36,10 @@ func class(kind string) string {
 	return "other"
 }
 
-// find is the address at which the page lists the workflows that say a name.
+// find returns the address of the page with the workflows that contain a name.
 func find(name string) string { return "/#find=" + url.QueryEscape(name) }
 
-// serveMap answers the map of all spans, or of the workflow that the request names.
+// serveMap serves the map of all spans, or of the workflow in the request.
 func (s *store) serveMap(w http.ResponseWriter, r *http.Request) {
 	var g topology.Graph
 	of, one := keyOf(r)
@@ -51,7 +51,7 @@ func (s *store) serveMap(w http.ResponseWriter, r *http.Request) {
 	html(w, mapPolicy)
 	document := g.Document(g.Join(nil, true))
 	drawing, drawn := document.Draw()
-	_ = mapPage.Execute(w, map[string]any{ // the page is opened again
+	_ = mapPage.Execute(w, map[string]any{ // the user can reload the page
 		"CSS": template.CSS(pagestyle.Palette + mapCSS), "Map": document, "One": one, "Of": of.id, "Drawing": drawing, "Drawn": drawn && len(drawing.Boxes) > 0,
 	})
 }
@@ -66,7 +66,7 @@ func (s *store) spansOf(r *http.Request, of key, one bool, g *topology.Graph) er
 	}
 	for i := range tree.Nodes {
 		if span := tree.Nodes[i].Span; span != nil {
-			_ = g.Add(span) // it returns none
+			_ = g.Add(span) // this Add returns no error
 		}
 	}
 	return nil

@@ -26,22 +26,23 @@ var (
 	page = template.Must(template.New("page").Parse(pageHTML))
 )
 
-// policy allows the page its own style and script, its own server, and nothing else.
+// policy is the page's Content-Security-Policy: its own style, its own script and its own
+// server only.
 var policy = "default-src 'none'; connect-src 'self'; img-src data:; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; style-src " +
 	pagestyle.Hash(pagestyle.Palette+pageCSS) + "; script-src " + pagestyle.Hash(pageJS)
 
-// patience bounds how long a question for changes waits.
+// patience bounds how long a request for changes waits.
 const patience = 25 * time.Second
 
 // pages serves the list of workflows, their trees and the map to this machine's browser.
-// Questions for changes end with stopped. played, if not nil, answers below /app/ for the
-// application that is played.
+// Requests for changes end when stopped ends. played, if not nil, serves /app/ for the
+// application.
 func pages(stopped context.Context, s *store, at started, played http.Handler) http.Handler {
 	token := newToken()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		html(w, policy)
-		_ = page.Execute(w, map[string]any{ // the page is opened again
+		_ = page.Execute(w, map[string]any{ // the user can reload the page
 			"CSS": template.CSS(pagestyle.Palette + pageCSS), "JS": template.JS(pageJS), "Variables": append(at.variables(), "OTEL_SERVICE_NAME=my-service"), "Token": token, "Played": played != nil,
 		})
 	})
@@ -57,12 +58,12 @@ func pages(stopped context.Context, s *store, at started, played http.Handler) h
 	mux.HandleFunc("GET /api/workflow", func(w http.ResponseWriter, r *http.Request) {
 		if tree, ok := s.asked(w, r); ok {
 			w.Header().Set("Content-Type", "application/json")
-			_ = workflow.WriteDocuments(w, []*workflow.Workflow{tree}) // the page asks again
+			_ = workflow.WriteDocuments(w, []*workflow.Workflow{tree}) // the page repeats the request
 		}
 	})
 	mux.HandleFunc("GET /workflow", func(w http.ResponseWriter, r *http.Request) {
 		if tree, ok := s.asked(w, r); ok {
-			html(w, "frame-ancestors 'self'") // the page itself says the rest
+			html(w, "frame-ancestors 'self'") // the page's own policy has the rest
 			_ = workflow.WriteHTML(w, []*workflow.Workflow{tree})
 		}
 	})
@@ -84,11 +85,11 @@ func html(w http.ResponseWriter, policy string) {
 
 func answer(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v) // the page asks again
+	_ = json.NewEncoder(w).Encode(v) // the page repeats the request
 }
 
-// keyOf is what a request asks for: id, a correlation ID, or trace, a trace's ID. ok is
-// false where it names none.
+// keyOf returns the workflow or trace of a request: id is a correlation ID, trace a trace
+// ID. ok is false if the request has neither.
 func keyOf(r *http.Request) (k key, ok bool) {
 	q := r.URL.Query()
 	if trace := q.Get("trace"); trace != "" {
@@ -97,11 +98,12 @@ func keyOf(r *http.Request) (k key, ok bool) {
 	return key{id: q.Get("id")}, q.Get("id") != ""
 }
 
-// asked is the tree that a request asks for. Where ok is false the request was answered.
+// asked returns the tree of a request. If ok is false, it has already sent an error
+// response.
 func (s *store) asked(w http.ResponseWriter, r *http.Request) (tree *workflow.Workflow, ok bool) {
 	k, ok := keyOf(r)
 	if !ok {
-		http.Error(w, "name a workflow by ?id=CORRELATION_ID, or a trace by ?trace=TRACE_ID", http.StatusBadRequest)
+		http.Error(w, "name a workflow with ?id=CORRELATION_ID, or a trace with ?trace=TRACE_ID", http.StatusBadRequest)
 		return nil, false
 	}
 	tree, err := s.Tree(r.Context(), k)
@@ -112,10 +114,10 @@ func (s *store) asked(w http.ResponseWriter, r *http.Request) (tree *workflow.Wo
 	return tree, true
 }
 
-// listed is how many workflows an answer has at most.
+// listed is the maximum number of workflows in a response.
 const listed = 500
 
-// listing is what /api/workflows answers: of those found the ones that ended last.
+// listing is the response of /api/workflows: the matching workflows that ended last.
 type listing struct {
 	Version   int   `json:"version"`
 	Found     int   `json:"found"`
@@ -124,21 +126,21 @@ type listing struct {
 
 type row struct {
 	CorrelationID string    `json:"correlation_id,omitempty"`
-	TraceID       string    `json:"trace_id,omitempty"` // of a trace that belongs to no workflow
-	Name          string    `json:"name,omitempty"`     // of that trace: its first span's
+	TraceID       string    `json:"trace_id,omitempty"` // for a trace that belongs to no workflow
+	Name          string    `json:"name,omitempty"`     // for such a trace: the name of its first span
 	Start         time.Time `json:"start"`
 	DurationMS    float64   `json:"duration_ms"`
 	Spans         int       `json:"spans"`
 	Errors        int       `json:"errors,omitempty"`
 	Repeats       int       `json:"repeats,omitempty"`
 	Hops          float64   `json:"hops,omitempty"`
-	Loop          bool      `json:"loop,omitempty"` // more hops than are taken for a loop
+	Loop          bool      `json:"loop,omitempty"` // more hops than the limit for a loop
 	Functions     []string  `json:"functions,omitempty"`
-	Changed       int       `json:"changed"` // the version in which it changed last
+	Changed       int       `json:"changed"` // the version of the last change
 }
 
-// list is what is kept and says a text; where nothing does, the workflow of the event
-// with that ID.
+// list returns the workflows that contain a text or, if none does, the workflow of the
+// event with that ID.
 func (s *store) list(ctx context.Context, text string) listing {
 	entries, found, version := s.List(strings.ToLower(text), listed)
 	if found == 0 && text != "" {

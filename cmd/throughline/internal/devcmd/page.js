@@ -3,7 +3,7 @@ const $ = (id) => document.getElementById(id);
 const token = document.querySelector('meta[name=throughline-token]').content, narrow = matchMedia('(max-width: 760px)');
 let workflows = [], found = 0, version, waiting = new AbortController(), rows = new Map();
 
-// make builds an element. Whatever spans say goes in as text, never as markup.
+// make builds an element. Texts of spans are inserted as text, never as markup.
 function make(name, kind, ...inner) {
   const node = document.createElement(name);
   if (kind) node.className = kind;
@@ -17,7 +17,7 @@ function took(ms) {
   return ms.toFixed(ms >= 10 ? 0 : 1) + ' ms';
 }
 const plural = (n, noun) => n.toLocaleString('en') + ' ' + noun + (n === 1 ? '' : 's');
-// halves puts a name in two parts, of which the first is cut where there is no room.
+// halves splits a name in two parts. The first is cut if there is not enough room.
 function halves(text) {
   const end = text.length > 12 ? Math.min(9, Math.floor(text.length / 3)) : 0;
   return end ? [make('span', 'cut', text.slice(0, -end)), make('span', 'end', text.slice(-end))] : [make('span', 'cut', text)];
@@ -55,7 +55,7 @@ function draw() {
     now.set(at, row);
   }
   rows = now;
-  // What is in its place stays there, so that nothing loses the focus.
+  // Elements that stay in place are not moved, so that none loses the focus.
   let next = $('list').firstChild;
   for (const { node } of rows.values()) {
     if (node === next) next = next.nextSibling;
@@ -104,7 +104,7 @@ function reach(link) {
   if (document.activeElement !== link) link.focus();
 }
 
-// ---- what is chosen: in a frame of its own, shown anew where it changes
+// ---- the selection: in a frame, updated when it changes
 
 let shown = '', state = 0, busy = false;
 const frame = $('tree');
@@ -125,12 +125,12 @@ function show() {
   if (path !== shown) {
     shown = path;
     state = now;
-    frame.contentWindow.location.replace(path); // no step of the browser's history
+    frame.contentWindow.location.replace(path); // without an entry in the browser's history
   } else if (now && now !== state) renew(path, now);
 }
-// renew brings what has changed into the frame, where the reader stays where he is.
+// renew updates the frame and keeps the reader's position.
 async function renew(path, now) {
-  if (busy || frame.contentDocument.readyState !== 'complete') return; // the next answer asks again
+  if (busy || frame.contentDocument.readyState !== 'complete') return; // the next response repeats this
   busy = true;
   const began = performance.now();
   try {
@@ -139,7 +139,7 @@ async function renew(path, now) {
       if (path.startsWith('/map')) renewMap(text); else frame.contentWindow.replaceDocuments(JSON.parse(text));
       state = now;
     }
-    await pause(performance.now() - began); // a large one is drawn half of the time at most
+    await pause(performance.now() - began); // drawing takes at most half of the time
   } finally { busy = false; }
   show();
 }
@@ -160,7 +160,7 @@ addEventListener('hashchange', () => {
   if (narrow.matches && document.body.dataset.view === 'one') $('back').focus();
 });
 
-// ---- following what comes in
+// ---- updates
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 const ask = () => { version = undefined; waiting.abort(); };
@@ -172,7 +172,7 @@ async function follow() {
     try {
       const answer = await fetch('/api/workflows?' + question, { signal: waiting.signal });
       const data = await answer.json();
-      if (search !== $('find').value) continue; // another search was typed meanwhile
+      if (search !== $('find').value) continue; // the search changed meanwhile
       workflows = data.workflows;
       found = data.found;
       version = data.version;
@@ -181,7 +181,7 @@ async function follow() {
     } catch (error) {
       if (error.name === 'AbortError') continue;
       $('state').classList.add('lost');
-      $('state').textContent = 'throughline dev does not answer: is it still running?';
+      $('state').textContent = 'throughline dev does not respond: check that it is running';
       await pause(2000);
     }
   }
@@ -226,12 +226,12 @@ $('theme').addEventListener('click', () => {
   paint();
 });
 paint();
-// The application's token came behind #, and is for its part of the page.
+// The application's token is after # and belongs to its part of the page.
 if (route().kind === 'token') {
   sessionStorage.setItem('token', route().id);
   history.replaceState(null, '', '#app');
 }
-// What the application was sent is shown; its spans come.
+// After a request to the application, the list shows its workflow when its spans arrive.
 addEventListener('message', (event) => {
   if (event.source === frame.contentWindow && event.origin === location.origin && typeof event.data.show === 'string') location.hash = '#w=' + encodeURIComponent(event.data.show);
 });

@@ -118,7 +118,7 @@ func TestFlagsOfAnApplicationNeedOne(t *testing.T) {
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.SetArgs([]string{"--allow", "example.com"})
 	var coded terminal.Exit
-	if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), "--allow is of an application: name its template") {
+	if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), "--allow needs an application: name its template") {
 		t.Errorf("%v", err)
 	} else if !errors.As(err, &coded) || coded.Code != terminal.Misused {
 		t.Errorf("%v ends with another code", err)

@@ -15,20 +15,20 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
 )
 
-// store keeps spans in segments, files of OTLP/JSON in one folder, of which the oldest
-// goes where they become too large. What Add has taken survives the end of the process.
-// Safe for concurrent use.
+// store keeps spans in segments, files of OTLP/JSON in one folder. When they exceed the
+// limit, it deletes the oldest segment. Spans that Add has accepted survive the end of
+// the process. It is safe for concurrent use.
 type store struct {
 	dir   string
-	limit int64    // of all segments, in bytes
-	lock  *os.File // keeps the folder for this process
+	limit int64    // the maximum size of all segments in bytes
+	lock  *os.File // locks the folder for this process
 
 	mu       sync.Mutex
 	current  *os.File
-	segments []*segment // the oldest first; the last is current
+	segments []*segment // the oldest first; spans are added to the last
 	known    map[key]*entry
 	added    chan struct{} // closed when something changes
-	version  int           // grows with each change, and over restarts
+	version  int           // increases with each change, and across restarts
 }
 
 type segment struct {
@@ -37,7 +37,7 @@ type segment struct {
 	*index
 }
 
-// parts is how many segments the limit is divided into.
+// parts is the number of segments that the limit is divided into.
 const parts = 8
 
 func openStore(dir string, limit int64) (*store, error) {
@@ -55,7 +55,8 @@ func openStore(dir string, limit int64) (*store, error) {
 	return s, nil
 }
 
-// take keeps a folder for this process. One that just ends still has it for a moment.
+// take locks a folder for this process. A process that is ending can hold the lock a
+// little longer.
 func take(dir string) (*os.File, error) {
 	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -72,9 +73,9 @@ func take(dir string) (*os.File, error) {
 	}
 }
 
-// load reads the segments that there are, all at once, and goes on with the last.
+// load reads the existing segments in parallel, and continues the last one.
 func (s *store) load() error {
-	paths, err := spanstore.Parts(s.dir) // their names begin with the time
+	paths, err := spanstore.Parts(s.dir) // sorted by time, with which the names begin
 	if err != nil {
 		return err
 	}
@@ -113,24 +114,24 @@ func (s *store) load() error {
 	return s.begin()
 }
 
-// begin begins a segment.
+// begin starts a segment.
 func (s *store) begin() error {
 	name := "spans-" + time.Now().UTC().Format("20060102T150405.000000000") + ".jsonl"
 	file, err := os.OpenFile(filepath.Join(s.dir, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
-		return fmt.Errorf("begin a file of spans: %w", err)
+		return fmt.Errorf("create a file of spans: %w", err)
 	}
 	if s.current != nil {
-		_ = s.current.Close() // what was written is written
+		_ = s.current.Close() // the data is already written
 	}
 	s.current = file
 	s.segments = append(s.segments, &segment{file.Name(), 0, newIndex()})
 	return nil
 }
 
-// Add keeps the spans of a request, a line of OTLP/JSON. Each line stands between two
-// line ends: one that was written in part, because the disk was full or the process
-// killed, breaks no other.
+// Add keeps the spans of a request, a line of OTLP/JSON. It writes a line end before and
+// after each line, so that a partial line, after a full disk or a killed process, does
+// not damage another.
 func (s *store) Add(line []byte) error {
 	more := newIndex()
 	spanstore.Visit(line, more.add)
@@ -145,7 +146,7 @@ func (s *store) Add(line []byte) error {
 	n, err := s.current.Write(slices.Concat([]byte("\n"), line, []byte("\n")))
 	last.size += int64(n)
 	if err != nil {
-		return fmt.Errorf("keep spans: %w", err)
+		return fmt.Errorf("write spans: %w", err)
 	}
 	s.version++
 	last.merge(more, s.version)
@@ -156,13 +157,14 @@ func (s *store) Add(line []byte) error {
 	return s.evict()
 }
 
-// tell wakes those who wait for a change.
+// tell wakes up everyone who waits for a change.
 func (s *store) tell() {
 	close(s.added)
 	s.added = make(chan struct{})
 }
 
-// sum adds up what the segments know of a workflow. Most are in one segment alone.
+// sum combines what the segments know of a workflow. Most workflows are in one segment
+// only.
 func (s *store) sum(k key) {
 	var in []*entry
 	for _, part := range s.segments {
@@ -184,7 +186,7 @@ func (s *store) sum(k key) {
 	}
 }
 
-// evict removes the oldest segments while all of them are too large.
+// evict deletes the oldest segments while the total size exceeds the limit.
 func (s *store) evict() error {
 	total := int64(0)
 	for _, part := range s.segments {
@@ -193,7 +195,7 @@ func (s *store) evict() error {
 	for total > s.limit && len(s.segments) > 1 {
 		gone := s.segments[0]
 		if err := os.Remove(gone.path); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("remove the oldest spans: %w", err)
+			return fmt.Errorf("delete the oldest spans: %w", err)
 		}
 		total -= gone.size
 		s.segments = s.segments[1:]
@@ -204,7 +206,7 @@ func (s *store) evict() error {
 	return nil
 }
 
-// Clear removes all spans.
+// Clear deletes all spans.
 func (s *store) Clear() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -222,11 +224,11 @@ func (s *store) Clear() error {
 	return errors.Join(errs...)
 }
 
-// file is all segments as one file.
+// file returns all segments as one file.
 func (s *store) file() spanstore.File { return spanstore.Folder(s.dir, spanstore.Tell{}) }
 
-// List is what is kept and says a text in lower case, what ended last first: at most so
-// many, how many there are, and which version this is.
+// List returns the workflows and traces that contain a lower-case text, the latest end
+// first: at most most of them, with their total number and the current version.
 func (s *store) List(text string, most int) (list []entry, found, version int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -246,7 +248,7 @@ func (s *store) List(text string, most int) (list []entry, found, version int) {
 	return list, len(all), s.version
 }
 
-// Wait waits until there is another version, or until ctx is done.
+// Wait waits until the version changes, or until ctx ends.
 func (s *store) Wait(ctx context.Context, version int) {
 	s.mu.Lock()
 	added, now := s.added, s.version
@@ -260,7 +262,7 @@ func (s *store) Wait(ctx context.Context, version int) {
 	}
 }
 
-// Tree is the workflow of a correlation ID, or the tree of a trace.
+// Tree returns the workflow of a correlation ID, or the tree of a trace.
 func (s *store) Tree(ctx context.Context, k key) (*workflow.Workflow, error) {
 	if k.trace {
 		spans, err := s.file().Trace(ctx, k.id)

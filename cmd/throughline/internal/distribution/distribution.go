@@ -1,6 +1,6 @@
-// Package distribution keeps how the sizes of events are distributed, per event
-// type, in bounded memory: counts, sums, extremes and billed chunks are exact,
-// quantiles have a relative error of at most [Error].
+// Package distribution records the sizes of events by event type in bounded memory.
+// Counts, sums, extremes and billed chunks are exact. Quantiles have a relative error of
+// at most [Error].
 package distribution
 
 import (
@@ -15,16 +15,16 @@ import (
 	"github.com/throughline/throughline/sizemeter"
 )
 
-// Error is the relative error of a quantile: one said to be 1000 bytes is
-// between 990 and 1010.
+// Error is the relative error of a quantile: a quantile of 1000 bytes is between 990 and
+// 1010 bytes.
 const Error = 0.01
 
-// maxBins bounds a sketch's memory to 16 KB. Sizes up to 16 MiB take 830 bins, so
-// none is ever merged away; beyond 2048 the smallest sizes would lose their error.
+// maxBins bounds a sketch's memory to 16 KB. Sizes up to 16 MiB need 830 bins, so no bin
+// is merged. With more than 2048 bins the smallest sizes would lose accuracy.
 const maxBins = 2048
 
-// Distribution is that of one set of sizes. The zero value is empty. It is not
-// safe for concurrent use.
+// Distribution is the distribution of one set of sizes. The zero value is empty and
+// ready. It is not safe for concurrent use.
 type Distribution struct {
 	sketch             *ddsketch.DDSketch
 	count, sum, chunks int64
@@ -34,17 +34,17 @@ type Distribution struct {
 func newSketch() *ddsketch.DDSketch {
 	m, err := mapping.NewLogarithmicMapping(Error)
 	if err != nil {
-		panic(err) // Error is a constant that it takes
+		panic(err) // Error is a valid accuracy
 	}
 	return ddsketch.NewDDSketchFromStoreProvider(m, provider)
 }
 
 func provider() store.Store { return store.NewCollapsingLowestDenseStore(maxBins) }
 
-// Add adds an event of size bytes. One below zero counts as zero.
+// Add adds an event of size bytes. A negative size counts as zero.
 func (d *Distribution) Add(size int) { d.AddMany(size, 1) }
 
-// maxSize is larger than any event and has a bin of its own.
+// maxSize is larger than any event. Larger sizes share its bin.
 const maxSize = 1 << 40
 
 // AddMany adds n events of size bytes each.
@@ -56,7 +56,7 @@ func (d *Distribution) AddMany(size int, n int64) {
 	if d.sketch == nil {
 		d.sketch = newSketch()
 	}
-	_ = d.sketch.AddWithCount(float64(size), float64(n)) // refuses only what no int is
+	_ = d.sketch.AddWithCount(float64(size), float64(n)) // fails only for values that an int cannot have
 	if d.count == 0 || size < d.min {
 		d.min = size
 	}
@@ -64,26 +64,26 @@ func (d *Distribution) AddMany(size int, n int64) {
 	d.count, d.sum, d.chunks = d.count+n, d.sum+n*int64(size), d.chunks+n*int64(sizemeter.Chunks(size))
 }
 
-// Count is how many events there are, Sum their bytes and Chunks the events of
-// 64 KB that EventBridge bills for them. All are exact.
+// Count returns the exact number of events.
 func (d *Distribution) Count() int64 { return d.count }
 
-// Sum is the bytes of all events, exact.
+// Sum returns the exact number of bytes of all events.
 func (d *Distribution) Sum() int64 { return d.sum }
 
-// Chunks is how many events of 64 KB EventBridge bills, exact.
+// Chunks returns the exact number of 64 KB chunks that EventBridge bills.
 func (d *Distribution) Chunks() int64 { return d.chunks }
 
-// Max is the largest size in bytes, exact; 0 for none.
+// Max returns the exact largest size in bytes, or 0 without events.
 func (d *Distribution) Max() int { return d.max }
 
-// Quantile is the size in bytes that a share q of the events, from 0 to 1, does
-// not exceed, within Error and never outside the smallest and the largest; 0 for none.
+// Quantile returns the size in bytes that a fraction q of the events, from 0 to 1, does
+// not exceed. It is within Error, and never outside the smallest and the largest size. It
+// is 0 without events.
 func (d *Distribution) Quantile(q float64) int {
 	if d.count == 0 {
 		return 0
 	}
-	// The sketch counts ranks from 0 to count-1. Ours is the nearest rank, and a
+	// The sketch counts ranks from 0 to count-1. This is the nearest rank, plus a
 	// little more, for what the division rounds off.
 	rank := max(math.Ceil(min(q, 1)*float64(d.count))-1, 0) + 0.25
 	value, err := d.sketch.GetValueAtQuantile(min(rank/max(float64(d.count-1), 1), 1))
@@ -93,9 +93,9 @@ func (d *Distribution) Quantile(q float64) int {
 	return min(max(int(value+0.5), d.min), d.max)
 }
 
-// Histogram counts the events in each range between bounds, which ascend: below
-// the first, from each to the next, and from the last on. Near a bound the count
-// has the error of a quantile.
+// Histogram counts the events in each range between ascending bounds: below the first,
+// between neighbours, and from the last on. Near a bound, the count has the error of a
+// quantile.
 func (d *Distribution) Histogram(bounds []int) []int64 {
 	counts := make([]int64, len(bounds)+1)
 	if d.count == 0 {
@@ -112,8 +112,8 @@ func (d *Distribution) Histogram(bounds []int) []int64 {
 	return counts
 }
 
-// Types are distributions by event type. The zero value is empty and keeps 1000
-// types; what comes after is kept as "other". It is not safe for concurrent use.
+// Types are distributions by event type. The zero value is empty and keeps 1000 types;
+// further types count as "other". It is not safe for concurrent use.
 type Types struct{ byName map[string]*Distribution }
 
 const (
@@ -121,7 +121,7 @@ const (
 	other    = "other"
 )
 
-// Of is the distribution of an event type, a new one where there is none.
+// Of returns the distribution of an event type, and creates it if needed.
 func (t *Types) Of(eventType string) *Distribution {
 	if t.byName == nil {
 		t.byName = map[string]*Distribution{}
@@ -138,5 +138,5 @@ func (t *Types) Of(eventType string) *Distribution {
 	return t.byName[eventType]
 }
 
-// Names are the event types, sorted.
+// Names returns the event types, sorted.
 func (t *Types) Names() []string { return slices.Sorted(maps.Keys(t.byName)) }

@@ -1,5 +1,5 @@
-// Package dlqcmd is the command "throughline dlq": what is in dead-letter queues, and why;
-// and back to where it came from.
+// Package dlqcmd is the command "throughline dlq": it shows what is in dead-letter queues
+// and why, and sends messages back to where they failed.
 package dlqcmd
 
 import (
@@ -18,19 +18,19 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
-// options are what the commands have in common.
+// options are the flags and dependencies that the commands share.
 type options struct {
 	filter
 	on   account.Flags
 	hide time.Duration
-	wait int32 // for how many seconds a receive waits for a message
+	wait int32 // WaitTimeSeconds of a receive
 	json bool
 
 	configure account.Configure
 	now       func() time.Time
 }
 
-// bind adds the flags that each has. hide is for how long messages are hidden by default.
+// bind adds the flags that the commands share. hide is the default of --hide.
 func (o *options) bind(cmd *cobra.Command, hide time.Duration) {
 	flags := cmd.Flags()
 	flags.DurationVar(&o.hide, "hide", hide, "hide received messages from other consumers for this long (SQS's visibility timeout)")
@@ -48,16 +48,16 @@ func (o *options) bindFilter(cmd *cobra.Command) {
 	flags.DurationVar(&o.youngerThan, "younger-than", 0, "select messages that have been in the queue less than this")
 }
 
-// check refuses what SQS would.
+// check refuses values that SQS would refuse.
 func (o *options) check() error {
 	const longest = 12 * time.Hour // (API reference, ReceiveMessage)
 	if o.hide < time.Second || o.hide > longest {
-		return terminal.Misuse("--hide is from 1s to 12h")
+		return terminal.Misuse("--hide must be from 1s to 12h")
 	}
 	return nil
 }
 
-// open finds the queues by name.
+// open opens the queues by name.
 func (o *options) open(cmd *cobra.Command, names ...string) ([]*queue, *sender, error) {
 	ctx := cmd.Context()
 	cfg, err := o.on.Config(ctx, o.configure)
@@ -77,10 +77,11 @@ func (o *options) open(cmd *cobra.Command, names ...string) ([]*queue, *sender, 
 	return queues, newSender(cfg, queues[0]), nil
 }
 
-// announce says, before messages are received, for how long that hides them.
+// announce prints, before messages are received, for how long they become invisible to
+// others.
 func (o *options) announce(cmd *cobra.Command, q *queue, until string) error {
 	if q.moves != "" {
-		return terminal.Finding("%s has a redrive policy of its own: what is received too often moves on to %s; take the policy away first", q.Name, q.moves)
+		return terminal.Finding("%s has a redrive policy itself: messages that are received too often move to %s; remove the policy first", q.Name, q.moves)
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "receiving from %s: each message is hidden from its other consumers for %s, or until %s\n", q.Name, phrase.Duration(o.hide), until)
 	return nil
@@ -96,7 +97,7 @@ type listing struct {
 
 // New returns the command. now is the clock.
 func New(configure account.Configure, now func() time.Time) *cobra.Command {
-	const wait = 1 // SQS asks all of its servers then
+	const wait = 1 // long polling queries all servers of SQS
 	return newDLQ(options{configure: configure, now: now, wait: wait})
 }
 
@@ -109,7 +110,7 @@ func newDLQ(o options) *cobra.Command {
 or target that failed, and by event type; --by adds age and kind. It reads dead letters of
 EventBridge rules, of Lambda's asynchronous invocations and failure destinations, of
 queues with a redrive policy, and of SNS subscriptions; and of subscribers of new custom
-buses, which name events and do not carry them. QUEUE is a name, an ARN or a URL.
+buses, which name events but do not contain them. QUEUE is a name, an ARN or a URL.
 
 SQS has no way to look without receiving. Each message is hidden from other consumers
 until it is read, for --hide at most. dlq deletes nothing.
@@ -137,7 +138,7 @@ read.`,
 	cmd.Flags().StringVar(&l.keep, "keep", "", "copy the messages to `FILE`, one a line")
 	_ = cmd.RegisterFlagCompletionFunc("by", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return dimensions, cobra.ShellCompDirectiveNoFileComp
-	}) // there is such a flag
+	}) // fails only for an unknown flag
 	cmd.AddCommand(newShow(o), newRedrive(o), newReplay(o), newPolicy())
 	return cmd
 }
@@ -148,7 +149,7 @@ func (l *listing) run(cmd *cobra.Command, names []string) error {
 	}
 	for _, by := range l.by {
 		if !slices.Contains(dimensions, by) {
-			return terminal.Misuse("--by %s: messages are grouped by %s", by, strings.Join(dimensions, ", "))
+			return terminal.Misuse("--by %s: give some of %s", by, strings.Join(dimensions, ", "))
 		}
 	}
 	if l.most <= 0 {

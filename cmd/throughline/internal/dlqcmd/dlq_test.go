@@ -75,7 +75,7 @@ func TestShow(t *testing.T) {
 		s.letter(q, event(fmt.Sprint("order-1", i), "OrderPlaced"), ofRule(fulfil, "NO_PERMISSIONS")...)
 	}
 	out, code := s.run("show", "failed", "order-110")
-	for _, line := range []string{"given up by  rule", "cause        NO_PERMISSIONS", "deliveries   4", "event        order-110", "workflow     flow-1", "back to      function fulfil", "AWSTraceHeader: Root=1-", `    "event_id": "order-110"`} {
+	for _, line := range []string{"sent by      rule", "cause        NO_PERMISSIONS", "deliveries   4", "event        order-110", "workflow     flow-1", "back to      function fulfil", "AWSTraceHeader: Root=1-", `    "event_id": "order-110"`} {
 		if code != 0 || !strings.Contains(out, line) {
 			t.Errorf("%d: no %q in\n%s", code, line, out)
 		}
@@ -85,7 +85,7 @@ func TestShow(t *testing.T) {
 	if err := json.Unmarshal([]byte(out[strings.Index(out, "{"):]), &shown); err != nil || code != 0 || shown.Group == "" || shown.Back != "function fulfil" || shown.Message.Receipt != "" {
 		t.Errorf("%d %v\n%s", code, err, out)
 	}
-	if out, code := s.run("show", "failed", "nobody"); code != terminal.Found || !strings.Contains(out, "there is no message nobody in failed, or others hide it just now: without an ID the first is shown, and `throughline dlq failed --keep FILE` copies all") {
+	if out, code := s.run("show", "failed", "nobody"); code != terminal.Found || !strings.Contains(out, "nobody was not found in failed: it is not there, or it is in flight to another consumer; without an ID the first message is shown, and `throughline dlq failed --keep FILE` copies all") {
 		t.Errorf("%d %s", code, out)
 	}
 	if visible, hidden, _ := q.Count(); visible != 12 || hidden != 0 {
@@ -114,7 +114,7 @@ func TestRedriveBack(t *testing.T) {
 	}
 	journal := s.file("journal.jsonl")
 	out, code := s.run("redrive", "failed", "--all", "--dry-run", "--journal", journal)
-	for _, line := range []string{"dry run: of 5 messages in failed 4 would be sent", "2 to function fulfil", "1 to queue trades", "1 to queue work", "1 would stay: its target arn:aws:states", "give --to bus"} {
+	for _, line := range []string{"dry run: of 5 messages in failed 4 would be sent", "2 to function fulfil", "1 to queue trades", "1 to queue work", "1 would stay: redrive cannot send to its target arn:aws:states", "give --to bus"} {
 		if code != terminal.Found || !strings.Contains(out, line) {
 			t.Errorf("%d: no %q in\n%s", code, line, out)
 		}
@@ -124,7 +124,7 @@ func TestRedriveBack(t *testing.T) {
 	}
 	keep := s.file("kept.jsonl")
 	out, code = s.run("redrive", "failed", "--all", "--yes", "--journal", journal, "--rate", "0", "--keep", keep, "--hide", "1m")
-	for _, line := range []string{"each message is hidden from its other consumers for 1m, or until it is sent back or let go", "4 messages of failed sent, 4 deleted from the queue", "1 were not accepted and stay", "copied to " + keep, "the journal is " + journal} {
+	for _, line := range []string{"each message is hidden from its other consumers for 1m, or until it is sent or released", "4 messages of failed sent, 4 deleted from the queue", "1 were not accepted and stay", "copied to " + keep, "the journal is " + journal} {
 		if code != terminal.Found || !strings.Contains(out, line) {
 			t.Errorf("%d: no %q in\n%s", code, line, out)
 		}
@@ -155,7 +155,7 @@ func TestRedriveToABus(t *testing.T) {
 	s.letter(q, `{"made":"by a transformer"}`, ofRule(fulfil, "TIMEOUT")...)
 	out, code := s.run("redrive", "failed", "--cause", "TIMEOUT", "--to", "bus", "--yes", "--journal", s.file("j"), "--json")
 	var done Redriven
-	if err := json.Unmarshal([]byte(out[strings.Index(out, "{"):]), &done); err != nil || code != terminal.Found || done.Sent != 2 || done.Deleted != 2 || done.To["bus orders"] != 2 || len(done.Failed) != 1 || !strings.Contains(done.Failed[0].Why, "no event of EventBridge") {
+	if err := json.Unmarshal([]byte(out[strings.Index(out, "{"):]), &done); err != nil || code != terminal.Found || done.Sent != 2 || done.Deleted != 2 || done.To["bus orders"] != 2 || len(done.Failed) != 1 || !strings.Contains(done.Failed[0].Why, "it is not an EventBridge event") {
 		t.Errorf("%d %v\n%s", code, err, out)
 	}
 	events := s.bus.Archived("orders")
@@ -195,7 +195,7 @@ func TestRedriveOfFunctionsAndTopics(t *testing.T) {
 	s.buries["audit"] = q.ARN()
 	s.letter(q, event("order-1", "OrderPlaced"), "RequestID", "r", "ErrorCode", "200")
 	out, code = s.run("redrive", "failed", "--all", "--dry-run")
-	if code != terminal.Found || !strings.Contains(out, "which function it is of is not known: give --to function:NAME") || !strings.Contains(out, "note: ") {
+	if code != terminal.Found || !strings.Contains(out, "its function is not known: give --to function:NAME") || !strings.Contains(out, "note: ") {
 		t.Errorf("%d %s", code, out)
 	}
 	if out, code := s.run("redrive", "failed", "--all", "--yes", "--to", "function:audit", "--journal", s.file("j")); code != 0 || s.invoked[2].function != "audit" {
@@ -209,7 +209,7 @@ func TestRedriveOfAFIFOQueue(t *testing.T) {
 	for i := range 25 {
 		s.letter(q, fmt.Sprintf(`{"event_id":"trade-%d"}`, i))
 	}
-	if out, code := s.run("failed.fifo"); code != terminal.Found || !strings.Contains(out, "10 read") || !strings.Contains(out, "of a FIFO group alone") {
+	if out, code := s.run("failed.fifo"); code != terminal.Found || !strings.Contains(out, "10 read") || !strings.Contains(out, "no further message of a FIFO group") {
 		t.Errorf("%d %s", code, out)
 	}
 	if out, code := s.run("redrive", "failed.fifo", "--all", "--yes", "--rate", "0", "--journal", s.file("j")); code != 0 || !strings.Contains(out, "25 to queue trades.fifo") {
@@ -265,18 +265,18 @@ func TestWhatIsRefused(t *testing.T) {
 		says string
 	}{
 		"NoQueue":    {[]string{"nowhere"}, terminal.CouldNot, "there is no queue nowhere"},
-		"Hide":       {[]string{"failed", "--hide", "13h"}, terminal.Misused, "--hide is from 1s to 12h"},
-		"By":         {[]string{"failed", "--by", "colour"}, terminal.Misused, "grouped by cause, function"},
+		"Hide":       {[]string{"failed", "--hide", "13h"}, terminal.Misused, "--hide must be from 1s to 12h"},
+		"By":         {[]string{"failed", "--by", "colour"}, terminal.Misused, "give some of cause, function"},
 		"Max":        {[]string{"failed", "--max", "0"}, terminal.Misused, "--max"},
-		"NoSelector": {[]string{"redrive", "failed", "--yes"}, terminal.Misused, "say which messages"},
-		"Both":       {[]string{"redrive", "failed", "--yes", "--all", "--cause", "x"}, terminal.Misused, "say which messages"},
-		"Neither":    {[]string{"redrive", "failed", "--all"}, terminal.Misused, "look first with --dry-run"},
-		"To":         {[]string{"redrive", "failed", "--all", "--yes", "--to", "moon"}, terminal.Misused, "is no destination"},
+		"NoSelector": {[]string{"redrive", "failed", "--yes"}, terminal.Misused, "select messages"},
+		"Both":       {[]string{"redrive", "failed", "--yes", "--all", "--cause", "x"}, terminal.Misused, "select messages"},
+		"Neither":    {[]string{"redrive", "failed", "--all"}, terminal.Misused, "run it with --dry-run first"},
+		"To":         {[]string{"redrive", "failed", "--all", "--yes", "--to", "moon"}, terminal.Misused, "is not a destination"},
 		"Rate":       {[]string{"redrive", "failed", "--all", "--yes", "--rate", "-1"}, terminal.Misused, "--rate"},
 		"Nothing":    {[]string{"redrive", "failed", "--cause", "x", "--yes", "--journal", s.file("j")}, terminal.Found, "0 messages of failed sent"},
-		"Itself":     {[]string{"redrive", "failed", "--all", "--yes", "--to", "queue:failed", "--journal", s.file("j")}, terminal.Found, "it would go to the dead-letter queue itself"},
+		"Itself":     {[]string{"redrive", "failed", "--all", "--yes", "--to", "queue:failed", "--journal", s.file("j")}, terminal.Found, "the destination is the dead-letter queue itself"},
 		"Absent":     {[]string{"redrive", "failed", "--all", "--yes", "--to", "queue:nowhere", "--journal", s.file("j")}, terminal.Found, "there is no queue nowhere"},
-		"Journal":    {[]string{"redrive", "failed", "--all", "--yes", "--journal", "stand_test.go"}, terminal.CouldNot, "is none of a journal"},
+		"Journal":    {[]string{"redrive", "failed", "--all", "--yes", "--journal", "stand_test.go"}, terminal.CouldNot, "is not a journal's line"},
 	} {
 		if out, code := s.run(c.args...); code != c.code || !strings.Contains(out, c.says) {
 			t.Errorf("%s: %d %s", name, code, out)
@@ -296,7 +296,7 @@ func TestWhatIsRefused(t *testing.T) {
 	if err := q.Set(map[string]string{"RedrivePolicy": fmt.Sprintf(`{"deadLetterTargetArn":%q,"maxReceiveCount":1}`, dead.ARN())}); err != nil {
 		t.Fatal(err)
 	}
-	if out, code := s.run("failed"); code != terminal.Found || !strings.Contains(out, "moves on to") {
+	if out, code := s.run("failed"); code != terminal.Found || !strings.Contains(out, "move to") {
 		t.Errorf("%d %s", code, out)
 	}
 }
@@ -310,7 +310,7 @@ func TestWithoutRights(t *testing.T) {
 		return strings.HasPrefix(r.URL.Path, "/2015-03-31/") || strings.HasSuffix(r.Header.Get("X-Amz-Target"), "ListDeadLetterSourceQueues")
 	}
 	out, code := s.run("failed")
-	if code != terminal.Found || !strings.Contains(out, "note: which queues have failed for dead letters is not known: AccessDenied") || !strings.Contains(out, "unknown") {
+	if code != terminal.Found || !strings.Contains(out, "note: which queues use the dead-letter queue failed is not known: AccessDenied") || !strings.Contains(out, "unknown") {
 		t.Errorf("%d %s", code, out)
 	}
 }

@@ -12,33 +12,33 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/deadletter"
 )
 
-// Group is messages with the same cause, of the same function or target, of the same type.
+// Group is a group of messages with the same cause, function or target, and event type.
 type Group struct {
 	Key   string `json:"group"`
 	Count int    `json:"messages"`
-	// Events is how many events its messages name, of a new custom bus's; 0 of messages that
-	// carry their event.
+	// Events is the number of events that the messages of a new custom bus name. It is 0
+	// for messages that contain their event.
 	Events int    `json:"events,omitempty"`
 	Kind   string `json:"kind,omitempty"`
 	Cause  string `json:"cause,omitempty"`
 	Who    string `json:"failed_by,omitempty"`
 	Type   string `json:"event_type,omitempty"`
 	Age    string `json:"age,omitempty"`
-	// Oldest and Newest are when they came into the queue, zero where that is not told.
+	// Oldest and Newest are when the queue received them; zero if unknown.
 	Oldest time.Time `json:"oldest,omitzero"`
 	Newest time.Time `json:"newest,omitzero"`
-	// Says is the error of one of them, and Message its ID.
+	// Says is the error of one of the messages, and Message its ID.
 	Says    string `json:"says,omitempty"`
 	Message string `json:"message"`
 }
 
-// dimensions are what messages can be grouped by.
+// dimensions are the properties that messages can be grouped by.
 var dimensions = []string{"cause", "function", "type", "age", "kind"}
 
-// byDefault is what they are grouped by where nobody says otherwise.
+// byDefault are the properties that messages are grouped by without --by.
 var byDefault = []string{"cause", "function", "type"}
 
-// value is what a message is grouped by.
+// value returns the value of a message's property.
 func value(l *deadletter.Letter, dimension string, now time.Time) string {
 	switch dimension {
 	case "cause":
@@ -69,7 +69,7 @@ func age(d time.Duration) string {
 	return "over a week"
 }
 
-// key names a group in few letters, the same in each run.
+// key returns a short key of a group, the same in each run.
 func key(l *deadletter.Letter, by []string, now time.Time) string {
 	var parts []string
 	for _, dimension := range by {
@@ -120,7 +120,7 @@ func (g *grouping) add(l *deadletter.Letter) {
 	}
 }
 
-// list is the groups, the largest first.
+// list returns the groups, the largest first.
 func (g *grouping) list() []Group {
 	list := make([]Group, 0, len(g.index))
 	for _, group := range g.index {
@@ -130,14 +130,14 @@ func (g *grouping) list() []Group {
 	return list
 }
 
-// filter says which messages are meant. The zero value means all.
+// filter selects messages. The zero value selects all.
 type filter struct {
-	messages, groups       []string // IDs or what they begin with; keys
+	messages, groups       []string // IDs or prefixes of IDs; group keys
 	causes, whoms, types   []string
 	olderThan, youngerThan time.Duration
 }
 
-// given reports whether the filter leaves any message out.
+// given reports whether the filter can leave a message out.
 func (f *filter) given() bool {
 	return len(f.messages)+len(f.groups)+len(f.causes)+len(f.whoms)+len(f.types) > 0 || f.olderThan > 0 || f.youngerThan > 0
 }
@@ -155,7 +155,7 @@ func (f *filter) takes(l *deadletter.Letter, now time.Time) bool {
 		(f.olderThan == 0 || old >= f.olderThan) && (f.youngerThan == 0 || old < f.youngerThan)
 }
 
-// names reports whether an ID is the message's or its event's, or begins one of them.
+// names reports whether id is the ID of the message or of its event, or a prefix of one.
 func names(l *deadletter.Letter, id string) bool {
 	is := func(known string) bool { return strings.HasPrefix(known, id) }
 	return id != "" && (is(l.ID) || is(l.EventID) || is(l.EnvelopeID) || slices.ContainsFunc(l.Named, func(e deadletter.Named) bool { return is(e.ID) }))

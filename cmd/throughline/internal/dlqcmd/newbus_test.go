@@ -90,12 +90,12 @@ func TestNewBus(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, code = s.run("show", "failed", id, "--file", spans)
-	for _, want := range []string{"given up by  subscriber", "subscriber   arn:aws:events:us-east-1:123456789012:subscriber/placed/", "names        event " + id, "back to      nowhere: it names events and does not carry them: throughline dlq replay", "OrderPlaced  order-7  from web"} {
+	for _, want := range []string{"sent by      subscriber", "subscriber   arn:aws:events:us-east-1:123456789012:subscriber/placed/", "names        event " + id, "back to      nowhere: it names events but does not contain them: throughline dlq replay", "OrderPlaced  order-7  from web"} {
 		if code != 0 || !strings.Contains(out, want) {
 			t.Errorf("%d: no %q in\n%s", code, want, out)
 		}
 	}
-	if out, code := s.run("redrive", "failed", "--all", "--yes", "--journal", s.file("journal")); code != terminal.Found || !strings.Contains(out, "0 messages of failed sent") || !strings.Contains(out, "throughline dlq replay says how") {
+	if out, code := s.run("redrive", "failed", "--all", "--yes", "--journal", s.file("journal")); code != terminal.Found || !strings.Contains(out, "0 messages of failed sent") || !strings.Contains(out, "throughline dlq replay shows how") {
 		t.Errorf("%d %s", code, out)
 	}
 

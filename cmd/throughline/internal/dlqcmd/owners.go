@@ -15,17 +15,18 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/deadletter"
 )
 
-// owners find out of the account what messages do not tell: which function has a queue for
-// its dead letters, which function reads a queue, which subscription of a topic it is of. Each
-// is asked once. What the account refuses to say is noted, and left out.
+// owners look up in the account what messages do not say: which function uses a queue as
+// its dead-letter queue, which function reads a queue, and which subscription of a topic
+// uses a queue. Each call is made once. If AWS refuses one, a note is printed and the
+// answer stays unknown.
 type owners struct {
 	lambda *lambda.Client
 	sns    *sns.Client
-	tell   func(format string, args ...any) // a note; told once
+	tell   func(format string, args ...any) // prints a note, once
 
-	functions map[string][]string // by the ARN of a dead-letter queue
-	readers   map[string][]string // by the ARN of a queue
-	endpoints map[string][]string // of subscriptions, by topic and dead-letter queue
+	functions map[string][]string // functions by the ARN of their dead-letter queue
+	readers   map[string][]string // consumers by the ARN of their queue
+	endpoints map[string][]string // subscriptions' endpoints, by topic and dead-letter queue
 	told      map[string]bool
 }
 
@@ -40,16 +41,17 @@ func (o *owners) note(format string, args ...any) {
 	}
 }
 
-// refused notes an answer that AWS refused; where no answer came it is the error.
+// refused adds a note if AWS refused the call. Without a response from AWS it returns the
+// error.
 func (o *owners) refused(what string, err error) error {
 	if code := account.ErrorCode(err); code != "" {
-		o.note("%s is not known: %s", what, code)
+		o.note("not known: %s: %s", what, code)
 		return nil
 	}
-	return fmt.Errorf("find out %s: %w", what, err)
+	return fmt.Errorf("look up %s: %w", what, err)
 }
 
-// complete adds to a letter what the account tells of it.
+// complete adds to a letter what the account knows of it.
 func (o *owners) complete(ctx context.Context, l *deadletter.Letter, queue string) error {
 	switch l.Kind {
 	case deadletter.OfFunction:
@@ -57,7 +59,7 @@ func (o *owners) complete(ctx context.Context, l *deadletter.Letter, queue strin
 		if err == nil && len(of) == 1 {
 			l.By(of[0])
 		} else if len(of) > 1 {
-			o.note("%s bury in %s, and their messages do not say of which they are: name one with --to function:NAME", strings.Join(of, ", "), arn.Name(queue))
+			o.note("%s all use the dead-letter queue %s, and messages do not name the function: name one with --to function:NAME", strings.Join(of, ", "), arn.Name(queue))
 		}
 		return err
 	case deadletter.OfQueue:
@@ -76,15 +78,15 @@ func (o *owners) complete(ctx context.Context, l *deadletter.Letter, queue strin
 	return nil
 }
 
-// buryingIn are the functions that have the queue for the dead letters of asynchronous
-// invocations.
+// buryingIn returns the functions that use the queue as the dead-letter queue of
+// asynchronous invocations.
 func (o *owners) buryingIn(ctx context.Context, queue string) ([]string, error) {
 	if o.functions == nil {
 		o.functions = map[string][]string{}
 		for pages := lambda.NewListFunctionsPaginator(o.lambda, &lambda.ListFunctionsInput{}); pages.HasMorePages(); {
 			page, err := pages.NextPage(ctx)
 			if err != nil {
-				return nil, o.refused("which function has it for its dead letters", err)
+				return nil, o.refused("which function uses this dead-letter queue", err)
 			}
 			for _, f := range page.Functions {
 				if d := f.DeadLetterConfig; d != nil {
@@ -96,7 +98,7 @@ func (o *owners) buryingIn(ctx context.Context, queue string) ([]string, error) 
 	return o.functions[queue], nil
 }
 
-// reading are the functions that read a queue.
+// reading returns the functions that read a queue.
 func (o *owners) reading(ctx context.Context, queue string) ([]string, error) {
 	if of, known := o.readers[queue]; known {
 		return of, nil
@@ -114,7 +116,8 @@ func (o *owners) reading(ctx context.Context, queue string) ([]string, error) {
 	return o.readers[queue], nil
 }
 
-// subscribed are the endpoints of a topic's subscriptions that have the queue for dead letters.
+// subscribed returns the endpoints of a topic's subscriptions that use the queue as a
+// dead-letter queue.
 func (o *owners) subscribed(ctx context.Context, topic, queue string) ([]string, error) {
 	key := topic + " " + queue
 	if of, known := o.endpoints[key]; known {
@@ -124,20 +127,20 @@ func (o *owners) subscribed(ctx context.Context, topic, queue string) ([]string,
 	for pages := sns.NewListSubscriptionsByTopicPaginator(o.sns, &sns.ListSubscriptionsByTopicInput{TopicArn: &topic}); pages.HasMorePages(); {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, o.refused("of which subscription of "+arn.Name(topic)+" they are", err)
+			return nil, o.refused("which subscription of "+arn.Name(topic)+" uses this dead-letter queue", err)
 		}
 		for _, s := range page.Subscriptions {
 			if !strings.HasPrefix(aws.ToString(s.SubscriptionArn), "arn:") {
-				continue // it waits to be confirmed
+				continue // it is not confirmed yet
 			}
 			answer, err := o.sns.GetSubscriptionAttributes(ctx, &sns.GetSubscriptionAttributesInput{SubscriptionArn: s.SubscriptionArn})
 			if err != nil {
-				return nil, o.refused("of which subscription of "+arn.Name(topic)+" they are", err)
+				return nil, o.refused("which subscription of "+arn.Name(topic)+" uses this dead-letter queue", err)
 			}
 			var policy struct {
 				Target string `json:"deadLetterTargetArn"`
 			}
-			_ = json.Unmarshal([]byte(answer.Attributes["RedrivePolicy"]), &policy) // none is of no queue
+			_ = json.Unmarshal([]byte(answer.Attributes["RedrivePolicy"]), &policy) // without a policy there is no queue
 			if policy.Target == queue {
 				o.endpoints[key] = append(o.endpoints[key], aws.ToString(s.Endpoint))
 			}

@@ -36,14 +36,14 @@ type queue struct {
 	URL      string
 	ARN      string
 	Name     string
-	Messages int // about how many there are, hidden ones included
+	Messages int // the approximate number of messages, invisible ones included
 	hidden   int
-	keeps    time.Duration // for how long the queue keeps a message
-	moves    string        // the queue that its own redrive policy moves messages to, "" for none
-	sources  []string      // ARNs of the queues that it takes dead letters of
+	keeps    time.Duration // the retention period of messages
+	moves    string        // the target of its own redrive policy; "" without one
+	sources  []string      // ARNs of the queues that use it as a dead-letter queue
 }
 
-// openQueue finds a queue by its name, URL or ARN.
+// openQueue opens a queue by its name, URL or ARN.
 func openQueue(ctx context.Context, client *sqs.Client, owners *owners, name string, hide time.Duration, wait int32) (*queue, error) {
 	q := &queue{client: client, owners: owners, hide: hide, wait: wait, URL: name}
 	if !isURL(name) {
@@ -61,9 +61,9 @@ func openQueue(ctx context.Context, client *sqs.Client, owners *owners, name str
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			if account.ErrorCode(err) == "" {
-				return nil, fmt.Errorf("list the queues that bury in %s: %w", q.Name, err)
+				return nil, fmt.Errorf("list the queues that use the dead-letter queue %s: %w", q.Name, err)
 			}
-			owners.note("which queues have %s for dead letters is not known: %s", q.Name, account.ErrorCode(err))
+			owners.note("which queues use the dead-letter queue %s is not known: %s", q.Name, account.ErrorCode(err))
 			break
 		}
 		for _, url := range page.QueueUrls {
@@ -73,7 +73,7 @@ func openQueue(ctx context.Context, client *sqs.Client, owners *owners, name str
 	return q, nil
 }
 
-// urlOf is the URL of a queue, by its name or ARN.
+// urlOf returns the URL of a queue by its name or ARN.
 func urlOf(ctx context.Context, client *sqs.Client, name string) (string, error) {
 	input := &sqs.GetQueueUrlInput{QueueName: aws.String(arn.Name(name))}
 	if of := arn.Account(name); of != "" {
@@ -97,7 +97,7 @@ func (q *queue) describe(ctx context.Context) error {
 		return fmt.Errorf("read the queue %s: %w", q.URL, err)
 	}
 	number := func(name string) int {
-		n, _ := strconv.Atoi(answer.Attributes[name]) // none is 0
+		n, _ := strconv.Atoi(answer.Attributes[name]) // a missing attribute is 0
 		return n
 	}
 	q.ARN = answer.Attributes["QueueArn"]
@@ -108,7 +108,7 @@ func (q *queue) describe(ctx context.Context) error {
 	var policy struct {
 		Target string `json:"deadLetterTargetArn"`
 	}
-	_ = json.Unmarshal([]byte(answer.Attributes["RedrivePolicy"]), &policy) // none moves nothing
+	_ = json.Unmarshal([]byte(answer.Attributes["RedrivePolicy"]), &policy) // without a policy there is no target
 	q.moves = policy.Target
 	return nil
 }
@@ -147,7 +147,7 @@ func message(m *types.Message) deadletter.Message {
 	return d
 }
 
-// batch is how many messages SQS takes in one call.
+// batch is SQS's limit of messages in one call.
 const batch = 10
 
 // Delete implements redrive.Queue.
@@ -170,13 +170,14 @@ func (q *queue) Delete(ctx context.Context, letters []deadletter.Letter) ([]dead
 		}
 		if len(answer.Failed) > 0 {
 			f := answer.Failed[0]
-			return deleted, fmt.Errorf("delete from %s: %s was not deleted: %s; its copy was accepted, and the journal says so: run it again", q.Name, phrase.Count(len(answer.Failed), "message"), cmp.Or(aws.ToString(f.Message), aws.ToString(f.Code)))
+			return deleted, fmt.Errorf("delete from %s: %s was not deleted: %s; its copy was accepted, and the journal records it: run the command again", q.Name, phrase.Count(len(answer.Failed), "message"), cmp.Or(aws.ToString(f.Message), aws.ToString(f.Code)))
 		}
 	}
 	return deleted, nil
 }
 
-// Release implements redrive.Queue. What cannot be shown now shows itself when its time ends.
+// Release implements redrive.Queue. Messages that it cannot make visible become visible
+// after their visibility timeout.
 func (q *queue) Release(ctx context.Context, letters []deadletter.Letter) error {
 	for from := 0; from < len(letters); from += batch {
 		part := letters[from:min(len(letters), from+batch)]
@@ -185,7 +186,7 @@ func (q *queue) Release(ctx context.Context, letters []deadletter.Letter) error 
 			input.Entries = append(input.Entries, types.ChangeMessageVisibilityBatchRequestEntry{Id: aws.String(strconv.Itoa(i)), ReceiptHandle: &l.Receipt, VisibilityTimeout: 0})
 		}
 		if _, err := q.client.ChangeMessageVisibilityBatch(ctx, input); err != nil {
-			return fmt.Errorf("show messages of %s again: %w; they show themselves within %s", q.Name, err, q.hide)
+			return fmt.Errorf("make messages of %s visible again: %w; they become visible within %s", q.Name, err, q.hide)
 		}
 	}
 	return nil

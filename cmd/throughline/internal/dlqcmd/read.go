@@ -16,22 +16,22 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
-// Contents is what is in a queue.
+// Contents is the content of a queue.
 type Contents struct {
 	Queue    string  `json:"queue"`
 	ARN      string  `json:"arn"`
-	Messages int     `json:"messages"` // about how many there are
+	Messages int     `json:"messages"` // the approximate number of messages
 	Read     int     `json:"read"`
 	Selected int     `json:"selected"`
 	Groups   []Group `json:"groups"`
-	// Gone is when the queue will have deleted the oldest of them, zero where that is not known.
+	// Gone is when the queue deletes the oldest message; zero if unknown.
 	Gone time.Time `json:"oldest_is_gone_at,omitzero"`
 	Held int       `json:"held_by_others,omitempty"`
 	Kept string    `json:"kept_in,omitempty"`
 }
 
-// each receives the messages of the queue, each once, calls visit with them, and shows them to
-// others again. It ends where visit returns false, and after most messages.
+// each receives every message of the queue once, calls visit for each, and then makes the
+// messages visible again. It ends when visit returns false, and after most messages.
 func (q *queue) each(ctx context.Context, most int, progress terminal.Progress, visit func(*deadletter.Letter) (bool, error)) (read int, err error) {
 	var held []deadletter.Letter
 	seen := map[string]int{}
@@ -49,7 +49,7 @@ func (q *queue) each(ctx context.Context, most int, progress terminal.Progress, 
 		for i := range letters {
 			l := &letters[i]
 			if at, again := seen[l.ID]; again {
-				held[at] = *l // with its new receipt
+				held[at] = *l // with its new receipt handle
 				continue
 			}
 			seen[l.ID] = len(held)
@@ -106,7 +106,7 @@ func (l *listing) read(ctx context.Context, q *queue, keep *os.File, progress te
 	return c, nil
 }
 
-// write prints what is in the queue, for people.
+// write prints the content of the queue.
 func (c *Contents) write(out io.Writer, now time.Time) error {
 	fmt.Fprintf(out, "queue %s: about %s", terminal.Line(c.Queue), phrase.Count(c.Messages, "message"))
 	if c.Messages == 0 {
@@ -118,11 +118,11 @@ func (c *Contents) write(out io.Writer, now time.Time) error {
 		fmt.Fprintf(out, ", %d selected", c.Selected)
 	}
 	if c.Held > 0 {
-		fmt.Fprintf(out, ", %d hidden by others when it began", c.Held)
+		fmt.Fprintf(out, ", %d in flight to other consumers at the start", c.Held)
 	}
 	fmt.Fprintln(out)
 	if c.Read < c.Messages && strings.HasSuffix(c.Queue, ".fifo") {
-		fmt.Fprintln(out, "SQS shows the first messages of a FIFO group alone while they are hidden: redrive takes the others in their order")
+		fmt.Fprintln(out, "SQS delivers no further message of a FIFO group while some are in flight: redrive sends the others in order")
 	}
 	if !c.Gone.IsZero() {
 		fmt.Fprintf(out, "the queue deletes the oldest in %s\n", span(c.Gone.Sub(now)))
@@ -192,7 +192,7 @@ func (g *Group) ages(now time.Time) string {
 	return newest + " to " + oldest
 }
 
-// span is a duration in one unit or two: 3d4h, 2h5m, 40s.
+// span formats a duration in one or two units: 3d4h, 2h5m, 40s.
 func span(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch d = max(0, d); {

@@ -32,25 +32,27 @@ func newRedrive(o options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "redrive QUEUE (--all | --group KEY | --message ID | …) (--dry-run | --yes)",
 		Short: "Send messages of a dead-letter queue back to where they came from",
-		Long: `dlq redrive sends messages back to where they came from: those of a rule to the rule's
-target, as it would have delivered them; those of a function's asynchronous invocations to
-the function; those of a queue to the queue; those of a topic to the subscription. --to
-sends them elsewhere: bus publishes events on the bus of their rule again, where every rule
-sees them, under new envelopes and their own IDs. Those of a subscriber of a new custom bus
-stay: they do not carry their events, and dlq replay is for them.
+		Long: `dlq redrive sends messages back to where they failed: those of a rule to the rule's
+target, as the rule would have delivered them; those of a function's asynchronous
+invocations to the function; those of a queue to the queue; those of a topic to the
+subscription. --to names another destination. With --to bus, events are published again on
+the bus of their rule, in new envelopes with the same event IDs, and every rule sees them.
+Messages of a new custom bus stay in the queue, because they do not contain their events:
+use dlq replay.
 
-Body, attributes, trace header and, of FIFO queues, group are those of the message. A copy
-has a message ID of its own, and nothing else is new.
+A copy has the body, attributes, trace header and FIFO message group of the message, and a
+new message ID.
 
-A message is deleted only after its copy was accepted. The journal says what was done, line
-by line: a run that was killed is taken up by the same command, sends nothing twice that the
-journal knows to be accepted, and says how many were being sent when it ended, which may be
-there twice. The journal stays; it is for you to delete.
+dlq redrive deletes a message only after its copy was accepted. It records every step in a
+journal. To continue a run that was killed, repeat the command: it does not send again what
+the journal records as accepted, and prints how many messages were being sent, which may
+arrive twice. You can delete the journal when you are done.
 
-Begin with --dry-run: it says what would go where, and sends nothing. What is received is
-hidden from the queue's other consumers for --hide. Exit codes: 0 where all that was selected
-was sent; 1 where some was not, or nothing was selected; 2 a wrong call; 3 where the queue
-cannot be read.`,
+Start with --dry-run, which prints what would be sent where. Received messages are hidden
+from other consumers for --hide.
+
+Exit codes: 0 all selected messages were sent; 1 some were not sent, or none was selected;
+2 wrong call; 3 the queue cannot be read.`,
 		Example: `  throughline dlq redrive plans-failed --all --dry-run
   throughline dlq redrive plans-failed --group 1f09ac --yes
   throughline dlq redrive plans-failed --message 0b5c9d7e --yes --keep redriven.jsonl
@@ -66,7 +68,7 @@ cannot be read.`,
 	flags := cmd.Flags()
 	flags.StringSliceVar(&r.messages, "message", nil, "select the message with this `ID`, or with an event of this ID; repeat for more")
 	flags.BoolVar(&r.all, "all", false, "select every message")
-	flags.BoolVar(&r.dry, "dry-run", false, "only say what would be sent where")
+	flags.BoolVar(&r.dry, "dry-run", false, "only print what would be sent where")
 	flags.BoolVar(&r.yes, "yes", false, "send the messages")
 	flags.StringVar(&r.to, "to", "", "send to `DESTINATION`: queue:NAME, function:NAME, topic:ARN, bus:NAME, or bus for the bus of each rule; empty means where each message failed")
 	flags.Float64Var(&r.rate, "rate", 20, "send at most this many messages a second; 0 means no limit")
@@ -76,7 +78,7 @@ cannot be read.`,
 	cmd.MarkFlagsMutuallyExclusive("dry-run", "yes")
 	_ = cmd.RegisterFlagCompletionFunc("to", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return []string{"bus", "bus:", "queue:", "function:", "topic:"}, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
-	}) // there is such a flag
+	}) // fails only for an unknown flag
 	return cmd
 }
 
@@ -91,7 +93,7 @@ func (r *redriving) run(cmd *cobra.Command, name string) error {
 	case r.all == r.given():
 		return errWhich()
 	case !r.dry && !r.yes:
-		return terminal.Misuse("look first with --dry-run, then send with --yes")
+		return terminal.Misuse("run it with --dry-run first, then send with --yes")
 	case r.rate < 0 || r.most < 0:
 		return terminal.Misuse("--rate and --max must not be below zero")
 	}
@@ -103,27 +105,28 @@ func (r *redriving) run(cmd *cobra.Command, name string) error {
 	if r.dry {
 		return r.rehearse(cmd, q, to)
 	}
-	if err := r.announce(cmd, q, "it is sent back or let go"); err != nil {
+	if err := r.announce(cmd, q, "it is sent or released"); err != nil {
 		return err
 	}
 	return r.send(cmd, q, send, to)
 }
 
-// selects reports whether a message is meant.
+// selects reports whether a message is selected.
 func (r *redriving) selects(l *deadletter.Letter) bool { return r.all || r.takes(l, r.now()) }
 
-// Rehearsal is what a dry run says.
+// Rehearsal is the result of a dry run.
 type Rehearsal struct {
 	Queue    string            `json:"queue"`
 	Read     int               `json:"read"`
 	Selected int               `json:"selected"`
-	To       map[string]int    `json:"to"` // by destination
+	To       map[string]int    `json:"to"` // the number of messages by destination
 	Stay     []redrive.Failure `json:"stay,omitempty"`
-	// Earlier were sent by an earlier run, and would only be deleted.
+	// Earlier is the number of messages that an earlier run sent and that would only be
+	// deleted.
 	Earlier int `json:"sent_by_an_earlier_run,omitempty"`
 }
 
-// rehearse says what would be sent where.
+// rehearse prints what would be sent where.
 func (r *redriving) rehearse(cmd *cobra.Command, q *queue, to redrive.Destination) error {
 	if err := r.announce(cmd, q, "the dry run has read it"); err != nil {
 		return err
@@ -135,7 +138,7 @@ func (r *redriving) rehearse(cmd *cobra.Command, q *queue, to redrive.Destinatio
 		if err != nil {
 			return err
 		}
-		defer journal.Close() //nolint:errcheck // each line is on the disk already
+		defer journal.Close() //nolint:errcheck // each line is already synced to disk
 		known = journal.Sent
 	}
 	plan := Rehearsal{Queue: q.Name, To: map[string]int{}}
@@ -183,7 +186,7 @@ func (p *Rehearsal) write(out io.Writer) {
 	writeFailures(out, p.Stay, "would stay")
 }
 
-// writeFailures prints why messages stay, each reason once.
+// writeFailures prints why messages stay in the queue, each reason once.
 func writeFailures(out io.Writer, list []redrive.Failure, what string) {
 	by := map[string][]string{}
 	for _, f := range list {
@@ -201,7 +204,7 @@ func (r *redriving) journalOf(q *queue) string {
 	return q.Name + ".redrive.jsonl"
 }
 
-// Redriven is what a run did, as it is printed.
+// Redriven is the result of a run.
 type Redriven struct {
 	Queue   string `json:"queue"`
 	Journal string `json:"journal"`
@@ -216,7 +219,7 @@ func (r *redriving) send(cmd *cobra.Command, q *queue, send *sender, to redrive.
 	if err != nil {
 		return err
 	}
-	defer journal.Close() //nolint:errcheck // each line is on the disk already
+	defer journal.Close() //nolint:errcheck // each line is already synced to disk
 	if n := journal.Doubt(); n > 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "taking up an earlier run: %s being sent when it ended, and may be there twice where they are sent again; what it hides comes back within %s\n", were(n), phrase.Duration(r.hide))
 	}
@@ -276,10 +279,10 @@ func (d *Redriven) write(out io.Writer) {
 	}
 	writeFailures(out, d.Failed, "were not accepted and stay")
 	if d.Held > 0 {
-		fmt.Fprintf(out, "  %d are hidden by others: run it again later\n", d.Held)
+		fmt.Fprintf(out, "  %d are in flight to other consumers: run the command again later\n", d.Held)
 	}
 	if d.Ended != "" {
-		fmt.Fprintf(out, "  not at the end: %s\n", d.Ended)
+		fmt.Fprintf(out, "  stopped before the end: %s\n", d.Ended)
 	}
 	if d.Kept != "" {
 		fmt.Fprintf(out, "copied to %s\n", strings.TrimSpace(d.Kept))
@@ -287,8 +290,8 @@ func (d *Redriven) write(out io.Writer) {
 	fmt.Fprintf(out, "the journal is %s\n", d.Journal)
 }
 
-// readPolicy is what the list, show and --dry-run need; writePolicy what redrive --yes needs
-// besides.
+// readPolicy is the IAM policy of the list, show and --dry-run. writePolicy is the policy
+// that redrive --yes needs in addition.
 const readPolicy = `{
   "Version": "2012-10-17",
   "Statement": [
@@ -332,7 +335,7 @@ const writePolicy = `{
 `
 
 func newPolicy() *cobra.Command {
-	return terminal.PolicyCommand("Print the IAM policy that dlq needs, or with --write what redrive --yes needs besides",
+	return terminal.PolicyCommand("Print the IAM policy that dlq needs, or with --write what redrive --yes needs in addition",
 		`  throughline dlq policy > read.json
   throughline dlq policy --write > write.json`,
 		"print what redrive --yes needs in addition", readPolicy, writePolicy)

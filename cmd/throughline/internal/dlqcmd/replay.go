@@ -33,18 +33,21 @@ func newReplay(o options) *cobra.Command {
 	r := replaying{options: o}
 	cmd := &cobra.Command{
 		Use:   "replay QUEUE (--all | --group KEY | --message ID | …)",
-		Short: "Have a new custom bus deliver again what messages of a dead-letter queue name",
-		Long: `dlq replay is for the messages of subscribers of EventBridge's new custom buses, which name
-events and do not carry them. The events are on the bus for as long as it keeps them, and a
-subscriber that begins at a point in time gets them again. dlq replay writes what makes that
-subscriber, for aws eventsv2 create-subscriber: a filter with the IDs of the events, an end,
-and target, role, transformer, batches, retries and dead-letter queue of the subscriber that
-gave them up, which it asks the account for. It creates nothing, and deletes no message.
+		Short: "Let a new custom bus deliver the events of dead-letter messages again",
+		Long: `dlq replay is for messages of subscribers of EventBridge's new custom buses, which name
+events but do not contain them. The bus retains the events for a time, and a subscriber
+that starts at an earlier time receives them again. dlq replay writes the input of aws
+eventsv2 create-subscriber for such a subscriber: a filter with the event IDs, an end, and
+the target, role, transformer, batching, retries and dead-letter queue of the subscriber
+that failed, which it reads from the account. It creates no subscriber and deletes no
+message.
 
-A filter holds about a hundred IDs: of more events there are several subscribers. Their
-deliveries say REPLAY in WITH_METADATA, by which Throughline tells events that were handled
-before. Exit codes: 0; 1 where no message that was selected names an event; 2 a wrong call;
-3 where the queue cannot be read.`,
+A filter has room for about a hundred IDs. For more events there are several subscribers.
+With WITH_METADATA their deliveries have the type REPLAY, by which Throughline recognizes
+events that were handled before.
+
+Exit codes: 0 written; 1 no selected message names an event; 2 wrong call; 3 the queue
+cannot be read.`,
 		Example: `  throughline dlq replay orders-failed --all
   throughline dlq replay orders-failed --group 1f09ac --output replay
   throughline dlq replay orders-failed --cause ACCESS_DENIED --json`,
@@ -63,7 +66,7 @@ before. Exit codes: 0; 1 where no message that was selected names an event; 2 a 
 }
 
 func errWhich() error {
-	return terminal.Misuse("say which messages: --all, or --group, --message, --cause, --function, --type, --older-than, --younger-than")
+	return terminal.Misuse("select messages with --all, or with --group, --message, --cause, --function, --type, --older-than, --younger-than")
 }
 
 // Replay is what one subscriber has to be delivered again.

@@ -28,7 +28,7 @@ type sender struct {
 	lambda *lambda.Client
 	sns    *sns.Client
 	events *eventbridge.Client
-	urls   map[string]string // of queues, by name or ARN
+	urls   map[string]string // URLs of queues, by name or ARN
 	avoid  string            // the URL of the dead-letter queue itself
 }
 
@@ -56,8 +56,8 @@ func (s *sender) Send(ctx context.Context, items []redrive.Item) []redrive.Resul
 	return results
 }
 
-// failed is the result of a call that failed. Where no answer came, or one of a fault of
-// AWS's own, the copy may have been accepted.
+// failed returns the result of a failed call. Without a response from AWS, and after an
+// internal error of AWS, the copy may have been accepted.
 func failed(err error) redrive.Result {
 	api, answered := errors.AsType[smithy.APIError](err)
 	return redrive.Result{Err: err, Unsure: !answered || api.ErrorFault() == smithy.FaultServer}
@@ -69,11 +69,11 @@ func failAll(results []redrive.Result, r redrive.Result) {
 	}
 }
 
-// most is what the messages or entries of one call may weigh together: SQS's and
-// EventBridge's limit is 1 MiB, and this leaves room for what is counted otherwise.
+// most is the largest total size of a call's messages or entries in bytes. The limit of
+// SQS and EventBridge is 1 MiB; the rest is room for what they count differently.
 const most = 1_000_000
 
-// chunks calls send with as many items as one call takes.
+// chunks calls send with as many items as fit into one call.
 func chunks(items []redrive.Item, results []redrive.Result, send func([]redrive.Item, []redrive.Result)) {
 	from, weight := 0, 0
 	for i, item := range items {
@@ -111,7 +111,7 @@ func (s *sender) toQueue(ctx context.Context, name string, items []redrive.Item,
 			failAll(results, failed(err))
 			return
 		}
-		failAll(results, redrive.Result{Err: errors.New("SQS says nothing of it"), Unsure: true})
+		failAll(results, redrive.Result{Err: errors.New("the response of SQS does not mention it"), Unsure: true})
 		at := func(id *string) *redrive.Result {
 			if i, err := strconv.Atoi(aws.ToString(id)); err == nil && i >= 0 && i < len(results) {
 				return &results[i]
@@ -127,7 +127,7 @@ func (s *sender) toQueue(ctx context.Context, name string, items []redrive.Item,
 	})
 }
 
-// url is the URL of a queue, by its name, ARN or URL.
+// url returns the URL of a queue by its name, ARN or URL.
 func (s *sender) url(ctx context.Context, name string) (string, error) {
 	url, known := s.urls[name]
 	if !known {
@@ -140,7 +140,7 @@ func (s *sender) url(ctx context.Context, name string) (string, error) {
 		s.urls[name] = url
 	}
 	if url == s.avoid {
-		return "", errors.New("it would go to the dead-letter queue itself")
+		return "", errors.New("the destination is the dead-letter queue itself")
 	}
 	return url, nil
 }
@@ -166,8 +166,8 @@ func entry(id, url string, item redrive.Item) types.SendMessageBatchRequestEntry
 	return e
 }
 
-// invoke hands the payload to a function as EventBridge, SNS and Lambda itself do, to be
-// handled asynchronously.
+// invoke invokes a function asynchronously with the payload, as EventBridge, SNS and
+// Lambda do.
 func (s *sender) invoke(ctx context.Context, item redrive.Item) redrive.Result {
 	answer, err := s.lambda.Invoke(ctx, &lambda.InvokeInput{FunctionName: &item.To.Name, InvocationType: lambdatypes.InvocationTypeEvent, Payload: item.Body}, func(o *lambda.Options) {
 		if item.TraceHeader != "" {
@@ -179,7 +179,7 @@ func (s *sender) invoke(ctx context.Context, item redrive.Item) redrive.Result {
 	}
 	const accepted = 202
 	if answer.StatusCode != accepted {
-		return redrive.Result{Err: fmt.Errorf("the answer of Lambda is %d, not 202", answer.StatusCode)}
+		return redrive.Result{Err: fmt.Errorf("Lambda returned the status %d, not 202", answer.StatusCode)}
 	}
 	id, _ := awsmiddleware.GetRequestIDMetadata(answer.ResultMetadata)
 	return redrive.Result{ID: id}
@@ -211,7 +211,7 @@ func (s *sender) toBus(ctx context.Context, name string, items []redrive.Item, r
 			failAll(results, failed(err))
 			return
 		}
-		failAll(results, redrive.Result{Err: errors.New("EventBridge says nothing of it"), Unsure: true})
+		failAll(results, redrive.Result{Err: errors.New("the response of EventBridge does not mention it"), Unsure: true})
 		for i, done := range answer.Entries[:min(len(results), len(answer.Entries))] {
 			results[i] = redrive.Result{ID: aws.ToString(done.EventId)}
 			if code := aws.ToString(done.ErrorCode); code != "" {

@@ -33,14 +33,16 @@ func newShow(o options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show QUEUE [ID]",
 		Short: "Show one message of a dead-letter queue, with its lineage and tree",
-		Long: `dlq show shows a message: who gave it up and why, its event and what it says of its
-workflow, its attributes and body, where a redrive would send it; and, of spans, the tree of
-its workflow. ID is the message's or its event's, or what one of them begins with; without
-it the first message that is received is shown.
+		Long: `dlq show shows a message: which service sent it to the queue and why, its event and
+workflow, its attributes and body, and where a redrive would send it. If there are spans,
+it also shows the tree of the workflow. ID is the ID of the message or of its event, or the
+beginning of one. Without an ID, dlq show shows the first message that it receives.
 
-It has to receive messages to find the one, which hides each from its other consumers for
---hide; it shows them again. Exit codes: 0; 1 where there is no such message; 2 a wrong
-call; 3 where the queue or the spans cannot be read.`,
+To find the message, dlq show receives messages, which hides each of them from other
+consumers for at most --hide. It makes them visible again.
+
+Exit codes: 0 shown; 1 there is no such message; 2 wrong call; 3 the queue or the spans
+cannot be read.`,
 		Example: `  throughline dlq show plans-failed
   throughline dlq show plans-failed 0b5c9d7e --file build/demo/spans.jsonl
   throughline dlq show plans-failed order-1001 --xray --json`,
@@ -51,13 +53,13 @@ call; 3 where the queue or the spans cannot be read.`,
 	}
 	flags := cmd.Flags()
 	flags.DurationVar(&s.hide, "hide", time.Minute, "hide received messages from other consumers for this long (SQS's visibility timeout)")
-	flags.IntVar(&s.most, "max", 10_000, "look at most at this many messages")
+	flags.IntVar(&s.most, "max", 10_000, "receive at most this many messages")
 	flags.BoolVar(&s.json, "json", false, "print JSON")
 	s.source.Bind(cmd)
 	return cmd
 }
 
-// Shown is one message.
+// Shown is one message as it is printed.
 type Shown struct {
 	Message       deadletter.Message `json:"message"`
 	Kind          deadletter.Kind    `json:"kind"`
@@ -68,7 +70,7 @@ type Shown struct {
 	Rule          string             `json:"rule,omitempty"`
 	Subscriber    string             `json:"subscriber,omitempty"`
 	Bus           string             `json:"bus,omitempty"`
-	Named         []deadletter.Named `json:"events,omitempty"` // of a new custom bus, which the message does not carry
+	Named         []deadletter.Named `json:"events,omitempty"` // the events of a new custom bus that the message names
 	Target        string             `json:"target,omitempty"`
 	Attempts      int                `json:"deliveries,omitempty"`
 	Since         time.Time          `json:"since,omitzero"`
@@ -77,7 +79,7 @@ type Shown struct {
 	Type          string             `json:"event_type,omitempty"`
 	Source        string             `json:"source,omitempty"`
 	CorrelationID string             `json:"correlation_id,omitempty"`
-	// Back is where a redrive would send it, and Stays why it would not.
+	// Back is where a redrive would send the message. Stays is why it would not.
 	Back  string `json:"back_to,omitempty"`
 	Stays string `json:"stays,omitempty"`
 
@@ -97,7 +99,7 @@ func (s *showing) run(cmd *cobra.Command, args []string) error {
 	if len(args) > 1 {
 		id = args[1]
 	}
-	if err := s.announce(cmd, q, "the one is found"); err != nil {
+	if err := s.announce(cmd, q, "the message is found"); err != nil {
 		return err
 	}
 	var found *deadletter.Letter
@@ -112,7 +114,7 @@ func (s *showing) run(cmd *cobra.Command, args []string) error {
 	case err != nil:
 		return err
 	case found == nil:
-		return terminal.Finding("there is no message %s in %s, or others hide it just now: without an ID the first is shown, and `throughline dlq %s --keep FILE` copies all", id, q.Name, q.Name)
+		return terminal.Finding("%s was not found in %s: it is not there, or it is in flight to another consumer; without an ID the first message is shown, and `throughline dlq %s --keep FILE` copies all", id, q.Name, q.Name)
 	}
 	shown := s.shown(found)
 	if shown.tree, err = s.workflow(cmd, found); err != nil {
@@ -126,7 +128,7 @@ func (s *showing) run(cmd *cobra.Command, args []string) error {
 
 func (s *showing) shown(l *deadletter.Letter) Shown {
 	m := l.Message
-	m.Receipt = "" // it is of no use to anybody when this has ended
+	m.Receipt = "" // it is not valid after this command
 	shown := Shown{
 		Message: m, Kind: l.Kind, Cause: l.Cause, Says: l.Says, Who: l.Who(), Group: key(l, byDefault, s.now()), Rule: l.Rule, Target: l.Target, Attempts: l.Attempts, Since: l.Since,
 		Subscriber: l.Subscriber, Bus: l.Bus, Named: l.Named, EventID: l.EventID, EnvelopeID: l.EnvelopeID, Type: l.Type, Source: l.Source, CorrelationID: l.CorrelationID,
@@ -139,7 +141,7 @@ func (s *showing) shown(l *deadletter.Letter) Shown {
 	return shown
 }
 
-// workflow is the tree of the message's workflow, nil where no spans tell of it.
+// workflow returns the tree of the message's workflow, or nil if no spans were found.
 func (s *showing) workflow(cmd *cobra.Command, l *deadletter.Letter) (*workflow.Workflow, error) {
 	if l.CorrelationID == "" && len(l.Named) == 0 || !s.source.Given(cmd) {
 		return nil, nil
@@ -166,10 +168,10 @@ func (s *showing) workflow(cmd *cobra.Command, l *deadletter.Letter) (*workflow.
 	return w, err
 }
 
-// mostNamed bounds how many of the events that a message names are looked for in spans.
+// mostNamed bounds the number of named events that are looked up in spans.
 const mostNamed = 20
 
-// write prints the message for people. Its body is whole, whatever its width.
+// write prints the message. Its body is complete, whatever its width.
 func (s *Shown) write(out io.Writer, now time.Time) error {
 	if err := terminal.Fit(out, 2, func(out io.Writer) error { s.writeFacts(out, now); return nil }); err != nil {
 		return err
@@ -195,9 +197,9 @@ func (s *Shown) writeFacts(out io.Writer, now time.Time) {
 		}
 	}
 	fmt.Fprintf(out, "message %s\n", terminal.Line(s.Message.ID))
-	line("given up by", string(s.Kind))
+	line("sent by", string(s.Kind))
 	line("cause", s.Cause)
-	line("says", s.Says)
+	line("error", s.Says)
 	line("failed by", s.Who)
 	line("rule", s.Rule)
 	line("subscriber", s.Subscriber)
@@ -221,7 +223,7 @@ func (s *Shown) writeFacts(out io.Writer, now time.Time) {
 	s.writeAttributes(out)
 }
 
-// describe is an event that a message names, in a line.
+// describe describes an event that a message names, on one line.
 func describe(e deadletter.Named) string {
 	text := "event " + e.ID
 	if !e.Time.IsZero() {
@@ -236,7 +238,7 @@ func describe(e deadletter.Named) string {
 	return text
 }
 
-// told are attributes that stand among what the message tells, or tell nobody anything.
+// told are attributes that are printed elsewhere, or are of no interest.
 var told = []string{"SenderId", "SentTimestamp", "ApproximateFirstReceiveTimestamp", "RULE_ARN", "ERROR_CODE", "ERROR_MESSAGE", "RETRY_ATTEMPTS", "SUBSCRIBER_ARN", "BUS_ARN"}
 
 func (s *Shown) writeAttributes(out io.Writer) {

@@ -1,7 +1,6 @@
 package dlqcmd
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"go.uber.org/goleak"
 
+	"github.com/throughline/throughline/cmd/throughline/internal/spanstore/spanstoretest"
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 	"github.com/throughline/throughline/local/buslocal"
 	"github.com/throughline/throughline/local/eventsv2local"
@@ -200,17 +200,7 @@ func (s *stand) all(name string) []sqslocal.Message {
 
 func (s *stand) run(args ...string) (string, int) {
 	s.t.Helper()
-	var out bytes.Buffer
-	cmd := newDLQ(options{configure: config.LoadDefaultConfig, now: time.Now})
-	cmd.SilenceErrors, cmd.SilenceUsage = true, true
-	cmd.SetOut(&out)
-	cmd.SetErr(&out)
-	cmd.SetArgs(append(args, "--endpoint-url", s.url))
-	err := cmd.ExecuteContext(s.t.Context())
-	if err != nil {
-		out.WriteString(err.Error())
-	}
-	return out.String(), terminal.Code(err)
+	return spanstoretest.Run(s.t, newDLQ(options{configure: config.LoadDefaultConfig, now: time.Now}), append(args, "--endpoint-url", s.url)...)
 }
 
 func (s *stand) file(name string) string { return filepath.Join(s.t.TempDir(), name) }

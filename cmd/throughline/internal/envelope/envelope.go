@@ -1,7 +1,7 @@
 // Package envelope finds EventBridge's events (EventBridge user guide, "Event structure
-// reference") in the documents that carry them: the event itself, an entry of PutEvents,
-// a message of a queue or a notification of a topic, the records that Lambda hands to a
-// function, and what Lambda sends to a destination.
+// reference") in documents: an event, an entry of PutEvents, a message of a queue, a
+// notification of a topic, the records that Lambda passes to a function, and what Lambda
+// sends to a destination.
 package envelope
 
 import (
@@ -19,25 +19,25 @@ import (
 // Event is an event in its envelope.
 type Event struct {
 	JSON   []byte // the envelope
-	ID     string // the envelope's, "" of an entry
+	ID     string // the envelope's ID; "" for an entry
 	Source string
 	Type   string
-	Time   time.Time // zero where it is not told
-	Replay string    // the replay that delivered it, else ""
-	// DomainID is the event's own ID in its detail, else the envelope's, and CorrelationID
-	// its workflow's, "" where it has none.
+	Time   time.Time // zero if unknown
+	Replay string    // the name of the replay that delivered it, or ""
+	// DomainID is the event's own ID in its detail, or that of the envelope.
+	// CorrelationID is that of its workflow, or "".
 	DomainID, CorrelationID string
-	// Bus is the bus that an entry was published to, "" where it is not told: an envelope
-	// does not say it.
+	// Bus is the bus that an entry was published to, or "" if unknown. An envelope does
+	// not contain it.
 	Bus string
-	// Entry says that the envelope was made of an entry of PutEvents, which EventBridge
-	// has not given id, account, region and time yet.
+	// Entry reports that the envelope was made from an entry of PutEvents, which does not
+	// have id, account, region and time yet.
 	Entry bool
 }
 
-// Read calls visit with each event of r, which holds what package records reads, until
-// visit returns an error. It returns what was left out, how many documents are no events,
-// and an error of r or of visit.
+// Read calls visit with each event in r, until visit returns an error. Package records
+// reads r. Read returns what was skipped, how many documents are not events, and an error
+// of r or of visit.
 func Read(r io.Reader, visit func(Event) error) (left records.Left, others int, err error) {
 	left, err = records.Read(r, func(d records.Document) error {
 		events := In(d.JSON)
@@ -54,20 +54,20 @@ func Read(r io.Reader, visit func(Event) error) (left records.Left, others int, 
 	return left, others, err
 }
 
-// In are the events in a document, in their order.
+// In returns the events in a document, in order.
 func In(document []byte) []Event { return in(document, 0) }
 
-// carrier is a document that may hold events.
+// carrier is a document that can contain events.
 type carrier struct {
 	ID         string          `json:"id"`
 	Type       *string         `json:"detail-type"`
 	Source     *string         `json:"source"`
 	Detail     json.RawMessage `json:"detail"`
-	Time       json.RawMessage `json:"time"` // of an entry it may be a number
+	Time       json.RawMessage `json:"time"` // in an entry it can be a number
 	ReplayName string          `json:"replay-name"`
 
-	// Of an entry of PutEvents, where detail is a text. encoding/json takes names in any
-	// capitals, so that Source and Detail are those above.
+	// These are members of an entry of PutEvents, whose detail is a text. encoding/json
+	// ignores case, so Source and Detail are read into the members above.
 	EntryType *string `json:"DetailType"`
 	Resources json.RawMessage
 	Bus       string `json:"EventBusName"`
@@ -78,7 +78,7 @@ type carrier struct {
 		Body string
 		SNS  struct{ Message string } `json:"Sns"`
 	}
-	Request json.RawMessage `json:"requestPayload"` // of a failed or finished invocation
+	Request json.RawMessage `json:"requestPayload"` // in the record of an invocation
 }
 
 func in(document []byte, depth int) []Event {
@@ -123,14 +123,15 @@ func read(document []byte, c carrier) Event {
 	return e
 }
 
-// entry is the event that EventBridge makes of an entry, as far as the entry tells.
+// entry returns the event that EventBridge makes of an entry, as far as the entry has its
+// members.
 func entry(c carrier) []Event {
 	var detail string
 	if json.Unmarshal(c.Detail, &detail) != nil || !json.Valid([]byte(detail)) {
 		return nil
 	}
 	made := map[string]json.RawMessage{"version": json.RawMessage(`"0"`), "detail": json.RawMessage(detail), "resources": json.RawMessage(`[]`)}
-	made["source"], _ = json.Marshal(*c.Source) // texts have no error
+	made["source"], _ = json.Marshal(*c.Source) // strings always marshal
 	made["detail-type"], _ = json.Marshal(*c.EntryType)
 	if len(c.Resources) > 0 && string(c.Resources) != "null" {
 		made["resources"] = c.Resources

@@ -1,5 +1,5 @@
 // Package expectcmd is the command "throughline expect": it waits until the spans of a
-// workflow show what a test expects of it, and says what they show instead.
+// workflow meet the expectations of a test, and reports what they show instead.
 package expectcmd
 
 import (
@@ -93,13 +93,13 @@ func (*stepFlag) Type() string   { return "string" }
 // Set implements pflag.Value.
 func (f *stepFlag) Set(name string) error {
 	if name == "" {
-		return errors.New("it is empty")
+		return errors.New("the name is empty")
 	}
 	*f.steps = append(*f.steps, step{f.what, name})
 	return nil
 }
 
-// check refuses calls that expect nothing or that contradict themselves.
+// check refuses calls without an expectation, and calls that contradict themselves.
 func (o *options) check(correlationID string) error {
 	events := 0
 	for _, s := range o.steps {
@@ -110,15 +110,15 @@ func (o *options) check(correlationID string) error {
 	wrong := ""
 	switch {
 	case len(o.steps) == 0 && !o.rules.negative():
-		wrong = "say what to expect, for example --handled-by FUNCTION or --no-error"
+		wrong = "give an expectation, for example --handled-by FUNCTION or --no-error"
 	case events > 1:
 		wrong = "--event can be given once"
 	case events == 1 && o.steps[0].what != anEvent:
 		wrong = "--event comes before --handled-by and --then"
 	case events == 0 && correlationID == "":
-		wrong = "name a correlation ID, or say --event ID"
+		wrong = "name a correlation ID, or give --event ID"
 	case events == 1 && correlationID != "":
-		wrong = "name a correlation ID, or say --event ID, not both"
+		wrong = "name a correlation ID, or give --event ID, not both"
 	case o.rules.within < 0 || o.wait < 0 || o.settle < 0:
 		wrong = "--within, --wait and --settle cannot be below zero"
 	default:
@@ -165,9 +165,9 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// until looks until everything is met and stays so, until something can be met no more,
-// or until the time is over. A source that cannot be read may become readable: the error
-// of the last look counts.
+// until reads the spans until all expectations are met and stay met, until one cannot be
+// met any more, or until the time is over. A source that cannot be read can become
+// readable: only the error of the last read counts.
 func (o *options) until(ctx context.Context, source spansource.Source, correlationID string, show func(string, ...any)) (*workflow.Workflow, []verdict, error) {
 	deadline := time.Now().Add(o.wait)
 	var since time.Time // when the steps were first met
@@ -187,7 +187,7 @@ func (o *options) until(ctx context.Context, source spansource.Source, correlati
 			if o.wait == 0 || !o.rules.negative() || now.Sub(since) >= o.settle {
 				return w, verdicts, nil
 			}
-			show("met; looking on for %s", (o.settle - now.Sub(since)).Round(time.Second))
+			show("met; watching for another %s", (o.settle - now.Sub(since)).Round(time.Second))
 		case over || final(verdicts):
 			return w, verdicts, nil
 		default:
@@ -199,7 +199,7 @@ func (o *options) until(ctx context.Context, source spansource.Source, correlati
 	}
 }
 
-// look judges what the source has now. w is nil where it has nothing of the workflow.
+// look checks what the source has at present. w is nil if it has no span of the workflow.
 func (o *options) look(ctx context.Context, source spansource.Source, correlationID string) (*workflow.Workflow, []verdict, error) {
 	steps := append([]step(nil), o.steps...)
 	id, err := correlationID, error(nil)
@@ -222,9 +222,9 @@ func (o *options) look(ctx context.Context, source spansource.Source, correlatio
 		d = w.Document()
 	}
 	verdicts := judge(&d, steps, o.rules)
-	if nothing { // an empty tree breaks no rule, and meets none
+	if nothing { // an empty tree breaks no rule, but meets none either
 		for i := range verdicts {
-			verdicts[i] = verdict{Expected: verdicts[i].Expected, Detail: fmt.Sprintf("nothing of the workflow is %s", source.Where)}
+			verdicts[i] = verdict{Expected: verdicts[i].Expected, Detail: fmt.Sprintf("no span of the workflow is %s", source.Where)}
 		}
 	}
 	return w, verdicts, nil

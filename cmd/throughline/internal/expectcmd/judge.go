@@ -15,8 +15,8 @@ type what string
 
 const (
 	anEvent   what = "event"      // the event with this ID was published or handled
-	handledBy what = "handled by" // a function handled what the step before names
-	then      what = "then"       // an event of this type stands below the step before
+	handledBy what = "handled by" // a function handled the event of the previous step
+	then      what = "then"       // an event of this type is below the previous step
 	noRepeat  what = "no repeat"
 	noError   what = "no error"
 	maxHops   what = "at most"
@@ -30,33 +30,33 @@ type step struct {
 
 func (s step) String() string { return string(s.what) + " " + workflow.Clean(s.name) }
 
-// rules hold for everything below the event, or in the workflow where no event is named.
+// rules apply to everything below the event, or to the workflow if no event is named.
 type rules struct {
-	within            time.Duration // 0: no limit
+	within            time.Duration // 0 means no limit
 	noRepeat, noError bool
-	maxHops           int // below 0: no limit
+	maxHops           int // below 0 means no limit
 }
 
-// negative reports whether there is a rule that something later can still break.
+// negative reports whether there is a rule that a later span can still break.
 func (r rules) negative() bool { return r.noRepeat || r.noError || r.maxHops >= 0 }
 
-// verdict is what became of one expectation.
+// verdict is the result of one expectation.
 type verdict struct {
 	Expected string  `json:"expected"`
 	Met      bool    `json:"met"`
-	Final    bool    `json:"-"` // nothing that comes later can meet it
+	Final    bool    `json:"-"` // no later span can meet it
 	Detail   string  `json:"detail,omitempty"`
-	AfterMS  float64 `json:"after_ms,omitempty"` // since the event, or since the workflow began
+	AfterMS  float64 `json:"after_ms,omitempty"` // since the event, or since the start of the workflow
 }
 
-// judge holds the tree of a workflow to the steps and the rules.
+// judge checks the tree of a workflow against the steps and the rules.
 func judge(d *workflow.Document, steps []step, r rules) []verdict {
 	j := judging{d: d, within: r.within, began: d.Start, scope: -1}
 	verdicts := make([]verdict, 0, len(steps)+3)
-	lost := false // a step before was not met
+	lost := false // a previous step is not met
 	for _, s := range steps {
 		if lost {
-			verdicts = append(verdicts, verdict{Expected: s.String(), Detail: "the step before it was not met"})
+			verdicts = append(verdicts, verdict{Expected: s.String(), Detail: "the previous step is not met"})
 			continue
 		}
 		v := j.step(s)
@@ -94,8 +94,8 @@ type judging struct {
 	d      *workflow.Document
 	within time.Duration
 	began  time.Time
-	at     []int // the nodes that the step before names; nil before the first
-	scope  int   // the node of the event that was named; -1: the whole workflow
+	at     []int // the nodes of the previous step; nil before the first
+	scope  int   // the node of the named event; -1 means the whole workflow
 }
 
 // step finds the nodes of the next step, and sets at to them.
@@ -123,7 +123,7 @@ func (j *judging) step(s step) verdict {
 		case s.what == handledBy:
 			v.Detail = "no handling was reported"
 		default:
-			v.Detail = "no span tells of it"
+			v.Detail = "no span has it"
 		}
 		return v
 	}
@@ -146,8 +146,8 @@ func (j *judging) step(s step) verdict {
 	return v
 }
 
-// matches tells whether node i is what the step names; near is what stands there in
-// its place.
+// matches reports whether node i is what the step names. near describes what the node is
+// instead.
 func (j *judging) matches(i int, n *workflow.NodeDoc, s step) (is bool, near string) {
 	switch s.what {
 	case anEvent:
@@ -165,8 +165,8 @@ func (j *judging) matches(i int, n *workflow.NodeDoc, s step) (is bool, near str
 	}
 }
 
-// handles tells whether handling i is of an event that the step before names, is one of
-// the same event, or stands further below.
+// handles reports whether handling i is of an event of the previous step, or is further
+// below it.
 func (j *judging) handles(i int, n *workflow.NodeDoc) bool {
 	if j.at == nil {
 		return true
@@ -183,7 +183,7 @@ func (j *judging) handles(i int, n *workflow.NodeDoc) bool {
 	return false
 }
 
-// below tells whether node i stands below one that the step before names.
+// below reports whether node i is below a node of the previous step.
 func (j *judging) below(i int) bool {
 	return j.at == nil || slices.ContainsFunc(j.at, func(at int) bool { return j.isBelow(i, at) })
 }
@@ -197,8 +197,8 @@ func (j *judging) isBelow(i, above int) bool {
 	return false
 }
 
-// after is when the first of the nodes was there: an event when it was published, a
-// handling when it ended.
+// after returns the time of the first of the nodes: when an event was published, or when
+// a handling ended.
 func (j *judging) after(nodes []int) (first time.Duration, known bool) {
 	for _, i := range nodes {
 		n := &j.d.Nodes[i]
@@ -216,7 +216,7 @@ func (j *judging) after(nodes []int) (first time.Duration, known bool) {
 	return first, known
 }
 
-// none is met where says is empty for every node in scope.
+// none is met if says returns "" for every node in scope.
 func (j *judging) none(expected string, says func(*workflow.NodeDoc) string) verdict {
 	v := verdict{Expected: expected, Met: true}
 	var found []string
@@ -238,7 +238,7 @@ func (j *judging) none(expected string, says func(*workflow.NodeDoc) string) ver
 	return v
 }
 
-// describe names a node: its function, or its event.
+// describe returns the name of a node: its function, or its event.
 func (j *judging) describe(n *workflow.NodeDoc) string {
 	event := strings.TrimSpace(workflow.Clean(n.Type) + " " + workflow.Clean(n.EventID))
 	if n.Kind == workflow.KindEvent || n.Span == nil {

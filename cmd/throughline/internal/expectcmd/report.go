@@ -9,7 +9,7 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
 )
 
-// report is what --json prints. Workflow is there where something is not met.
+// report is the output of --json. Workflow is set if an expectation is not met.
 type report struct {
 	Met           bool               `json:"met"`
 	CorrelationID string             `json:"correlation_id,omitempty"`

@@ -1,5 +1,5 @@
-// Package mapcmd is the command "throughline map": which functions send what, over which
-// bus, queue, topic or invocation, and which take it.
+// Package mapcmd is the command "throughline map": it shows which functions send and
+// receive what, over which bus, queue, topic or invocation.
 package mapcmd
 
 import (
@@ -61,7 +61,7 @@ Exit codes: 0 fine; 1 spans and template differ, or nothing was found; 2 wrong c
 	flags := cmd.Flags()
 	flags.StringVar(&o.template, "template", "", "compare with the rules of the template in `FILE`")
 	flags.StringToStringVar(&o.values, "set", nil, "set a parameter of the template: `NAME=VALUE`")
-	flags.BoolVar(&o.noSpans, "no-spans", false, "read no spans, show the template alone")
+	flags.BoolVar(&o.noSpans, "no-spans", false, "read no spans, show only the template")
 	flags.BoolVar(&o.json, "json", false, "print JSON")
 	flags.BoolVar(&o.mermaid, "mermaid", false, "print a Mermaid flowchart")
 	o.source.Bind(cmd)
@@ -107,7 +107,7 @@ func (o *options) run(cmd *cobra.Command) error {
 	}
 	d := g.Join(rules, !o.noSpans)
 	if g.Empty() {
-		return terminal.Finding("nothing that is sent or taken was found %s", where)
+		return terminal.Finding("no message, event or invocation was found %s", where)
 	}
 	if err := o.print(cmd, &g, d); err != nil {
 		return err

@@ -92,7 +92,7 @@ state machine Saga
 schedule close
   from fulfil  1 sent
 
-! no function takes OrderFulfiled, or none that takes it reports spans
+! no function handles OrderFulfiled, or none that handles it exports spans
 `
 	if code != 0 || out != want {
 		t.Errorf("%d\n%s", code, out)
@@ -116,7 +116,7 @@ func TestMapWithATemplate(t *testing.T) {
 		len(doc.NoRule) != 1 || doc.NoRule[0].Type != "OrderFulfiled" || !slices.Equal(doc.NoRule[0].Like, []string{"OrderFulfilled"}) {
 		t.Errorf("%+v", doc.Differences)
 	}
-	if out, _ := run(t, "--file", file, "--template", rules); !strings.Contains(out, "! no rule takes OrderFulfiled; a rule names OrderFulfilled") || !strings.Contains(out, "! rule done never matched") || strings.Contains(out, "off") {
+	if out, _ := run(t, "--file", file, "--template", rules); !strings.Contains(out, "! no rule matches OrderFulfiled; a rule names OrderFulfilled") || !strings.Contains(out, "! rule done never matched") || strings.Contains(out, "off") {
 		t.Errorf("%s", out)
 	}
 	const alone = `event OrderFulfilled on orders by done
@@ -137,8 +137,8 @@ func TestMapOfNothing(t *testing.T) {
 		code int
 		says string
 	}{
-		"Empty":      {[]string{"--file", empty}, terminal.Found, "nothing that is sent or taken was found in"},
-		"NoChannel":  {[]string{"--file", spanstoretest.File(t, span(1, consumer, "a", "process", false))}, terminal.Found, "nothing that is sent or taken was found in"},
+		"Empty":      {[]string{"--file", empty}, terminal.Found, "no message, event or invocation was found in"},
+		"NoChannel":  {[]string{"--file", spanstoretest.File(t, span(1, consumer, "a", "process", false))}, terminal.Found, "no message, event or invocation was found in"},
 		"NoFile":     {[]string{"--file", "/nowhere"}, terminal.CouldNot, "no spans at /nowhere"},
 		"NoTemplate": {[]string{"--template", "/nowhere"}, terminal.CouldNot, "/nowhere"},
 		"Alone":      {[]string{"--no-spans"}, terminal.Misused, "give --template FILE"},

@@ -1,5 +1,5 @@
 // Package otlpserver receives spans over OTLP/HTTP (OpenTelemetry Protocol 1.x,
-// "OTLP/HTTP"), as protobuf or JSON, and hands them on as lines of OTLP/JSON.
+// "OTLP/HTTP"), as protobuf or JSON, and passes them on as lines of OTLP/JSON.
 package otlpserver
 
 import (
@@ -12,20 +12,20 @@ import (
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
-// MaxRequest bounds a request, unzipped, in bytes.
+// MaxRequest is the maximum size of a request in bytes, uncompressed.
 const MaxRequest = 64 << 20
 
 // Request is one ExportTraceServiceRequest.
 type Request struct {
 	Line []byte // OTLP/JSON on one line, without its end
-	Body []byte // as it was sent, unzipped
+	Body []byte // the body, uncompressed
 	JSON bool   // Body is OTLP/JSON, not protobuf
 }
 
-// Handler answers /v1/traces, and takes and drops /v1/metrics and /v1/logs, which SDKs
-// send to the same endpoint. It answers a request of spans once take has returned, with
-// 500 where that is an error. A page of a browser is answered nothing: it could send
-// spans of its own making.
+// Handler serves /v1/traces. It accepts and drops /v1/metrics and /v1/logs, which SDKs
+// send to the same endpoint. It responds to a request with spans after take has returned,
+// with status 500 if take returns an error. It refuses requests of web pages, which could
+// send made-up spans.
 func Handler(take func(Request) error) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/traces", func(w http.ResponseWriter, r *http.Request) { receive(w, r, take) })
@@ -60,15 +60,16 @@ func receive(w http.ResponseWriter, r *http.Request, take func(Request) error) {
 	answer(w, isJSON)
 }
 
-// read returns the body, unzipped. Where ok is false the request has been answered.
+// read returns the uncompressed body. If ok is false, it has already sent an error
+// response.
 func read(w http.ResponseWriter, r *http.Request) (body []byte, isJSON, ok bool) {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch {
 	case r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "":
-		http.Error(w, "spans are not taken from a browser's page", http.StatusForbidden)
+		http.Error(w, "spans are not accepted from web pages", http.StatusForbidden)
 		return nil, false, false
 	case kind != "application/json" && kind != "application/x-protobuf":
-		http.Error(w, "Content-Type is application/x-protobuf or application/json", http.StatusUnsupportedMediaType)
+		http.Error(w, "send Content-Type application/x-protobuf or application/json", http.StatusUnsupportedMediaType)
 		return nil, false, false
 	}
 	var in io.Reader = r.Body
@@ -91,12 +92,12 @@ func read(w http.ResponseWriter, r *http.Request) (body []byte, isJSON, ok bool)
 	return body, kind == "application/json", true
 }
 
-// answer is an empty response: everything was taken.
+// answer sends an empty response, which accepts everything.
 func answer(w http.ResponseWriter, isJSON bool) {
 	if !isJSON {
 		w.Header().Set("Content-Type", "application/x-protobuf")
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = io.WriteString(w, "{}") // whoever is gone wants no answer
+	_, _ = io.WriteString(w, "{}") // the client may have gone
 }

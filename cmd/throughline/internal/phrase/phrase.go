@@ -1,5 +1,5 @@
-// Package phrase puts counts, lists and durations into words for the output of
-// the commands. Its functions are pure.
+// Package phrase formats counts, lists and durations as text for the output of the
+// commands. Its functions are pure.
 package phrase
 
 import (
@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Count is n and a noun: "1 event", "2 events", "3 policies".
+// Count returns n and a noun: "1 event", "2 events", "3 policies".
 func Count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
@@ -19,7 +19,7 @@ func Count(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// Times is "once", or "3 times".
+// Times returns "once", or "3 times".
 func Times(n float64) string {
 	if n == 1 {
 		return "once"
@@ -27,7 +27,7 @@ func Times(n float64) string {
 	return fmt.Sprintf("%.0f times", n)
 }
 
-// Some names the first four of a list, and how many more there are.
+// Some returns the first four items of a list, and the number of further items.
 func Some(list []string) string {
 	const few = 4
 	if len(list) <= few {
@@ -36,8 +36,8 @@ func Some(list []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(list[:few], ", "), len(list)-few)
 }
 
-// Duration writes d as [time.Duration] does, in milliseconds at the finest and
-// without the zeros at its end: "1h", not "1h0m0s".
+// Duration formats d as [time.Duration] does, rounded to milliseconds and without
+// trailing zeros: "1h", not "1h0m0s".
 func Duration(d time.Duration) string {
 	text := d.Round(time.Millisecond).String()
 	for _, zero := range []string{"0s", "0m"} {
@@ -48,7 +48,7 @@ func Duration(d time.Duration) string {
 	return text
 }
 
-// Bytes writes a size in bytes or, from 1000 on, in kilobytes of 1000 bytes.
+// Bytes formats a size in bytes or, from 1000 on, in kilobytes of 1000 bytes.
 func Bytes(n float64) string {
 	const kilo = 1000
 	if n < kilo {

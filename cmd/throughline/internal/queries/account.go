@@ -69,13 +69,13 @@ func Run(ctx context.Context, api Logs, text string, groups []string, from, to t
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
 		out, err := api.GetQueryResults(ctx, &logs.GetQueryResultsInput{QueryId: started.QueryId})
 		if err != nil {
-			return nil, cloudwatch.Explain("read the query's answer", "logs:GetQueryResults", err)
+			return nil, cloudwatch.Explain("read the query's results", "logs:GetQueryResults", err)
 		}
 		switch out.Status {
 		case types.QueryStatusComplete:
 			return rows(out.Results), nil
 		case types.QueryStatusFailed, types.QueryStatusCancelled, types.QueryStatusTimeout:
-			return nil, fmt.Errorf("the query ended as %s: try a shorter stretch of time", out.Status)
+			return nil, fmt.Errorf("the query ended with the status %s: try a shorter --since", out.Status)
 		}
 		if err := pace.Pause(ctx, pause); err != nil {
 			return nil, fmt.Errorf("the query is still running: %w", err)

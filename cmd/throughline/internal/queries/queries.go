@@ -1,6 +1,5 @@
-// Package queries holds the CloudWatch Logs Insights queries for the log lines
-// and metrics lines that Throughline writes, saves them in an account and runs
-// them.
+// Package queries has CloudWatch Logs Insights queries for the log lines and metric lines
+// that Throughline writes. It saves them in an account and runs them.
 package queries
 
 import (
@@ -11,16 +10,16 @@ import (
 	"github.com/throughline/throughline/metrics"
 )
 
-// Query is one query of CloudWatch Logs Insights. It is a value; the zero value
-// is no query.
+// Query is one query of CloudWatch Logs Insights. It is a value. The zero value is not a
+// valid query.
 type Query struct {
-	Name  string `json:"name"` // of the saved query, without [Folder]
+	Name  string `json:"name"` // the name of the saved query, without [Folder]
 	Title string `json:"title"`
 	Text  string `json:"query"`
 }
 
-// All returns the queries in the order in which a person would ask them. The
-// slice is the caller's.
+// All returns the queries in the order in which a user needs them. The caller owns the
+// slice.
 func All() []Query {
 	size, slow := string(metrics.PayloadSize), string(metrics.HandlerDuration)
 	return []Query{
@@ -42,7 +41,7 @@ func All() []Query {
 		{"cold-starts", "invocations by function: the report lines that Lambda writes", `filter @type = "REPORT"
 | stats count(*) as invocations, count(@initDuration) as cold_starts, max(@initDuration) as longest_init_ms, avg(@duration) as average_ms, max(@duration) as longest_ms by @log
 | sort longest_ms desc`},
-		{"telemetry-given-up", "what Throughline itself gave up, and why", `fields @timestamp, Service, TelemetryDropped, StampSkipped, @message
+		{"telemetry-given-up", "telemetry that Throughline dropped, and why", `fields @timestamp, Service, TelemetryDropped, StampSkipped, @message
 | filter TelemetryDropped > 0 or StampSkipped > 0
 | sort @timestamp desc`},
 	}
@@ -63,11 +62,11 @@ var (
 	names    = regexp.MustCompile(`@?[A-Za-z_][\w.]*\(?`)
 )
 
-// keywords of the language that are no fields.
+// keywords are the keywords of the query language.
 var keywords = strings.Fields("fields filter stats sort limit by as asc desc and or not in like display parse")
 
-// Fields are the fields of log lines that the query reads, those that Logs
-// Insights makes itself (@…) and those that it names itself left out.
+// Fields returns the fields of log lines that the query reads, without those that Logs
+// Insights creates (@…) and those that the query itself names.
 func (q Query) Fields() []string {
 	text := literals.ReplaceAllString(q.Text, " ")
 	named := map[string]bool{}

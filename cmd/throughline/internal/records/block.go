@@ -2,16 +2,16 @@ package records
 
 import "bytes"
 
-// block is a document that is printed over several lines, as far as it has been
-// read. The zero value is none.
+// block is the part that has been read of a document over several lines. The zero value
+// is empty.
 type block struct {
 	text   []byte
-	ends   []int  // of its lines
-	closes []byte // the brackets that are still to come, the innermost last
+	ends   []int  // the ends of its lines
+	closes []byte // the closing brackets that are still missing, the innermost last
 }
 
-// startBlock reports whether a document begins in text that goes on in the next line,
-// and keeps it.
+// startBlock reports whether a document begins in text and continues on the next line. If
+// so, it keeps the text.
 func (s *scan) startBlock(text []byte) bool {
 	for i, tries := 0, 0; tries < 8; tries++ {
 		if i = next(text, i); i < 0 {
@@ -58,8 +58,8 @@ func (s *scan) extendBlock(line []byte) bool {
 	return true
 }
 
-// endBlock ends a block whose document is not whole: its lines may hold documents
-// of their own.
+// endBlock ends a block whose document is incomplete. Its lines can contain documents
+// themselves.
 func (s *scan) endBlock() {
 	broken := s.block
 	s.block = block{}
@@ -82,8 +82,7 @@ func (b *block) add(line []byte) {
 	b.ends = append(b.ends, len(b.text))
 }
 
-// plausible reports whether a line of a printed document can begin with c, inside
-// of an object or of an array.
+// plausible reports whether a line within an object or an array can begin with c.
 func plausible(c byte, object bool) bool {
 	if object {
 		return c == '"' || c == '}' || c == ','
@@ -91,10 +90,10 @@ func plausible(c byte, object bool) bool {
 	return bytes.IndexByte([]byte(`"{[],-0123456789tfnNI`), c) >= 0
 }
 
-// open follows the brackets of text, behind those that closes are still to come of.
-// It returns what is to come behind text, or the index after the document's last
-// bracket. ok is false where text cannot be a part of a document; the index is below
-// 0 where that is because a string does not end.
+// open follows the brackets of text. closes are the closing brackets that are missing
+// before text. It returns those that are missing after text, or the index after the
+// document's last bracket. ok is false if text cannot be part of a document; the index is
+// negative if the reason is a string without an end.
 func open(closes, text []byte) (_ []byte, end int, ok bool) {
 	inString := false
 	for i := 0; i < len(text); i++ {

@@ -18,12 +18,12 @@ var (
 	utf16BE   = []byte{0xfe, 0xff}
 )
 
-var errTruncated = errors.New("the compressed data ends in the middle")
+var errTruncated = errors.New("the compressed data is truncated")
 
 const buffer = 1 << 20
 
-// decoded is r as UTF-8 without a byte order mark. gzip is undone, up to twice:
-// CloudWatch Logs compresses what it hands to Firehose, and Firehose may again.
+// decoded returns r as UTF-8 without a byte order mark. It decompresses gzip up to twice:
+// CloudWatch Logs compresses what it sends to Firehose, and Firehose can compress again.
 func decoded(r io.Reader) (*bufio.Reader, error) {
 	in := bufio.NewReaderSize(r, buffer)
 	for range 2 {
@@ -39,7 +39,7 @@ func decoded(r io.Reader) (*bufio.Reader, error) {
 	mark, _ := in.Peek(len(utf8Mark))
 	switch {
 	case bytes.Equal(mark, utf8Mark):
-		_, _ = in.Discard(len(utf8Mark)) // they were peeked at
+		_, _ = in.Discard(len(utf8Mark)) // already peeked
 	case bytes.HasPrefix(mark, utf16LE), bytes.HasPrefix(mark, utf16BE):
 		_, _ = in.Discard(len(utf16LE))
 		return bufio.NewReaderSize(&fromUTF16{in: in, big: bytes.HasPrefix(mark, utf16BE)}, buffer), nil
@@ -47,8 +47,8 @@ func decoded(r io.Reader) (*bufio.Reader, error) {
 	return in, nil
 }
 
-// The longest that data may unzip to: this much, or so many times its size. Logs
-// come to between five and fifty times; gzip itself to 1032 times at most.
+// The maximum uncompressed size: a fixed size, or a multiple of the compressed size. Logs
+// compress by a factor of five to fifty, gzip by at most 1032.
 const (
 	anyway   = 256 << 20
 	inflated = 400
@@ -92,7 +92,7 @@ func unzip(in *bufio.Reader) (io.Reader, error) {
 func (u *unzipping) Read(p []byte) (int, error) {
 	n, err := u.Reader.Read(p)
 	if u.out += int64(n); u.out > anyway && u.out > inflated*u.in.n {
-		return 0, fmt.Errorf("unzip: it unzips to more than %d times its size, %d MiB so far, as no log does: nothing more of it is read", inflated, u.out>>20)
+		return 0, fmt.Errorf("unzip: the data is more than %d times its compressed size, %d MiB so far, unlike any log: reading stopped", inflated, u.out>>20)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = unzipError(err)
@@ -107,11 +107,11 @@ func unzipError(err error) error {
 	return fmt.Errorf("unzip: %w", err)
 }
 
-// fromUTF16 reads UTF-16 as UTF-8: PowerShell's > writes it.
+// fromUTF16 converts UTF-16, which PowerShell's > writes, to UTF-8.
 type fromUTF16 struct {
 	in      io.Reader
 	big     bool
-	pending []byte // UTF-8 that is not handed out yet
+	pending []byte // UTF-8 that was not read yet
 	high    rune   // the first half of a pair
 }
 

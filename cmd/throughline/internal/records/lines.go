@@ -13,7 +13,7 @@ import (
 	"github.com/throughline/throughline/internal/jsonwalk"
 )
 
-// readFile reads a file: rows where it is CSV with messages, else lines.
+// readFile reads a file: rows if it is CSV with messages, else lines.
 func (s *scan) readFile(r io.Reader) error {
 	in, err := decoded(r)
 	if err != nil {
@@ -41,8 +41,8 @@ func (s *scan) readFile(r io.Reader) error {
 	}
 }
 
-// readLine returns a line, which is valid until the next call. Of one that is too
-// long it returns nothing.
+// readLine returns a line, which is valid until the next call. For a line that is too
+// long it returns nil.
 func (s *scan) readLine(r *bufio.Reader) ([]byte, error) {
 	line, err := r.ReadSlice('\n')
 	if !errors.Is(err, bufio.ErrBufferFull) {
@@ -66,9 +66,9 @@ func (s *scan) readLine(r *bufio.Reader) ([]byte, error) {
 	}
 }
 
-// messageColumn is the column of messages where head begins a CSV file with some:
-// Logs Insights' @message, or message beside a timestamp in the console's export of
-// log events. -1: it begins none.
+// messageColumn returns the column with messages if head begins a CSV file: @message of
+// Logs Insights, or message next to a timestamp in the console's export of log events. It
+// returns -1 if there is none.
 func messageColumn(head []byte) int {
 	line, _, _ := bytes.Cut(head, []byte{'\n'})
 	if line = bytes.TrimSpace(line); len(line) == 0 || line[0] == '{' || line[0] == '[' {
@@ -91,7 +91,7 @@ func messageColumn(head []byte) int {
 func (s *scan) readRows(r io.Reader, column int) error {
 	table := csv.NewReader(r)
 	table.FieldsPerRecord, table.LazyQuotes, table.ReuseRecord = -1, true, true
-	_, _ = table.Read() // the names, which were read before
+	_, _ = table.Read() // the header was already read
 	for {
 		row, err := table.Read()
 		switch {
@@ -110,8 +110,8 @@ func (s *scan) readRows(r io.Reader, column int) error {
 	}
 }
 
-// colours are escape sequences that select them, which the AWS CLI and SAM write.
-// Inside of JSON none can stand.
+// colours are the escape sequences for colours, which the AWS CLI and SAM write. JSON
+// cannot contain them.
 var colours = regexp.MustCompile("\x1b\\[[0-9;]*m")
 
 // readOne reads one line of a file.
@@ -129,8 +129,8 @@ func (s *scan) readOne(text []byte) {
 	s.left.Lines++
 }
 
-// readText reads the text of a log event, or the body of a message, which may be of
-// several lines.
+// readText reads the text of a log event or the body of a message, which can have several
+// lines.
 func (s *scan) readText(text []byte, queued bool, depth int) {
 	if s.readDocuments(text, queued, depth) || s.err != nil {
 		return
@@ -154,7 +154,7 @@ func (s *scan) readDocuments(text []byte, queued bool, depth int) bool {
 		switch {
 		case end > 0: // words in brackets
 			i += end
-		case ok || end < 0: // it is not whole, and its parts are no documents
+		case ok || end < 0: // the document is incomplete, and its parts are not documents
 			i = len(text)
 		default:
 			i++
@@ -168,9 +168,9 @@ func (s *scan) readDocuments(text []byte, queued bool, depth int) bool {
 	return found
 }
 
-// next is where a document may begin in text, from i on: an object with members, or
-// an array of objects or arrays; -1 where none does. Words in brackets, as [INFO],
-// are none.
+// next returns where a document can begin in text from i on: an object with members, or
+// an array of objects or arrays. It returns -1 if there is none. Words in brackets, such
+// as [INFO], are not documents.
 func next(text []byte, i int) int {
 	for i < len(text) {
 		at := bytes.IndexAny(text[i:], "{[")
@@ -178,7 +178,7 @@ func next(text []byte, i int) int {
 			return -1
 		}
 		i += at
-		first := byte(0) // inside of it
+		first := byte(0) // the first byte inside the brackets
 		if inner := jsonwalk.SkipSpace(text, i+1); inner < len(text) {
 			first = text[inner]
 		}
@@ -190,8 +190,8 @@ func next(text []byte, i int) int {
 	return -1
 }
 
-// withoutNaN writes null for the bare words NaN and Infinity, which are no JSON and
-// which Python's json writes.
+// withoutNaN replaces the bare words NaN and Infinity, which Python's json writes and
+// JSON does not allow, by null.
 func withoutNaN(text []byte) (mended []byte, changed bool) {
 	inString := false
 	for i := 0; i < len(text); i++ {

@@ -193,7 +193,7 @@ func TestTheRestIsRead(t *testing.T) {
 func TestLeftSays(t *testing.T) {
 	for want, left := range map[string]Left{
 		"": {}, "1 line without a JSON document": {Lines: 1},
-		"3 lines without a JSON document, 2 lines longer than 128 MiB, what follows where the compressed data ends in the middle": {3, 2, true},
+		"3 lines without a JSON document, 2 lines longer than 128 MiB, the rest after truncated compressed data": {3, 2, true},
 	} {
 		if got := left.String(); got != want {
 			t.Errorf("%q, want %q", got, want)
@@ -221,7 +221,7 @@ func TestABombEnds(t *testing.T) {
 	}
 	_ = z.Close()
 	_, err := Read(bytes.NewReader(bytes.Repeat(member.Bytes(), 1000)), func(Document) error { return nil })
-	if err == nil || !strings.Contains(err.Error(), "it unzips to more than 400 times its size, 256 MiB so far") {
+	if err == nil || !strings.Contains(err.Error(), "the data is more than 400 times its compressed size, 256 MiB so far") {
 		t.Errorf("%v", err)
 	}
 }

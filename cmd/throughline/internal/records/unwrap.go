@@ -8,11 +8,11 @@ import (
 	"github.com/throughline/throughline/internal/jsonwalk"
 )
 
-// maxNesting bounds exports within exports.
+// maxNesting bounds the depth of exports in exports.
 const maxNesting = 8
 
-// unwrap visits each document inside a value: an export's own documents, else the
-// value itself where it is an object.
+// unwrap visits each document in a value: the documents of an export, or the value itself
+// if it is an object.
 func (s *scan) unwrap(value []byte, queued bool, depth int) {
 	if s.err != nil || depth > maxNesting {
 		return
@@ -35,7 +35,7 @@ func (s *scan) unwrap(value []byte, queued bool, depth int) {
 		s.unwrap(e.list, queued, depth+1)
 	case e.results != nil: // Logs Insights' API
 		s.each(e.results, func(row []byte) { s.readRow(row, depth+1) })
-	case e.data != nil: // what CloudWatch Logs hands to Lambda and Kinesis
+	case e.data != nil: // a subscription's data in Lambda and Kinesis
 		s.readCompressed(e.data, depth+1)
 	case e.body != nil: // a message of SQS
 		s.readText(jsonwalk.Inner(e.body), true, depth+1)
@@ -63,7 +63,7 @@ func (s *scan) readLogEvent(event []byte, depth int) {
 	s.unwrapAny(event, depth)
 }
 
-// unwrapAny is unwrap of what may be no object.
+// unwrapAny is unwrap for a value that may not be an object.
 func (s *scan) unwrapAny(value []byte, depth int) {
 	if value[0] == '{' || value[0] == '[' {
 		s.unwrap(value, false, depth)
@@ -72,7 +72,7 @@ func (s *scan) unwrapAny(value []byte, depth int) {
 	s.left.Lines++
 }
 
-// readMessage reads a message that is a text, or the JSON that it was before.
+// readMessage reads a message: a text, or JSON that was parsed already.
 func (s *scan) readMessage(message []byte, depth int) {
 	if message[0] == '"' {
 		s.readText(jsonwalk.Inner(message), false, depth)
@@ -81,8 +81,8 @@ func (s *scan) readMessage(message []byte, depth int) {
 	s.unwrapAny(message, depth)
 }
 
-// readLogLine reads a line of a log that has its message in a member. Where the message
-// holds no document, the line is one.
+// readLogLine reads a log line that has its message in a member. If the message has no
+// document, the line itself is the document.
 func (s *scan) readLogLine(message, line []byte, depth int) {
 	switch {
 	case message[0] == '{':
@@ -118,7 +118,7 @@ func (s *scan) readRow(row []byte, depth int) {
 	s.left.Lines++
 }
 
-// readCompressed reads base64 of gzip, of one document.
+// readCompressed reads a base64 text of a gzipped document.
 func (s *scan) readCompressed(text []byte, depth int) {
 	inner := jsonwalk.Inner(text)
 	decoder := base64.NewDecoder(base64.StdEncoding, bytes.NewReader(inner))
@@ -135,20 +135,20 @@ func (s *scan) readCompressed(text []byte, depth int) {
 	case errors.Is(err, errTruncated):
 		s.left.Truncated = true
 	case err != nil:
-		s.left.Lines++ // it is no base64, or no gzip
+		s.left.Lines++ // not base64, or not gzip
 	}
 }
 
-// export is what the members of a document tell of what it is.
+// export has the members by which kinds of exports are recognized.
 type export struct {
-	document                       bool // it is itself what is looked for
+	document                       bool // it is a document of interest itself
 	logEvents, list, results, data []byte
 	body, message                  []byte
-	topic                          bool // it is a notification of SNS
+	topic                          bool // it is an SNS notification
 }
 
-// own are the members that only documents of interest have at their top: metrics,
-// our rare lines, events, spans.
+// own reports whether key is a top-level member that only documents of interest have:
+// metrics, Throughline's log lines, events, spans.
 func own(key []byte) bool {
 	switch string(key) {
 	case "_aws", "throughline", "detail-type", "resourceSpans", "spanId", "DetailType":
@@ -205,7 +205,7 @@ func membersOf(value []byte) (e export) {
 	return e
 }
 
-// zipped begins the base64 of what gzip compressed.
+// zipped is the beginning of the base64 text of gzip data.
 const zipped = "H4sI"
 
 func zippedData(value []byte) []byte {

@@ -15,35 +15,36 @@ import (
 type Line struct {
 	At    time.Time `json:"at"`
 	Queue string    `json:"queue"` // the dead-letter queue's ARN
-	// Do is sending, before a batch is sent; sent, once a copy was accepted; failed, where it
-	// was not; unsure, where no answer came; deleted.
+	// Do is the step: "sending" before a batch is sent, "sent" after a copy was accepted,
+	// "failed" if it was refused, "unsure" without a response, "deleted" after the
+	// message was deleted.
 	Do       string   `json:"do"`
-	Messages []string `json:"messages,omitempty"` // of sending and deleted
-	Message  string   `json:"message,omitempty"`  // of sent and failed
+	Messages []string `json:"messages,omitempty"` // for sending and deleted
+	Message  string   `json:"message,omitempty"`  // for sent and failed
 	Event    string   `json:"event,omitempty"`
 	To       string   `json:"to,omitempty"`
-	Copy     string   `json:"copy,omitempty"` // the ID that the copy was given
+	Copy     string   `json:"copy,omitempty"` // the ID of the copy
 	Error    string   `json:"error,omitempty"`
 }
 
-// Journal is the file that says what was done with the messages of a queue. Use [Open],
-// and close it. It is not safe for concurrent use.
+// Journal is the file that records what was done with the messages of a queue. Use
+// [Open], and close it. It is not safe for concurrent use.
 type Journal struct {
 	file  *os.File
 	queue string
 	now   func() time.Time
 
-	sent    map[string]bool // accepted, and not known to be deleted
+	sent    map[string]bool // accepted, and not yet recorded as deleted
 	deleted map[string]bool
-	doubt   map[string]bool // being sent when the last run ended
+	doubt   map[string]bool // in "sending" when the last run ended
 }
 
-// begins is how each line begins.
+// begins is the beginning of each line.
 const begins = `{"at":"`
 
-// Open reads a journal of the queue, or makes a new one. Lines of other queues are left
-// alone. A last line that was cut short, by a process that was killed, is cut off: of what it
-// says nothing was relied upon.
+// Open reads the journal of a queue, or creates one. It keeps lines of other queues. It
+// removes a partial last line of a process that was killed, because nothing was done on
+// the strength of it.
 func Open(path, queue string, now func() time.Time) (*Journal, error) {
 	j := &Journal{queue: queue, now: now, sent: map[string]bool{}, deleted: map[string]bool{}, doubt: map[string]bool{}}
 	data, err := os.ReadFile(path)
@@ -57,12 +58,12 @@ func Open(path, queue string, now func() time.Time) (*Journal, error) {
 		}
 		var l Line
 		if err := json.Unmarshal(text, &l); err != nil || l.Do == "" {
-			return nil, fmt.Errorf("line %d of %s is none of a journal: name another file with --journal", i+1, path)
+			return nil, fmt.Errorf("line %d of %s is not a journal's line: name another file with --journal", i+1, path)
 		}
 		j.read(l)
 	}
 	if torn := data[whole:]; !bytes.HasPrefix(torn, []byte(begins)[:min(len(begins), len(torn))]) {
-		return nil, fmt.Errorf("%s is no journal: name another file with --journal", path)
+		return nil, fmt.Errorf("%s is not a journal: name another file with --journal", path)
 	}
 	if j.file, err = os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err != nil {
 		return nil, fmt.Errorf("open the journal: %w", err)
@@ -95,7 +96,7 @@ func (j *Journal) read(l Line) {
 	}
 }
 
-// write appends lines, and returns once they are on the disk.
+// write appends lines, and returns when they are synced to disk.
 func (j *Journal) write(lines ...Line) error {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
@@ -116,7 +117,7 @@ func (j *Journal) write(lines ...Line) error {
 	return nil
 }
 
-// flush writes to a file and to the disk.
+// flush writes to a file and syncs it to disk.
 func flush(file interface {
 	io.Writer
 	Sync() error
@@ -130,8 +131,9 @@ func flush(file interface {
 // Sent reports whether a copy of the message was accepted before.
 func (j *Journal) Sent(message string) bool { return j.sent[message] || j.deleted[message] }
 
-// Doubt are the messages that were being sent when the last run ended: a copy may have been
-// accepted, and where they are in the queue still they are sent again.
+// Doubt returns the number of messages that were being sent when the last run ended.
+// Their copies may have been accepted. If they are still in the queue, they are sent
+// again.
 func (j *Journal) Doubt() int { return len(j.doubt) }
 
 // Close closes the file.

@@ -1,6 +1,6 @@
-// Package redrive sends messages of a dead-letter queue back to where they came from, and
-// loses none: a message is deleted only after its copy was accepted, and a journal says what
-// was done, so that a run that was killed can be taken up again.
+// Package redrive sends the messages of a dead-letter queue back to where they failed. It
+// loses none: a message is deleted only after its copy was accepted, and a journal
+// records every step, so that a run that was killed can be continued.
 package redrive
 
 import (
@@ -14,10 +14,10 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/deadletter"
 )
 
-// Destination is where a message is sent. The zero value is nowhere.
+// Destination is where messages are sent. The zero value means where each message failed.
 type Destination struct {
 	Kind string // queue, function, topic, bus
-	Name string // a name or an ARN, of a queue also its URL
+	Name string // a name or an ARN; for a queue also a URL
 }
 
 func (d Destination) String() string {
@@ -30,8 +30,8 @@ func (d Destination) String() string {
 	return d.Kind + " " + name
 }
 
-// ParseDestination reads KIND:NAME, and "bus" alone for the bus of each message's rule. ""
-// is the zero value: where each message came from.
+// ParseDestination reads KIND:NAME, or "bus" for the bus of each message's rule. "" gives
+// the zero value.
 func ParseDestination(text string) (Destination, error) {
 	kind, name, _ := strings.Cut(text, ":")
 	switch kind {
@@ -46,41 +46,41 @@ func ParseDestination(text string) (Destination, error) {
 			return Destination{kind, name}, nil
 		}
 	}
-	return Destination{}, fmt.Errorf("%q is no destination: it is queue:NAME, function:NAME, topic:ARN, bus:NAME, or bus", text)
+	return Destination{}, fmt.Errorf("%q is not a destination: write queue:NAME, function:NAME, topic:ARN, bus:NAME, or bus", text)
 }
 
-// Item is what is sent for one message.
+// Item is the copy to send for one message.
 type Item struct {
 	Letter      deadletter.Letter
 	To          Destination
 	Body        []byte
 	Attributes  map[string]deadletter.Attribute
 	TraceHeader string
-	// Group and Deduplication are of a FIFO queue. The latter is the same each time that the
-	// message is sent, so that within five minutes SQS takes one copy.
+	// Group and Deduplication are for a FIFO queue. The deduplication ID of a message is
+	// always the same, so that SQS accepts only one copy within five minutes.
 	Group, Deduplication string
-	Entry                *Entry // for a bus
+	Entry                *Entry // set for a bus
 }
 
-// Entry is an event as it is published again.
+// Entry is an event to publish again.
 type Entry struct {
 	Source, Type, Detail string
 	Resources            []string
 	Time                 time.Time
 }
 
-// eventBridge are the attributes that EventBridge adds to a dead letter, which the target
-// never had.
+// eventBridge are the attributes that EventBridge adds to a dead letter and that the
+// target never receives.
 var eventBridge = []string{"RULE_ARN", "TARGET_ARN", "ERROR_CODE", "ERROR_MESSAGE", "EXHAUSTED_RETRY_CONDITION", "RETRY_ATTEMPTS"}
 
-// lambda are those that Lambda adds.
+// lambda are the attributes that Lambda adds.
 var lambda = []string{"RequestID", "ErrorCode", "ErrorMessage"}
 
-// ErrNamed is why a message of a new custom bus is not sent: there is nothing in it to send.
-var ErrNamed = errors.New("it names events and does not carry them: throughline dlq replay says how the bus delivers them again")
+// ErrNamed is the error for a message of a new custom bus, which has nothing to send.
+var ErrNamed = errors.New("it names events but does not contain them: throughline dlq replay shows how the bus delivers them again")
 
-// Plan is what is sent for a message, to a destination or, where that is the zero value,
-// back to where it came from. The error says why it cannot be sent, and what to do.
+// Plan returns the copy to send for a message, to the destination or, for its zero value,
+// to where the message failed. The error says why it cannot be sent, and what to do.
 func Plan(l deadletter.Letter, to Destination) (Item, error) {
 	if l.Kind == deadletter.OfSubscriber {
 		return Item{Letter: l}, ErrNamed
@@ -94,13 +94,13 @@ func Plan(l deadletter.Letter, to Destination) (Item, error) {
 	}
 	if item.To.Kind == "bus" && item.To.Name == "" {
 		if l.Rule == "" {
-			return item, errors.New("no rule gave it up, so that its bus is not known: give --to bus:NAME")
+			return item, errors.New("it is not of a rule, so its bus is not known: give --to bus:NAME")
 		}
 		item.To.Name = busOf(l.Rule)
 	}
 	switch {
 	case l.Kind == deadletter.OfStream:
-		return item, errors.New("it names records of a stream and does not carry them: read them again from the stream")
+		return item, errors.New("it names records of a stream and does not contain them: read them again from the stream")
 	case item.To.Kind == "bus":
 		entry, err := publish(l)
 		item.Entry = entry
@@ -113,12 +113,12 @@ func Plan(l deadletter.Letter, to Destination) (Item, error) {
 		item.Attributes = kept(l)
 	}
 	if len(item.Body) == 0 {
-		return item, errors.New("it is empty")
+		return item, errors.New("the message is empty")
 	}
 	return item, nil
 }
 
-// origin is where a message was on its way to when it was given up.
+// origin returns the destination that did not accept the message.
 func origin(l deadletter.Letter) (Destination, error) {
 	switch l.Kind {
 	case deadletter.OfRule, deadletter.OfTopic:
@@ -135,13 +135,13 @@ func origin(l deadletter.Letter) (Destination, error) {
 			}
 		case "":
 			if l.Kind == deadletter.OfTopic {
-				return Destination{}, errors.New("which subscription it is of is not known: give --to queue:NAME or function:NAME")
+				return Destination{}, errors.New("its subscription is not known: give --to queue:NAME or function:NAME")
 			}
 		}
-		return Destination{}, fmt.Errorf("its target %s takes nothing from here: give --to bus, which every rule of the bus sees", l.Target)
+		return Destination{}, fmt.Errorf("redrive cannot send to its target %s: give --to bus, where every rule of the bus sees it", l.Target)
 	case deadletter.OfFunction, deadletter.OfDestination:
 		if l.Function == "" {
-			return Destination{}, errors.New("which function it is of is not known: give --to function:NAME")
+			return Destination{}, errors.New("its function is not known: give --to function:NAME")
 		}
 		return Destination{"function", l.Function}, nil
 	case deadletter.OfQueue:
@@ -149,10 +149,10 @@ func origin(l deadletter.Letter) (Destination, error) {
 	case deadletter.OfStream:
 		return Destination{}, nil
 	}
-	return Destination{}, errors.New("where it came from is not known: give --to queue:NAME, function:NAME or bus:NAME")
+	return Destination{}, errors.New("its source is not known: give --to queue:NAME, function:NAME or bus:NAME")
 }
 
-// busOf is the ARN or the name of a rule's bus.
+// busOf returns the ARN or the name of a rule's bus.
 func busOf(rule string) string {
 	before, path, _ := strings.Cut(rule, ":rule/")
 	bus, _, custom := strings.Cut(path, "/")
@@ -165,7 +165,7 @@ func busOf(rule string) string {
 	return before + ":event-bus/" + bus
 }
 
-// kept are the attributes of the message as it was sent first.
+// kept returns the attributes that the message had when it was first sent.
 func kept(l deadletter.Letter) map[string]deadletter.Attribute {
 	attributes := map[string]deadletter.Attribute{}
 	for name, a := range l.Attributes {
@@ -178,7 +178,7 @@ func kept(l deadletter.Letter) map[string]deadletter.Attribute {
 	return attributes
 }
 
-// publish is the event as an entry of PutEvents: its detail to the byte.
+// publish returns the event as an entry of PutEvents, its detail unchanged byte for byte.
 func publish(l deadletter.Letter) (*Entry, error) {
 	var e struct {
 		Source    string          `json:"source"`
@@ -188,21 +188,21 @@ func publish(l deadletter.Letter) (*Entry, error) {
 		Time      time.Time       `json:"time"`
 	}
 	if err := json.Unmarshal(l.Payload, &e); err != nil || e.Source == "" || e.Type == "" || len(e.Detail) == 0 {
-		return nil, errors.New("it is no event of EventBridge: an input path or a transformer made something else of it")
+		return nil, errors.New("it is not an EventBridge event: an input path or a transformer changed it")
 	}
 	if strings.HasPrefix(e.Source, "aws.") {
-		return nil, fmt.Errorf("nobody but AWS may publish events of %s", e.Source)
+		return nil, fmt.Errorf("only AWS can publish events of %s", e.Source)
 	}
 	return &Entry{e.Source, e.Type, string(e.Detail), e.Resources, e.Time}, nil
 }
 
-// notification is what SNS hands to a function.
+// notification returns the event that SNS passes to a function.
 func notification(l deadletter.Letter) ([]byte, error) {
 	var n map[string]json.RawMessage
 	if err := json.Unmarshal(l.Payload, &n); err != nil {
-		return nil, errors.New("it is no notification of SNS")
+		return nil, errors.New("it is not an SNS notification")
 	}
-	for from, to := range map[string]string{"SigningCertURL": "SigningCertUrl", "UnsubscribeURL": "UnsubscribeUrl"} { // as Lambda has it
+	for from, to := range map[string]string{"SigningCertURL": "SigningCertUrl", "UnsubscribeURL": "UnsubscribeUrl"} { // Lambda's spelling
 		if value, ok := n[from]; ok {
 			n[to] = value
 			delete(n, from)

@@ -173,7 +173,7 @@ func TestBounds(t *testing.T) {
 	m = newMemory(25)
 	m.answer = func(Item) Result { cancel(); return Result{} }
 	report, err = Run(ctx, m, m, open(t, filepath.Join(t.TempDir(), "j")), Options{Hide: time.Second})
-	if err != nil || report.Sent != 10 || report.Deleted != 10 || report.Ended != "it was interrupted" {
+	if err != nil || report.Sent != 10 || report.Deleted != 10 || report.Ended != "the run was interrupted" {
 		t.Errorf("%+v %v", report, err)
 	}
 	// What others hide is waited for as long as it may be hidden by a run that was killed.
@@ -260,16 +260,16 @@ func TestPlan(t *testing.T) {
 	}{
 		"Unknown":     {deadletter.Letter{Kind: deadletter.Unknown, Payload: event}, "", "give --to queue:NAME"},
 		"UnknownTo":   {deadletter.Letter{Kind: deadletter.Unknown, Payload: event}, "queue:work", "queue work"},
-		"Empty":       {deadletter.Letter{Kind: deadletter.OfQueue, Queue: "q"}, "", "it is empty"},
+		"Empty":       {deadletter.Letter{Kind: deadletter.OfQueue, Queue: "q"}, "", "the message is empty"},
 		"Stream":      {deadletter.Letter{Kind: deadletter.OfStream, Payload: event}, "queue:work", "read them again from the stream"},
 		"NoFunction":  {deadletter.Letter{Kind: deadletter.OfFunction, Payload: event}, "", "give --to function:NAME"},
-		"NoEndpoint":  {deadletter.Letter{Kind: deadletter.OfTopic, Payload: event}, "", "which subscription"},
+		"NoEndpoint":  {deadletter.Letter{Kind: deadletter.OfTopic, Payload: event}, "", "its subscription is not known"},
 		"RuleToBus":   {deadletter.Letter{Kind: deadletter.OfRule, Rule: "arn:aws:events:r:1:rule/orders/x", Target: "arn:aws:events:r:1:event-bus/other", Payload: event}, "", "bus other"},
 		"BusOfRule":   {deadletter.Letter{Kind: deadletter.OfRule, Rule: "arn:aws:events:r:1:rule/orders/x", Payload: event}, "bus", "bus orders"},
 		"DefaultBus":  {deadletter.Letter{Kind: deadletter.OfRule, Rule: "arn:aws:events:r:1:rule/x", Payload: event}, "bus", "bus default"},
 		"NoRule":      {deadletter.Letter{Kind: deadletter.OfQueue, Payload: event}, "bus", "give --to bus:NAME"},
-		"NoEvent":     {deadletter.Letter{Kind: deadletter.OfQueue, Payload: []byte(`{}`)}, "bus:orders", "no event of EventBridge"},
-		"OfAWS":       {deadletter.Letter{Kind: deadletter.OfQueue, Payload: []byte(`{"source":"aws.s3","detail-type":"x","detail":{}}`)}, "bus:orders", "nobody but AWS"},
+		"NoEvent":     {deadletter.Letter{Kind: deadletter.OfQueue, Payload: []byte(`{}`)}, "bus:orders", "it is not an EventBridge event"},
+		"OfAWS":       {deadletter.Letter{Kind: deadletter.OfQueue, Payload: []byte(`{"source":"aws.s3","detail-type":"x","detail":{}}`)}, "bus:orders", "only AWS can publish"},
 		"ToATopic":    {deadletter.Letter{Kind: deadletter.OfRule, Target: "arn:aws:sns:r:1:alerts", Payload: event}, "", "topic alerts"},
 		"Destination": {deadletter.Letter{Kind: deadletter.OfRule, Target: "arn:aws:events:r:1:api-destination/x", Payload: event}, "", "give --to bus"},
 	} {

@@ -14,42 +14,44 @@ import (
 
 // Queue is the dead-letter queue.
 type Queue interface {
-	// Receive hides up to most messages and returns them; none where there are none just now.
+	// Receive receives up to most messages, which become invisible to others. It returns
+	// none if there are none at present.
 	Receive(ctx context.Context, most int) ([]deadletter.Letter, error)
-	// Delete removes messages. The error names those that are still there.
+	// Delete deletes messages. The error names those that were not deleted.
 	Delete(ctx context.Context, letters []deadletter.Letter) (deleted []deadletter.Letter, err error)
-	// Release shows messages to others again.
+	// Release makes messages visible to others again.
 	Release(ctx context.Context, letters []deadletter.Letter) error
-	// Hidden is about how many messages are hidden, ours included.
+	// Hidden returns the approximate number of messages in flight, including those of
+	// this run.
 	Hidden(ctx context.Context) (int, error)
 }
 
 // Sender sends copies.
 type Sender interface {
-	// Send sends items of one destination and returns as many results, in their order.
+	// Send sends items to one destination and returns as many results, in order.
 	Send(ctx context.Context, items []Item) []Result
 }
 
-// Result is what became of a copy: the ID that it was given, or why it was not accepted.
-// Unsure says that it may have been, because no answer came.
+// Result is the result of sending a copy: its ID, or why it was not accepted. Unsure
+// reports that it may have been accepted, because there was no response.
 type Result struct {
 	ID     string
 	Err    error
 	Unsure bool
 }
 
-// Options say what a run does.
+// Options configure a run.
 type Options struct {
-	Select func(*deadletter.Letter) bool // nil: every message
-	To     Destination                   // zero: where each message came from
-	Rate   float64                       // messages a second; 0: as fast as can be
-	Most   int                           // messages to send; 0: all
-	Hide   time.Duration                 // for how long a message is hidden; required
-	Keep   interface {                   // where messages are copied to before they are sent; nil: nowhere
+	Select func(*deadletter.Letter) bool // nil means every message
+	To     Destination                   // the zero value means where each message failed
+	Rate   float64                       // messages a second; 0 means no limit
+	Most   int                           // the maximum number of messages to send; 0 means all
+	Hide   time.Duration                 // the visibility timeout of received messages; required
+	Keep   interface {                   // gets a copy of each message before it is sent; nil means none
 		io.Writer
 		Sync() error
 	}
-	Progress func(Report) // nil: nobody is told
+	Progress func(Report) // called after each step; nil means never
 }
 
 // Failure is a message that was not sent.
@@ -59,17 +61,17 @@ type Failure struct {
 	Why     string `json:"why"`
 }
 
-// Report is what a run did.
+// Report is the result of a run.
 type Report struct {
 	Received int            `json:"received"`
 	Sent     int            `json:"sent"`
 	Deleted  int            `json:"deleted"`
-	Earlier  int            `json:"sent_by_an_earlier_run"`         // and only deleted now
-	Again    int            `json:"maybe_sent_by_an_earlier_run"`   // and sent again
-	Left     int            `json:"left"`                           // that were not selected
-	Failed   []Failure      `json:"failed,omitempty"`               // which stay in the queue
-	To       map[string]int `json:"to,omitempty"`                   // by destination
-	Held     int            `json:"held_by_others,omitempty"`       // when the run ended
+	Earlier  int            `json:"sent_by_an_earlier_run"`         // only deleted in this run
+	Again    int            `json:"maybe_sent_by_an_earlier_run"`   // sent again in this run
+	Left     int            `json:"left"`                           // not selected
+	Failed   []Failure      `json:"failed,omitempty"`               // they stay in the queue
+	To       map[string]int `json:"to,omitempty"`                   // the number sent, by destination
+	Held     int            `json:"held_by_others,omitempty"`       // in flight to other consumers when the run ended
 	Ended    string         `json:"ended_before_the_end,omitempty"` // why
 }
 
@@ -80,15 +82,15 @@ type run struct {
 	send    Sender
 	journal *Journal
 	report  Report
-	held    map[string]deadletter.Letter // received, and let go at the end
+	held    map[string]deadletter.Letter // received, and made visible again at the end
 }
 
-// sinceNothing is how many receives without anything new end a run: one alone may miss what
-// is there.
+// sinceNothing is the number of receives without a new message that end a run. A single
+// receive can miss messages.
 const sinceNothing = 3
 
-// Run redrives until nothing is left that was selected, or until ctx ends: what is under way
-// then is finished. The error says why the queue or the journal could not be used.
+// Run redrives messages until no selected one is left, or until ctx ends; it finishes the
+// current batch first. It returns an error if the queue or the journal cannot be used.
 func Run(ctx context.Context, queue Queue, send Sender, journal *Journal, o Options) (Report, error) {
 	r := &run{Options: o, queue: queue, send: send, journal: journal, held: map[string]deadletter.Letter{}}
 	r.report.To = map[string]int{}
@@ -141,18 +143,19 @@ func (r *run) drain(ctx context.Context) error {
 			return nil
 		}
 		if r.Rate > 0 {
-			_ = pause.For(ctx, time.Duration(float64(sent)/r.Rate*float64(time.Second))-time.Since(began)) // the loop looks at ctx
+			_ = pause.For(ctx, time.Duration(float64(sent)/r.Rate*float64(time.Second))-time.Since(began)) // the loop checks ctx
 		}
 	}
 	if ctx.Err() != nil {
-		r.report.Ended = "it was interrupted"
+		r.report.Ended = "the run was interrupted"
 	}
 	return nil
 }
 
-// batch is how many messages to receive: no more than the rate sends while they are hidden.
+// batch returns how many messages to receive: no more than the rate allows to send before
+// they become visible again.
 func (r *run) batch() int {
-	const largest = 10 // of SQS
+	const largest = 10 // the limit of SQS
 	most := largest
 	if r.Rate > 0 {
 		most = min(most, max(1, int(r.Rate*r.Hide.Seconds()/2)))
@@ -163,8 +166,8 @@ func (r *run) batch() int {
 	return most
 }
 
-// nothingLeft tells whether the end was reached. What others hide may come back: a run that was
-// killed hid it, for as long as this one does.
+// nothingLeft reports whether the end is reached. Messages in flight to others can
+// return: a run that was killed has hidden them for as long as this run would.
 func (r *run) nothingLeft(ctx context.Context, idle int, since time.Time) (bool, error) {
 	if idle < sinceNothing {
 		return false, nil
@@ -180,12 +183,12 @@ func (r *run) nothingLeft(ctx context.Context, idle int, since time.Time) (bool,
 	return false, nil
 }
 
-// fresh are the letters that this run has not seen yet.
+// fresh returns the letters that this run has not seen yet.
 func (r *run) fresh(letters []deadletter.Letter) []deadletter.Letter {
 	var fresh []deadletter.Letter
 	for _, l := range letters {
 		if _, seen := r.held[l.ID]; seen {
-			r.held[l.ID] = l // with its new receipt
+			r.held[l.ID] = l // with its new receipt handle
 			continue
 		}
 		r.report.Received++
@@ -245,7 +248,7 @@ func (r *run) handle(ctx context.Context, letters []deadletter.Letter) (sent, fa
 	return sent, failed, err
 }
 
-// batchTo sends items of one destination, the journal written before and after.
+// batchTo sends items to one destination, and writes the journal before and after.
 func (r *run) batchTo(ctx context.Context, items []Item) (accepted []deadletter.Letter, refused int, err error) {
 	var ids []string
 	for _, item := range items {
@@ -308,7 +311,7 @@ func (r *run) keep(items []Item) error {
 	return nil
 }
 
-// KeepLine is a message as a line of a file that keeps some.
+// KeepLine returns a message as a line of the file of --keep.
 func KeepLine(m deadletter.Message) ([]byte, error) {
 	m.Receipt = ""
 	line, err := json.Marshal(m)

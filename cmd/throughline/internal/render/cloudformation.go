@@ -15,19 +15,19 @@ type File struct {
 	Data []byte
 }
 
-// maxResources is how many CloudFormation takes in one template.
+// maxResources is CloudFormation's limit of resources in a template.
 const maxResources = 500
 
-// CloudFormation renders the set as templates of at most 500 resources and 200 parameters:
-// alarms.yaml, and alarms-2.yaml and so on where one is not enough. Composites
-// stand in the last, which is to be deployed last. extra are resources to stand
-// beside them, such as [QueryDefinitions]. It returns an error for a text whose
-// placeholder does not end.
+// CloudFormation renders the set as templates with at most 500 resources and 200
+// parameters: alarms.yaml, and alarms-2.yaml and so on if needed. Composites are in the
+// last template, which has to be deployed last. extra are further resources, such as
+// [QueryDefinitions]. It returns an error for a text whose placeholder has no closing
+// bracket.
 func CloudFormation(s alarms.Set, extra map[string]any) ([]File, error) {
 	return templates(s, extra, false)
 }
 
-// SAM is [CloudFormation] under SAM's transform.
+// SAM is [CloudFormation] with the SAM transform.
 func SAM(s alarms.Set, extra map[string]any) ([]File, error) { return templates(s, extra, true) }
 
 func templates(s alarms.Set, extra map[string]any, sam bool) ([]File, error) {
@@ -36,7 +36,7 @@ func templates(s alarms.Set, extra map[string]any, sam bool) ([]File, error) {
 		ids[name] = true
 	}
 	for _, p := range s.Parameters {
-		ids[p.Name] = true // a template's parameters and resources share one space of names
+		ids[p.Name] = true // parameters and resources of a template share a namespace
 	}
 	var all []resource
 	named := map[string]string{}
@@ -45,7 +45,7 @@ func templates(s alarms.Set, extra map[string]any, sam bool) ([]File, error) {
 		named[a.Name] = id
 		all = append(all, resource{id, map[string]any{"Type": "AWS::CloudWatch::Alarm", "Properties": metricAlarm(a, substituted)}})
 	}
-	for _, name := range slices.Sorted(maps.Keys(extra)) { // more than one file must not hold other resources each time
+	for _, name := range slices.Sorted(maps.Keys(extra)) { // sorted, so that files have the same resources in each run
 		all = append(all, resource{name, extra[name].(map[string]any)})
 	}
 	for _, c := range s.Composites {
@@ -82,18 +82,18 @@ type resource struct {
 	body map[string]any
 }
 
-// maxParameters is how many CloudFormation takes in one template.
+// maxParameters is CloudFormation's limit of parameters in a template.
 const maxParameters = 200
 
-// shards are the resources of each template, in their order: as many as CloudFormation
-// takes, with as many parameters. There is one at least.
+// shards returns the resources of each template, in order, within CloudFormation's limits
+// of resources and parameters. There is at least one template.
 func shards(s alarms.Set, all []resource) ([][]resource, error) {
 	parts := [][]resource{nil}
 	used := map[string]bool{}
 	for _, r := range all {
 		own := usedParameters(s, map[string]any{r.id: r.body})
 		if len(own) > maxParameters {
-			return nil, fmt.Errorf("%s names %d parameters, and a template has %d: give values with --set, or leave it out with --no-dashboard", r.id, len(own), maxParameters)
+			return nil, fmt.Errorf("%s uses %d parameters, and a template has at most %d: give values with --set, or omit the dashboard with --no-dashboard", r.id, len(own), maxParameters)
 		}
 		more := 0
 		for name := range own {
@@ -113,8 +113,8 @@ func shards(s alarms.Set, all []resource) ([][]resource, error) {
 	return parts, nil
 }
 
-// document is the part of CloudFormation's template anatomy that is written. Its
-// mappings are written in the order of their keys.
+// document is the part of a CloudFormation template that is written. Its mappings are
+// written in the order of their keys.
 type document struct {
 	Version     string         `yaml:"AWSTemplateFormatVersion"`
 	Transform   string         `yaml:"Transform,omitempty"`
@@ -134,8 +134,8 @@ func newDocument(s alarms.Set, resources map[string]any, sam bool) document {
 	return t
 }
 
-// usedParameters leaves out what no resource of this template refers to, which
-// cfn-lint has against a template.
+// usedParameters returns the parameters that a resource of this template uses, because
+// cfn-lint warns about others.
 func usedParameters(s alarms.Set, resources map[string]any) map[string]any {
 	used := map[string]bool{}
 	referred(resources, used)
@@ -156,7 +156,7 @@ func usedParameters(s alarms.Set, resources map[string]any) map[string]any {
 	return out
 }
 
-// referred adds the names that Ref and Fn::Sub refer to anywhere in v.
+// referred adds the names that Ref and Fn::Sub use anywhere in v.
 func referred(v any, used map[string]bool) {
 	switch v := v.(type) {
 	case []any:
@@ -181,7 +181,7 @@ func referred(v any, used map[string]bool) {
 	}
 }
 
-// depend lets composites wait for their alarms of the same template.
+// depend makes composites depend on their alarms in the same template.
 func depend(s alarms.Set, resources map[string]any, named map[string]string) {
 	for _, body := range resources {
 		r := body.(map[string]any)
@@ -211,7 +211,7 @@ func ruleText(v any) string {
 	return fmt.Sprint(v)
 }
 
-// substituted is a text as CloudFormation fills it in: itself, a Ref, or Fn::Sub.
+// substituted returns a text as a literal, a Ref or an Fn::Sub.
 func substituted(s string) any {
 	parts, err := alarms.Parts(s)
 	if err != nil {

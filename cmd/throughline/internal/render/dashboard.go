@@ -15,11 +15,11 @@ import (
 type Panel struct {
 	Section string
 	Title   string
-	Alarms  []alarms.Alarm // on the same metrics: a warning and a critical one share a panel
+	Alarms  []alarms.Alarm // alarms on the same metrics, such as a warning and a critical one, share a panel
 }
 
-// Panels are the graphs of a set, by the resource that they watch, in the order
-// of the alarms' names.
+// Panels returns the graphs of a set, by the resource that they watch, in the order of
+// the alarms' names.
 func Panels(s alarms.Set) []Panel {
 	var panels []Panel
 	for _, a := range s.Alarms {
@@ -39,7 +39,7 @@ func Panels(s alarms.Set) []Panel {
 	return panels
 }
 
-// graph tells what an alarm draws, its threshold left out.
+// graph returns what an alarm's graph shows, without its threshold.
 func graph(a alarms.Alarm) string {
 	var b strings.Builder
 	for _, q := range a.Queries {
@@ -52,18 +52,17 @@ func graph(a alarms.Alarm) string {
 }
 
 const (
-	width  = 8 // of a widget, of the 24 columns
+	width  = 8 // the width of a widget, in columns of 24
 	height = 6
-	// maxWidgets is how many PutDashboard takes.
+	// maxWidgets is PutDashboard's limit.
 	maxWidgets = 500
 )
 
-// Dashboard is the body of a CloudWatch dashboard: the states of all alarms,
-// then a row of graphs a resource with the thresholds drawn in, then the saved
-// queries where the set names log groups. Placeholders stay. Without an account,
-// whose number alarms' ARNs hold, the states are left out. A dashboard has at
-// most 500 widgets: of a larger set the last graphs are left out, and the
-// dashboard says how many.
+// Dashboard returns the body of a CloudWatch dashboard: the states of all alarms, then a
+// row of graphs for each resource with the thresholds, then the saved queries if the set
+// names log groups. Placeholders stay. Without an account number, which alarms' ARNs
+// contain, the states are omitted. A dashboard has at most 500 widgets: for a larger set
+// the last graphs are omitted, and the dashboard says how many.
 func Dashboard(s alarms.Set, region, account string) ([]byte, error) {
 	if s.Region != "" {
 		region = s.Region
@@ -73,7 +72,7 @@ func Dashboard(s alarms.Set, region, account string) ([]byte, error) {
 		widgets = append(widgets, map[string]any{"type": kind, "x": x, "y": y, "width": w, "height": h, "properties": properties})
 	}
 	y := 0
-	for first := 0; first < len(s.Alarms) && account != ""; first += 100 { // of which a widget shows a hundred
+	for first := 0; first < len(s.Alarms) && account != ""; first += 100 { // a widget shows a hundred alarms
 		var arns []any
 		for _, a := range s.Alarms[first:min(len(s.Alarms), first+100)] {
 			arns = append(arns, "arn:aws:cloudwatch:"+region+":"+account+":alarm:"+a.Name)
@@ -85,9 +84,9 @@ func Dashboard(s alarms.Set, region, account string) ([]byte, error) {
 	section, column := "", 0
 	panels := Panels(s)
 	for i, p := range panels {
-		if len(widgets) >= maxWidgets-20 { // of a section's title, this note and the queries
+		if len(widgets) >= maxWidgets-20 { // room for a section's title, this note and the queries
 			y += height
-			widget("text", 0, y, 24, 1, map[string]any{"markdown": fmt.Sprintf("%d of %d graphs are left out: a dashboard has %d widgets", len(panels)-i, len(panels), maxWidgets)})
+			widget("text", 0, y, 24, 1, map[string]any{"markdown": fmt.Sprintf("%d of %d graphs are omitted: a dashboard has at most %d widgets", len(panels)-i, len(panels), maxWidgets)})
 			break
 		}
 		if p.Section != section {
@@ -156,8 +155,8 @@ func graphOf(p Panel, region string) map[string]any {
 	return map[string]any{"title": p.Title, "region": region, "view": "timeSeries", "period": a.Period(), "metrics": metrics, "annotations": map[string]any{"horizontal": lines}}
 }
 
-// DashboardResource is the dashboard for a template. It returns an error for a
-// body that cannot be written.
+// DashboardResource returns the dashboard as a resource of a template. It returns an
+// error if the body cannot be written.
 func DashboardResource(s alarms.Set) (map[string]any, error) {
 	body, err := Dashboard(s, "${AWS::Region}", "${AWS::AccountId}")
 	if err != nil {
@@ -168,7 +167,7 @@ func DashboardResource(s alarms.Set) (map[string]any, error) {
 	}}, nil
 }
 
-// safeName is a name as PutDashboard takes it.
+// safeName returns a name that PutDashboard accepts.
 func safeName(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '-' || r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
@@ -178,8 +177,8 @@ func safeName(s string) string {
 	}, s)
 }
 
-// subText is a body for Fn::Sub: our placeholders are its own already, and our
-// literal $${ is its ${!.
+// subText returns a body for Fn::Sub. Placeholders have the same form there, and the
+// literal $${ becomes ${!.
 func subText(body string) string { return strings.ReplaceAll(body, "$${", "${!") }
 
 // QueryDefinitions returns the saved queries as resources of a template, by

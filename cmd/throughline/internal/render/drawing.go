@@ -12,17 +12,17 @@ import (
 	"github.com/throughline/throughline/alarms/eval"
 )
 
-// drawing is a graph of 400 by 120 of its own units, which the page stretches, and its
-// axes, in per cent of its height and width.
+// drawing is a graph of 400 by 120 units, which the page scales, and its axes, in per
+// cent of its height and width.
 type drawing struct {
 	Drawn      bool
-	Says       string // what it shows, for whoever does not see it
+	Says       string // a description for screen readers
 	Pieces     []string
 	Dots       []dot
 	Thresholds []threshold
 	Bands      []band
-	Rows       []tick // of the vertical axis, from the top
-	Columns    []tick // of the horizontal one, from the left
+	Rows       []tick // ticks of the vertical axis, from the top
+	Columns    []tick // ticks of the horizontal axis, from the left
 }
 
 type dot struct{ X, Y string }
@@ -31,8 +31,8 @@ type threshold struct{ Y, Class, Text string }
 
 type band struct{ X, Width string }
 
-// tick is a mark of an axis. At is in per cent, On in units of the drawing. Edge is "first"
-// or "last" where its text would stand over the end of the axis.
+// tick is a mark of an axis. At is in per cent, On in units of the drawing. Edge is
+// "first" or "last" if the text would extend beyond the end of the axis.
 type tick struct{ At, On, Text, Edge string }
 
 const (
@@ -40,8 +40,8 @@ const (
 	graphHeight = 120.0
 )
 
-// newDrawing draws the points that lie between from and to, with the thresholds of the
-// alarms and the stretches in which they were in alarm.
+// newDrawing draws the points between from and to, with the alarms' thresholds and the
+// times in ALARM.
 func newDrawing(list []alarms.Alarm, reports []eval.Report, points eval.Series, from, to time.Time) drawing {
 	g := drawing{Drawn: true}
 	least, most, whole := math.Inf(1), math.Inf(-1), alarms.Readable(list[0], 0.5) == "0.5"
@@ -56,7 +56,7 @@ func newDrawing(list []alarms.Alarm, reports []eval.Report, points eval.Series, 
 	g.Says = fmt.Sprintf("between %s and %s", alarms.Readable(list[0], least), alarms.Readable(list[0], most))
 	low, high := min(0, least), max(0, most)
 	for _, a := range list {
-		if a.Threshold < high*4 || high == 0 { // one far above would flatten the line
+		if a.Threshold < high*4 || high == 0 { // a threshold far above would flatten the line
 			high = max(high, a.Threshold*1.1)
 		}
 	}
@@ -115,8 +115,8 @@ func (g *drawing) plot(points eval.Series, period int64, from, to time.Time, x f
 	}
 }
 
-// scale are three to six round numbers in the alarm's unit, from low or below it to high
-// or above it. A count has no parts.
+// scale returns three to six round numbers in the alarm's unit that cover low to high. A
+// count has only whole numbers.
 func scale(a alarms.Alarm, low, high float64, whole bool) []float64 {
 	const parts, kibi = 4, 1024
 	rough, base, times := (high-low)/parts, 10.0, []float64{1, 2, 5, 10}
@@ -142,7 +142,7 @@ func scale(a alarms.Alarm, low, high float64, whole bool) []float64 {
 	}
 }
 
-// times are round times of the stretch, at most six.
+// times returns at most six round times between from and to.
 func times(from, to time.Time) []time.Time {
 	const most = 6
 	step := 24 * time.Hour

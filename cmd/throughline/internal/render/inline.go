@@ -11,12 +11,13 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/template"
 )
 
-// Inline renders the alarms as resources of the template that they watch: names become
-// references to its resources and parameters, and an alarm has the condition of what it
-// watches. The text is the body of a Resources section, indented to be pasted there; it
-// uses the full names of functions, which AWS::Include asks for. notes say what is left
-// out and why. It returns an error for a placeholder that neither the template nor the
-// set has a value for, and where the template would hold more than 500 resources.
+// Inline renders the alarms as resources of the template that they watch. Names become
+// references to its resources and parameters, and an alarm has the condition of the
+// resource that it watches. The text is the body of a Resources section, indented for
+// pasting. It uses the full names of intrinsic functions, which AWS::Include requires.
+// notes say what is omitted and why. It returns an error for a placeholder that has a
+// value neither in the template nor in the set, and if the template would have more than
+// 500 resources.
 func Inline(s alarms.Set, stack *template.Stack, name string) (file File, notes []string, err error) {
 	in := inline{stack: stack, ids: identifiers{}, open: map[string]bool{}, alarms: map[string]placed{}, prefix: s.Prefix}
 	for _, id := range stack.IDs() {
@@ -37,7 +38,7 @@ func Inline(s alarms.Set, stack *template.Stack, name string) (file File, notes 
 		return File{}, nil, fmt.Errorf("%s has no parameter and no resource for %s: give --set %s=…", name, strings.Join(missing, ", "), missing[0])
 	}
 	if n := stack.Resources() + len(resources); n > maxResources {
-		return File{}, nil, fmt.Errorf("%s would have %d resources with the alarms, and CloudFormation takes %d: leave alarms out, or render --format cloudformation for a stack of their own", name, n, maxResources)
+		return File{}, nil, fmt.Errorf("%s would have %d resources with the alarms, and CloudFormation allows %d: remove alarms, or render --format cloudformation for a separate stack", name, n, maxResources)
 	}
 	body, err := toYAML(resources)
 	if err != nil {
@@ -69,7 +70,8 @@ type inline struct {
 // placed is an alarm as a resource.
 type placed struct{ id, condition string }
 
-// defaults are the values of parameters of the spec's own, which the template lacks.
+// defaults returns the values of the spec's own parameters, which the template does not
+// have.
 func (in *inline) defaults(s alarms.Set) map[string]string {
 	values := map[string]string{}
 	for _, p := range s.Parameters {
@@ -80,14 +82,14 @@ func (in *inline) defaults(s alarms.Set) map[string]string {
 	return values
 }
 
-// piece is a part of a text: literal, or a reference.
+// piece is a part of a text: a literal, or a reference.
 type piece struct {
 	text string
 	ref  *template.Reference
-	name string // of a reference, for a variable of Fn::Sub and for logical IDs
+	name string // a reference's name, for a variable of Fn::Sub and for logical IDs
 }
 
-// pieces takes a text apart.
+// pieces splits a text.
 func (in *inline) pieces(text string, refer func(name string) (template.Reference, bool)) []piece {
 	parts, err := alarms.Parts(text)
 	if err != nil {
@@ -108,8 +110,8 @@ func (in *inline) pieces(text string, refer func(name string) (template.Referenc
 	return out
 }
 
-// value is a text as CloudFormation fills it in. Where the condition is not the one that
-// holds for the whole, a reference gives way to "none".
+// value returns a text as CloudFormation's intrinsic functions. A reference whose
+// condition differs from holds becomes "none" if its resource does not exist.
 func value(pieces []piece, holds string) any {
 	if len(pieces) == 1 && pieces[0].ref != nil {
 		return guarded(*pieces[0].ref, holds)
@@ -147,7 +149,7 @@ func value(pieces []piece, holds string) any {
 	return map[string]any{"Fn::Sub": b.String()}
 }
 
-// guarded is a reference, or none where its resource is not there.
+// guarded returns a reference, or "none" if its resource does not exist.
 func guarded(ref template.Reference, holds string) any {
 	v := ref.Value
 	switch {
@@ -163,8 +165,8 @@ func guarded(ref template.Reference, holds string) any {
 	return v
 }
 
-// known are the resources of the template that an alarm's dimensions name, by the text that
-// the spec has for each.
+// known returns the template's resources that an alarm's dimensions name, by their text
+// in the spec.
 func (in *inline) known(a alarms.Alarm) map[string]template.Reference {
 	out := map[string]template.Reference{}
 	for _, s := range a.Stats() {
@@ -177,12 +179,12 @@ func (in *inline) known(a alarms.Alarm) map[string]template.Reference {
 	return out
 }
 
-// onBus says whether a metric is one of a rule on a custom bus.
+// onBus reports whether a metric is that of a rule on a custom bus.
 func onBus(s alarms.Stat) bool {
 	return slices.ContainsFunc(s.Dimensions, func(d alarms.Dimension) bool { return d.Name == "EventBusName" })
 }
 
-// shared is the condition that all of the references have, "" where they have several.
+// shared returns the condition that all references have, or "" if they differ.
 func shared(refs map[string]template.Reference) string {
 	condition, first := "", true
 	for _, ref := range refs {
@@ -200,7 +202,7 @@ func (in *inline) alarm(resources map[string]any, a alarms.Alarm) {
 	bus := slices.ContainsFunc(a.Stats(), onBus)
 	placeholder := func(name string) (template.Reference, bool) { return in.stack.Placeholder(name, bus) }
 	if inner := in.nested(a); inner != "" {
-		in.notes = append(in.notes, fmt.Sprintf("no alarm %s: %s is of a nested stack: render --inline with its own template", strings.TrimPrefix(a.Name, in.prefix), inner))
+		in.notes = append(in.notes, fmt.Sprintf("no alarm %s: %s is in a nested stack: render --inline with that stack's template", strings.TrimPrefix(a.Name, in.prefix), inner))
 		return
 	}
 	holds := shared(known)
@@ -224,7 +226,7 @@ func body(typ, condition string, properties map[string]any) map[string]any {
 	return out
 }
 
-// nested is a placeholder of the alarm that a nested stack has the resource of.
+// nested returns a placeholder of the alarm whose resource is in a nested stack, or "".
 func (in *inline) nested(a alarms.Alarm) string {
 	for _, s := range a.Stats() {
 		for _, d := range s.Dimensions {
@@ -250,7 +252,7 @@ func (in *inline) actions(properties map[string]any, key string, list []string, 
 	properties[key] = out
 }
 
-// dimensions puts references to resources in the place of their names.
+// dimensions replaces the names of resources by references.
 func (in *inline) dimensions(properties map[string]any, a alarms.Alarm, known map[string]template.Reference, holds string) {
 	put := func(list any, s alarms.Stat) {
 		of, _ := list.([]any)
@@ -272,8 +274,8 @@ func (in *inline) dimensions(properties map[string]any, a alarms.Alarm, known ma
 	}
 }
 
-// renamed is an alarm's name: the prefix, then the rest, with the name of a resource that
-// stands in it as a reference to that.
+// renamed returns an alarm's name: the prefix, then the rest, in which a reference
+// replaces a resource's name.
 func (in *inline) renamed(name string, known map[string]template.Reference, placeholder func(string) (template.Reference, bool)) []piece {
 	rest := []piece{{text: strings.TrimPrefix(name, in.prefix)}}
 	keys := slices.Sorted(maps.Keys(known))
@@ -302,7 +304,7 @@ func (in *inline) renamed(name string, known map[string]template.Reference, plac
 	return out
 }
 
-// word is where text stands in s between hyphens, -1 where it does not.
+// word returns where text stands in s between hyphens, or -1.
 func word(s, text string) int {
 	if text == s || strings.HasPrefix(s, text+"-") {
 		return 0
@@ -323,8 +325,8 @@ func idText(pieces []piece) string {
 
 var inRule = regexp.MustCompile(`(ALARM|OK|INSUFFICIENT_DATA)\("((?:[^"\\]|\\.)*)"\)`)
 
-// composite names its alarms by their logical IDs, which makes it wait for them. One that
-// may not be there counts as FALSE.
+// composite refers to its alarms by their logical IDs, so that it is created after them.
+// An alarm that may not exist counts as FALSE.
 func (in *inline) composite(resources map[string]any, c alarms.Composite) {
 	c = c.Normalize()
 	at := inRule.FindAllStringSubmatchIndex(c.Rule, -1)
@@ -335,7 +337,7 @@ func (in *inline) composite(resources map[string]any, c alarms.Composite) {
 		}
 	}
 	if len(members) == 0 {
-		in.notes = append(in.notes, "no composite "+strings.TrimPrefix(c.Name, in.prefix)+": none of its alarms is here")
+		in.notes = append(in.notes, "no composite "+strings.TrimPrefix(c.Name, in.prefix)+": the template has none of its alarms")
 		return
 	}
 	holds := members[0].condition

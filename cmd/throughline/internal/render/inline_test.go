@@ -158,13 +158,13 @@ func TestInlineRefuses(t *testing.T) {
 	for i := range 499 {
 		many += "  Q" + strings.Repeat("x", i) + ": {Type: AWS::SQS::Queue}\n"
 	}
-	if _, err := open(many, "name: t\nresources: [{kind: account}]", template.Options{}); err == nil || !strings.Contains(err.Error(), "resources with the alarms, and CloudFormation takes 500") {
+	if _, err := open(many, "name: t\nresources: [{kind: account}]", template.Options{}); err == nil || !strings.Contains(err.Error(), "resources with the alarms, and CloudFormation allows 500") {
 		t.Error(err)
 	}
 	const outer = "Resources:\n  Inner: {Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: inner.yaml}}\n  Own: {Type: AWS::SQS::Queue}\n"
 	o := template.Options{Open: func(string) ([]byte, error) { return []byte("Resources: {Q: {Type: AWS::SQS::Queue}}"), nil }}
 	notes, err := open(outer, "name: t\nparameters: {InnerQ: {}, Own: {}}\nresources: [{kind: dlq, name: \"${InnerQ}\"}, {kind: dlq, name: \"${Own}\"}]\ncomposites: [{name: c, any: [\"${InnerQ}-depth\"]}]", o)
-	if err != nil || len(notes) != 2 || !strings.Contains(notes[0], "InnerQ is of a nested stack") || !strings.Contains(notes[1], "no composite c") {
+	if err != nil || len(notes) != 2 || !strings.Contains(notes[0], "InnerQ is in a nested stack") || !strings.Contains(notes[1], "no composite c") {
 		t.Error(notes, err)
 	}
 }

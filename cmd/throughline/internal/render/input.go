@@ -8,10 +8,10 @@ import (
 	"github.com/throughline/throughline/alarms"
 )
 
-// text writes a text in which placeholders may stand the way of an output.
+// text writes a text with placeholders in the form of an output.
 type text func(string) any
 
-// metricAlarm is PutMetricAlarm's input, whose names CloudFormation shares.
+// metricAlarm returns the input of PutMetricAlarm, whose names CloudFormation also uses.
 func metricAlarm(a alarms.Alarm, say text) map[string]any {
 	a = a.Normalize()
 	in := map[string]any{
@@ -57,7 +57,7 @@ func metricAlarm(a alarms.Alarm, say text) map[string]any {
 	return in
 }
 
-// compositeAlarm is PutCompositeAlarm's input.
+// compositeAlarm returns the input of PutCompositeAlarm.
 func compositeAlarm(c alarms.Composite, say text) map[string]any {
 	c = c.Normalize()
 	in := map[string]any{"AlarmName": say(c.Name), "AlarmRule": say(c.Rule), "ActionsEnabled": !c.ActionsDisabled}
@@ -103,8 +103,8 @@ func plain(statistic string) bool {
 	return slices.Contains([]string{"Sum", "Average", "Minimum", "Maximum", "SampleCount"}, statistic)
 }
 
-// numeric is a whole number without a point, which older YAML readers take for
-// a text otherwise once it has an exponent.
+// numeric returns a whole number as an integer. Older YAML readers read a number with an
+// exponent and without a point as a text.
 func numeric(f float64) any {
 	if f == math.Trunc(f) && math.Abs(f) < 1<<53 {
 		return int64(f)
@@ -112,7 +112,7 @@ func numeric(f float64) any {
 	return f
 }
 
-// identifiers gives each name one of its own that is letters and digits.
+// identifiers gives each name a unique identifier of letters and digits.
 type identifiers map[string]bool
 
 func (ids identifiers) of(name string, join string) string {

@@ -63,7 +63,7 @@ func TestParametersOfATemplate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := CloudFormation(s, map[string]any{"Dashboard": dashboard}); err == nil || !strings.Contains(err.Error(), "Dashboard names 450 parameters, and a template has 200") {
+	if _, err := CloudFormation(s, map[string]any{"Dashboard": dashboard}); err == nil || !strings.Contains(err.Error(), "Dashboard uses 450 parameters, and a template has at most 200") {
 		t.Error(err)
 	}
 }
@@ -85,7 +85,7 @@ func TestReservedNamesInTerraform(t *testing.T) {
 	for _, block := range file.Body.(*hclsyntax.Body).Blocks {
 		name := strings.Join(block.Labels, ".")
 		if seen[name] {
-			t.Errorf("%s stands twice", name)
+			t.Errorf("%s occurs twice", name)
 		}
 		seen[name] = true
 		if block.Type == "variable" {

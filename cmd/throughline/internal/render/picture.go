@@ -24,12 +24,11 @@ var (
 
 var pictureTemplate = template.Must(template.New("picture").Parse(pictureText))
 
-// Picture writes the dashboard as one page of HTML that needs nothing else: the
-// same panels, drawn from data between from and to. The page leads with what is in alarm
-// at the end, or was, says of each panel in words what it shows and when it would be in
-// alarm, and folds what has no data. The set must be resolved.
-// It returns the writer's error, and that of an expression which cannot be
-// computed here.
+// Picture writes the dashboard as one self-contained HTML page: the same panels, drawn
+// from data between from and to. The page starts with alarms that are in ALARM at the
+// end, or were. For each panel it describes in words what it shows and when the alarm
+// fires. Panels without data are collapsed. The set must be resolved. It returns an error
+// of the writer, and an error for an expression that package eval does not compute.
 func Picture(w io.Writer, s alarms.Set, data eval.Data, from, to time.Time) error {
 	page := picturePage{Name: s.Name, From: from.UTC().Format(time.DateTime), To: to.UTC().Format(time.DateTime), Limits: eval.Limits, CSS: template.CSS(pagestyle.Palette + pictureCSS)}
 	counts := map[standing]int{}
@@ -79,7 +78,7 @@ type pictureCount struct {
 	Text, Class string
 }
 
-// standing is what became of an alarm in the time that is drawn, the worst first.
+// standing is the state of an alarm over the drawn time, the worst first.
 type standing int
 
 const (
@@ -96,10 +95,10 @@ type pictureState struct {
 	Name, Severity, Text string
 }
 
-// Class is that of the state's mark on the page.
+// Class returns the CSS class of the state.
 func (s pictureState) Class() string { return s.class() }
 
-// Class is that of the panel.
+// Class returns the CSS class of the panel.
 func (p picturePanel) Class() string { return p.class() }
 
 type picturePanel struct {
@@ -112,7 +111,7 @@ type picturePanel struct {
 	drawing
 }
 
-// pictureRule is when an alarm of the panel is in alarm, in words.
+// pictureRule describes when an alarm of the panel is in ALARM.
 type pictureRule struct{ Severity, Text string }
 
 func draw(p Panel, prefix string, data eval.Data, from, to time.Time) (picturePanel, error) {
@@ -148,7 +147,7 @@ func draw(p Panel, prefix string, data eval.Data, from, to time.Time) (picturePa
 	return out, nil
 }
 
-// inWords are the states of the panel's alarms, for whoever does not see the drawing.
+// inWords describes the states of the panel's alarms, for screen readers.
 func (p *picturePanel) inWords() string {
 	text := ""
 	for _, s := range p.States {
@@ -184,7 +183,7 @@ func stateOf(name string, a alarms.Alarm, r eval.Report) pictureState {
 	return s
 }
 
-// clock is a time of the stretch that is drawn, with its day where that has several.
+// clock formats a time, with the day if the drawn time has several.
 func clock(at time.Time, r eval.Report) string {
 	if r.To.Sub(r.From) > 24*time.Hour {
 		return at.UTC().Format("Jan 2 15:04")
@@ -194,7 +193,7 @@ func clock(at time.Time, r eval.Report) string {
 
 type stretch struct{ begin, end time.Time }
 
-// alarmed are the stretches in alarm.
+// alarmed returns the times in ALARM.
 func alarmed(r eval.Report) (list []stretch) {
 	begin := r.From
 	in := len(r.Transitions) > 0 && r.Transitions[0].From == eval.InAlarm || len(r.Transitions) == 0 && r.Pages > 0

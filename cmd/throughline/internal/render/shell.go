@@ -10,9 +10,9 @@ import (
 	"github.com/throughline/throughline/alarms"
 )
 
-// Shell renders the set as a script of AWS CLI calls for a POSIX shell. Its
-// parameters are variables of the environment. A set that is resolved gives
-// alarms that `throughline alarms plan` knows for its own.
+// Shell renders the set as a script of AWS CLI calls for a POSIX shell. Its parameters
+// are environment variables. `throughline alarms plan` recognizes the alarms of a
+// resolved set as the spec's.
 func Shell(s alarms.Set) ([]File, error) {
 	if len(s.Parameters) == 0 {
 		resolved, err := s.Resolve(nil)
@@ -24,7 +24,7 @@ func Shell(s alarms.Set) ([]File, error) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "#!/bin/sh\n# CloudWatch alarms of %s, rendered by throughline. Needs the AWS CLI.\nset -eu\n", oneLine(s.Name))
 	if len(s.Parameters) > 0 {
-		b.WriteString("\n# A value as it stands inside a JSON text.\n_json() { printf '%s' \"$1\" | sed 's/\\\\/\\\\\\\\/g; s/\"/\\\\\"/g'; }\n")
+		b.WriteString("\n# Escapes a value for a JSON string.\n_json() { printf '%s' \"$1\" | sed 's/\\\\/\\\\\\\\/g; s/\"/\\\\\"/g'; }\n")
 	}
 	for _, p := range s.Parameters {
 		name := shellVariable(p.Name)
@@ -32,15 +32,15 @@ func Shell(s alarms.Set) ([]File, error) {
 			fmt.Fprintf(&b, "# %s: %s\n", name, oneLine(p.Description))
 		}
 		if p.HasDefault {
-			// A default inside ${…:-…} would be read in another way by each shell.
+			// Shells differ in how they read a default within ${…:-…}.
 			fmt.Fprintf(&b, "[ -n \"${%s:-}\" ] || %s=%s\n%s=$(_json \"$%s\")\n", name, name, quoted(p.Default), name, name)
 		} else {
 			fmt.Fprintf(&b, "%s=$(_json \"${%s:?give it a value in the environment}\")\n", name, name)
 		}
 	}
 	b.WriteString(`
-# Tags are taken when an alarm is made and passed over when it is changed. ARNs
-# differ in the alarm's name alone, so the first tells the others.
+# put-metric-alarm sets tags only when it creates an alarm. ARNs
+# differ only in the alarm's name, so one call finds their beginning.
 _base=
 _tag() {
   if [ -z "$_base" ]; then
@@ -63,7 +63,7 @@ _tag() {
 	return []File{{"alarms.sh", b.Bytes()}}, nil
 }
 
-// call writes one command, and its tags where there are any.
+// call writes one command, and its tags if it has any.
 func call(b *bytes.Buffer, verb, name string, input map[string]any, tags []alarms.Tag) error {
 	document, err := argument(input)
 	if err != nil {
@@ -81,15 +81,15 @@ func call(b *bytes.Buffer, verb, name string, input map[string]any, tags []alarm
 	return nil
 }
 
-// taken are variables that mean something to shells or to the programs that the script
-// calls. Names of parameters are letters and digits, so that names with an underscore
+// taken are variables that have a meaning to shells or to the programs that the script
+// calls. Names of parameters have letters and digits only, so names with an underscore
 // are free.
 var taken = strings.Fields(`PATH IFS HOME PWD OLDPWD SHELL TERM LANG USER LOGNAME TMPDIR ENV PS1 PS2 PS3 PS4 MAIL MAILCHECK MAILPATH CDPATH FIGNORE FPATH
 	OPTIND OPTARG OPTERR LINENO PPID UID EUID GID EGID RANDOM SECONDS HOSTNAME HOSTTYPE MACHTYPE OSTYPE COLUMNS LINES EDITOR VISUAL PAGER FCEDIT HISTFILE HISTSIZE
 	SHELLOPTS BASHOPTS BASH GROUPS DIRSTACK FUNCNAME PIPESTATUS SHLVL REPLY COPROC TIMEFORMAT TMOUT POSIXLYCORRECT USERNAME ARGC
 	argv status path cdpath fpath manpath mailpath options aliases functions commands dirstack history parameters prompt signals pipestatus module fignore psvar watch words`)
 
-// shellVariable is a parameter's name as a variable.
+// shellVariable returns a parameter's name as a variable.
 func shellVariable(name string) string {
 	if slices.Contains(taken, name) {
 		return name + "_"
@@ -97,8 +97,8 @@ func shellVariable(name string) string {
 	return name
 }
 
-// A placeholder is marked by two of the private characters of Unicode until the
-// text around it has been quoted.
+// Two private-use characters of Unicode mark a placeholder until the text around it is
+// quoted.
 const (
 	begin = "\ue000"
 	end   = "\ue001"
@@ -120,7 +120,7 @@ func marked(s string) any {
 	return b.String()
 }
 
-// argument is a value as JSON on one line, in quotes of the shell.
+// argument returns a value as JSON on one line, quoted for the shell.
 func argument(v any) (string, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -131,7 +131,7 @@ func argument(v any) (string, error) {
 	return quoted(strings.TrimSuffix(b.String(), "\n")), nil
 }
 
-// quoted is a text in single quotes, with its placeholders between them.
+// quoted returns a text in single quotes, with its placeholders between them.
 func quoted(s string) string {
 	s = "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 	return strings.NewReplacer(begin, `'"${`, end, `}"'`).Replace(s)

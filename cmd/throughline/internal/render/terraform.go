@@ -13,9 +13,8 @@ import (
 	"github.com/throughline/throughline/alarms"
 )
 
-// Terraform renders the set as resources of the aws provider, formatted as
-// terraform fmt does. It returns an error for a text whose placeholder does not
-// end.
+// Terraform renders the set as resources of the aws provider, formatted as terraform fmt
+// does. It returns an error for a text whose placeholder has no closing bracket.
 func Terraform(s alarms.Set) ([]File, error) {
 	file := hclwrite.NewEmptyFile()
 	t := terraform{ids: identifiers{}, names: map[string]string{}, variables: variables(s.Parameters)}
@@ -59,8 +58,8 @@ func Terraform(s alarms.Set) ([]File, error) {
 
 type terraform struct {
 	ids       identifiers
-	names     map[string]string // of resources, by alarm
-	variables map[string]string // by parameter
+	names     map[string]string // names of resources, by alarm
+	variables map[string]string // names of variables, by parameter
 	err       error
 }
 
@@ -156,8 +155,8 @@ func (t *terraform) text(body *hclwrite.Body, key, s string) {
 	body.SetAttributeRaw(key, t.template(s))
 }
 
-// template is a text with its placeholders as variables; the library escapes
-// what HCL would take for a template of its own.
+// template returns a text with its placeholders as variables. The library escapes what
+// HCL would read as a template.
 func (t *terraform) template(s string) hclwrite.Tokens {
 	parts, err := alarms.Parts(s)
 	if err != nil && t.err == nil {
@@ -178,7 +177,7 @@ func (t *terraform) template(s string) hclwrite.Tokens {
 	return hclwrite.Tokens{{Type: hclsyntax.TokenOQuote, Bytes: []byte(`"` + b.String() + `"`)}}
 }
 
-// waits are references to the alarms that a rule names.
+// waits returns references to the alarms that a rule names.
 func (t *terraform) waits(rule string) []hclwrite.Tokens {
 	var out []hclwrite.Tokens
 	for _, name := range slices.Sorted(maps.Keys(t.names)) {
@@ -189,11 +188,11 @@ func (t *terraform) waits(rule string) []hclwrite.Tokens {
 	return out
 }
 
-// reserved are names that Terraform takes for itself in a module's variables.
+// reserved are names that Terraform reserves in a module's variables.
 var reserved = []string{"source", "version", "providers", "count", "for_each", "lifecycle", "depends_on", "locals"}
 
-// variables are names for parameters, each another: OrdersDLQ and OrdersDlq would have the
-// same.
+// variables returns a unique name for each parameter. OrdersDLQ and OrdersDlq would have
+// the same one otherwise.
 func variables(parameters []alarms.Parameter) map[string]string {
 	out, taken := map[string]string{}, map[string]bool{}
 	for _, p := range parameters {
@@ -209,7 +208,7 @@ func variables(parameters []alarms.Parameter) map[string]string {
 	return out
 }
 
-// variable is a parameter's name as Terraform's custom has it: orders_fn.
+// variable returns a parameter's name in Terraform's style: orders_fn.
 func variable(name string) string {
 	var b strings.Builder
 	for i, r := range name {

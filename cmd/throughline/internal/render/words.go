@@ -9,7 +9,7 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/phrase"
 )
 
-// what is an alarm's description as a sentence, and the address of its runbook.
+// what returns an alarm's description as a sentence, and the address of its runbook.
 func what(a alarms.Alarm) (sentence, runbook string) {
 	sentence, runbook, _ = strings.Cut(a.Description, ". Runbook: ")
 	sentence = strings.TrimPrefix(sentence, string(a.Meta.Severity)+": ")
@@ -19,7 +19,7 @@ func what(a alarms.Alarm) (sentence, runbook string) {
 	return strings.ToUpper(sentence[:1]) + strings.TrimSuffix(sentence[1:], ".") + ".", runbook
 }
 
-// rule is when an alarm is in alarm, in words: "above 27s in 3 of 5 periods of 1m".
+// rule describes when an alarm is in ALARM: "above 27s in 3 of 5 periods of 1m".
 func rule(a alarms.Alarm) string {
 	words := map[alarms.Comparison]string{alarms.Greater: "above ", alarms.GreaterOrEqual: "at or above ", alarms.Less: "below ", alarms.LessOrEqual: "at or below "}
 	how := words[a.Comparison]
@@ -37,10 +37,10 @@ func rule(a alarms.Alarm) string {
 	}
 }
 
-// periodOf is the alarm's period: "1m", "5m", "1h".
+// periodOf returns the alarm's period: "1m", "5m", "1h".
 func periodOf(a alarms.Alarm) string { return minutes(time.Duration(a.Period()) * time.Second) }
 
-// minutes writes a duration without a zero at its end: "10m", "1h30m".
+// minutes formats a duration without a trailing zero: "10m", "1h30m".
 func minutes(d time.Duration) string {
 	text := phrase.Duration(d)
 	if strings.HasSuffix(text, "m0s") {
@@ -49,8 +49,8 @@ func minutes(d time.Duration) string {
 	return text
 }
 
-// shown is what the line of an alarm's graph is: the statistic of a metric with its
-// dimensions, or an expression and what stands in it.
+// shown describes the line of an alarm's graph: the statistic of a metric with its
+// dimensions, or an expression and its metrics.
 func shown(a alarms.Alarm) string {
 	var text string
 	var parts []string

@@ -8,11 +8,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// ambiguous are texts that a reader of YAML 1.1, as CloudFormation's and SAM's CLIs have
-// one, takes for something else where they stand without quotes.
+// ambiguous matches texts that a YAML 1.1 reader, such as that of the CLIs of
+// CloudFormation and SAM, does not read as a text without quotes.
 var ambiguous = regexp.MustCompile(`(?i)^(?:[-+.0-9].*|[=~]|<<|null|y|n|yes|no|on|off|true|false)$`)
 
-// toYAML writes a value, indented by two. Mappings of Go are in the order of their keys.
+// toYAML writes a value, indented by two. Go maps are written in the order of their keys.
 func toYAML(v any) ([]byte, error) {
 	var node yaml.Node
 	if err := node.Encode(v); err != nil {

@@ -1,5 +1,5 @@
-// Package repeatscmd is the command "throughline repeats": which events a file
-// of events, metrics or log lines shows to have been seen more than once.
+// Package repeatscmd is the command "throughline repeats": it reads a file of events,
+// metrics or log lines and shows which events were seen more than once.
 package repeatscmd
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/throughline/throughline/dedupe"
 )
 
-// New is the command. It reads the named file, or the standard input for "-".
+// New returns the command. It reads the named file, or standard input for "-".
 func New() *cobra.Command {
 	var asJSON bool
 	var pointers []string
@@ -88,7 +88,7 @@ func (r Report) WriteText(w io.Writer) error {
 	if len(r.Events) == 0 {
 		said := "no event was seen more than once"
 		if counted := r.counted(); counted != "" {
-			said = "no line names an event that was seen more than once" + counted + ": read the functions' logs, which name them"
+			said = "no line names an event that was seen more than once" + counted + ": read the functions' logs, which name the events"
 		}
 		_, err := fmt.Fprintln(w, said)
 		return err
@@ -106,7 +106,7 @@ func (r Report) WriteText(w io.Writer) error {
 					text = strings.TrimSpace(text + "  suppressed")
 				}
 				row := []string{"  " + string(again.Kind), terminal.Line(e.Consumer), text}
-				if e.Consumer == "" { // a file of events does not tell it
+				if e.Consumer == "" { // a file of events does not name the consumer
 					row = slices.Delete(row, 1, 2)
 				}
 				rows = append(rows, row)
@@ -130,7 +130,7 @@ func (r Report) WriteText(w io.Writer) error {
 	return err
 }
 
-// counted is what the counters say, where there are any.
+// counted describes the counters, or returns "".
 func (r Report) counted() string {
 	var parts []string
 	for name, n := range r.Counted {
@@ -150,8 +150,7 @@ func (r Repeat) after() string {
 	return "after " + (time.Duration(*r.AfterMS) * time.Millisecond).String()
 }
 
-// byEvent are the events of all consumers, one list for each event, in the order in which
-// each came first.
+// byEvent groups the events of all consumers by event, in order of first appearance.
 func (r Report) byEvent() (list [][]Event) {
 	at := map[string]int{}
 	for _, e := range r.Events {

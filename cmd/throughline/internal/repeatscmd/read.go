@@ -15,11 +15,11 @@ import (
 	"github.com/throughline/throughline/metrics"
 )
 
-// Repeat is one delivery of an event that had come before.
+// Repeat is a delivery of an event that was seen before.
 type Repeat struct {
 	Kind           dedupe.Kind `json:"kind"`
 	At             time.Time   `json:"at,omitzero"`
-	AfterMS        *int64      `json:"after_ms,omitempty"` // since the event was first seen; nil where that is not told
+	AfterMS        *int64      `json:"after_ms,omitempty"` // since the event was first seen; nil if unknown
 	RequestID      string      `json:"request_id,omitempty"`
 	FirstRequestID string      `json:"first_request_id,omitempty"`
 	Suppressed     bool        `json:"suppressed,omitempty"` // not handled again
@@ -27,41 +27,41 @@ type Repeat struct {
 
 // Event is an event that was seen more than once, by one consumer.
 type Event struct {
-	EventID       string    `json:"event_id"` // or the business key that stands for it
+	EventID       string    `json:"event_id"` // the event ID, or the business key that --dedupe-keys names
 	EventType     string    `json:"event_type,omitempty"`
-	Consumer      string    `json:"consumer,omitempty"` // of log lines: the service that wrote them
+	Consumer      string    `json:"consumer,omitempty"` // for log lines: the service that wrote them
 	CorrelationID string    `json:"correlation_id,omitempty"`
 	First         time.Time `json:"first_seen,omitzero"`
 	Repeats       []Repeat  `json:"repeats"`
 }
 
-// Report is what a file says of repeats. Its zero value says nothing.
+// Report is what a file says of repeats. The zero value is empty.
 type Report struct {
 	Events []Event `json:"events"`
-	// Of a file of events.
+	// Set for a file of events.
 	Delivered int `json:"delivered,omitempty"`
-	// Of a file of metrics or logs: what its counters add up to.
+	// Set for a file of metrics or logs: the sums of its counters.
 	Lines   int            `json:"lines,omitempty"`
 	Counted map[string]int `json:"counted,omitempty"`
 
-	emf int // metric documents read
+	emf int // the number of metric documents
 }
 
 // reader collects a report, document by document.
 type reader struct {
 	report  Report
-	index   map[[2]string]int // of events, by consumer and ID
+	index   map[[2]string]int // indexes of events, by consumer and ID
 	tracing *lineage.Reader
 	checker *dedupe.Checker
 }
 
-// everything keeps as many events of a file as a checker is told apart by.
+// everything is the number of events of a file that are remembered to recognize repeats.
 const everything = 1 << 20
 
-// Read reads events as they were delivered, or metrics and log lines, in whatever
-// package records reads; what is neither is passed over. pointers are where an
-// event's own ID is, nil for the usual spellings, and keys what stands for it.
-// The error says that nothing of the kind was found.
+// Read reads delivered events, or metrics and log lines, in every form that package
+// records reads, and skips other lines. pointers are the JSON pointers of an event's own
+// ID; nil means the usual names. keys are the pointers of business keys that identify
+// events instead of the ID. It returns an error if nothing of these was found.
 func Read(in io.Reader, pointers []string, keys dedupe.Keys) (Report, error) {
 	r := reader{
 		index: map[[2]string]int{}, tracing: lineage.NewReader(lineage.Config{EventID: pointers}),
@@ -74,12 +74,12 @@ func Read(in io.Reader, pointers []string, keys dedupe.Keys) (Report, error) {
 		return Report{}, err
 	}
 	if r.report.Delivered == 0 && r.report.Lines == 0 && r.report.emf == 0 {
-		return Report{}, terminal.Finding("it holds neither events nor lines of Throughline: name a file of delivered events, or of a function's log, one JSON document a line")
+		return Report{}, terminal.Finding("the file has neither events nor lines of Throughline: name a file of delivered events, or of a function's log, one JSON document a line")
 	}
 	return r.report, nil
 }
 
-// logLine is the line of a repeat, or of metrics.
+// logLine is a log line of a repeat, or a metric line.
 type logLine struct {
 	Throughline    string          `json:"throughline"`
 	Kind           dedupe.Kind     `json:"kind"`
@@ -135,7 +135,7 @@ func (r *reader) addLogged(l logLine) {
 	e.add(Repeat{Kind: l.Kind, At: l.Timestamp, RequestID: l.RequestID, FirstRequestID: l.FirstRequestID, Suppressed: l.Suppressed}, l.FirstTime)
 }
 
-// add keeps a repeat, in the order of time: a log's streams are not in it.
+// add adds a repeat in order of time, because the streams of a log are not in order.
 func (e *Event) add(again Repeat, first time.Time) {
 	if !first.IsZero() && !again.At.IsZero() {
 		ms := again.At.Sub(first).Milliseconds()
@@ -150,7 +150,7 @@ func (e *Event) add(again Repeat, first time.Time) {
 	e.Repeats = slices.Insert(e.Repeats, i, again)
 }
 
-// addMetrics adds up the counters of an EMF document.
+// addMetrics adds the counters of an EMF document.
 func (r *reader) addMetrics(line []byte) bool {
 	var doc map[string]any
 	if json.Unmarshal(line, &doc) != nil || doc["_aws"] == nil {
@@ -158,7 +158,7 @@ func (r *reader) addMetrics(line []byte) bool {
 	}
 	r.report.emf++
 	if doc[metrics.DimensionEventType] != nil {
-		return true // counted on the service alone already
+		return true // the set with the dimension Service counts it already
 	}
 	for _, name := range []metrics.Name{metrics.DuplicateEvents, metrics.RetriedEvents, metrics.ReplayedEvents} {
 		if n, ok := doc[string(name)].(float64); ok && n > 0 {
@@ -171,7 +171,7 @@ func (r *reader) addMetrics(line []byte) bool {
 	return true
 }
 
-// addDelivery checks an event as it was handed over, by whatever took it.
+// addDelivery adds an event as it was delivered, through any service.
 func (r *reader) addDelivery(e *lineage.Event) {
 	r.report.Delivered++
 	envelope := cmp.Or(e.EnvelopeID, e.MessageID)
@@ -190,7 +190,7 @@ func (r *reader) addDelivery(e *lineage.Event) {
 	}
 	first := again.First
 	if v.Kind != dedupe.Republish {
-		first = time.Time{} // the envelope's time is that of its publication, the same again
+		first = time.Time{} // the envelope's time is when it was published, the same at each delivery
 	}
 	again.add(Repeat{Kind: v.Kind, At: e.Time}, first)
 }

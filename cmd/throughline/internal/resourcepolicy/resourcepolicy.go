@@ -15,8 +15,8 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/phrase"
 )
 
-// statement is one statement of a resource policy, as far as a service is concerned
-// (IAM user guide, "IAM JSON policy elements reference").
+// statement is one statement of a resource policy, with the elements that matter for a
+// service (IAM user guide, "IAM JSON policy elements reference").
 type statement struct {
 	Effect    string
 	Principal json.RawMessage
@@ -25,7 +25,7 @@ type statement struct {
 	Condition map[string]map[string]texts
 }
 
-// texts is a text or a list of them, as policies have it.
+// texts is a text or a list of texts, as in policies.
 type texts []string
 
 func (t *texts) UnmarshalJSON(data []byte) error {
@@ -38,23 +38,23 @@ func (t *texts) UnmarshalJSON(data []byte) error {
 		list = []any{one}
 	}
 	for _, v := range list {
-		*t = append(*t, fmt.Sprint(v)) // a policy may say true or 1 where it means a text
+		*t = append(*t, fmt.Sprint(v)) // a policy can have true or 1 instead of a text
 	}
 	return nil
 }
 
 const eventsPrincipal = "events.amazonaws.com"
 
-// Allows says why a policy does not let a rule do action on resource, "" where
-// it does. A condition on what EventBridge does not tell counts as not met.
+// Allows returns why a policy does not let a rule of EventBridge do action on resource,
+// or "" if it does. A condition on a key that EventBridge does not set counts as not met.
 func Allows(policy, action, resource, rule string) string {
 	return AllowsService(policy, eventsPrincipal, action, resource, rule, nil)
 }
 
-// AllowsService says why a policy does not let a service, such as
-// cloudwatch.amazonaws.com, do action on resource for source, which is an ARN; "" where
-// it does. A condition on anything but the source, its account and what context has, by
-// keys in lower case, counts as not met.
+// AllowsService returns why a policy does not let a service, such as
+// cloudwatch.amazonaws.com, do action on resource for source, which is an ARN, or "" if
+// it does. Conditions can use the source, its account and the keys of context, in lower
+// case. Any other condition counts as not met.
 func AllowsService(policy, service, action, resource, source string, context map[string]string) string {
 	if policy == "" {
 		return "it has no resource policy"
@@ -108,7 +108,7 @@ func (s statement) isFor(service string) bool {
 	return slices.Contains(by["Service"], service) || slices.Contains(by["AWS"], "*") || slices.Contains(by["Service"], "*")
 }
 
-// unmet names the condition that a delivery for source does not meet, "" for none.
+// unmet describes the condition that a delivery for source does not meet, or returns "".
 func (s statement) unmet(source string, context map[string]string) string {
 	for _, operator := range slices.Sorted(maps.Keys(s.Condition)) {
 		keys := s.Condition[operator]
@@ -126,10 +126,10 @@ func (s statement) unmet(source string, context map[string]string) string {
 				if is = value; known {
 					break
 				}
-				return fmt.Sprintf("it asks for %s of %s, which is not known to be met", operator, key)
+				return fmt.Sprintf("it has the condition %s on %s, which may not be met", operator, key)
 			}
 			if !met(strings.TrimSuffix(operator, "IfExists"), values, is) {
-				return fmt.Sprintf("it lets %s through, not %s", phrase.Some(arn.Names(values)), arn.Name(source))
+				return fmt.Sprintf("it allows %s, not %s", phrase.Some(arn.Names(values)), arn.Name(source))
 			}
 		}
 	}
@@ -161,8 +161,7 @@ func matchesAny(patterns texts, text string, fold bool) bool {
 	})
 }
 
-// glob matches * and ? as policies do. It takes time in the product of the
-// lengths at most.
+// glob matches * and ? as policies do. Its time is bounded by the product of the lengths.
 func glob(pattern, text string) bool {
 	p, t, star, mark := 0, 0, -1, 0
 	for t < len(text) {

@@ -1,5 +1,5 @@
-// Package rulescmd is the command "throughline rules": what the rules of a template or of
-// an account take of events that were recorded.
+// Package rulescmd is the command "throughline rules": it tests the rules of a template
+// or of an account with recorded events.
 package rulescmd
 
 import (
@@ -22,7 +22,7 @@ import (
 	"github.com/throughline/throughline/internal/atomicfile"
 )
 
-// policy is what rules test needs of an account.
+// policy is the IAM policy that rules test needs.
 const policy = `{
   "Version": "2012-10-17",
   "Statement": [
@@ -56,8 +56,8 @@ type options struct {
 func New(configure account.Configure) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rules",
-		Short: "Test rules with recorded events: how many each takes",
-		Long:  "rules holds recorded events against the rules of a template or of an event bus.",
+		Short: "Test rules with recorded events: how many each matches",
+		Long:  "rules compares recorded events with the rules of a template or of an event bus.",
 		Example: `  throughline rules test events.jsonl --template template.yaml
   throughline rules policy > policy.json`,
 		Args: cobra.NoArgs,
@@ -71,7 +71,7 @@ func newTest(configure account.Configure) *cobra.Command {
 	o := options{configure: configure}
 	cmd := &cobra.Command{
 		Use:   "test FILE… (--template TEMPLATE | --bus BUS)",
-		Short: "Count the events that each rule takes, and compare with last time",
+		Short: "Count the events that each rule matches, and compare with last time",
 		Long: `rules test counts the events of files that each rule matches, by event type. Then it lists
 the events that no enabled rule matches, with the nearest rule and what differs.
 
@@ -120,7 +120,7 @@ func (o *options) run(cmd *cobra.Command, files []string) error {
 		}
 	}
 	if r.Events == 0 {
-		return terminal.Finding("there is no event in %s; --help says what is read", strings.Join(files, ", "))
+		return terminal.Finding("no event was found in %s: see --help for what can be read", strings.Join(files, ", "))
 	}
 	if o.save != "" {
 		if err := r.since(o.save); err != nil {
@@ -154,12 +154,12 @@ func (o *options) read(cmd *cobra.Command, r *Report, name string, progress term
 	}
 	r.Skipped += others + left.Lines + left.TooLong
 	if left.Truncated {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s: left out %s\n", name, left)
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: skipped %s\n", name, left)
 	}
 	return nil
 }
 
-// since compares with the counts of the last time, where a file holds some.
+// since compares with the counts in a file, if it has some.
 func (r *Report) since(file string) error {
 	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -170,13 +170,13 @@ func (r *Report) since(file string) error {
 	}
 	var last Report
 	if err := json.Unmarshal(data, &last); err != nil || last.Rules == nil {
-		return fmt.Errorf("%s holds no counts that --save wrote: name another file", file)
+		return fmt.Errorf("%s has no counts of --save: name another file", file)
 	}
 	r.compare(last)
 	return nil
 }
 
-// keep writes the counts for the next time.
+// keep writes the counts to a file.
 func (r *Report) keep(file string) error {
 	kept := *r
 	kept.Changes, kept.Untaken = nil, nil

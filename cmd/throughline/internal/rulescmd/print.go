@@ -30,11 +30,11 @@ func (r *Report) write(out io.Writer, files []string, where string) error {
 		for _, u := range r.Untaken {
 			total += u.Events
 		}
-		fmt.Fprintf(out, "\nNo rule takes %s:\n", phrase.Count(total, "event"))
+		fmt.Fprintf(out, "\nNo rule matches %s:\n", phrase.Count(total, "event"))
 		for _, u := range r.Untaken {
 			fmt.Fprintf(out, "  %d  %s of %s\n", u.Events, terminal.Line(u.Type), terminal.Line(u.Source))
 			if u.Disabled != "" {
-				fmt.Fprintf(out, "     rule %s would, and is disabled\n", terminal.Line(u.Disabled))
+				fmt.Fprintf(out, "     rule %s matches but is disabled\n", terminal.Line(u.Disabled))
 			}
 			if u.Nearest != "" {
 				fmt.Fprintf(out, "     nearest is rule %s:\n", terminal.Line(u.Nearest))
@@ -67,7 +67,7 @@ func (c Count) number() string {
 	return strconv.Itoa(c.Events)
 }
 
-// remark is the types that the rule takes, and what is to be said of it.
+// remark returns the types that the rule matches, and remarks.
 func (c Count) remark() string {
 	var parts []string
 	if c.Disabled {

@@ -14,54 +14,55 @@ import (
 	"github.com/throughline/throughline/local/eventpattern"
 )
 
-// Report is what rules take of some events.
+// Report is the result of comparing rules with events.
 type Report struct {
 	Events int     `json:"events"`
 	Rules  []Count `json:"rules"`
-	// Untaken are the events that no enabled rule takes, by source and type.
+	// Untaken are the events that no enabled rule matches, by source and type.
 	Untaken []Untaken `json:"untaken,omitempty"`
-	Changes []Change  `json:"changes,omitempty"` // since the last time, where there was one
-	Digest  digest    `json:"digest"`            // of which events they were
-	Skipped int       `json:"skipped,omitempty"` // lines and documents that are no events
+	Changes []Change  `json:"changes,omitempty"` // since the saved counts, if there are any
+	Digest  digest    `json:"digest"`            // identifies the set of events
+	Skipped int       `json:"skipped,omitempty"` // lines and documents that are not events
 
 	rules []ruleset.Rule
 	seen  map[string]bool
-	index map[[2]string]int // of Untaken
+	index map[[2]string]int // indexes of Untaken
 }
 
-// Count is what one rule takes.
+// Count is the events that one rule matches.
 type Count struct {
 	Rule     string         `json:"rule"`
 	Bus      string         `json:"bus"`
-	Disabled bool           `json:"disabled,omitempty"` // Events are those that it would take
+	Disabled bool           `json:"disabled,omitempty"` // Events are those that it would match
 	Events   int            `json:"events"`
 	Types    map[string]int `json:"types,omitempty"`
-	Digest   digest         `json:"digest"` // of which events they were
-	// Unsure counts the events that it may take: UnsureOf is a value of the pattern that the
-	// template does not tell.
+	Digest   digest         `json:"digest"` // identifies the set of events
+	// Unsure counts the events that the rule may match: UnsureOf is a value of the
+	// pattern that the template does not have.
 	Unsure   int    `json:"unsure,omitempty"`
 	UnsureOf string `json:"unsure_of,omitempty"`
-	Wrong    string `json:"wrong,omitempty"` // why no event can be held against it
+	Wrong    string `json:"wrong,omitempty"` // why the rule cannot be evaluated
 }
 
-// Untaken are events of one type that no enabled rule takes, with the rule that is nearest
-// to the first of them and what differs, or the disabled rule that would take it.
+// Untaken are events of one type that no enabled rule matches, with the rule that is
+// nearest to the first of them and the differences, or the disabled rule that would
+// match.
 type Untaken struct {
 	Source  string              `json:"source"`
 	Type    string              `json:"event_type"`
 	Events  int                 `json:"events"`
 	Nearest string              `json:"nearest,omitempty"`
 	Misses  []eventpattern.Miss `json:"misses,omitempty"`
-	// Disabled is the rule that would take it.
+	// Disabled is the rule that would match.
 	Disabled string `json:"disabled,omitempty"`
 }
 
-// digest tells sets of events apart, in whatever order they came.
+// digest identifies a set of events, in any order.
 type digest string
 
 func (d digest) add(key string) digest {
 	var sum uint64
-	_, _ = fmt.Sscanf(string(d), "%x", &sum) // none is 0
+	_, _ = fmt.Sscanf(string(d), "%x", &sum) // an empty digest is 0
 	hash := sha256.Sum256([]byte(key))
 	return digest(fmt.Sprintf("%016x", sum+binary.BigEndian.Uint64(hash[:])))
 }
@@ -74,7 +75,8 @@ func newReport(rules []ruleset.Rule) *Report {
 	return r
 }
 
-// add holds an event against the rules. An event that was delivered to several counts once.
+// add compares an event with the rules. An event that was delivered to several consumers
+// counts once.
 func (r *Report) add(e envelope.Event) error {
 	key := cmp.Or(e.ID, string(e.JSON))
 	if r.seen[key] {
@@ -130,17 +132,17 @@ func (r *Report) untaken(e envelope.Event, nearest ruleset.Verdict, disabled str
 	r.Untaken[i].Events++
 }
 
-// Change is a rule that takes other events than the last time.
+// Change is a rule that matches other events than before.
 type Change struct {
 	Rule string `json:"rule"` // "" for the events themselves
 	Bus  string `json:"bus,omitempty"`
 	What string `json:"what"`
 }
 
-// compare says what is not as the last time.
+// compare lists the differences from earlier counts.
 func (r *Report) compare(last Report) {
 	if last.Digest != r.Digest {
-		r.Changes = append(r.Changes, Change{What: fmt.Sprintf("the events are others than last time: %d, were %d", r.Events, last.Events)})
+		r.Changes = append(r.Changes, Change{What: fmt.Sprintf("the input has other events than last time: %d, before %d", r.Events, last.Events)})
 	}
 	key := func(c Count) [2]string { return [2]string{c.Bus, c.Rule} }
 	before := map[[2]string]Count{}
@@ -155,34 +157,34 @@ func (r *Report) compare(last Report) {
 		}
 	}
 	for _, k := range slices.SortedFunc(maps.Keys(before), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
-		r.Changes = append(r.Changes, Change{k[1], k[0], fmt.Sprintf("the rule is gone: it took %d", before[k].Events)})
+		r.Changes = append(r.Changes, Change{k[1], k[0], fmt.Sprintf("the rule does not exist any more: it matched %d", before[k].Events)})
 	}
 }
 
 func (c Count) changed(was Count, known bool) string {
 	switch {
 	case !known:
-		return fmt.Sprintf("the rule is new: it takes %d", c.Events)
+		return fmt.Sprintf("the rule is new: it matches %d", c.Events)
 	case c.Wrong != was.Wrong:
-		return cmp.Or(c.Wrong, "its pattern can be read again")
+		return cmp.Or(c.Wrong, "its pattern is valid again")
 	case c.Disabled != was.Disabled:
 		return map[bool]string{true: "it is disabled", false: "it is enabled"}[c.Disabled]
 	case c.Events != was.Events:
-		return fmt.Sprintf("it takes %d, took %d%s", c.Events, was.Events, c.differing(was))
+		return fmt.Sprintf("it matches %d, before %d%s", c.Events, was.Events, c.differing(was))
 	case c.Digest != was.Digest:
-		return fmt.Sprintf("it takes %d still, and others%s", c.Events, c.differing(was))
+		return fmt.Sprintf("it still matches %d, but other events%s", c.Events, c.differing(was))
 	}
 	return ""
 }
 
-// differing are the types of which another number is taken.
+// differing lists the types whose number changed.
 func (c Count) differing(was Count) string {
 	types := maps.Clone(c.Types)
 	maps.Copy(types, was.Types)
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(types)) {
 		if c.Types[name] != was.Types[name] {
-			parts = append(parts, fmt.Sprintf("%s %d, was %d", name, c.Types[name], was.Types[name]))
+			parts = append(parts, fmt.Sprintf("%s %d, before %d", name, c.Types[name], was.Types[name]))
 		}
 	}
 	if len(parts) == 0 {

@@ -1,7 +1,6 @@
 package rulescmd
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 
+	"github.com/throughline/throughline/cmd/throughline/internal/spanstore/spanstoretest"
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 	"github.com/throughline/throughline/peertest"
 )
@@ -29,31 +29,17 @@ Resources:
 `
 
 func event(id int, eventType, detail string) string {
-	return fmt.Sprintf(`{"version":"0","id":"env-%d","detail-type":%q,"source":"shop","account":"1","time":"2026-11-23T10:00:00Z","region":"eu-west-1","resources":[],"detail":%s}`, id, eventType, detail)
+	return spanstoretest.Envelope(fmt.Sprint("env-", id), eventType, detail)
 }
 
 func write(t *testing.T, name string, lines ...string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return spanstoretest.Write(t, name, strings.Join(lines, "\n")+"\n")
 }
 
 func run(t *testing.T, args ...string) (string, int) {
 	t.Helper()
-	var out bytes.Buffer
-	cmd := New(config.LoadDefaultConfig)
-	cmd.SilenceErrors, cmd.SilenceUsage = true, true
-	cmd.SetOut(&out)
-	cmd.SetErr(&out)
-	cmd.SetArgs(args)
-	err := cmd.ExecuteContext(t.Context())
-	if err != nil {
-		out.WriteString(err.Error())
-	}
-	return out.String(), terminal.Code(err)
+	return spanstoretest.Run(t, New(config.LoadDefaultConfig), args...)
 }
 
 func events(t *testing.T) string {
@@ -72,13 +58,13 @@ EVENTS  RULE    BUS      TYPES
 6       off     default  (disabled) OrderPlaced 3, OrderShipped 2, orderPlaced 1
 -       wrong   default  source: "source" must be an object or an array
 
-No rule takes 4 events:
+No rule matches 4 events:
   1  orderPlaced of shop
-     rule off would, and is disabled
+     rule off matches but is disabled
   2  OrderShipped of shop
-     rule off would, and is disabled
+     rule off matches but is disabled
   1  OrderPlaced of shop
-     rule off would, and is disabled
+     rule off matches but is disabled
 `
 
 func TestRulesOfATemplate(t *testing.T) {
@@ -115,12 +101,12 @@ func TestSave(t *testing.T) {
 		file, template string
 		says           []string
 	}{
-		"Count":    {file, write(t, "t.yaml", strings.Replace(rules, "'>', 100", "'>', 10", 1)), []string{"! rule large on orders: it takes 2, took 1: OrderPlaced 2, was 1"}},
-		"Others":   {file, write(t, "t.yaml", strings.Replace(rules, "'>', 100", "'=', 50", 1)), []string{"! rule large on orders: it takes 1 still, and others"}},
+		"Count":    {file, write(t, "t.yaml", strings.Replace(rules, "'>', 100", "'>', 10", 1)), []string{"! rule large on orders: it matches 2, before 1: OrderPlaced 2, before 1"}},
+		"Others":   {file, write(t, "t.yaml", strings.Replace(rules, "'>', 100", "'=', 50", 1)), []string{"! rule large on orders: it still matches 1, but other events"}},
 		"Enabled":  {file, write(t, "t.yaml", strings.Replace(rules, "State: DISABLED, ", "", 1)), []string{"! rule off on default: it is enabled"}},
-		"Gone":     {file, write(t, "t.yaml", strings.Replace(rules, "Name: large", "Name: big", 1)), []string{"! rule big on orders: the rule is new: it takes 1", "! rule large on orders: the rule is gone: it took 1"}},
-		"Mended":   {file, write(t, "t.yaml", strings.Replace(rules, "source: shop}", "source: [shop]}", 1)), []string{"! rule wrong on default: its pattern can be read again"}},
-		"Elsewise": {write(t, "e.jsonl", event(9, "OrderPlaced", `{"total":500}`)), template, []string{"! the events are others than last time: 1, were 6", "! rule placed on orders: it takes 1, took 2: OrderPlaced 1, was 2"}},
+		"Gone":     {file, write(t, "t.yaml", strings.Replace(rules, "Name: large", "Name: big", 1)), []string{"! rule big on orders: the rule is new: it matches 1", "! rule large on orders: the rule does not exist any more: it matched 1"}},
+		"Mended":   {file, write(t, "t.yaml", strings.Replace(rules, "source: shop}", "source: [shop]}", 1)), []string{"! rule wrong on default: its pattern is valid again"}},
+		"Elsewise": {write(t, "e.jsonl", event(9, "OrderPlaced", `{"total":500}`)), template, []string{"! the input has other events than last time: 1, before 6", "! rule placed on orders: it matches 1, before 2: OrderPlaced 1, before 2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			kept, err := os.ReadFile(save)
@@ -139,7 +125,7 @@ func TestSave(t *testing.T) {
 			}
 		})
 	}
-	if out, code := run(t, "test", file, "--template", template, "--save", template); code != terminal.CouldNot || !strings.Contains(out, "holds no counts") {
+	if out, code := run(t, "test", file, "--template", template, "--save", template); code != terminal.CouldNot || !strings.Contains(out, "has no counts") {
 		t.Errorf("%d %s", code, out)
 	}
 }
@@ -168,7 +154,7 @@ func TestWrongCalls(t *testing.T) {
 	}{
 		"Unreadable": {[]string{"test", "/nowhere", "--template", template}, terminal.CouldNot, "/nowhere"},
 		"Template":   {[]string{"test", file, "--template", "/nowhere"}, terminal.CouldNot, "/nowhere"},
-		"NoEvent":    {[]string{"test", template, "--template", template}, terminal.Found, "there is no event in"},
+		"NoEvent":    {[]string{"test", template, "--template", template}, terminal.Found, "no event was found in"},
 		"NoPattern":  {[]string{"test", file, "--template", write(t, "t.yaml", "Resources: {F: {Type: AWS::Lambda::Function}}")}, terminal.Found, "no rule with an event pattern"},
 	} {
 		if out, code := run(t, c.args...); code != c.code || !strings.Contains(out, c.says) {
@@ -189,12 +175,7 @@ func TestRulesOfABus(t *testing.T) {
 	t.Setenv("AWS_REGION", "eu-west-1")
 	t.Setenv("AWS_ACCESS_KEY_ID", "test")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
-	cfg, err := config.LoadDefaultConfig(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg.BaseEndpoint = aws.String(moto)
-	bus := eventbridge.NewFromConfig(cfg)
+	bus := eventbridge.NewFromConfig(spanstoretest.AWS(t, moto, "eu-west-1"))
 	if _, err := bus.CreateEventBus(t.Context(), &eventbridge.CreateEventBusInput{Name: aws.String("orders")}); err != nil {
 		t.Fatal(err)
 	}

@@ -18,37 +18,37 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
-// Flags say where rules are: in a template, on buses of an account, or both.
+// Flags select rules: in a template, on buses of an account, or both.
 type Flags struct {
 	Template string
-	Values   map[string]string // of the template's parameters
-	Buses    []string          // by name or ARN
+	Values   map[string]string // values of the template's parameters
+	Buses    []string          // names or ARNs
 }
 
 // Bind adds --template, --set and --bus.
 func (f *Flags) Bind(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.Template, "template", "", "the rules of the SAM or CloudFormation template in `FILE`")
-	flags.StringToStringVar(&f.Values, "set", nil, "the value of a parameter of the template, as `NAME=VALUE`")
+	flags.StringVar(&f.Template, "template", "", "use the rules of the SAM or CloudFormation template in `FILE`")
+	flags.StringToStringVar(&f.Values, "set", nil, "set a parameter of the template: `NAME=VALUE`")
 	flags.StringSliceVar(&f.Buses, "bus", nil, "use the rules of the event bus `NAME` in the account, a name or ARN; repeat for more")
 }
 
 // Given reports whether any rules are named.
 func (f *Flags) Given() bool { return f.Template != "" || len(f.Buses) > 0 }
 
-// Set is rules, and where they are. There may be none.
+// Set is a set of rules and where they are. It can be empty.
 type Set struct {
 	Rules []Rule
 	Where string   // template.yaml, bus orders
 	Notes []string // what could not be read
-	// Queues are how many messages are in the queues of an account that rules send to or
-	// have for dead letters, by name.
+	// Queues are the numbers of messages, by name, in the account's queues that are
+	// targets or dead-letter queues of rules.
 	Queues map[string]int
 }
 
-// Load reads the rules. configure is asked for an account's configuration where buses are
-// named. With targets it also reads what rules send to: whether that exists, and whether it
-// lets EventBridge send.
+// Load reads the rules. If buses are named, configure returns the account's
+// configuration. With targets it also reads the targets: whether they exist, and whether
+// their policies allow EventBridge to send.
 func (f *Flags) Load(ctx context.Context, configure func(context.Context) (aws.Config, error), targets bool, progress terminal.Progress) (Set, error) {
 	var set Set
 	var where []string
@@ -84,7 +84,7 @@ func (f *Flags) Load(ctx context.Context, configure func(context.Context) (aws.C
 	return set, nil
 }
 
-// add takes the rules of an account.
+// add adds the rules of an account.
 func (s *Set) add(of *system.System) error {
 	for _, part := range []system.Part{system.Buses, system.Rules} {
 		if why := of.Unread[part]; why != "" {
@@ -93,7 +93,7 @@ func (s *Set) add(of *system.System) error {
 	}
 	for _, part := range []system.Part{system.Functions, system.Policies, system.Queues} {
 		if why := of.Unread[part]; why != "" {
-			s.Notes = append(s.Notes, why+": whether the rules may send to their targets is not known")
+			s.Notes = append(s.Notes, why+": whether the rules can send to their targets is not known")
 		}
 	}
 	for _, b := range of.Buses {

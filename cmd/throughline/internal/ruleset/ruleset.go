@@ -1,6 +1,5 @@
-// Package ruleset holds events against the rules of EventBridge's custom buses (Classic),
-// and against the subscribers of new custom buses, wherever they were read: in a template, or
-// in an account.
+// Package ruleset compares events with the rules of EventBridge's custom buses (Classic)
+// and with the subscribers of new custom buses, from a template or from an account.
 package ruleset
 
 import (
@@ -21,33 +20,34 @@ type Rule struct {
 	Bus      string   `json:"bus"`
 	Disabled bool     `json:"disabled,omitempty"`
 	Targets  []Target `json:"targets"`
-	// Wrong says why no event can be held against the rule, "" where they can.
+	// Wrong says why the rule cannot be evaluated, or is "".
 	Wrong string `json:"wrong,omitempty"`
 
 	pattern *eventpattern.Pattern
 }
 
-// Target is what a rule sends to.
+// Target is a target of a rule.
 type Target struct {
 	Kind string `json:"kind"` // function, queue, topic, bus, or the service of the ARN
 	Name string `json:"name"`
-	ARN  string `json:"arn,omitempty"` // of an account
-	// Functions take from a queue or a topic.
+	ARN  string `json:"arn,omitempty"` // set for an account
+	// Functions are the consumers of a queue or a topic.
 	Functions  []string `json:"functions,omitempty"`
 	DeadLetter string   `json:"dead_letter,omitempty"` // the queue's name
-	// Refused says why EventBridge may not send there, "" where it may or where that is not known.
+	// Refused says why EventBridge cannot send to the target. It is "" if it can, or if
+	// that is not known.
 	Refused string `json:"refused,omitempty"`
-	// Attempts and MaxAge are how often and for how long a delivery is tried again.
+	// Attempts and MaxAge limit the retries of a delivery.
 	Attempts int           `json:"-"`
 	MaxAge   time.Duration `json:"-"`
 }
 
 const (
-	attempts = 185            // by default
-	maxAge   = 24 * time.Hour // by default
+	attempts = 185            // EventBridge's default
+	maxAge   = 24 * time.Hour // EventBridge's default
 )
 
-// OfTemplate are the rules with patterns among the routes of a template.
+// OfTemplate returns the rules with patterns among the routes of a template.
 func OfTemplate(routes []template.Route) []Rule {
 	var rules []Rule
 	for _, route := range routes {
@@ -67,7 +67,7 @@ func OfTemplate(routes []template.Route) []Rule {
 	return rules
 }
 
-// OfSystem are the rules of the buses of a system that was read.
+// OfSystem returns the rules of the buses of a system that was read.
 func OfSystem(s *system.System) []Rule {
 	var rules []Rule
 	for _, b := range s.Buses {
@@ -86,8 +86,8 @@ func OfSystem(s *system.System) []Rule {
 	return rules
 }
 
-// New returns a rule without targets. What EventBridge would refuse of its pattern is its
-// Wrong.
+// New returns a rule without targets. If EventBridge would refuse its pattern, Wrong says
+// why.
 func New(name, bus, pattern string) Rule {
 	r := Rule{Name: name, Bus: bus}
 	p, err := eventpattern.Compile([]byte(pattern))
@@ -98,7 +98,7 @@ func New(name, bus, pattern string) Rule {
 	return r
 }
 
-// kinds are what ARNs' services are called.
+// kinds are the kinds of targets by the service in their ARN.
 var kinds = map[string]string{"lambda": "function", "sqs": "queue", "sns": "topic", "events": "bus"}
 
 func target(s *system.System, r system.Rule, t system.Target) Target {
@@ -130,20 +130,21 @@ func target(s *system.System, r system.Rule, t system.Target) Target {
 	return known
 }
 
-// Verdict is what became of an event at a rule. Of an event that matches, Misses are nil.
+// Verdict is the result of comparing an event with a rule. If the event matches, Misses
+// is nil.
 type Verdict struct {
 	Rule   *Rule
 	Misses []eventpattern.Miss
-	// Unsure is a value of which the pattern is made and which the template does not tell:
-	// the event may match.
+	// Unsure is a value in the pattern that the template does not have: the event may
+	// match.
 	Unsure string
 }
 
-// Matches reports whether the event matches for sure, whether or not the rule is disabled.
+// Matches reports whether the event certainly matches, even if the rule is disabled.
 func (v Verdict) Matches() bool { return v.Rule.Wrong == "" && v.Unsure == "" && len(v.Misses) == 0 }
 
-// Judge holds an event against a rule. bus is the bus that it is known to be on, "" where
-// that is not known; false is of a rule of another bus.
+// Judge compares an event with a rule. bus is the event's bus, or "" if unknown. It
+// returns false for a rule of another bus.
 func (r *Rule) Judge(e eventpattern.Event, bus string) (Verdict, bool) {
 	if bus != "" && bus != r.Bus {
 		return Verdict{}, false
@@ -165,8 +166,8 @@ func (r *Rule) Judge(e eventpattern.Event, bus string) (Verdict, bool) {
 	return v, true
 }
 
-// JudgePart is Judge of an event of which the members with the given names alone are known.
-// Where others decide, the verdict is unsure of them.
+// JudgePart is Judge for an event of which only the members with the given names are
+// known. If the result depends on others, the verdict is unsure.
 func (r *Rule) JudgePart(e eventpattern.Event, bus string, known []string) (Verdict, bool) {
 	v, ok := r.Judge(e, bus)
 	if !ok || r.Wrong != "" {

@@ -16,13 +16,13 @@ import (
 	"github.com/throughline/throughline/sizemeter"
 )
 
-// report is what the events of some files weigh.
+// report is the sizes of the events of some files.
 type report struct {
 	types   distribution.Types
 	all     distribution.Distribution
 	largest []event // descending
-	top     int     // how many of them are kept
-	skipped int     // documents that are no events
+	top     int     // the number of largest events to keep
+	skipped int     // documents that are not events
 	left    records.Left
 	reader  *lineage.Reader
 	stamper *lineage.Stamper
@@ -58,8 +58,8 @@ func (r *report) addDocument(document []byte, queued bool) {
 	}
 }
 
-// addMetrics reads a line of the embedded metric format: every size that it holds,
-// and which event was the largest.
+// addMetrics reads a line of the embedded metric format: every size in it, and the ID of
+// the largest event.
 func (r *report) addMetrics(document []byte) {
 	var line struct {
 		EventType      string
@@ -96,8 +96,8 @@ func (r *report) addEntry(document []byte) bool {
 	return true
 }
 
-// addDelivered reads an event as a consumer got it. The entry that it was weighed
-// the same but for 14 bytes if it set a time, which an envelope does not tell.
+// addDelivered reads an event as a consumer received it. Its size is that of the entry,
+// or 14 bytes less if the entry had a time, which an envelope does not show.
 func (r *report) addDelivered(document []byte, queued bool) {
 	d := r.reader.Read(document)
 	known := d.Shape == lineage.ShapeEventBridge || d.Shape == lineage.ShapeSQS || d.Shape == lineage.ShapeSNS || d.Shape == lineage.ShapeAlarm || d.Shape == lineage.ShapeSchedule
@@ -115,7 +115,7 @@ func (r *report) addDelivered(document []byte, queued bool) {
 	}
 }
 
-// notification reads what SNS put into a queue, which by itself is no payload.
+// notification reads an SNS notification in a queue, which is not an event itself.
 func (r *report) notification(document []byte) lineage.Delivery {
 	var n struct{ Type, TopicArn, Message string }
 	if json.Unmarshal(document, &n) != nil || n.Type != "Notification" || n.TopicArn == "" {
@@ -136,7 +136,7 @@ func (r *report) add(eventType string, size int) {
 	r.all.Add(size)
 }
 
-// rank keeps e if it is among the largest. Seen in several files it counts once.
+// rank keeps e if it is among the largest. An event that is in several files counts once.
 func (r *report) rank(e event) {
 	if e.EventID == "" {
 		e.EventID = "(no ID)"
@@ -165,7 +165,7 @@ type summary struct {
 	Types         []typeLine `json:"types"`
 	Histogram     []bar      `json:"histogram"`
 	Largest       []event    `json:"largest"`
-	Skipped       int        `json:"skipped"` // lines and documents that are no events
+	Skipped       int        `json:"skipped"` // lines and documents that are not events
 	Truncated     bool       `json:"truncated,omitempty"`
 }
 
@@ -181,7 +181,7 @@ type typeLine struct {
 	Chunks    int64   `json:"billed_chunks"`
 }
 
-// bar is the events of at least From bytes and less than To, 0 for no bound.
+// bar is the events of at least From and less than To bytes; 0 means no bound.
 type bar struct {
 	From   int   `json:"from_bytes"`
 	To     int   `json:"to_bytes,omitempty"`
@@ -201,14 +201,15 @@ func (r *report) summary(limit int) summary {
 	return s
 }
 
-// noEvents is how many lines and documents are no events.
+// noEvents returns the number of lines and documents that are not events.
 func (r *report) noEvents() int { return r.skipped + r.left.Lines + r.left.TooLong }
 
 func line(name string, d *distribution.Distribution, limit int) typeLine {
 	return typeLine{name, d.Count(), d.Sum(), d.Quantile(0.5), d.Quantile(0.95), d.Quantile(0.99), d.Max(), sizemeter.Utilization(d.Max(), limit), d.Chunks()}
 }
 
-// bars double from 256 bytes; empty ones at both ends are left out.
+// bars returns the histogram. Its ranges double from 256 bytes; empty ranges at both ends
+// are omitted.
 func bars(d *distribution.Distribution) []bar {
 	const smallest, largest = 256, 16 << 20
 	var bounds []int
@@ -238,7 +239,7 @@ func bars(d *distribution.Distribution) []bar {
 	return list[first:last]
 }
 
-// bytesText is a size for people.
+// bytesText formats a size.
 func bytesText(n int) string {
 	const kib, mib = 1 << 10, 1 << 20
 	switch {

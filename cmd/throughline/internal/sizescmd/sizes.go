@@ -1,4 +1,4 @@
-// Package sizescmd is `throughline sizes`: what events weigh, per type.
+// Package sizescmd is `throughline sizes`: the sizes of events, by type.
 package sizescmd
 
 import (
@@ -23,7 +23,7 @@ func New() *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
 		Use:   "sizes FILE...",
-		Short: "Weigh events as EventBridge counts them, and name the largest",
+		Short: "Show the sizes of events as EventBridge counts them",
 		Long: `sizes prints how large events are: a table by event type, a histogram, and the largest
 events with their IDs.
 
@@ -61,11 +61,11 @@ func (o options) run(stdin io.Reader, out io.Writer, bar terminal.Progress, path
 		}
 	}
 	if r.all.Count() == 0 {
-		text := fmt.Sprintf("no events in %s: %d lines or documents are something else", strings.Join(paths, ", "), r.noEvents())
+		text := fmt.Sprintf("no events in %s: %d lines or documents are not events", strings.Join(paths, ", "), r.noEvents())
 		if r.left.Truncated {
-			text += ", and the compressed data ends in the middle"
+			text += ", and the compressed data is truncated"
 		}
-		return terminal.Finding("%s; --help says what is read", text)
+		return terminal.Finding("%s; see --help for what can be read", text)
 	}
 	s := r.summary(o.limit)
 	if o.json {
@@ -116,10 +116,10 @@ func (s summary) write(out io.Writer) error {
 		fmt.Fprintf(out, "%9d  %s  %s\n", e.Size, terminal.Line(e.EventType), terminal.Line(e.EventID))
 	}
 	if s.Skipped > 0 {
-		fmt.Fprintf(out, "\n%d lines or documents were no events\n", s.Skipped)
+		fmt.Fprintf(out, "\n%d lines or documents are not events\n", s.Skipped)
 	}
 	if s.Truncated {
-		fmt.Fprintln(out, "\nthe compressed data ends in the middle: what follows is not counted")
+		fmt.Fprintln(out, "\nthe compressed data is truncated: the rest is not counted")
 	}
 	return nil
 }

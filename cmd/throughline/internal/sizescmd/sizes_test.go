@@ -97,7 +97,7 @@ func TestWhatIsNoEvent(t *testing.T) {
 	if _, err := run(t, "\x1f\x8bnot what gzip writes", "-"); err == nil || !strings.Contains(err.Error(), "unzip") {
 		t.Errorf("broken gzip: %v", err)
 	}
-	if _, err := run(t, "\x1f\x8b", "-"); err == nil || !strings.Contains(err.Error(), "ends in the middle") {
+	if _, err := run(t, "\x1f\x8b", "-"); err == nil || !strings.Contains(err.Error(), "is truncated") {
 		t.Errorf("half a gzip: %v", err)
 	}
 }
@@ -136,7 +136,7 @@ func TestGzipAndFilesTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, err := run(t, strings.Replace(envelope, "Placed", "Shipped", 1)+"\nnoise", path, "-")
-	if err != nil || !strings.Contains(out, "Placed") || !strings.Contains(out, "Shipped") || !strings.Contains(out, "1 lines or documents were no events") {
+	if err != nil || !strings.Contains(out, "Placed") || !strings.Contains(out, "Shipped") || !strings.Contains(out, "1 lines or documents are not events") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -1,5 +1,5 @@
-// Package spancollector stands in for a tracing backend where a day is played: it
-// keeps what functions export.
+// Package spancollector replaces a tracing backend while a day is played: it keeps the
+// spans that functions export.
 package spancollector
 
 import (
@@ -18,20 +18,19 @@ import (
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
-// Collector keeps what it is sent as lines of OTLP/JSON, and passes it on to a
-// real backend where there is one. Use [Start], and close it. Safe for
-// concurrent use.
+// Collector keeps requests as lines of OTLP/JSON, and can forward them to a real backend.
+// Use [Start], and close it. It is safe for concurrent use.
 type Collector struct {
 	URL     string // for OTEL_EXPORTER_OTLP_ENDPOINT
 	server  *http.Server
-	forward *otlp.Exporter // nil: nowhere
+	forward *otlp.Exporter // nil means no backend
 
 	mu    sync.Mutex
 	lines []byte
 }
 
-// Start listens on a free port of the loopback interface. forwardTo is the address
-// of traces of a real backend, "" for none.
+// Start listens on a free port of the loopback interface. forwardTo is the URL of traces
+// of a real backend, or "".
 func Start(forwardTo string, headers map[string]string) (*Collector, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -56,14 +55,14 @@ func (c *Collector) take(r otlpserver.Request) error {
 	return nil
 }
 
-// Spans returns what was collected, as lines and as spans. A batch that was
-// answered too late was sent again: each span counts once.
+// Spans returns what was collected, as lines and as spans. Exporters repeat a request
+// after a late response: each span counts once.
 func (c *Collector) Spans() ([]byte, []workflow.Span, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	spans, left, err := spanstore.ReadSpans(bytes.NewReader(c.lines))
 	if err == nil && left != (spanstore.LeftOut{}) {
-		err = fmt.Errorf("collect spans: left out: %s", left)
+		err = fmt.Errorf("collect spans: skipped: %s", left)
 	}
 	seen := map[workflow.ID]bool{}
 	spans = slices.DeleteFunc(spans, func(s workflow.Span) bool {
@@ -74,7 +73,7 @@ func (c *Collector) Spans() ([]byte, []workflow.Span, error) {
 	return c.lines, spans, err
 }
 
-// Pass sends what was collected on, within ten seconds.
+// Pass forwards what was collected, within ten seconds.
 func (c *Collector) Pass(ctx context.Context) error {
 	if c.forward == nil {
 		return nil

@@ -10,18 +10,18 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
 )
 
-// ErrNotFound is wrapped by the errors of [Source.Find] and [Source.OfEvent] where the
-// source has no such ID, or not yet.
+// ErrNotFound is wrapped by the errors of [Source.Find] and [Source.OfEvent] if the
+// source does not have the ID, or not yet.
 var ErrNotFound = errors.New("not found")
 
-// notFound says what was not found, and nothing more.
+// notFound is an ErrNotFound with a message of its own.
 type notFound string
 
 func (e notFound) Error() string        { return string(e) }
 func (e notFound) Is(target error) bool { return target == ErrNotFound }
 func (notFound) ExitCode() int          { return terminal.Found }
 
-// Find is the workflow of a correlation ID, or of the one that begins with the text.
+// Find returns the workflow of a correlation ID, or of the only one with this prefix.
 func (s Source) Find(ctx context.Context, correlationID string) (*workflow.Workflow, error) {
 	w, err := s.build(ctx, correlationID)
 	if err != nil || len(w.Nodes) > 0 {
@@ -45,8 +45,8 @@ func (s Source) build(ctx context.Context, correlationID string) (*workflow.Work
 	return workflow.Build(spans, correlationID), nil
 }
 
-// OfEvent is the correlation ID of an event and the event's whole ID, by that ID or by
-// the beginning of it.
+// OfEvent returns the correlation ID of an event and the event's whole ID, for this ID or
+// a prefix of it.
 func (s Source) OfEvent(ctx context.Context, event string) (correlationID, eventID string, err error) {
 	id, err := s.CorrelationOf(ctx, event)
 	if err != nil || id != "" {
@@ -62,8 +62,8 @@ func (s Source) OfEvent(ctx context.Context, event string) (correlationID, event
 	return id, whole, err
 }
 
-// OfID is the correlation ID of what AWS gave an ID or an ARN: a message, an invocation,
-// an execution, a schedule. In a file the beginning of the ID suffices.
+// OfID returns the correlation ID for an ID or ARN of an AWS service: a message, an
+// invocation, an execution, a schedule. In a file a prefix of the ID is enough.
 func (s Source) OfID(ctx context.Context, id string) (correlationID string, err error) {
 	correlationID, err = spanstore.WorkflowOf(ctx, s.Store, id)
 	if file, ok := s.Store.(spanstore.File); ok && err == nil && correlationID == "" {
@@ -79,13 +79,13 @@ func (s Source) OfID(ctx context.Context, id string) (correlationID string, err 
 	return correlationID, err
 }
 
-// complete is the one correlation or event ID that begins with a prefix.
+// complete returns the only correlation or event ID with a prefix.
 func complete(ctx context.Context, store spanstore.Store, prefix string, events bool) (string, error) {
 	known, err := store.Complete(ctx, prefix, events)
 	return only(prefix, known, err)
 }
 
-// only is the one of the IDs that begin with a prefix, "" where there is none. Several are
+// only returns the only one of the IDs with a prefix, or "" if there is none. Several are
 // an error.
 func only(prefix string, known []string, err error) (string, error) {
 	switch {
@@ -105,8 +105,8 @@ func only(prefix string, known []string, err error) (string, error) {
 	return "", terminal.Misuse("%s", text)
 }
 
-// unknown says that there is no such workflow, and which there are where that
-// costs little to know.
+// unknown returns the error for a workflow that does not exist, with the existing ones if
+// they are cheap to list.
 func (s Source) unknown(ctx context.Context, wanted string) error {
 	text := fmt.Sprintf("no span has the correlation ID %s %s%s", wanted, s.Where, s.Hint)
 	if file, ok := s.Store.(spanstore.File); ok {

@@ -1,4 +1,4 @@
-// Package spansource is the flags by which a command says where spans are: a file, the
+// Package spansource has the flags that select where a command reads spans: a file, the
 // store of throughline dev, Jaeger, X-Ray, or CloudWatch's Transaction Search.
 package spansource
 
@@ -25,7 +25,8 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
-// Flags are the flags. [Flags.Bind] sets their defaults; the zero value reads the file "".
+// Flags are the flags. [Flags.Bind] sets their defaults. The zero value reads the file
+// "".
 type Flags struct {
 	file, dev, jaeger, logGroup string
 	xray, transactionSearch     bool
@@ -33,7 +34,7 @@ type Flags struct {
 	aws                         account.Flags
 }
 
-// DefaultFile is what is read where no flag says otherwise: the spans of the demo.
+// DefaultFile is the file that is read without a flag: the spans of the demo.
 const DefaultFile = "build/demo/spans.jsonl"
 
 // Bind adds the flags to a command. At most one source can be named.
@@ -47,16 +48,15 @@ func (f *Flags) Bind(cmd *cobra.Command) {
 	flags.BoolVar(&f.transactionSearch, "transaction-search", false, "read spans from CloudWatch's Transaction Search")
 	flags.StringVar(&f.logGroup, "log-group", spanstore.SpansLogGroup, "the `NAME` or ARN of Transaction Search's log group")
 	const day = 24 * time.Hour
-	flags.DurationVar(&f.since, "since", day, "search Jaeger, X-Ray and Transaction Search as far back as this; files are read whole")
+	flags.DurationVar(&f.since, "since", day, "search this `DURATION` of Jaeger, X-Ray and Transaction Search; files are read completely")
 	f.aws.Bind(flags)
 	cmd.MarkFlagsMutuallyExclusive("file", "dev", "jaeger", "xray", "transaction-search")
 }
 
-// Account is the account that the flags name, for what else a command reads of it.
+// Account returns the account that the flags name, for other reads of the command.
 func (f *Flags) Account() account.Flags { return f.aws }
 
-// Given reports whether the command line names a source, or the file that is read
-// otherwise is there.
+// Given reports whether the command line names a source, or the default file exists.
 func (f *Flags) Given(cmd *cobra.Command) bool {
 	for _, name := range []string{"file", "dev", "jaeger", "xray", "transaction-search"} {
 		if cmd.Flags().Changed(name) {
@@ -67,46 +67,47 @@ func (f *Flags) Given(cmd *cobra.Command) bool {
 	return err == nil
 }
 
-// Since is how far back what is not a file is read.
+// Since returns how far back sources other than files are read.
 func (f *Flags) Since() time.Duration { return f.since }
 
-// Source is where spans are.
+// Source is a place that spans are read from.
 type Source struct {
 	spanstore.Store
 	Where string // as in "no span … in build/demo/spans.jsonl"
-	Hint  string // the next step where something was not found; it can be empty
-	// Interval is how long to wait before the source is asked again: what AWS keeps
-	// arrives late, and asking for it costs.
+	Hint  string // the next step if something was not found; can be empty
+	// Interval is the time between reads of the source. In AWS, spans arrive late and
+	// reads are billed.
 	Interval time.Duration
 
 	tell spanstore.Tell
 }
 
-// Open returns the source that the flags name. now is the clock, and tell is whom the
-// source speaks to. The errors are those of AWS's configuration and of wrong flags.
+// Open returns the source that the flags select. now is the clock, and tell gets the
+// source's progress and notes. It returns errors of AWS's configuration and of wrong
+// flags.
 func (f *Flags) Open(ctx context.Context, configure account.Configure, now time.Time, tell spanstore.Tell) (Source, error) {
 	if f.since <= 0 {
 		return Source{}, terminal.Misuse("--since must be more than zero")
 	}
-	const ahead = time.Minute // of a clock that runs behind those of the functions
+	const ahead = time.Minute // for functions whose clocks are ahead of this one
 	window := spanstore.Window{From: now.Add(-f.since), To: now.Add(ahead)}
 	const soon, later = 250 * time.Millisecond, 5 * time.Second
 	back := " of the last " + strings.TrimSuffix(strings.TrimSuffix(f.since.String(), "0s"), "0m")
 	switch {
 	case f.jaeger != "":
 		if u, err := url.Parse(f.jaeger); err != nil || u.Host == "" {
-			return Source{}, terminal.Misuse("--jaeger %s: it takes the URL of Jaeger's query API, such as http://127.0.0.1:16686", f.jaeger)
+			return Source{}, terminal.Misuse("--jaeger %s: give the URL of Jaeger's query API, such as http://127.0.0.1:16686", f.jaeger)
 		}
 		const patience = 2 * time.Minute
-		return Source{spanstore.Jaeger{URL: f.jaeger, Client: &http.Client{Timeout: patience}, Window: window, Tell: tell}, "in Jaeger" + back, ": look further back with --since", soon, tell}, nil
+		return Source{spanstore.Jaeger{URL: f.jaeger, Client: &http.Client{Timeout: patience}, Window: window, Tell: tell}, "in Jaeger" + back, ": search further back with --since", soon, tell}, nil
 	case f.xray:
 		cfg, err := f.aws.Config(ctx, configure)
 		return Source{spanstore.XRay{Client: xray.NewFromConfig(cfg), Window: window, Tell: tell}, "in X-Ray's index" + back,
-			": look further back with --since, or at every span with --transaction-search: X-Ray indexes a share of them", later, tell}, err
+			": search further back with --since, or search all spans with --transaction-search: X-Ray indexes only a part of them", later, tell}, err
 	case f.transactionSearch:
 		cfg, err := f.aws.Config(ctx, configure)
 		return Source{spanstore.TransactionSearch{Client: cloudwatchlogs.NewFromConfig(cfg), LogGroup: f.logGroup, Window: window, Tell: tell}, "in " + f.logGroup + back,
-			": look further back with --since", later, tell}, err
+			": search further back with --since", later, tell}, err
 	case f.dev != "":
 		dir, err := f.folder()
 		return Source{spanstore.Folder(dir, tell), "in " + dir, ": the page of throughline dev shows what is there, traces without a correlation ID too" + elsewhere(dir), soon, tell}, err
@@ -115,7 +116,7 @@ func (f *Flags) Open(ctx context.Context, configure account.Configure, now time.
 	}
 }
 
-// folder is where throughline dev keeps its spans.
+// folder returns where throughline dev keeps its spans.
 func (f *Flags) folder() (string, error) {
 	dir := f.dev
 	if strings.Trim(dir, "0123456789") == "" {
@@ -126,20 +127,20 @@ func (f *Flags) folder() (string, error) {
 		dir = spanstore.DevFolder(cache, dir)
 	}
 	if _, err := os.Stat(dir); err != nil {
-		return "", fmt.Errorf("throughline dev keeps no spans there: %w; start it, or name its folder with --dev=FOLDER%s", err, elsewhere(dir))
+		return "", fmt.Errorf("the folder of throughline dev cannot be read: %w; start throughline dev, or name its folder with --dev=FOLDER%s", err, elsewhere(dir))
 	}
 	return filepath.Clean(dir), nil
 }
 
-// elsewhere names the other folders in which throughline dev has kept spans, by the flag that
-// reads each, the newest first; "" where there is none.
+// elsewhere returns the flags for other folders in which throughline dev has kept spans,
+// the newest first, or "".
 func elsewhere(dir string) string {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return ""
 	}
 	newest := map[string]time.Time{}
-	parts, _ := filepath.Glob(filepath.Join(spanstore.DevFolder(cache, "*"), "spans-*.jsonl")) // a pattern that is well formed
+	parts, _ := filepath.Glob(filepath.Join(spanstore.DevFolder(cache, "*"), "spans-*.jsonl")) // the pattern is valid
 	for _, part := range parts {
 		folder := filepath.Dir(part)
 		if info, err := os.Stat(part); err == nil && info.Size() > 0 && folder != filepath.Clean(dir) && info.ModTime().After(newest[folder]) && port(folder) != "" {
@@ -157,10 +158,10 @@ func elsewhere(dir string) string {
 	if len(flags) == 0 {
 		return ""
 	}
-	return "; other starts of throughline dev kept spans: " + strings.Join(flags, ", ")
+	return "; other folders of throughline dev have spans: " + strings.Join(flags, ", ")
 }
 
-// port is that of a folder's name, "" where it has none.
+// port returns the port in a folder's name, or "".
 func port(folder string) string {
 	_, port, _ := strings.Cut(filepath.Base(folder), "dev-")
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
@@ -169,11 +170,11 @@ func port(folder string) string {
 	return port
 }
 
-// Tell returns whom a command's source speaks to, and what ends the line of progress.
-// A note that is made twice is printed once.
+// Tell returns the printer of a source's progress and notes, and a function that clears
+// the progress. Equal notes are printed once.
 func Tell(cmd *cobra.Command) (tell spanstore.Tell, end func()) {
 	bar := terminal.NewProgress(cmd)
-	told := map[string]bool{} // a source that is asked twice says the same twice
+	told := map[string]bool{} // a source that is read twice repeats its notes
 	return spanstore.Tell{Progress: bar.Show, Note: func(format string, args ...any) {
 		text := fmt.Sprintf("note: "+format, args...)
 		if bar.End(); !told[text] {

@@ -63,10 +63,10 @@ func TestDev(t *testing.T) {
 			t.Errorf("%v: %v %v", args, known, err)
 		}
 	}
-	if _, err := open(t, "--dev=4401"); err == nil || !strings.Contains(err.Error(), "start it") || !strings.Contains(err.Error(), "kept spans: --dev=") {
+	if _, err := open(t, "--dev=4401"); err == nil || !strings.Contains(err.Error(), "start throughline dev") || !strings.Contains(err.Error(), "have spans: --dev=") {
 		t.Errorf("a port where nothing is: %v", err)
 	}
-	if source, err := open(t, "--dev"); err != nil || !strings.HasSuffix(source.Hint, "; other starts of throughline dev kept spans: --dev=5000") {
+	if source, err := open(t, "--dev"); err != nil || !strings.HasSuffix(source.Hint, "; other folders of throughline dev have spans: --dev=5000") {
 		t.Errorf("the hint %q %v", source.Hint, err)
 	}
 }

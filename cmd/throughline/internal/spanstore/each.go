@@ -9,9 +9,9 @@ import (
 // maxWorkflows bounds the workflows that [Each] reads one by one.
 const maxWorkflows = 500
 
-// Each visits spans of many workflows: every span of a file, and of another store those
-// of the most recent workflows, at most 500, which is said where there are more. A span can be
-// visited twice. It ends with the error of visit.
+// Each visits spans of many workflows: every span of a file, and in other stores the
+// spans of the most recent workflows, at most 500, with a note if there are more. A span
+// can be visited twice. It returns the error of visit.
 func Each(ctx context.Context, store Store, tell Tell, visit func(*workflow.Span) error) error {
 	if file, ok := store.(File); ok {
 		return file.eachThatSays(ctx, "", visit)
@@ -21,7 +21,7 @@ func Each(ctx context.Context, store Store, tell Tell, visit func(*workflow.Span
 		return err
 	}
 	if len(known) > maxWorkflows {
-		tell.note("the %d most recent workflows of %d are read: look at less with --since", maxWorkflows, len(known))
+		tell.note("only the %d most recent of %d workflows are read: narrow the time with --since", maxWorkflows, len(known))
 		known = known[:maxWorkflows]
 	}
 	for i, w := range known {

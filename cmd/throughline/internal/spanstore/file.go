@@ -13,17 +13,16 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// File is a file of spans as a store: OTLP/JSON, or an export of aws/spans, in
-// whatever package records reads. It is read anew for each question,
-// and of it only the workflow asked for is kept, so that its size does not
-// matter. Path is required. Safe for concurrent use.
+// File is a store in a file: OTLP/JSON, or an export of aws/spans, in every form that
+// package records reads. Each call reads the file again and keeps only the workflow that
+// it returns, so the file can be large. Path is required. It is safe for concurrent use.
 type File struct {
 	Path string
-	// Open opens what is read in place of the file at Path. Optional.
+	// Open, if not nil, opens what is read instead of the file at Path.
 	Open func() (io.ReadCloser, error)
 	Tell Tell
 
-	lines bool // it holds one OTLP/JSON request a line, and no other form
+	lines bool // the file has one OTLP/JSON request a line, and no other form
 }
 
 // Workflows implements [Store].
@@ -68,8 +67,8 @@ func (f File) Complete(ctx context.Context, prefix string, events bool) ([]strin
 	return c.list(), err
 }
 
-// CompleteID are the distinct IDs that begin with a prefix of what AWS gave an ID or an
-// ARN: messages, invocations, executions, schedules.
+// CompleteID returns the distinct IDs and ARNs of AWS services that begin with a prefix:
+// of messages, invocations, executions, schedules.
 func (f File) CompleteID(ctx context.Context, prefix string) ([]string, error) {
 	c := completions{prefix: prefix}
 	err := f.eachThatSays(ctx, prefix, func(s *workflow.Span) error {
@@ -82,7 +81,7 @@ func (f File) CompleteID(ctx context.Context, prefix string) ([]string, error) {
 	return c.list(), err
 }
 
-// eachThatSays decodes the spans in which a text stands.
+// eachThatSays decodes the spans that contain a text.
 func (f File) eachThatSays(ctx context.Context, text string, visit func(*workflow.Span) error) error {
 	_, err := f.readSome(ctx, saying(text), func(e encoded) error {
 		if !e.says(text) {
@@ -102,8 +101,8 @@ func (f File) Spans(ctx context.Context, correlationID string) ([]workflow.Span,
 	return f.Find(ctx, Query{Correlations: []string{correlationID}})
 }
 
-// Find implements [Store]. The file is read twice: which traces are asked for is
-// known only at its end.
+// Find implements [Store]. It reads the file twice, because the traces are known only at
+// its end.
 func (f File) Find(ctx context.Context, q Query) ([]workflow.Span, error) {
 	traces, m := map[string]bool{}, q.matcher()
 	texts, ids := q.texts()
@@ -112,7 +111,7 @@ func (f File) Find(ctx context.Context, q Query) ([]workflow.Span, error) {
 			return nil
 		}
 		if s, err := e.decode(); err != nil && ids || m.matches(&s) {
-			traces[e.trace()] = true // what cannot be read is counted below
+			traces[e.trace()] = true // unreadable spans are counted below
 		}
 		return nil
 	})
@@ -136,7 +135,7 @@ func (f File) Find(ctx context.Context, q Query) ([]workflow.Span, error) {
 	return found.spans, err
 }
 
-// Trace are the spans of a trace, by its ID in lower-case hex.
+// Trace returns the spans of a trace, by its ID in lower-case hex.
 func (f File) Trace(ctx context.Context, trace string) ([]workflow.Span, error) {
 	var found collected
 	_, err := f.readSome(ctx, ofTraces(map[string]bool{trace: true}), func(e encoded) error {
@@ -154,12 +153,12 @@ func (f File) Trace(ctx context.Context, trace string) ([]workflow.Span, error) 
 
 func (f File) noteLeftOut(left LeftOut) {
 	if text := left.String(); text != "" {
-		f.Tell.note("left out of %s: %s", f.Path, text)
+		f.Tell.note("skipped in %s: %s", f.Path, text)
 	}
 }
 
-// texts are some of which one stands in each span that is asked for: the IDs, or where
-// they are many the names of the attributes that have them.
+// texts returns texts of which each wanted span contains one: the IDs or, if there are
+// many, the names of the attributes with them.
 func (q Query) texts() (texts []string, ids bool) {
 	const few = 20
 	if len(q.Correlations)+len(q.Ends) > few {
@@ -176,12 +175,12 @@ func (f File) read(ctx context.Context, visit func(encoded) error) (LeftOut, err
 	return f.readSome(ctx, nil, visit)
 }
 
-// readSome visits the spans of the documents that are wanted; nil wants each. Of another
-// file than one of lines all are visited.
+// readSome visits the spans of the wanted documents; nil means all. In a file that is not
+// line by line, all spans are visited.
 func (f File) readSome(ctx context.Context, wanted func(document []byte) bool, visit func(encoded) error) (LeftOut, error) {
 	file, err := f.open()
 	if errors.Is(err, fs.ErrNotExist) {
-		return LeftOut{}, fmt.Errorf("no spans at %s: run `make demo`, or name a file with --file, throughline dev with --dev, a Jaeger with --jaeger, or AWS with --xray or --transaction-search", f.Path)
+		return LeftOut{}, fmt.Errorf("no spans at %s: run `make demo`, or name a file with --file, throughline dev with --dev, Jaeger with --jaeger, or AWS with --xray or --transaction-search", f.Path)
 	}
 	if err != nil {
 		return LeftOut{}, err
@@ -212,7 +211,7 @@ func (f File) open() (io.ReadCloser, error) {
 	return os.Open(f.Path)
 }
 
-// telling is a reader that ends with its context and tells how far it is.
+// telling is a reader that ends with its context and reports its progress.
 type telling struct {
 	io.Reader
 	ctx                  context.Context

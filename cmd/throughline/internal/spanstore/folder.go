@@ -9,10 +9,10 @@ import (
 	"slices"
 )
 
-// Folder returns the files spans-*.jsonl of a folder as one file, the first by name
-// first. They are listed anew for each question; one that is removed meanwhile is left
-// out. Each line is one OTLP/JSON request without white space, or empty, or one that was
-// written in part and is passed over. throughline dev keeps its spans so.
+// Folder returns the files spans-*.jsonl of a folder as one file, sorted by name. Each
+// call lists them again and skips a file that was deleted meanwhile. Each line is one
+// OTLP/JSON request without white space, is empty, or was written partially and is
+// skipped. throughline dev keeps its spans in this form.
 func Folder(dir string, tell Tell) File {
 	return File{Path: dir, Tell: tell, lines: true, Open: func() (io.ReadCloser, error) { return openAll(dir) }}
 }
@@ -20,7 +20,7 @@ func Folder(dir string, tell Tell) File {
 // Lines returns one file of such a folder.
 func Lines(path string) File { return File{Path: path, lines: true} }
 
-// Parts are the files of a folder that [Folder] reads, sorted by name.
+// Parts returns the files of a folder that [Folder] reads, sorted by name.
 func Parts(dir string) ([]string, error) {
 	paths, err := filepath.Glob(filepath.Join(dir, "spans-*.jsonl"))
 	if err != nil {
@@ -30,11 +30,11 @@ func Parts(dir string) ([]string, error) {
 	return paths, nil
 }
 
-// DevPort is the port of the page of throughline dev, where it is free.
+// DevPort is the default port of the page of throughline dev.
 const DevPort = "4400"
 
-// DevFolder is where throughline dev keeps its spans by default: a folder in the user's
-// cache, named for the port of its page.
+// DevFolder returns where throughline dev keeps its spans by default: a folder in the
+// user's cache, named after the port of its page.
 func DevFolder(cache, port string) string { return filepath.Join(cache, "throughline", "dev-"+port) }
 
 type joined struct {

@@ -9,16 +9,17 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// The bounds of what is asked for beyond a workflow's own correlation ID.
+// Bounds of what is searched beyond a workflow's own correlation ID.
 const (
 	maxRounds       = 20
-	maxEnds         = 2000 // IDs of hops
+	maxEnds         = 2000 // the number of IDs of hops
 	maxCorrelations = 500
 )
 
-// Gather reads the spans of a workflow, those of the other correlation IDs that hops
-// join to it, and those that have none at the other ends of its hops. It asks again as
-// long as what it finds has open ends, and says what it leaves unasked.
+// Gather reads the spans of a workflow: those with its correlation ID, those of other
+// correlation IDs that hops join to it, and those without one at the other ends of its
+// hops. It repeats this while it finds open ends, and adds a note on what it does not
+// search.
 func Gather(ctx context.Context, store Store, correlationID string, tell Tell) ([]workflow.Span, error) {
 	first, err := store.Spans(ctx, correlationID)
 	if err != nil || len(first) == 0 {
@@ -74,14 +75,14 @@ func Gather(ctx context.Context, store Store, correlationID string, tell Tell) (
 		}
 	}
 	if left > 0 {
-		tell.note("%s to look for are left unasked: what they would find is missing here", phrase.Count(left, "more ID"))
+		tell.note("%s are not searched: their spans are missing here", phrase.Count(left, "more ID"))
 	}
 	return found.spans, nil
 }
 
-// WorkflowOf is the correlation ID of the message, notification, invocation, execution,
-// schedule or object's request that a service gave an ID: that of what sent it, else of
-// what was handed it, else of what sent that; "" where no span tells.
+// WorkflowOf returns the correlation ID for a message, notification, invocation,
+// execution, schedule or S3 request to which a service gave an ID: that of its sender,
+// else of its receiver, else of what caused the sender. It returns "" if no span has it.
 func WorkflowOf(ctx context.Context, store Store, id string) (string, error) {
 	ids := []string{id}
 	for range 2 {
@@ -115,7 +116,7 @@ func WorkflowOf(ctx context.Context, store Store, id string) (string, error) {
 	return "", nil
 }
 
-// endsOf asks for IDs under whatever name.
+// endsOf returns a query for IDs of any kind.
 func endsOf(ids []string) Query {
 	var q Query
 	others := slices.DeleteFunc(slices.Clone(workflow.IDAttributes), func(name string) bool { return name == lineage.AttrInvocationID })
@@ -125,7 +126,7 @@ func endsOf(ids []string) Query {
 	return q
 }
 
-// merge keeps spans, each once.
+// merge adds spans, each once.
 func (c *collected) merge(spans []workflow.Span) error {
 	for i := range spans {
 		if err := c.add(spans[i]); err != nil {

@@ -133,7 +133,7 @@ func TestGatherIsBounded(t *testing.T) {
 	if err != nil || len(found) == 0 {
 		t.Fatalf("%d spans, %v", len(found), err)
 	}
-	if store.ends > maxEnds || store.rounds > maxRounds || !slices.ContainsFunc(said.lines, func(s string) bool { return strings.Contains(s, "left unasked") }) {
+	if store.ends > maxEnds || store.rounds > maxRounds || !slices.ContainsFunc(said.lines, func(s string) bool { return strings.Contains(s, "not searched") }) {
 		t.Errorf("%d IDs in %d rounds, said %q", store.ends, store.rounds, said.lines)
 	}
 }

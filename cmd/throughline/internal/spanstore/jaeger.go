@@ -17,20 +17,19 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// Jaeger reads from Jaeger's query API (its internal HTTP JSON, port 16686).
-// The zero value is of no use: URL, Client and Window are required. Safe for
-// concurrent use.
+// Jaeger reads from Jaeger's query API (its internal HTTP JSON, port 16686). URL, Client
+// and Window are required. It is safe for concurrent use.
 type Jaeger struct {
-	URL    string // base, as http://127.0.0.1:16686
+	URL    string // the base URL, such as http://127.0.0.1:16686
 	Client *http.Client
 	Window Window
-	// Limit is how many traces one search asks for; where a service has more, the
-	// time is searched in halves. Zero: 1500, Jaeger's own bound.
+	// Limit is the number of traces that one search requests. If a service has more, the
+	// time is searched in halves. 0 means 1500, Jaeger's own limit.
 	Limit int
 	Tell  Tell
 }
 
-// maxAnswer bounds one answer of the query API.
+// maxAnswer bounds the size of a response in bytes.
 const maxAnswer = 256 << 20
 
 type jaegerAnswer[T any] struct {
@@ -54,19 +53,18 @@ type jaegerTag struct {
 	Value     any
 }
 
-// Spans implements [Store]. Jaeger keeps links without their attributes and
-// flags, so a link's reason is inferred from what it points at.
+// Spans implements [Store]. Jaeger does not keep the attributes and flags of links, so a
+// link's reason is inferred from its target.
 func (j Jaeger) Spans(ctx context.Context, correlationID string) ([]workflow.Span, error) {
 	return j.find(ctx, map[string]string{lineage.AttrCorrelationID: correlationID})
 }
 
-// maxQuestions bounds how often Jaeger is asked about the IDs of hops, in all services
-// each.
+// maxQuestions bounds the searches for IDs of hops, each in all services.
 const maxQuestions = 200
 
-// Find implements [Store]. Jaeger finds a tag by its whole value, and writes a list as
-// one: a batch is found by the name of its queue, and of a topic's whichever it was among
-// all that was processed. What else that finds is left out here.
+// Find implements [Store]. Jaeger finds a tag only by its whole value, and keeps a list
+// as one value. So a batch is searched by the name of its queue, and a batch of a topic's
+// events among all process spans. Other results are dropped here.
 func (j Jaeger) Find(ctx context.Context, q Query) ([]workflow.Span, error) {
 	var found collected
 	for _, id := range q.Correlations {
@@ -81,7 +79,7 @@ func (j Jaeger) Find(ctx context.Context, q Query) ([]workflow.Span, error) {
 	m := Query{Ends: q.Ends}.matcher()
 	questions := q.questions()
 	if len(questions) > maxQuestions {
-		j.Tell.note("%s are left unasked: what is at their other ends is missing here", phrase.Count(len(questions)-maxQuestions, "ID of a hop"))
+		j.Tell.note("%s are not searched: the spans at their other ends are missing here", phrase.Count(len(questions)-maxQuestions, "ID of a hop"))
 		questions = questions[:maxQuestions]
 	}
 	for _, tags := range questions {
@@ -106,14 +104,15 @@ func (j Jaeger) Find(ctx context.Context, q Query) ([]workflow.Span, error) {
 	return found.finish(j.Tell), nil
 }
 
-// questions are the tags by which Jaeger finds the IDs: the queues first, each once.
+// questions returns the tags by which Jaeger finds the IDs, queues first, without
+// duplicates.
 func (q Query) questions() (queues []map[string]string) {
 	var ids []map[string]string
 	seen := map[string]bool{}
 	for _, end := range q.Ends {
 		key, value := "messaging.destination.name", end.At
 		if slices.Contains(end.Attributes, lineage.AttrNotificationIDs) {
-			key, value = "messaging.operation.type", "process" // from whichever queue
+			key, value = "messaging.operation.type", "process" // of any queue
 		}
 		if value != "" && !seen[value] {
 			seen[value] = true
@@ -146,8 +145,8 @@ func (j Jaeger) CorrelationOf(ctx context.Context, eventID string) (string, erro
 	return "", err
 }
 
-// Workflows implements [Store]. Jaeger has no index of tags' values: every
-// trace of the window is read.
+// Workflows implements [Store]. Jaeger has no index of tag values: every trace of the
+// window is read.
 func (j Jaeger) Workflows(ctx context.Context, _ bool) ([]workflow.Summary, error) {
 	spans, err := j.find(ctx, nil)
 	var index workflow.Index
@@ -157,7 +156,7 @@ func (j Jaeger) Workflows(ctx context.Context, _ bool) ([]workflow.Summary, erro
 	return index.Workflows(), err
 }
 
-// Complete implements [Store], by reading every trace of the window.
+// Complete implements [Store]. It reads every trace of the window.
 func (j Jaeger) Complete(ctx context.Context, prefix string, events bool) ([]string, error) {
 	spans, err := j.find(ctx, nil)
 	c := completions{prefix: prefix, events: events}
@@ -167,7 +166,7 @@ func (j Jaeger) Complete(ctx context.Context, prefix string, events bool) ([]str
 	return c.list(), err
 }
 
-// All are the spans of every trace of the window.
+// All returns the spans of every trace of the window.
 func (j Jaeger) All(ctx context.Context) ([]workflow.Span, error) { return j.find(ctx, nil) }
 
 // find reads the traces of every service that have a span with the tags.
@@ -198,14 +197,14 @@ func (j Jaeger) find(ctx context.Context, tags map[string]string) ([]workflow.Sp
 	return found.finish(j.Tell), nil
 }
 
-// collected are spans. The zero value is none.
+// collected is a set of spans. The zero value is empty.
 type collected struct {
 	spans  []workflow.Span
 	seen   map[workflow.ID]bool
-	unread int // spans that cannot be read, or whose times are impossible
+	unread int // the number of spans that cannot be read or have impossible times
 }
 
-// add keeps a span, each once.
+// add adds a span once.
 func (c *collected) add(s workflow.Span) error {
 	switch {
 	case c.seen[s.ID]:
@@ -228,17 +227,17 @@ func (c *collected) keep(s workflow.Span) error {
 	return nil
 }
 
-// finish says what was left out, infers links, and returns the spans.
+// finish adds a note on skipped spans, infers links, and returns the spans.
 func (c *collected) finish(tell Tell) []workflow.Span {
 	if c.unread > 0 {
-		tell.note("%s cannot be read or have impossible times, and are left out", phrase.Count(c.unread, "span"))
+		tell.note("%s cannot be read or have impossible times, and are skipped", phrase.Count(c.unread, "span"))
 	}
 	inferLinks(c.spans)
 	return c.spans
 }
 
-// search reads one service's traces of a window, and halves the window where
-// the answer is as long as was asked for. It ends at windows of a millisecond.
+// search reads one service's traces in a window. It halves the window if the response has
+// as many traces as requested, down to a millisecond.
 func (j Jaeger) search(ctx context.Context, query url.Values, w Window, found *collected) error {
 	query.Set("start", strconv.FormatInt(w.From.UnixMicro(), 10))
 	query.Set("end", strconv.FormatInt(w.To.UnixMicro(), 10))
@@ -277,14 +276,14 @@ func (j Jaeger) get(ctx context.Context, path string, query url.Values, into any
 	}
 	resp, err := j.Client.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask Jaeger at %s, whose query API is on port 16686: %w", j.URL, err)
+		return fmt.Errorf("ask Jaeger at %s: %w; its query API is on port 16686", j.URL, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("ask Jaeger: %s answered %s", path, resp.Status)
+		return fmt.Errorf("ask Jaeger: %s returned %s", path, resp.Status)
 	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(into); err != nil {
-		return fmt.Errorf("read Jaeger's answer to %s: %w", path, err)
+		return fmt.Errorf("read Jaeger's response to %s: %w", path, err)
 	}
 	return nil
 }
@@ -326,7 +325,8 @@ func (t jaegerTag) set(s *workflow.Span) {
 	}
 }
 
-// plain undoes what Jaeger does to values: integers come as JSON numbers, lists as JSON text.
+// plain restores values that Jaeger changes: integers become JSON numbers, lists JSON
+// text.
 func (t jaegerTag) plain() any {
 	switch n := t.Value.(type) {
 	case float64:

@@ -12,9 +12,9 @@ import (
 	"github.com/throughline/throughline/internal/jsonwalk"
 )
 
-// readLines visits the spans of the lines that are wanted; nil wants each. What is asked
-// for is searched in a line before anything of it is parsed: of a hundred megabytes most
-// are of other workflows.
+// readLines visits the spans of the wanted lines; nil means all. It searches the text of
+// a line before it parses it, because most lines of a large file belong to other
+// workflows.
 func readLines(r io.Reader, wanted func(line []byte) bool, visit func(encoded) error) error {
 	const ahead = 1 << 20
 	in := bufio.NewReaderSize(r, ahead)
@@ -44,7 +44,7 @@ func readLines(r io.Reader, wanted func(line []byte) bool, visit func(encoded) e
 	}
 }
 
-// saying wants documents in which one of the texts may stand.
+// saying returns a filter for documents that can contain one of the texts.
 func saying(texts ...string) func([]byte) bool {
 	if slices.ContainsFunc(texts, func(text string) bool { return strings.ContainsFunc(text, mayBeEscaped) }) {
 		return nil
@@ -54,8 +54,8 @@ func saying(texts ...string) func([]byte) bool {
 	}
 }
 
-// ofTraces wants documents with a span, or a link to one, of one of the traces, by their
-// IDs in lower-case hex.
+// ofTraces returns a filter for documents with a span of one of the traces, or a link to
+// one, by trace IDs in lower-case hex.
 func ofTraces(traces map[string]bool) func([]byte) bool {
 	const name, size = `"traceId":"`, 32
 	return func(document []byte) bool {

@@ -5,9 +5,8 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// inferLinks gives links that a backend keeps without attributes their reason
-// back, from what they point at and from the order in which they are written:
-// causation first, then the origin.
+// inferLinks restores the reason of links in backends that do not keep link attributes,
+// from the links' targets and their order: causation first, then the origin.
 func inferLinks(spans []workflow.Span) {
 	byID := map[workflow.ID]*workflow.Span{}
 	for i := range spans {
@@ -31,26 +30,26 @@ func inferLinks(spans []workflow.Span) {
 	}
 }
 
-// reason is what link n of s is for; target is nil where it was not seen.
+// reason returns the reason of link n of s. target is nil if it was not found.
 func reason(s *workflow.Span, n int, target *workflow.Span, caused bool) string {
 	handles := s.Kind == "CONSUMER"
 	batch, _ := s.Number("messaging.batch.message_count")
 	switch {
-	case caused: // the workflow's first event is its cause and its origin
+	case caused: // the workflow's first event is both cause and origin
 		return "correlation"
 	case target != nil && target.Kind == "CONSUMER":
 		return "repeat"
-	case handles && n < int(batch): // one a record, before the origins
+	case handles && n < int(batch): // one for each record, before the origins
 		return "causation"
 	case handles && batch > 0:
 		return "correlation"
-	case handles && target != nil && (causes(target, s) || n == 0): // an event may have no ID of its own
+	case handles && target != nil && (causes(target, s) || n == 0): // an event can have no ID
 		return "causation"
 	case handles && target == nil && n == 0 && s.Text(lineage.AttrEventType) != "":
 		return "causation"
 	case handles && target == nil && n == 0: // no event: the invocation's own trace
 		return "trace"
-	case !handles && n == 0 && len(s.Links) > 1: // the cause of what is published comes first
+	case !handles && n == 0 && len(s.Links) > 1: // in a published event the cause comes first
 		return "causation"
 	default:
 		return "correlation"

@@ -14,17 +14,17 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// encoded is one span where it stands in a document. Most spans of a file are of
-// other workflows and are never decoded.
+// encoded is one span in a document. Most spans of a file belong to other workflows and
+// are never decoded.
 type encoded struct {
 	span     []byte // a JSON object
-	resource []byte // of OTLP/JSON: the resource's attributes, a JSON array
+	resource []byte // for OTLP/JSON: the resource's attributes, a JSON array
 	record   bool   // it is an event of aws/spans
 }
 
-// eachSpan calls visit with each span in a document: an ExportTraceServiceRequest
-// of OTLP/JSON (OpenTelemetry Protocol 1.x, "JSON Protobuf Encoding"), or an event of
-// aws/spans. It reports whether the document is any of them.
+// eachSpan calls visit with each span in a document: an ExportTraceServiceRequest of
+// OTLP/JSON (OpenTelemetry Protocol 1.x, "JSON Protobuf Encoding"), or an event of
+// aws/spans. spans reports whether the document is one of these.
 func eachSpan(document []byte, visit func(encoded) error) (spans bool, err error) {
 	for m := jsonwalk.MembersOf(document, 0); m.NextKey(); {
 		switch string(m.Key) {
@@ -50,11 +50,11 @@ func eachSpan(document []byte, visit func(encoded) error) (spans bool, err error
 	return false, nil
 }
 
-// eachOfResource visits the spans of the ResourceSpans at i, and returns the index
-// behind it.
+// eachOfResource visits the spans of the ResourceSpans at i, and returns the index after
+// it.
 func eachOfResource(data []byte, i int, visit func(encoded) error) (end int, err error) {
 	var resource []byte
-	known, later := false, -1 // where scopeSpans stands before its resource
+	known, later := false, -1 // scopeSpans can stand before its resource
 	m := jsonwalk.MembersOf(data, i)
 	for m.NextKey() {
 		end := -1
@@ -90,7 +90,7 @@ func eachOfResource(data []byte, i int, visit func(encoded) error) (end int, err
 }
 
 // eachOfScopes visits the spans of the ScopeSpans in the array at i, and returns the
-// index behind it.
+// index after it.
 func eachOfScopes(data []byte, i int, resource []byte, visit func(encoded) error) (end int, err error) {
 	scopes := jsonwalk.ElementsOf(data, i)
 	for scopes.NextAt() {
@@ -122,8 +122,8 @@ func eachOfScopes(data []byte, i int, resource []byte, visit func(encoded) error
 	return after(scopes.After, data, i), nil
 }
 
-// after is the index behind the value at i: known where a walk went over it, else
-// it is skipped, for it is of another kind than was thought.
+// after returns the index after the value at i. It is known if the value was read; a
+// value of an unexpected type is skipped.
 func after(known int, data []byte, i int) int {
 	if known > 0 {
 		return known
@@ -131,7 +131,7 @@ func after(known int, data []byte, i int) int {
 	return jsonwalk.SkipValue(data, i)
 }
 
-// trace is the span's trace ID in lower case.
+// trace returns the span's trace ID in lower case.
 func (e encoded) trace() string {
 	for m := jsonwalk.MembersOf(e.span, 0); m.Next(); {
 		if string(m.Key) == "traceId" {
@@ -141,8 +141,8 @@ func (e encoded) trace() string {
 	return ""
 }
 
-// says reports whether the text may stand in the span. IDs are not escaped in JSON
-// unless they hold what must be; of those it always may.
+// says reports whether the span can contain the text. JSON does not escape IDs without
+// special characters; for an ID with some it returns true.
 func (e encoded) says(text string) bool {
 	return strings.ContainsFunc(text, mayBeEscaped) || bytes.Contains(e.span, jsonwalk.Bytes(text)) || bytes.Contains(e.span, []byte(`\u`))
 }
@@ -151,8 +151,8 @@ func mayBeEscaped(r rune) bool {
 	return r < ' ' || r > '~' || strings.ContainsRune(`"\/<>&'`, r)
 }
 
-// summary is the workflow of the span, without decoding all of it. ok is false where
-// it names none.
+// summary returns the workflow of the span without decoding it completely. ok is false if
+// it has none.
 func (e encoded) summary() (s workflow.Summary, ok bool) {
 	if !e.says(lineage.AttrCorrelationID) {
 		return s, false
@@ -161,7 +161,7 @@ func (e encoded) summary() (s workflow.Summary, ok bool) {
 		span, err := e.decode()
 		return span.Summary(), err == nil && span.Correlation() != ""
 	}
-	s.Start, s.End = time.Unix(0, 0).UTC(), time.Unix(0, 0).UTC() // as of a span without times
+	s.Start, s.End = time.Unix(0, 0).UTC(), time.Unix(0, 0).UTC() // for a span without times
 	s.Spans = 1
 	for m := jsonwalk.MembersOf(e.span, 0); m.Next(); {
 		switch string(m.Key) {
@@ -189,7 +189,7 @@ func (e encoded) summary() (s workflow.Summary, ok bool) {
 	return s, s.CorrelationID != "" && usable(s.Start, s.End)
 }
 
-// decode is the span itself. The error says that it cannot be.
+// decode decodes the span. It returns an error if the span is not valid.
 func (e encoded) decode() (workflow.Span, error) {
 	if e.record {
 		return readRecord(e.span)
@@ -256,9 +256,8 @@ func decodeLink(raw []byte) workflow.Link {
 	return newLink(to, flags, set)
 }
 
-// newLink makes a link. Flags that are not told, or not told to be those of a
-// trace (OTLP's SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK tells it), say nothing
-// against the span that it points at having been recorded.
+// newLink makes a link. Flags that are missing, or not marked as trace flags (OTLP's
+// SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK), do not mean that the target was not recorded.
 func newLink(to workflow.ID, flags *uint32, attributes map[string]any) workflow.Link {
 	link := workflow.Link{To: to, Sampled: flags == nil || *flags&1 == 1, Attributes: attributes}
 	link.Why, _ = attributes["throughline.link"].(string)
@@ -296,14 +295,14 @@ func serviceOf(resource []byte) (service string) {
 	return service
 }
 
-// LeftOut counts what was left out of a file of spans. The zero value is nothing.
+// LeftOut counts what was skipped in a file of spans. The zero value means nothing.
 type LeftOut struct {
 	records.Left
-	Documents int // that hold no spans
-	Spans     int // that cannot be read, or whose times are impossible
+	Documents int // documents without spans
+	Spans     int // spans that cannot be read or have impossible times
 }
 
-// String says what was left out, "" for nothing.
+// String describes what was skipped, or returns "".
 func (l LeftOut) String() string {
 	var parts []string
 	if text := l.Left.String(); text != "" {
@@ -318,9 +317,8 @@ func (l LeftOut) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// readFile calls visit with each span of what package records reads: OTLP/JSON, one
-// request a line as file exporters write it or over many lines, and events of
-// aws/spans.
+// readFile calls visit with each span in what package records reads: OTLP/JSON, one
+// request a line as file exporters write it, or over many lines, and events of aws/spans.
 func readFile(r io.Reader, visit func(encoded) error) (LeftOut, error) {
 	var left LeftOut
 	var err error
@@ -334,9 +332,9 @@ func readFile(r io.Reader, visit func(encoded) error) (LeftOut, error) {
 	return left, err
 }
 
-// Visit calls visit with each span of a document that can be read.
+// Visit calls visit with each valid span of a document.
 func Visit(document []byte, visit func(*workflow.Span)) {
-	_, _ = eachSpan(document, func(e encoded) error { // it returns none
+	_, _ = eachSpan(document, func(e encoded) error { // the callback returns no error
 		if span, err := e.decode(); err == nil {
 			visit(&span)
 		}
@@ -344,7 +342,7 @@ func Visit(document []byte, visit func(*workflow.Span)) {
 	})
 }
 
-// ReadSpans reads every span of a file, see [File]. What is left out is counted.
+// ReadSpans reads every span of a file; see [File]. left counts what was skipped.
 func ReadSpans(r io.Reader) (spans []workflow.Span, left LeftOut, err error) {
 	unread := 0
 	left, err = readFile(r, func(e encoded) error {

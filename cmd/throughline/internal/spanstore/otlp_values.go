@@ -12,8 +12,8 @@ import (
 	"github.com/throughline/throughline/internal/jsonwalk"
 )
 
-// anyValue is an AnyValue as a string, bool, int64, float64 or []any; nil where it is
-// none of them. Numbers may be strings, as OTLP/JSON writes 64-bit integers and NaN.
+// anyValue returns an AnyValue as a string, bool, int64, float64 or []any, or nil for
+// another kind. Numbers can be strings, as OTLP/JSON writes 64-bit integers and NaN.
 func anyValue(raw []byte) any {
 	for m := jsonwalk.MembersOf(raw, 0); m.Next(); {
 		switch string(m.Key) {
@@ -46,8 +46,8 @@ func anyValue(raw []byte) any {
 	return nil
 }
 
-// integer reads a 64-bit integer. Times in nanoseconds pass through languages that
-// have only floats.
+// integer reads a 64-bit integer. It accepts the form of floats, because some languages
+// have no 64-bit integers for times in nanoseconds.
 func integer(text string) (int64, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err == nil {
@@ -60,7 +60,8 @@ func integer(text string) (int64, error) {
 	return int64(f), nil
 }
 
-// unixNano is a time in nanoseconds; one that no span can have where it is none.
+// unixNano reads a time in nanoseconds. For anything else it returns a time that no span
+// can have.
 func unixNano(raw []byte) time.Time {
 	n, err := integer(jsonwalk.Scalar(raw))
 	if err != nil {
@@ -69,7 +70,7 @@ func unixNano(raw []byte) time.Time {
 	return time.Unix(0, n).UTC()
 }
 
-// flexInt is a 64-bit integer for encoding/json, as a string or as a number.
+// flexInt is a 64-bit integer for encoding/json, as a string or a number.
 type flexInt int64
 
 func (i *flexInt) UnmarshalJSON(data []byte) error {
@@ -78,7 +79,7 @@ func (i *flexInt) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// enum is an enum's number or its name, which some exporters write.
+// enum is an enum's number, or its name, which some exporters write.
 type enum string
 
 func (e *enum) UnmarshalJSON(data []byte) error {
@@ -100,12 +101,12 @@ var kinds = map[string]string{
 	"INTERNAL": "INTERNAL", "SERVER": "SERVER", "CLIENT": "CLIENT", "PRODUCER": "PRODUCER", "CONSUMER": "CONSUMER",
 }
 
-// kind is the span kind by number or name, "" where it is unspecified.
+// kind returns the span kind for a number or a name, or "" if it is unspecified.
 func (e enum) kind() string {
 	return kinds[strings.TrimPrefix(strings.ToUpper(string(e)), "SPAN_KIND_")]
 }
 
-// failed tells whether a status code is that of an error.
+// failed reports whether a status code is that of an error.
 func (e enum) failed() bool {
 	return e == "2" || strings.TrimPrefix(strings.ToUpper(string(e)), "STATUS_CODE_") == "ERROR"
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
 )
 
-// record is one span as Transaction Search keeps it, an event of the log group
-// aws/spans: OTLP's names, attributes as an object, enums as names.
+// record is one span of Transaction Search, an event of the log group aws/spans: OTLP's
+// names, attributes as an object, enums as names.
 type record struct {
 	TraceID           string   `json:"traceId"`
 	SpanID            string   `json:"spanId"`
@@ -53,7 +53,7 @@ func (m *valueMap) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// flatten joins the names of objects in objects by dots again.
+// flatten joins the names of nested objects with dots.
 func (m valueMap) flatten(prefix string, values map[string]any, depth int) {
 	const deepest = 16
 	for key, value := range values {

@@ -10,10 +10,10 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// segment is an X-Ray segment document (X-Ray developer guide, "Segment
-// documents"; links and the metadata's names as OpenTelemetry's exporter and
-// X-Ray's own OTLP endpoint write them). A span becomes a segment or a
-// subsegment, which X-Ray may hand back inside the segment that it belongs to.
+// segment is an X-Ray segment document (X-Ray developer guide, "Segment documents"; links
+// and the names in metadata as OpenTelemetry's exporter and X-Ray's OTLP endpoint write
+// them). A span becomes a segment or a subsegment, which X-Ray can return within its
+// segment.
 type segment struct {
 	ID          string                     `json:"id"`
 	Name        string                     `json:"name"`
@@ -24,10 +24,10 @@ type segment struct {
 	Type        string                     `json:"type"`
 	Namespace   string                     `json:"namespace"`
 	Origin      string                     `json:"origin"`
-	Inferred    bool                       `json:"inferred"` // X-Ray's own guess at whoever was called: no span
+	Inferred    bool                       `json:"inferred"` // X-Ray's inferred segment of a called service; not a span
 	Error       bool                       `json:"error"`    // 4xx
-	Fault       bool                       `json:"fault"`    // 5xx, and every other failure
-	Cause       json.RawMessage            `json:"cause"`    // an object, or the ID of another segment's
+	Fault       bool                       `json:"fault"`    // 5xx and every other failure
+	Cause       json.RawMessage            `json:"cause"`    // an object, or the ID of another segment with it
 	HTTP        *segmentHTTP               `json:"http"`
 	Annotations map[string]any             `json:"annotations"`
 	Metadata    map[string]json.RawMessage `json:"metadata"`
@@ -44,8 +44,8 @@ type segmentHTTP struct {
 	Response struct{ Status int64 }
 }
 
-// annotated are the attributes by the names that annotations had while their
-// keys could not hold dots; documents with either are about.
+// annotated are the attributes by their annotation names from before keys could have
+// dots. Documents with either form exist.
 var annotated = func() map[string]string {
 	names := map[string]string{}
 	for _, name := range []string{
@@ -104,8 +104,8 @@ func readSegments(documents []string) (spans []workflow.Span, unread int) {
 	return spans, unread
 }
 
-// nameServices gives spans without a resource, as subsegments are, the service
-// of the segment that they hang below.
+// nameServices sets the service of spans without a resource, such as subsegments, to that
+// of their segment.
 func nameServices(spans []workflow.Span, at map[string]int) {
 	for i := range spans {
 		parent := spans[i].Parent
@@ -122,7 +122,7 @@ func nameServices(spans []workflow.Span, at map[string]int) {
 	}
 }
 
-// w3c is a trace ID as W3C writes it, of one as X-Ray does: 1-<8 hex>-<24 hex>.
+// w3c converts a trace ID from X-Ray's form, 1-<8 hex>-<24 hex>, to W3C's.
 func w3c(trace string) string {
 	if rest, ok := strings.CutPrefix(trace, "1-"); ok {
 		return strings.ToLower(strings.ReplaceAll(rest, "-", ""))
@@ -143,7 +143,7 @@ func (s *segment) span() workflow.Span {
 	case span.Text(resourceService) != "":
 		span.Service = span.Text(resourceService)
 	case s.Type == "" && span.Kind != "CONSUMER" && span.Kind != "PRODUCER":
-		span.Service = s.Name // a segment is named for its service
+		span.Service = s.Name // a segment has the name of its service
 	}
 	for _, l := range s.Links {
 		if l.Attributes == nil {
@@ -154,7 +154,7 @@ func (s *segment) span() workflow.Span {
 	return span
 }
 
-// kind restores what segments do not say.
+// kind restores the span kind, which segments do not have.
 func (s *segment) kind(span *workflow.Span) string {
 	switch span.Text("messaging.operation.type") {
 	case "create", "send":
@@ -167,7 +167,7 @@ func (s *segment) kind(span *workflow.Span) string {
 	}
 	switch {
 	case span.Text("faas.trigger") != "":
-		return "SERVER" // of an invocation that is no event
+		return "SERVER" // an invocation without an event
 	case s.Namespace == "remote" || s.Namespace == "aws":
 		return "CLIENT"
 	case s.Type == "":
@@ -177,7 +177,7 @@ func (s *segment) kind(span *workflow.Span) string {
 	}
 }
 
-// seconds are Unix seconds with a fraction. A float's own precision there is a
+// seconds converts Unix seconds with a fraction. The precision of a float is then a
 // quarter of a microsecond.
 func seconds(s float64) time.Time {
 	if math.IsNaN(s) || math.Abs(s) > 1e11 {
@@ -208,7 +208,7 @@ func (s *segment) attributes() map[string]any {
 	for namespace, data := range s.Metadata {
 		var values map[string]any
 		if json.Unmarshal(data, &values) != nil {
-			continue // the user's own metadata may be anything
+			continue // the user's metadata can have any form
 		}
 		for key, value := range values {
 			if namespace != "default" {
@@ -234,7 +234,7 @@ func (s *segment) attributes() map[string]any {
 	return attrs
 }
 
-// whole makes a number that JSON carried an integer where it is one.
+// whole converts a JSON number without a fraction to an integer.
 func whole(v any) any {
 	if f, ok := v.(float64); ok && f == math.Trunc(f) && math.Abs(f) < 1<<53 {
 		return int64(f)

@@ -1,6 +1,6 @@
-// Package spanstore reads the spans of a workflow from where they are kept:
-// OTLP/JSON files, Jaeger, X-Ray, and CloudWatch's Transaction Search. Each of
-// them is a [Store]; what they read becomes package workflow's spans.
+// Package spanstore reads the spans of a workflow from a [Store]: OTLP/JSON files,
+// Jaeger, X-Ray, and CloudWatch's Transaction Search. The results are spans of package
+// workflow.
 package spanstore
 
 import (
@@ -16,33 +16,32 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// Store is where spans are kept. Every method may take seconds and many
-// requests; each ends early when its context does.
+// Store is a backend with spans. Every method can take seconds and many requests, and
+// ends when its context ends.
 type Store interface {
-	// Spans are those of every trace in which a span carries the correlation ID.
+	// Spans returns the spans of every trace in which a span has the correlation ID.
 	Spans(ctx context.Context, correlationID string) ([]workflow.Span, error)
-	// Find are the spans of every trace in which a span is what is asked for.
+	// Find returns the spans of every trace in which a span matches the query.
 	Find(ctx context.Context, q Query) ([]workflow.Span, error)
-	// CorrelationOf is the workflow of the event with this ID of its own, "" where
-	// no span names the event.
+	// CorrelationOf returns the correlation ID of the event with this ID, or "" if no
+	// span names the event.
 	CorrelationOf(ctx context.Context, eventID string) (string, error)
-	// Workflows are those that the store has, the one that ended last first. A
-	// store that knows no more than the latest cheaply gives that one if lastOnly.
+	// Workflows returns the workflows of the store, the latest end first. With lastOnly,
+	// a store can return only the latest if that is cheaper.
 	Workflows(ctx context.Context, lastOnly bool) ([]workflow.Summary, error)
-	// Complete are the distinct correlation IDs that begin with a prefix, or where
-	// events is true the events' own IDs that do, sorted; a few of them where there
-	// are many.
+	// Complete returns the distinct correlation IDs with a prefix or, if events is set,
+	// the event IDs with it, sorted. It returns a few of them if there are many.
 	Complete(ctx context.Context, prefix string, events bool) ([]string, error)
 }
 
-// Query is what spans are looked for by: those that carry one of the correlation IDs, and
-// those that have the ID of a hop. The zero value asks for nothing.
+// Query selects spans: those with one of the correlation IDs, and those with the ID of a
+// hop. The zero value selects none.
 type Query struct {
 	Correlations []string
 	Ends         []workflow.OpenEnd
 }
 
-// matcher tells the spans that a query is about.
+// matcher matches spans with a query.
 type matcher struct{ correlations, ids map[string]bool }
 
 func (q Query) matcher() matcher {
@@ -56,8 +55,8 @@ func (q Query) matcher() matcher {
 	return m
 }
 
-// matches tells whether a span, or a link of it as in a batch over several workflows,
-// carries one of the correlation IDs, or whether it has one of the IDs.
+// matches reports whether a span, or a link of a batch span, has one of the correlation
+// IDs, or whether the span has one of the other IDs.
 func (m matcher) matches(s *workflow.Span) bool {
 	if m.correlations[s.Correlation()] {
 		return true
@@ -70,7 +69,7 @@ func (m matcher) matches(s *workflow.Span) bool {
 	return len(m.ids) > 0 && s.IDs(func(id string) bool { return m.ids[id] })
 }
 
-// completions collects IDs that begin with a prefix. prefix is required.
+// completions collects IDs with a prefix. prefix is required.
 type completions struct {
 	prefix string
 	events bool
@@ -88,7 +87,7 @@ func (c *completions) add(id string) {
 	c.found[id] = true
 }
 
-// span adds the IDs that a span, or a link of it as in a batch, has.
+// span adds the IDs of a span and, for a batch, of its links.
 func (c *completions) span(s *workflow.Span) {
 	if c.events {
 		c.add(s.EventID())
@@ -103,28 +102,27 @@ func (c *completions) span(s *workflow.Span) {
 
 func (c *completions) list() []string { return slices.Sorted(maps.Keys(c.found)) }
 
-// maxSpans bounds the spans of one workflow that are kept in memory: about a
-// gigabyte of them.
+// maxSpans bounds the spans of one workflow in memory: they take about a gigabyte.
 const maxSpans = 500_000
 
-// errTooMany is told to a person whose workflow is larger than that.
-var errTooMany = fmt.Errorf("more than %d spans: look at less with --since, or at one workflow", maxSpans)
+// errTooMany is the error for a larger workflow.
+var errTooMany = fmt.Errorf("more than %d spans: narrow the time with --since, or name one workflow", maxSpans)
 
-// errTimes is for a span that no clock can have told of.
+// errTimes is the error for a span with impossible times.
 var errTimes = errors.New("its times are impossible")
 
-// usable reports whether a span can have begun and ended at these times: from 1970
-// on, and before the year 2200. X-Ray and Jaeger count in other units than OTLP, and
-// a time in the wrong one is thousands of years off.
+// usable reports whether a span can have these times: between 1970 and 2200. X-Ray,
+// Jaeger and OTLP count in different units, and a time in the wrong unit is thousands of
+// years off.
 func usable(start, end time.Time) bool {
 	const last = 2200
 	return start.Unix() >= 0 && start.Year() < last && end.Unix() >= 0 && end.Year() < last
 }
 
-// Tell is whom a store speaks to. The zero value listens to nothing.
+// Tell receives the progress and notes of a store. The zero value ignores them.
 type Tell struct {
-	Progress func(format string, args ...any) // what is being done just now
-	Note     func(format string, args ...any) // what whoever reads the result must know
+	Progress func(format string, args ...any) // the current step
+	Note     func(format string, args ...any) // a note that belongs to the result
 }
 
 func (t Tell) say(format string, args ...any) {
@@ -139,17 +137,17 @@ func (t Tell) note(format string, args ...any) {
 	}
 }
 
-// Window is the time that a store is searched in.
+// Window is the time range that a store is searched in.
 type Window struct{ From, To time.Time }
 
-// middle splits the window in two.
+// middle returns the time in the middle of the window.
 func (w Window) middle() time.Time { return w.From.Add(w.To.Sub(w.From) / 2) }
 
-// errQuote is for an ID that a query could not hold.
-var errQuote = errors.New(`the ID has a quote, a backslash or a control character in it, which this backend cannot be asked for`)
+// errQuote is the error for an ID that a query cannot contain.
+var errQuote = errors.New(`the ID has a quote, a backslash or a control character, which this backend cannot search for`)
 
-// quotable refuses an ID that would end the string it stands in. IDs come from
-// events, and a query is a program.
+// quotable refuses an ID that would end the string in a query, because IDs come from
+// events.
 func quotable(id string) error {
 	if strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r == '"' || r == '\\' || r == 0x7f }) {
 		return errQuote

@@ -124,7 +124,7 @@ func TestFile(t *testing.T) {
 			}
 			checkStore(t, store, truth, name != "AWSSpans")
 			checkWorkflows(t, store, truth)
-			if left := slices.Contains(said.lines, "left out of %s: %s"); left != (name == "Mixed") {
+			if left := slices.Contains(said.lines, "skipped in %s: %s"); left != (name == "Mixed") {
 				t.Errorf("it says %v", said.lines)
 			}
 		})

@@ -19,24 +19,23 @@ import (
 	"github.com/throughline/throughline/internal/pause"
 )
 
-// TransactionSearch reads from CloudWatch's Transaction Search, which keeps
-// every span in the log group aws/spans, by Logs Insights. Client, LogGroup (a
-// name or an ARN) and Window are required. It needs logs:StartQuery,
-// logs:GetQueryResults and logs:StopQuery, and costs what the queries scan.
-// Safe for concurrent use.
+// TransactionSearch reads from CloudWatch's Transaction Search, which keeps every span in
+// the log group aws/spans, through Logs Insights. Client, LogGroup (a name or an ARN) and
+// Window are required. It needs logs:StartQuery, logs:GetQueryResults and logs:StopQuery,
+// and AWS bills the scanned data. It is safe for concurrent use.
 type TransactionSearch struct {
 	Client   *cloudwatchlogs.Client
 	LogGroup string
 	Window   Window
 	Tell     Tell
-	// Rows is how many rows one query is asked for; where there are more, the time
-	// is searched in halves. Zero: 10 000, the most that Logs Insights answers.
+	// Rows is the number of rows that one query requests. If there are more, the time is
+	// searched in halves. 0 means 10 000, the limit of Logs Insights.
 	Rows int
-	// Poll is how long to wait before a query is looked at first. Zero: 250 ms.
+	// Poll is the time before the first read of a query's results. 0 means 250 ms.
 	Poll time.Duration
 }
 
-// SpansLogGroup is where Transaction Search keeps spans.
+// SpansLogGroup is the log group of Transaction Search.
 const SpansLogGroup = "aws/spans"
 
 func (t TransactionSearch) rows() int {
@@ -49,8 +48,8 @@ func (t TransactionSearch) Spans(ctx context.Context, correlationID string) ([]w
 	return t.Find(ctx, Query{Correlations: []string{correlationID}})
 }
 
-// Find implements [Store]: first the spans that mention an ID, in attributes or in a
-// link, then the whole of their traces.
+// Find implements [Store]. It reads the spans that mention an ID, in attributes or in a
+// link, and then the rest of their traces.
 func (t TransactionSearch) Find(ctx context.Context, q Query) ([]workflow.Span, error) {
 	var found collected
 	filters, err := q.filters()
@@ -80,10 +79,10 @@ func (t TransactionSearch) Find(ctx context.Context, q Query) ([]workflow.Span, 
 	}
 	slices.Sort(traces)
 	traces = slices.Compact(traces)
-	// The rest of a trace is near in time; scanning less costs less.
+	// The rest of a trace is near in time, and scanning less costs less.
 	const near = time.Hour
 	window := Window{later(t.Window.From, around.Start.Add(-near)), earlier(t.Window.To, around.End.Add(near))}
-	const inOneQuery = 200 // a query string may have 10 000 characters
+	const inOneQuery = 200 // a query string can have 10 000 characters
 	for chunk := range slices.Chunk(traces, inOneQuery) {
 		filter := `filter traceId in ["` + strings.Join(chunk, `","`) + `"]`
 		if err := t.spans(ctx, window, filter, &found); err != nil {
@@ -93,14 +92,14 @@ func (t TransactionSearch) Find(ctx context.Context, q Query) ([]workflow.Span, 
 	return found.finish(t.Tell), nil
 }
 
-// filters are the queries' filters that find each ID, several IDs in one.
+// filters returns the filters of the queries that find each ID, with several IDs in one.
 func (q Query) filters() (filters []string, err error) {
 	ids := slices.Clone(q.Correlations)
 	for _, e := range q.Ends {
 		ids = append(ids, e.ID)
 	}
 	slices.Sort(ids)
-	const inOneQuery = 100 // a query string may have 10 000 characters
+	const inOneQuery = 100 // a query string can have 10 000 characters
 	for chunk := range slices.Chunk(slices.Compact(ids), inOneQuery) {
 		parts, size := make([]string, 0, len(chunk)), 0
 		for _, id := range chunk {
@@ -187,14 +186,14 @@ func (t TransactionSearch) Complete(ctx context.Context, prefix string, events b
 
 func nanoseconds(text string) time.Time {
 	n, err := integer(text)
-	if err != nil { // Logs Insights writes large numbers as 1.7E18 too
+	if err != nil { // Logs Insights can write a large number as 1.7E18
 		return time.Time{}
 	}
 	return time.Unix(0, n).UTC()
 }
 
-// spans reads the spans of a window that pass filter. Where there are more
-// than a query answers, the window is asked about in halves.
+// spans reads the spans of a window that match a filter. If there are more than a query
+// returns, it reads the window in halves.
 func (t TransactionSearch) spans(ctx context.Context, w Window, filter string, found *collected) error {
 	rows, err := t.query(ctx, w, "fields @message | "+filter+" | limit "+strconv.Itoa(t.rows()))
 	if err != nil {
@@ -237,7 +236,7 @@ func (t TransactionSearch) query(ctx context.Context, w Window, text string) ([]
 	started, err := t.Client.StartQuery(ctx, in)
 	var missing *types.ResourceNotFoundException
 	if errors.As(err, &missing) {
-		return nil, fmt.Errorf("there is no log group %s in this Region: is Transaction Search on? `aws xray get-trace-segment-destination` tells, "+
+		return nil, fmt.Errorf("this Region has no log group %s: `aws xray get-trace-segment-destination` shows whether Transaction Search is on, "+
 			"`aws xray update-trace-segment-destination --destination CloudWatchLogs` turns it on", t.LogGroup)
 	}
 	if err != nil {
@@ -264,12 +263,13 @@ func (t TransactionSearch) query(ctx context.Context, w Window, text string) ([]
 		case types.QueryStatusScheduled, types.QueryStatusRunning, types.QueryStatusUnknown:
 			t.Tell.say("asking %s: the query is %s", t.LogGroup, strings.ToLower(string(out.Status)))
 		default:
-			return nil, fmt.Errorf("a query of %s ended as %s: look at less with --since", t.LogGroup, strings.ToLower(string(out.Status)))
+			return nil, fmt.Errorf("a query of %s ended with the status %s: narrow the time with --since", t.LogGroup, strings.ToLower(string(out.Status)))
 		}
 	}
 }
 
-// stop ends a query that nobody waits for any more: it would run on, and be paid for.
+// stop stops a query whose result is not needed any more, because it would continue and
+// be billed.
 func (t TransactionSearch) stop(ctx context.Context, id *string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()

@@ -18,10 +18,10 @@ import (
 	"github.com/throughline/throughline/internal/pause"
 )
 
-// XRay reads from X-Ray: GetTraceSummaries by annotation, then BatchGetTraces.
-// It sees what X-Ray indexes, with Transaction Search on by default 1 % of
-// spans. Client and Window are required. It needs xray:GetTraceSummaries and
-// xray:BatchGetTraces. Safe for concurrent use.
+// XRay reads from X-Ray: GetTraceSummaries by annotation, then BatchGetTraces. It sees
+// only the spans that X-Ray indexes, by default 1 % with Transaction Search. Client and
+// Window are required. It needs xray:GetTraceSummaries and xray:BatchGetTraces. It is
+// safe for concurrent use.
 type XRay struct {
 	Client *xray.Client
 	Window Window
@@ -33,8 +33,8 @@ func (x XRay) Spans(ctx context.Context, correlationID string) ([]workflow.Span,
 	return x.Find(ctx, Query{Correlations: []string{correlationID}})
 }
 
-// Find implements [Store]. Of the IDs of hops X-Ray indexes the first that a span has,
-// in one text: see throughline.hop.ids.
+// Find implements [Store]. X-Ray indexes the first IDs of a span's hops in one text: see
+// throughline.hop.ids.
 func (x XRay) Find(ctx context.Context, q Query) ([]workflow.Span, error) {
 	var traces []string
 	seen := map[string]bool{}
@@ -57,7 +57,7 @@ func (x XRay) Find(ctx context.Context, q Query) ([]workflow.Span, error) {
 	}
 	const inOneQuery, most = 5, 500
 	if len(q.Ends) > most {
-		x.Tell.note("%s are left unasked: what is at their other ends is missing here", phrase.Count(len(q.Ends)-most, "ID of a hop"))
+		x.Tell.note("%s are not searched: the spans at their other ends are missing here", phrase.Count(len(q.Ends)-most, "ID of a hop"))
 	}
 	for chunk := range slices.Chunk(q.Ends[:min(len(q.Ends), most)], inOneQuery) {
 		var parts []string
@@ -68,7 +68,7 @@ func (x XRay) Find(ctx context.Context, q Query) ([]workflow.Span, error) {
 			}
 			part, err := annotation(attribute, operator, end.ID)
 			if err != nil {
-				continue // an ID of a service has no quote in it
+				continue // IDs of services have no quotes
 			}
 			parts = append(parts, part)
 		}
@@ -82,7 +82,7 @@ func (x XRay) Find(ctx context.Context, q Query) ([]workflow.Span, error) {
 	return x.traces(ctx, traces)
 }
 
-// annotation is a filter by an annotation's value.
+// annotation returns a filter on an annotation's value.
 func annotation(attribute, operator, value string) (string, error) {
 	keys := annotationKeys(attribute)
 	return fmt.Sprintf(`annotation[%s] %s "%s" OR annotation.%s %[2]s "%[3]s"`, keys[0], operator, value, keys[1]), quotable(value)
@@ -147,8 +147,8 @@ func (x XRay) Complete(ctx context.Context, prefix string, events bool) ([]strin
 	return c.list(), err
 }
 
-// annotationKeys are an attribute's name as an annotation: with its dots, and
-// as it was while keys could not hold any.
+// annotationKeys returns an attribute's names as an annotation: with dots, and in the
+// form from before keys could have dots.
 func annotationKeys(attribute string) []string {
 	for old, name := range annotated {
 		if name == attribute && old != name {
@@ -158,7 +158,7 @@ func annotationKeys(attribute string) []string {
 	return []string{attribute}
 }
 
-// annotated are the IDs of the traces with the annotation.
+// annotated returns the IDs of the traces with the annotation.
 func (x XRay) annotated(ctx context.Context, attribute, value string) ([]string, error) {
 	filter, err := annotation(attribute, "=", value)
 	if err != nil {
@@ -175,11 +175,11 @@ func (x XRay) annotated(ctx context.Context, attribute, value string) ([]string,
 	return ids, err
 }
 
-// slice is the longest time that GetTraceSummaries is asked about at once.
+// slice is the longest time range of GetTraceSummaries.
 const slice = 6 * time.Hour
 
-// summaries shows visit every summary of the window, its latest hours first. It
-// stops after a slice where enough says so.
+// summaries calls visit with every summary of the window, the latest hours first. It
+// stops after a slice if enough returns true.
 func (x XRay) summaries(ctx context.Context, filter string, visit func(*types.TraceSummary), enough func() bool) error {
 	found := 0
 	for to := x.Window.To; to.After(x.Window.From); to = to.Add(-slice) {
@@ -189,7 +189,7 @@ func (x XRay) summaries(ctx context.Context, filter string, visit func(*types.Tr
 		}
 		in := &xray.GetTraceSummariesInput{
 			StartTime: aws.Time(from.Truncate(time.Second)), EndTime: aws.Time(to),
-			// A W3C trace ID tells no time, and X-Ray would read one out of it by default.
+			// A W3C trace ID has no time, but X-Ray reads one from it by default.
 			TimeRangeType: types.TimeRangeTypeEvent,
 		}
 		if filter != "" {
@@ -215,8 +215,8 @@ func (x XRay) summaries(ctx context.Context, filter string, visit func(*types.Tr
 }
 
 const (
-	batchTraces = 5 // BatchGetTraces takes no more
-	askers      = 4 // at a time, well below X-Ray's rates
+	batchTraces = 5 // the limit of BatchGetTraces
+	askers      = 4 // concurrent calls, well below X-Ray's rates
 )
 
 // traces reads whole traces.
@@ -264,8 +264,8 @@ func (x XRay) traces(ctx context.Context, ids []string) ([]workflow.Span, error)
 	return found.finish(x.Tell), nil
 }
 
-// batch reads up to five traces. What X-Ray leaves unprocessed is asked for
-// again, and then left out: the tree says what is missing.
+// batch reads up to five traces. It repeats the call for unprocessed traces, and skips
+// those that stay unprocessed; the tree shows what is missing.
 func (x XRay) batch(ctx context.Context, ids []string) (found collected, err error) {
 	for attempt := range 3 {
 		if attempt > 0 && pause.For(ctx, time.Duration(attempt)*200*time.Millisecond) != nil {
@@ -289,7 +289,7 @@ func (x XRay) batch(ctx context.Context, ids []string) (found collected, err err
 		}
 		ids = again
 	}
-	x.Tell.note("X-Ray did not hand out %d traces: what they hold is missing here", len(ids))
+	x.Tell.note("X-Ray did not return %d traces: their spans are missing here", len(ids))
 	return found, nil
 }
 

@@ -8,32 +8,32 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
 )
 
-// Observed is what was seen of a system's traffic. The zero value is no traffic.
+// Observed is a system's observed traffic. The zero value is no traffic.
 type Observed struct {
-	Over      time.Duration // that was looked at; 0 for a whole file
+	Over      time.Duration // the observed time; 0 for a whole file
 	Functions map[string]*Traffic
-	Lines     []Line          // rare lines: repeats, loops, oversize events
-	Delivered []Delivered     // events as they were handed over
-	Broken    []string        // what was handed over and is not an event, with its line
-	Letters   []Letter        // what lies in dead-letter queues
-	Spans     []workflow.Span // nil: not read
-	Errors    []LogError      // lines of functions that could not serialise
+	Lines     []Line          // log lines of repeats, loops and oversize events
+	Delivered []Delivered     // events as consumers received them
+	Broken    []string        // deliveries that are not events, with their lines
+	Letters   []Letter        // messages in dead-letter queues
+	Spans     []workflow.Span // nil means not read
+	Errors    []LogError      // log lines of functions that could not serialise an event
 	Dead      DeadLettering
-	// EMFRejected counts metric lines that CloudWatch could not take, by log group.
+	// EMFRejected counts metric lines that CloudWatch could not read, by log group.
 	EMFRejected map[string]float64
 	Matched     map[string]float64 // events that matched a rule, by bus
 	Account     AccountWide
-	// Trials are what --write found out.
+	// Trials are the results of --write.
 	Replay *ReplayTrial
 	DLQ    []DLQTrial
 }
 
-// AccountWide is what EventBridge counts of PutEvents without saying whose it is.
+// AccountWide is EventBridge's metrics of PutEvents, which do not name the publisher.
 type AccountWide struct {
 	Entries, Failed, LargestRequest float64
 }
 
-// Of returns the traffic of a service, made where it is new.
+// Of returns the traffic of a service, and creates it if needed.
 func (o *Observed) Of(service string) *Traffic {
 	if o.Functions == nil {
 		o.Functions = map[string]*Traffic{}
@@ -46,17 +46,17 @@ func (o *Observed) Of(service string) *Traffic {
 	return t
 }
 
-// Traffic is what one service's metrics say.
+// Traffic is the metrics of one service.
 type Traffic struct {
 	Sum          map[string]float64 // counters
 	Codes        map[string]float64 // kinds of counters: EventsFailed_MalformedDetail
-	Duration     time.Duration      // the longest
-	SlowestID    string             // its request
-	Hosts        map[string]float64 // longest outbound request of a host, in ms
+	Duration     time.Duration      // the longest invocation
+	SlowestID    string             // the request ID of the longest invocation
+	Hosts        map[string]float64 // the longest outbound request to each host, in ms
 	Hops         float64
 	Sizes        map[string]Size // by event type
 	Correlations map[string]bool
-	Metrics      map[string]bool // names that were seen
+	Metrics      map[string]bool // the names of its metrics
 	Invocations  float64
 	Last         time.Time
 }
@@ -68,10 +68,10 @@ type Size struct {
 	EventID string
 }
 
-// Line is a rare line of design §9.
+// Line is a log line of Throughline about an event.
 type Line struct {
 	Kind          string // repeat, loop, out-of-order, oversize
-	Repeat        string // of a repeat: retry, redelivery, republish, replay
+	Repeat        string // for a repeat: retry, redelivery, republish, replay
 	Service       string
 	EventID       string
 	EventType     string
@@ -81,7 +81,7 @@ type Line struct {
 	At            time.Time
 }
 
-// Delivered is one event as a consumer was handed it.
+// Delivered is an event as a consumer received it.
 type Delivered struct {
 	ID, Type, CorrelationID string
 }
@@ -110,10 +110,10 @@ type ReplayTrial struct {
 	From, To      time.Time
 	State         string
 	Reason        string
-	Replayed      []Line // deliveries that were flagged as replays
-	Again         []Line // events that came out again because of it
+	Replayed      []Line // deliveries flagged as replays
+	Again         []Line // events that were published again because of it
 	Published     map[string]float64
-	Dry           bool // it would be done with --write
+	Dry           bool // --write would do it
 	Rules         []string
 	Reaches       []string // the targets
 }
@@ -126,10 +126,10 @@ type DLQTrial struct {
 	Letter               *Letter
 	After                time.Duration
 	Waited               time.Duration
-	Left                 []string // what could not be cleaned up
+	Left                 []string // what could not be deleted
 }
 
-// Services are the services that were observed, sorted.
+// Services returns the observed services, sorted.
 func (o *Observed) Services() []string {
 	return slices.Sorted(maps.Keys(o.Functions))
 }

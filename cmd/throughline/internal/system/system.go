@@ -1,6 +1,6 @@
-// Package system describes a deployed system, and what was observed of it, as
-// plain values: what `throughline check` judges, wherever it was read. `throughline
-// demo` writes the same description of its own stage.
+// Package system describes a deployed system and its observed traffic as plain values,
+// which `throughline check` judges. `throughline demo` writes such a description of its
+// own system.
 package system
 
 import (
@@ -14,28 +14,28 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/arn"
 )
 
-// System is what is known of a system. The zero value is nothing known.
+// System is the description of a system. The zero value is empty.
 type System struct {
-	// Source says where it was read: a folder, or a Region and its account.
+	// Source says where the description was read: a folder, or an account and Region.
 	Source    string     `json:"source"`
-	Local     bool       `json:"local,omitempty"` // a demo: no AWS stands behind it
+	Local     bool       `json:"local,omitempty"` // a demo, without AWS
 	Buses     []Bus      `json:"buses"`
 	Functions []Function `json:"functions"`
 	Queues    []Queue    `json:"queues,omitempty"`
 	Topics    []Topic    `json:"topics,omitempty"`
-	// Missing are the functions that rules send to and that do not exist.
+	// Missing are targets of rules: functions that do not exist.
 	Missing []string `json:"missing,omitempty"`
-	Notes   []string `json:"notes,omitempty"` // what was left out
+	Notes   []string `json:"notes,omitempty"` // what was not read
 	Alarms  []Alarm  `json:"alarms,omitempty"`
 
-	// PublishedMetrics are the names that CloudWatch knows, by namespace.
+	// PublishedMetrics are the metric names in CloudWatch, by namespace.
 	PublishedMetrics map[string][]string `json:"published_metrics,omitempty"`
 	Observed         Observed            `json:"-"`
 	// Unread says why a part could not be read, by part.
 	Unread map[Part]string `json:"-"`
 }
 
-// Part is a part of the description that is read by calls of its own.
+// Part is a part of the description that is read with separate calls.
 type Part string
 
 // The parts.
@@ -52,8 +52,7 @@ const (
 	Archives  Part = "archives"
 )
 
-// Bus is an event bus. One that does not exist has only its name and those that
-// are nearest to it.
+// Bus is an event bus. A bus that does not exist has only its name and similar names.
 type Bus struct {
 	Name     string    `json:"name"`
 	ARN      string    `json:"arn,omitempty"`
@@ -87,15 +86,14 @@ type Rule struct {
 	Targets  []Target `json:"targets"`
 }
 
-// Target is what a rule sends to. DeadLetter is the ARN of its queue, empty for
-// none.
+// Target is a target of a rule. DeadLetter is the ARN of its dead-letter queue, or "".
 type Target struct {
 	ID         string `json:"id"`
 	ARN        string `json:"arn"`
 	Role       string `json:"role,omitempty"`
 	DeadLetter string `json:"dead_letter,omitempty"`
-	// Attempts and MaxAge are how often and how long a delivery is tried again, nil and 0
-	// for EventBridge's default of 185 times and 24 hours.
+	// Attempts and MaxAge limit the retries of a delivery; nil and 0 mean EventBridge's
+	// defaults of 185 retries and 24 hours.
 	Attempts *int32        `json:"attempts,omitempty"`
 	MaxAge   time.Duration `json:"max_age,omitempty"`
 	// Of a subscriber: how many events a call brings at most, 0 where that is not known; what
@@ -113,7 +111,7 @@ type Archive struct {
 	Events  int64  `json:"events"`
 }
 
-// Queue is a queue that stands as a target or for dead letters.
+// Queue is a queue that is a target or a dead-letter queue.
 type Queue struct {
 	ARN      string `json:"arn"`
 	URL      string `json:"url,omitempty"`
@@ -122,7 +120,7 @@ type Queue struct {
 	Messages int    `json:"messages"`
 }
 
-// Topic is an SNS topic that stands as a target.
+// Topic is an SNS topic that is a target.
 type Topic struct {
 	ARN    string `json:"arn"`
 	Exists bool   `json:"exists"`
@@ -134,14 +132,14 @@ type Function struct {
 	Name      string        `json:"name"`
 	ARN       string        `json:"arn,omitempty"`
 	Service   string        `json:"service"`   // the Service dimension of its metrics
-	Namespace string        `json:"namespace"` // of its metrics
+	Namespace string        `json:"namespace"` // the namespace of its metrics
 	Timeout   time.Duration `json:"timeout"`
-	// Environment holds the settings of Throughline's and what names a bus.
+	// Environment has Throughline's settings and variables that name a bus.
 	Environment map[string]string `json:"environment,omitempty"`
 	LogFormat   string            `json:"log_format,omitempty"` // Text or JSON
 	LogLevel    string            `json:"log_level,omitempty"`  // ApplicationLogLevel
 	LogGroup    string            `json:"log_group,omitempty"`
-	LogClass    string            `json:"log_class,omitempty"` // empty where the group is not there
+	LogClass    string            `json:"log_class,omitempty"` // empty if the group does not exist
 	Policy      string            `json:"policy,omitempty"`
 }
 
@@ -152,7 +150,7 @@ type Alarm struct {
 	Metric    string `json:"metric"`
 }
 
-// Bus returns the bus called name, nil where there is none.
+// Bus returns the bus with a name, or nil.
 func (s *System) Bus(name string) *Bus {
 	for i := range s.Buses {
 		if s.Buses[i].Name == name {
@@ -162,7 +160,7 @@ func (s *System) Bus(name string) *Bus {
 	return nil
 }
 
-// Queue returns the queue with the ARN, nil where it was not read.
+// Queue returns the queue with the ARN, or nil if it was not read.
 func (s *System) Queue(arn string) *Queue {
 	for i := range s.Queues {
 		if s.Queues[i].ARN == arn {
@@ -172,8 +170,9 @@ func (s *System) Queue(arn string) *Queue {
 	return nil
 }
 
-// Guarding is the policy that guards an ARN, and the action that EventBridge does on it;
-// known is false where its kind has none, or where it was not read.
+// Guarding returns the policy of the resource with an ARN, and the action that
+// EventBridge performs on it. known is false if this kind has no policy, or if it was not
+// read.
 func (s *System) Guarding(resource string) (what, policy, action string, known bool) {
 	switch arn.Service(resource) {
 	case "lambda":
@@ -196,7 +195,7 @@ func (s *System) Guarding(resource string) (what, policy, action string, known b
 	return "", "", "", false
 }
 
-// DeadLetterQueues are the distinct ARNs of the dead-letter queues of the bus's
+// DeadLetterQueues returns the distinct ARNs of the dead-letter queues of the bus's
 // rules, sorted.
 func (b Bus) DeadLetterQueues() []string {
 	var list []string
@@ -211,7 +210,7 @@ func (b Bus) DeadLetterQueues() []string {
 	return slices.Compact(list)
 }
 
-// DeadLetterQueues are those of all buses.
+// DeadLetterQueues returns those of all buses.
 func (s *System) DeadLetterQueues() []string {
 	var list []string
 	for _, b := range s.Buses {
@@ -223,8 +222,8 @@ func (s *System) DeadLetterQueues() []string {
 
 var busVariable = regexp.MustCompile(`(?i)(event_?bus|(^|_)bus(_|$))`)
 
-// NamesBus reports whether a variable of a function's environment names an event
-// bus, by name or ARN, and which. URLs and switches name none.
+// NamesBus reports whether a variable of a function's environment names an event bus, by
+// name or ARN, and which. URLs and switches do not count.
 func NamesBus(variable, value string) (bus string, ok bool) {
 	switch {
 	case !busVariable.MatchString(variable):
@@ -235,7 +234,7 @@ func NamesBus(variable, value string) (bus string, ok bool) {
 	return value, len(value) > 1 && value != "true" && value != "false" && !strings.ContainsAny(value, ": ,/")
 }
 
-// Cannot notes why a part could not be read; the first reason stays.
+// Cannot records why a part could not be read. The first reason stays.
 func (s *System) Cannot(p Part, why string) {
 	if s.Unread == nil {
 		s.Unread = map[Part]string{}
@@ -243,7 +242,7 @@ func (s *System) Cannot(p Part, why string) {
 	s.Unread[p] = cmp.Or(s.Unread[p], why)
 }
 
-// Read reads a description that was written as JSON.
+// Read reads a description from JSON.
 func Read(data []byte) (System, error) {
 	var s System
 	err := json.Unmarshal(data, &s)

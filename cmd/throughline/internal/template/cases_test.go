@@ -51,12 +51,12 @@ func TestCases(t *testing.T) {
   - {kind: pipe, name: "p"}
   - {kind: state-machine, name: "${SM}", arn: "arn:${AWSPartition}:states:${AWSRegion}:${AWSAccountId}:stateMachine:${SM}"}
 #   DRule, a rule: it is disabled
-#   Nested, AWS::CloudFormation::Stack: the template of a nested stack is not there: give it to init by itself`,
+#   Nested, AWS::CloudFormation::Stack: the template of a nested stack was not found: run init on that template`,
 		"bus-by-arn": `  - {kind: event-rule, bus: "orders", name: "r"}
   - {kind: event-rule, name: "r2"}
 `,
 		"conditions": `  - {kind: lambda, name: "orders", timeout: 60s}
-#   F1, AWS::Lambda::Function: its condition P does not hold`,
+#   F1, AWS::Lambda::Function: its condition P is false`,
 		"names": `  - {kind: lambda, name: "${PATH}", timeout: 3s}
   - {kind: lambda, name: "${IFS}", timeout: 3s}
   - {kind: queue, name: "${OrdersDLQ}"}
@@ -84,15 +84,15 @@ func TestResolving(t *testing.T) {
 		"Conditions: {Dev: !Equals [!Ref Stage, dev], Unknown: !Equals [!Ref Open, x], Not: !Not [!Condition Dev], Both: !And [!Condition Dev, !Condition Unknown], Either: !Or [!Condition Dev, !Condition Unknown]}\nResources:\n"
 	for property, want := range map[string]string{
 		"FunctionName: !Sub 'a-${Stage}', Timeout: !Ref Seconds":                                                           `name: "a-${Stage}", timeout: 45s}`,
-		"FunctionName: a, Timeout: !Ref Open":                                                                              `name: "a"}  # the template does not tell: timeout`,
-		"FunctionName: a, Timeout: !Ref Key":                                                                               `name: "a"}  # the template does not tell: timeout`,
+		"FunctionName: a, Timeout: !Ref Open":                                                                              `name: "a"}  # the template does not have: timeout`,
+		"FunctionName: a, Timeout: !Ref Key":                                                                               `name: "a"}  # the template does not have: timeout`,
 		"FunctionName: a, Timeout: !FindInMap [M, !Ref Stage, t]":                                                          `timeout: 7s}`,
-		"FunctionName: a, Timeout: !FindInMap [M, !Ref Open, t]":                                                           `name: "a"}  # the template does not tell: timeout`,
+		"FunctionName: a, Timeout: !FindInMap [M, !Ref Open, t]":                                                           `name: "a"}  # the template does not have: timeout`,
 		"FunctionName: a, Timeout: !If [Dev, 5, 6]":                                                                        `timeout: 5s}`,
 		"FunctionName: a, Timeout: !If [Not, 5, 6]":                                                                        `timeout: 6s}`,
-		"FunctionName: a, Timeout: !If [Unknown, 5, 6]":                                                                    `name: "a"}  # the template does not tell: timeout`,
+		"FunctionName: a, Timeout: !If [Unknown, 5, 6]":                                                                    `name: "a"}  # the template does not have: timeout`,
 		"FunctionName: a, Timeout: !If [Unknown, 5, 5]":                                                                    `timeout: 5s}`,
-		"FunctionName: a, Timeout: !If [Both, 5, 6]":                                                                       `# the template does not tell: timeout`,
+		"FunctionName: a, Timeout: !If [Both, 5, 6]":                                                                       `# the template does not have: timeout`,
 		"FunctionName: a, Timeout: !If [Either, 5, 6]":                                                                     `timeout: 5s}`,
 		"FunctionName: a, Timeout: !If [Dev, !Ref 'AWS::NoValue', 6]":                                                      `timeout: 3s}`,
 		"FunctionName: a, ReservedConcurrentExecutions: !If [Dev, !Ref 'AWS::NoValue', 6]":                                 `name: "a", timeout: 3s}`,
@@ -104,7 +104,7 @@ func TestResolving(t *testing.T) {
 		"FunctionName: !ImportValue x":                                                                                     `name: "${F}"`,
 		"FunctionName: !Sub '${AWS::StackName}-f'":                                                                         `name: "${AWSStackName}-f"`,
 		"FunctionName: !Select [9, [a]]":                                                                                   `name: "${F}"`,
-		"FunctionName: '{{resolve:ssm:/a/b}}', Timeout: '{{resolve:ssm:/a/t}}'":                                            `name: "${F}"}  # the template does not tell: timeout`,
+		"FunctionName: '{{resolve:ssm:/a/b}}', Timeout: '{{resolve:ssm:/a/t}}'":                                            `name: "${F}"}  # the template does not have: timeout`,
 		"FunctionName: !GetAtt Other.Outputs.Name":                                                                         `name: "${F}"`,
 		"FunctionName: !Select [1, !If [Dev, [a, b], [c, d]]]":                                                             `name: "b"`,
 		"FunctionName: a, Events: {E: {Type: SNS, Properties: {SqsSubscription: {QueueArn: !GetAtt Q.Arn}}}}":              `  - {kind: queue, name: "${Q}", of: "a"}`,
@@ -206,8 +206,8 @@ Resources:
   - {kind: dlq, name: "d", of: "f"}
   - {kind: dlq, name: "j"}
   - {kind: dynamodb, name: "t", indexes: ["i"]}
-#   Fn::ForEach::Unknown, a loop: the template does not tell what it is over
-#   P, AWS::SQS::Queue: its condition Prod does not hold`
+#   Fn::ForEach::Unknown, a loop: the template does not have its collection
+#   P, AWS::SQS::Queue: its condition Prod is false`
 	if got != want {
 		t.Errorf("%s\nnot\n%s", got, want)
 	}
@@ -269,8 +269,8 @@ Resources:
   - {kind: lambda, name: "of-${InnerQ}", timeout: 3s}
   - {kind: queue, name: "${InnerQ}"}
   - {kind: queue, name: "${Q}", of: "n-${Stage}"}
-#   Other, AWS::Serverless::Application: the template of a nested stack is not there: no other.yaml
-#   Away, AWS::CloudFormation::Stack: the template of a nested stack is not there: give it to init by itself`
+#   Other, AWS::Serverless::Application: the template of a nested stack was not found: no other.yaml
+#   Away, AWS::CloudFormation::Stack: the template of a nested stack was not found: run init on that template`
 	if got := resources(t, text); got != want {
 		t.Errorf("%s\nnot\n%s", got, want)
 	}

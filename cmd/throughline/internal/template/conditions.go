@@ -6,7 +6,7 @@ import (
 	"github.com/throughline/throughline/internal/yamltree"
 )
 
-// truth is what is known of a condition.
+// truth is the value of a condition: true, false or unknown.
 type truth int
 
 const (
@@ -15,7 +15,7 @@ const (
 	no
 )
 
-// condition is the value of a named condition.
+// condition returns the value of a named condition.
 func (r *resolver) condition(name string, depth int) truth {
 	if r.assumed[name] {
 		return yes
@@ -54,7 +54,7 @@ func (r *resolver) holds(n *yamltree.Node, depth int) truth {
 	return unknown
 }
 
-// operand is a side of Fn::Equals, which may be empty.
+// operand returns an operand of Fn::Equals, which can be empty.
 func (r *resolver) operand(n *yamltree.Node, depth int) (string, bool) {
 	if n.Scalar() {
 		return n.Value(), true
@@ -65,8 +65,8 @@ func (r *resolver) operand(n *yamltree.Node, depth int) (string, bool) {
 	return r.eval(n, exact, depth+1)
 }
 
-// all is wanted where every one of the conditions is, and its opposite where one is
-// not.
+// all returns wanted if every one of the conditions has that value, and its opposite if
+// one has not.
 func (r *resolver) all(of *yamltree.Node, wanted truth, depth int) truth {
 	result := wanted
 	for _, n := range of.List() {
@@ -87,8 +87,8 @@ func truthOf(b bool) truth {
 	return no
 }
 
-// list is the items of a list, those of both branches of an Fn::If whose condition is not
-// known.
+// list returns the items of a list. For an Fn::If with an unknown condition, these are
+// the items of both branches.
 func (r *resolver) list(n *yamltree.Node) []*yamltree.Node {
 	var out []*yamltree.Node
 	for _, branch := range r.branches(n, 0) {
@@ -99,8 +99,8 @@ func (r *resolver) list(n *yamltree.Node) []*yamltree.Node {
 	return out
 }
 
-// branches are the values that n can have: itself, or those of Fn::If, both where the
-// condition is not known. AWS::NoValue is none.
+// branches returns the values that n can have: n itself, or the branches of Fn::If, both
+// if the condition is unknown. AWS::NoValue counts as none.
 func (r *resolver) branches(n *yamltree.Node, depth int) []*yamltree.Node {
 	if n == nil || noValue(n) {
 		return nil

@@ -6,12 +6,12 @@ import (
 	"github.com/throughline/throughline/internal/yamltree"
 )
 
-// maxLooped bounds what the loops of a template make: CloudFormation takes 500
+// maxLooped bounds what the loops of a template create. CloudFormation's limit is 500
 // resources.
 const maxLooped = 1 << 16
 
-// loop writes Fn::ForEach out, as "Fn::ForEach" of the CloudFormation user guide has
-// it. A loop whose collection is not known stays as it is.
+// loop expands Fn::ForEach as described in "Fn::ForEach" of the CloudFormation user
+// guide. A loop with an unknown collection stays.
 func (r *resolver) loop(n *yamltree.Node, left *int) *yamltree.Node {
 	if n == nil || *left <= 0 {
 		return n
@@ -35,7 +35,7 @@ func (r *resolver) loop(n *yamltree.Node, left *int) *yamltree.Node {
 	return &out
 }
 
-// iterate is [identifier, collection, {key: value}] for each item of the collection.
+// iterate expands [identifier, collection, {key: value}] for each item of the collection.
 func (r *resolver) iterate(of *yamltree.Node, left *int) ([]yamltree.Pair, bool) {
 	identifier := at(of, 0).Value()
 	items, ok := r.items(at(of, 1), exact, 0)
@@ -50,8 +50,8 @@ func (r *resolver) iterate(of *yamltree.Node, left *int) ([]yamltree.Pair, bool)
 	return out, true
 }
 
-// replaceIn puts value in the place of ${identifier} and of Ref of it; &{identifier} is
-// value with letters and digits alone.
+// replaceIn replaces ${identifier} and Ref of it by value, and &{identifier} by the
+// letters and digits of value.
 func replaceIn(n *yamltree.Node, identifier, value string, left *int) *yamltree.Node {
 	if n == nil || *left <= 0 {
 		return n

@@ -29,7 +29,7 @@ func (t *reading) function(id, typ string, p, globals *yamltree.Node) {
 	if len(t.branches(invoke.Get("DestinationConfig"), 0)) > 0 {
 		f.set("destination", "true")
 	}
-	if failed := invoke.At("DestinationConfig", "OnFailure"); failed.Get("Type").Value() == "SQS" && failed.Get("Destination") == nil { // which SAM makes
+	if failed := invoke.At("DestinationConfig", "OnFailure"); failed.Get("Type").Value() == "SQS" && failed.Get("Destination") == nil { // SAM creates the queue
 		t.made(id+"EventInvokeConfigOnFailureQueue", name)
 	}
 	t.dead(p, name)
@@ -50,7 +50,8 @@ func (t *reading) function(id, typ string, p, globals *yamltree.Node) {
 	t.logGroups = appendNew(t.logGroups, group)
 }
 
-// invokeConfig is how a function is invoked asynchronously, as a resource of its own.
+// invokeConfig reads the configuration of asynchronous invocations that is a separate
+// resource.
 func (t *reading) invokeConfig(p *yamltree.Node) {
 	name := t.functionOf(p.Get("FunctionName"))
 	t.dead(p, name)
@@ -59,8 +60,8 @@ func (t *reading) invokeConfig(p *yamltree.Node) {
 	}
 }
 
-// service reads from a function's environment whether the layer is attached and
-// what its metrics call the function.
+// service reads from a function's environment whether the layer is attached, and the
+// service name in the function's metrics.
 func (t *reading) service(name string, p, globals *yamltree.Node) service {
 	s := service{name: name, function: name}
 	for _, from := range []*yamltree.Node{globals, p} {
@@ -82,8 +83,8 @@ func (t *reading) service(name string, p, globals *yamltree.Node) service {
 	return s
 }
 
-// event is one of the events of a SAM function or state machine: SAM makes resources
-// of them.
+// event reads one of the events of a SAM function or state machine, for which SAM creates
+// resources.
 func (t *reading) event(function, id string, n *yamltree.Node) {
 	p, name := n.Get("Properties"), t.functionName(function)
 	switch n.Get("Type").Value() {
@@ -107,7 +108,7 @@ func (t *reading) event(function, id string, n *yamltree.Node) {
 		switch subscription := p.Get("SqsSubscription"); {
 		case subscription.Get("QueueArn") != nil:
 			t.consumes(subscription.Get("QueueArn"), name)
-		case subscription.True() || len(subscription.Members()) > 0: // SAM makes the queue
+		case subscription.True() || len(subscription.Members()) > 0: // SAM creates the queue
 			queue, _ := t.named(id+"Queue", "AWS::SQS::Queue", nil, open, 0)
 			t.add(&found{rank: 2, kind: "queue", name: queue, of: name})
 		}
@@ -124,8 +125,8 @@ func (t *reading) functionName(id string) string {
 	return name
 }
 
-// functionOf is the name of the template's function that a value is, alias and version
-// left out.
+// functionOf returns the name of the template's function that a value refers to, without
+// alias and version.
 func (t *reading) functionOf(n *yamltree.Node) string {
 	if id, ok := t.resolver.resource(n, functionTypes...); ok {
 		return t.functionName(id)
@@ -140,7 +141,7 @@ func (t *reading) functionOf(n *yamltree.Node) string {
 			}
 		}
 	}
-	for _, id := range references(n) { // an alias, which refers to its function
+	for _, id := range references(n) { // a reference to an alias of the function
 		if alias := t.at(id); alias.Get("Type").Value() == "AWS::Lambda::Alias" {
 			return t.functionOf(alias.At("Properties", "FunctionName"))
 		}

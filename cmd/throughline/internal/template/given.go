@@ -7,12 +7,13 @@ import (
 	"github.com/throughline/throughline/internal/yamltree"
 )
 
-// Template is a template that was read: its loops are written out, and resources whose
-// condition is false are left out. It is read only.
+// Template is a template that was read: its loops are expanded, and resources with a
+// false condition are removed. It must not be changed.
 type Template struct{ r *resolver }
 
-// Open reads a template; values are those of its parameters, before their defaults. It
-// returns an error for a document that cannot be read or has no Resources.
+// Open reads a template. values are values of its parameters, which take precedence over
+// their defaults. It returns an error for a document that cannot be read or has no
+// Resources.
 func Open(data []byte, values map[string]string) (*Template, error) {
 	texts := make(map[string]string, len(values))
 	for name, value := range values {
@@ -22,11 +23,11 @@ func Open(data []byte, values map[string]string) (*Template, error) {
 	return &Template{r}, err
 }
 
-// Root is the template's document.
+// Root returns the template's document.
 func (t *Template) Root() *yamltree.Node { return t.r.root }
 
-// Scalar is a number or a word, "" where the template does not tell it. Of Fn::If it is
-// that of the first branch that can be.
+// Scalar returns a number or a word, or "" if the template does not have it. For Fn::If
+// it uses the first possible branch.
 func (t *Template) Scalar(n *yamltree.Node) string {
 	for _, branch := range t.r.branches(n, 0) {
 		if text, ok := t.r.text(branch, exact); ok {
@@ -36,9 +37,9 @@ func (t *Template) Scalar(n *yamltree.Node) string {
 	return ""
 }
 
-// Given is what CloudFormation gives for a text, as a text with placeholders: ${Name}
-// for the name of a resource or the value of a parameter, and an ARN, a URL or bus|rule
-// around it where a reference gives these.
+// Given returns what CloudFormation returns for a text, with placeholders: ${Name} for
+// the name of a resource or the value of a parameter, within an ARN, a URL or bus|rule
+// where a reference returns these.
 func (t *Template) Given(n *yamltree.Node) string {
 	branches := t.r.branches(n, 0)
 	if len(branches) == 0 {
@@ -63,7 +64,7 @@ func (t *Template) Given(n *yamltree.Node) string {
 	return "${Unknown}"
 }
 
-// ref is what Ref gives of a resource or a parameter.
+// ref returns what Ref returns for a resource or a parameter.
 func (t *Template) ref(name string) string {
 	resource := t.r.at(name)
 	placeholder := "${" + letters(name) + "}"
@@ -80,7 +81,7 @@ func (t *Template) ref(name string) string {
 	return placeholder
 }
 
-// attribute is what Fn::GetAtt gives, as far as it is known for an ARN.
+// attribute returns what Fn::GetAtt returns, if it is known to be an ARN.
 func (t *Template) attribute(id, name string) string {
 	if name == "QueueUrl" {
 		return t.ref(id)
@@ -95,8 +96,7 @@ func (t *Template) attribute(id, name string) string {
 	return "${" + letters(id) + "}"
 }
 
-// substituted turns ${!x} into the literal that it stands for, and references into what
-// they give.
+// substituted replaces ${!x} by its literal, and references by what they return.
 func (t *Template) substituted(s string) string {
 	var b strings.Builder
 	for {

@@ -13,44 +13,46 @@ import (
 	"github.com/throughline/throughline/internal/yamltree"
 )
 
-// LocalOptions say how a template is read that is played on this machine.
+// LocalOptions configure reading a template whose application runs on this machine.
 type LocalOptions struct {
-	// Values are those of parameters, before their defaults, and of pseudo parameters.
+	// Values are values of parameters and of pseudo parameters. They take precedence over
+	// defaults.
 	Values map[string]string
-	// Open reads the template of a nested stack by its path from the template. Nil: none is there.
+	// Open reads the template of a nested stack by its path relative to the template. If
+	// nil, nested stacks are not read.
 	Open func(name string) ([]byte, error)
-	// Give is what Ref, for which attribute is "", and Fn::GetAtt give of a resource of a
+	// Give returns what Ref (attribute "") or Fn::GetAtt returns for a resource of a
 	// template. Required.
 	Give func(l *Local, r Resource, attribute string) string
 }
 
-// Resource is one resource of a template. That of a nested stack has the IDs of the stacks
-// before its own, with hyphens between them.
+// Resource is one resource of a template. The ID of a resource in a nested stack has the
+// IDs of the stacks before it, joined with hyphens.
 type Resource struct {
 	ID, Type string
-	Name     string         // what the template gives, or ID
-	Node     *yamltree.Node // with Type, Properties and Metadata; nil of what SAM makes
+	Name     string         // the name in the template, or the ID
+	Node     *yamltree.Node // has Type, Properties and Metadata; nil for a resource that SAM creates
 }
 
-// Property is one of the resource's properties, nil where it is not given.
+// Property returns one of the resource's properties, or nil.
 func (r Resource) Property(keys ...string) *yamltree.Node {
 	return r.Node.Get("Properties").At(keys...)
 }
 
-// Local is a template whose references have values on this machine: the names, ARNs and
-// URLs of what is played. It must not be used concurrently.
+// Local is a template whose references have values on this machine: names, ARNs and URLs
+// of local resources. It is not safe for concurrent use.
 type Local struct {
 	r *resolver
-	// Dir is where a nested stack's template lies, from the outermost template.
+	// Dir is the folder of a nested stack's template, relative to the outermost template.
 	Dir string
 	*session
 }
 
-// session is what the templates of a stack and of those within it share.
+// session is what the templates of a stack and of its nested stacks share.
 type session struct {
 	notes []string
-	names map[string]string // of resources, by path and logical ID
-	depth int               // of references within references
+	names map[string]string // names of resources, by path and logical ID
+	depth int               // the depth of nested references
 }
 
 // OpenLocal reads a template. It returns an error for a document that cannot be read or
@@ -80,7 +82,7 @@ func OpenLocal(data []byte, o LocalOptions) (*Local, error) {
 		if shared.depth > deepest {
 			return id
 		}
-		if id, alias, ok := strings.Cut(id, "."); ok && r.at(id) != nil { // SAM takes Function.Alias and Function.Version
+		if id, alias, ok := strings.Cut(id, "."); ok && r.at(id) != nil { // SAM allows Function.Alias and Function.Version
 			return o.Give(of, of.resource(id), alias)
 		}
 		return o.Give(of, of.resource(id), attribute)
@@ -88,7 +90,7 @@ func OpenLocal(data []byte, o LocalOptions) (*Local, error) {
 	return l, nil
 }
 
-// choose puts the branch that holds in the place of each Fn::If, and leaves AWS::NoValue out.
+// choose replaces each Fn::If by its branch, and removes AWS::NoValue.
 func (r *resolver) choose() {
 	root := *r.root
 	root.Pairs = slices.Clone(root.Pairs)
@@ -126,11 +128,11 @@ func (r *resolver) chosen(n *yamltree.Node) *yamltree.Node {
 	return &out
 }
 
-// standIn gives a value to each parameter that has none.
+// standIn sets a value for each parameter without one.
 func (s *session) standIn(root *yamltree.Node, values map[string]string) {
 	for _, p := range root.Get("Parameters").Members() {
 		typ := p.Value.Get("Type").Value()
-		ssm := strings.HasPrefix(typ, "AWS::SSM::") // its default is the name of another service's value
+		ssm := strings.HasPrefix(typ, "AWS::SSM::") // its default is the name of a parameter in Systems Manager
 		if _, given := values[p.Key]; given || p.Value.Get("Default") != nil && !ssm {
 			continue
 		}
@@ -144,11 +146,12 @@ func (s *session) standIn(root *yamltree.Node, values map[string]string) {
 			}
 		}
 		values[p.Key] = alarms.Literal(value)
-		s.note("the parameter %s has no value: %q stands in; give one with --set %s=VALUE", p.Key, value, p.Key)
+		s.note("the parameter %s has no value and is set to %q: give one with --set %s=VALUE", p.Key, value, p.Key)
 	}
 }
 
-// Notes are what was made up or is not known, in order, those of nested stacks included.
+// Notes returns values that were made up or are unknown, in order, including those of
+// nested stacks.
 func (l *Local) Notes() []string { return l.notes }
 
 func (s *session) note(format string, args ...any) {
@@ -157,10 +160,10 @@ func (s *session) note(format string, args ...any) {
 	}
 }
 
-// Root is the template's document.
+// Root returns the template's document.
 func (l *Local) Root() *yamltree.Node { return l.r.root }
 
-// Resources are those whose condition holds, in the template's order.
+// Resources returns the resources whose condition is true, in the template's order.
 func (l *Local) Resources() []Resource {
 	var list []Resource
 	for _, p := range l.r.root.Get("Resources").Members() {
@@ -169,7 +172,8 @@ func (l *Local) Resources() []Resource {
 	return list
 }
 
-// resource is the resource of a logical ID of this template; it may be one that SAM makes.
+// resource returns the resource of a logical ID of this template. It can be one that SAM
+// creates.
 func (l *Local) resource(id string) Resource {
 	n := l.r.at(id)
 	r := Resource{ID: strings.ReplaceAll(l.r.path, "/", "-") + id, Type: n.Get("Type").Value(), Node: n}
@@ -178,7 +182,7 @@ func (l *Local) resource(id string) Resource {
 		r.Name = known
 		return r
 	}
-	r.Name, l.names[key] = r.ID, r.ID // what a name that refers to itself gets
+	r.Name, l.names[key] = r.ID, r.ID // the name of a resource whose name refers to itself
 	if given := n.At("Properties", nameProperty(r.Type)); given != nil {
 		if name, ok := l.r.text(given, exact); ok && name != "" {
 			r.Name = literal(name)
@@ -188,7 +192,7 @@ func (l *Local) resource(id string) Resource {
 	return r
 }
 
-// Nested is the template of a stack within the stack.
+// Nested returns the template of a nested stack.
 func (l *Local) Nested(r Resource) (*Local, error) {
 	id := strings.TrimPrefix(r.ID, strings.ReplaceAll(l.r.path, "/", "-"))
 	inner, err := l.r.stack(id)
@@ -199,7 +203,7 @@ func (l *Local) Nested(r Resource) (*Local, error) {
 	return &Local{inner, path.Join(l.Dir, path.Dir(literal(location))), l.session}, nil
 }
 
-// Text is a value as one text, "" where there is none.
+// Text returns a value as one text, or "" if there is none.
 func (l *Local) Text(n *yamltree.Node) string {
 	switch v := l.Value(n).(type) {
 	case nil:
@@ -207,19 +211,19 @@ func (l *Local) Text(n *yamltree.Node) string {
 	case string:
 		return v
 	case map[string]any, []any:
-		data, _ := json.Marshal(v) // of plain values
+		data, _ := json.Marshal(v) // plain values always marshal
 		return string(data)
 	default:
 		return fmt.Sprint(v)
 	}
 }
 
-// Value is a part of the template as JSON has it: map[string]any, []any, string, bool,
-// [json.Number] or nil, which AWS::NoValue and what is absent are. What is not known is
-// noted and is "".
+// Value returns a part of the template in the form of JSON: map[string]any, []any,
+// string, bool, [json.Number] or nil. AWS::NoValue and absent values are nil. An unknown
+// value is "" and adds a note.
 func (l *Local) Value(n *yamltree.Node) any { return l.value(n, 0) }
 
-// deepestValue bounds how deep a value is read; the parser takes 100.
+// deepestValue bounds the depth of a value. The parser allows 100.
 const deepestValue = 128
 
 func (l *Local) value(n *yamltree.Node, depth int) any {
@@ -229,7 +233,7 @@ func (l *Local) value(n *yamltree.Node, depth int) any {
 	switch n.Kind {
 	case yamltree.String:
 		if dynamic(n.Value()) {
-			l.note("%s is of a service that is not played", n.Value())
+			l.note("%s is from a service that is not played", n.Value())
 		}
 		return n.Value()
 	case yamltree.Bool:
@@ -263,7 +267,7 @@ func (l *Local) value(n *yamltree.Node, depth int) any {
 	}
 }
 
-// function is the value of an intrinsic function, which may be a list or a mapping.
+// function returns the value of an intrinsic function, which can be a list or a mapping.
 func (l *Local) function(n *yamltree.Node, depth int) any {
 	name, of := n.Pairs[0].Key, n.Pairs[0].Value
 	switch name {
@@ -275,7 +279,7 @@ func (l *Local) function(n *yamltree.Node, depth int) any {
 	case "Fn::Base64":
 		return base64.StdEncoding.EncodeToString([]byte(l.Text(of)))
 	case "Fn::ToJsonString":
-		data, _ := json.Marshal(l.value(of, depth+1)) // of plain values
+		data, _ := json.Marshal(l.value(of, depth+1)) // plain values always marshal
 		return string(data)
 	case "Fn::Length":
 		list, _ := l.value(of, depth+1).([]any)
@@ -298,7 +302,7 @@ func (l *Local) function(n *yamltree.Node, depth int) any {
 			return items[i]
 		}
 	case "Fn::ImportValue":
-		l.note("%s is the export of another stack: its name stands in", l.Text(of))
+		l.note("%s is the export of another stack: its name is used as the value", l.Text(of))
 		return l.Text(of)
 	case "Ref":
 		if p := l.r.root.At("Parameters", of.Value()); p != nil {
@@ -314,7 +318,7 @@ func (l *Local) function(n *yamltree.Node, depth int) any {
 			return literal(text)
 		}
 	}
-	l.note("line %d: what %s gives is not known here: it is empty", n.Line, name)
+	l.note("line %d: the value of %s is unknown and is empty", n.Line, name)
 	return ""
 }
 
@@ -326,7 +330,8 @@ func list(texts []string) []any {
 	return out
 }
 
-// LeftOut are the resources whose condition is false, by ID, and the condition's name.
+// LeftOut returns the resources whose condition is false, by ID, with the condition's
+// name.
 func (l *Local) LeftOut() map[string]string {
 	out := map[string]string{}
 	for _, u := range l.r.unmet {

@@ -9,16 +9,16 @@ import (
 	"github.com/throughline/throughline/internal/yamltree"
 )
 
-// Names are the names that a template's functions, buses and rules on the
-// default bus will have. Unknown are the logical names of those that
-// CloudFormation makes up or whose parameters have no value.
+// Names are the names of a template's functions, buses and rules on the default bus.
+// Unknown are the logical IDs of those whose names CloudFormation generates, or depend on
+// parameters without a value.
 type Names struct {
 	Functions, Buses, DefaultRules, Unknown []string
 	NewBuses                                []string // new custom buses
 }
 
-// NamesIn reads the names from a template; values are those of its parameters,
-// before their defaults. It returns an error for a template that cannot be read.
+// NamesIn reads the names in a template. values are values of its parameters, which take
+// precedence over their defaults. It returns an error for a template that cannot be read.
 func NamesIn(template []byte, values map[string]string) (Names, error) {
 	texts := make(map[string]string, len(values))
 	for name, value := range values {
@@ -50,8 +50,7 @@ func NamesIn(template []byte, values map[string]string) (Names, error) {
 	return n.Names, nil
 }
 
-// read parses a template, writes its loops out and drops resources whose condition is
-// false.
+// read parses a template, expands its loops and removes resources with a false condition.
 func read(template []byte, values map[string]string) (*resolver, error) {
 	root, err := yamltree.Parse(template)
 	if err != nil {
@@ -92,10 +91,10 @@ func read(template []byte, values map[string]string) (*resolver, error) {
 	return r, nil
 }
 
-// unmet is a resource whose condition is false.
+// unmet is a resource with a false condition.
 type unmet struct{ id, typ, condition string }
 
-// naming collects names as far as the template and the values tell them.
+// naming collects names, as far as the template and the values have them.
 type naming struct {
 	*resolver
 	Names
@@ -121,7 +120,7 @@ func (n *naming) put(list *[]string, id string, name *yamltree.Node) {
 	}
 }
 
-// literal is a spec's text without placeholders as what it stands for.
+// literal returns the meaning of a spec's text without placeholders.
 func literal(text string) string {
 	parts, err := alarms.Parts(text)
 	if err != nil || len(parts) != 1 {
@@ -143,7 +142,7 @@ func (n *naming) rule(id string, p *yamltree.Node, name string) {
 		}
 	}
 	if p.Get("Pattern") == nil && p.Get("EventPattern") == nil {
-		return // a schedule: it matches no event
+		return // a rule with a schedule matches no event
 	}
 	n.Buses = appendNew(n.Buses, "default")
 	n.put(&n.DefaultRules, id, p.Get(name))

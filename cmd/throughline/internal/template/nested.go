@@ -10,23 +10,23 @@ import (
 )
 
 const (
-	deepestNested = 5   // stacks within stacks
-	maxNested     = 200 // templates of nested stacks in all
+	deepestNested = 5   // levels of nested stacks
+	maxNested     = 200 // the total number of nested templates
 )
 
-// stacks are the nested stacks of a template whose files are there.
+// stacks are the nested stacks of a template whose files exist.
 type stacks struct {
-	open  func(name string) ([]byte, error) // reads a file by its path from the template; nil where there are none
-	read  map[string]*resolver              // by logical ID; nil for one that cannot be read
+	open  func(name string) ([]byte, error) // reads a file by its path relative to the template; nil if there are none
+	read  map[string]*resolver              // by logical ID; nil if it cannot be read
 	depth int
 	count *int
-	// location is the property of the outer template that names the file of this one.
+	// location is the property of the outer template with the name of this file.
 	location *yamltree.Node
 }
 
-var errNotThere = errors.New("the template of a nested stack is not there: give it to init by itself")
+var errNotThere = errors.New("the template of a nested stack was not found: run init on that template")
 
-// stack is the template of a stack within the stack, with the parameters that it is given.
+// stack returns the template of a nested stack, with its parameters set.
 func (r *resolver) stack(id string) (*resolver, error) {
 	if inner := r.stacks.read[id]; inner != nil {
 		return inner, nil
@@ -47,7 +47,7 @@ func (r *resolver) stack(id string) (*resolver, error) {
 	*r.count++
 	data, err := r.open(name)
 	if err != nil {
-		return nil, fmt.Errorf("the template of a nested stack is not there: %w", err)
+		return nil, fmt.Errorf("the template of a nested stack was not found: %w", err)
 	}
 	values := map[string]string{}
 	for _, p := range n.At("Properties", "Parameters").Members() {

@@ -7,18 +7,18 @@ import (
 	"github.com/throughline/throughline/internal/yamltree"
 )
 
-// The resources of EventBridge's new custom buses (AWS::EventsV2). Ref of both gives an
-// ARN, which ends in an ID that CloudFormation makes up.
+// The resources of EventBridge's new custom buses (AWS::EventsV2). Ref of both returns an
+// ARN that ends in an ID that CloudFormation generates.
 const (
 	newBusType     = "AWS::EventsV2::EventBus"
 	subscriberType = "AWS::EventsV2::Subscriber"
 )
 
-// busPath precedes name/id in the ARN of a new bus.
+// busPath stands before name/id in the ARN of a new bus.
 const busPath = ":event-busv2/"
 
-// madeUp is a text that CloudFormation makes up for a resource: of the deployed one's
-// ARN, or a placeholder. What is arn or dimension, for [Stack.Placeholder].
+// madeUp returns a text that CloudFormation generates for a resource: from the ARN of the
+// deployed one, or a placeholder. what is arn or dimension, for [Stack.Placeholder].
 func (t *reading) madeUp(id, what, description string, of func(arn string) string) string {
 	if arn, deployed := t.physical[id]; deployed {
 		return alarms.Literal(of(arn))
@@ -31,7 +31,8 @@ func (t *reading) arnOf(id string) string {
 	return t.madeUp(id, "arn", "the ARN of "+id, func(arn string) string { return arn })
 }
 
-// label is a resource's name, or its logical ID where the template does not tell it.
+// label returns a resource's name, or its logical ID if the template does not have the
+// name.
 func (t *reading) label(id string, p *yamltree.Node) string {
 	if name, ok := t.text(p.Get("Name"), open); ok {
 		return name
@@ -42,12 +43,12 @@ func (t *reading) label(id string, p *yamltree.Node) string {
 func (t *reading) newBus(id string, p *yamltree.Node) {
 	f := &found{rank: 5, kind: "event-bus", name: t.label(id, p)}
 	f.set("arn", quoted(t.arnOf(id)))
-	f.set("dimension", quoted(t.madeUp(id, "dimension", "the value of EventBus in the metrics of "+id+": name/id, or what throughline alarms check says", NewBusDimension)))
+	f.set("dimension", quoted(t.madeUp(id, "dimension", "the value of EventBus in the metrics of "+id+": name/id, or the value that throughline alarms check reports", NewBusDimension)))
 	t.add(f)
 }
 
-// NewBusDimension is the value of the dimension EventBus of a new bus's own metrics, of
-// its ARN.
+// NewBusDimension returns the value of the dimension EventBus in a new bus's own metrics,
+// from its ARN.
 func NewBusDimension(arn string) string {
 	if _, nameAndID, ok := strings.Cut(arn, busPath); ok {
 		return nameAndID
@@ -68,7 +69,7 @@ func (t *reading) subscriber(id string, p *yamltree.Node) {
 		t.skip(id, "a subscriber", "it is stopped")
 		return
 	case t.is(p.Get("StartingPosition"), "point_in_time"):
-		t.skip(id, "a subscriber", "it reads the past, so its backlog is old")
+		t.skip(id, "a subscriber", "it replays, so its backlog is old")
 		return
 	}
 	f := &found{rank: 1, kind: "subscriber", name: t.label(id, p), of: function}
@@ -78,7 +79,7 @@ func (t *reading) subscriber(id string, p *yamltree.Node) {
 	t.add(f)
 }
 
-// busOf is the ARN of a subscriber's bus.
+// busOf returns the ARN of a subscriber's bus.
 func (t *reading) busOf(id string, n *yamltree.Node) string {
 	if bus, ok := t.resolver.resource(n, newBusType); ok {
 		return t.arnOf(bus)

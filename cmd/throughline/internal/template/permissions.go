@@ -8,7 +8,7 @@ import (
 
 const eventsPrincipal = "events.amazonaws.com"
 
-// permission notes what a resource lets EventBridge send to.
+// permission records which resources a resource allows EventBridge to send to.
 func (w *routing) permission(n *yamltree.Node) {
 	p := n.Get("Properties")
 	policies := map[string][2]string{"AWS::SQS::QueuePolicy": {"Queues", "AWS::SQS::Queue"}, "AWS::SNS::TopicPolicy": {"Topics", "AWS::SNS::Topic"}}
@@ -29,14 +29,14 @@ func (w *routing) permission(n *yamltree.Node) {
 	}
 }
 
-// letsEvents reports whether a statement allows something to EventBridge.
+// letsEvents reports whether a statement allows EventBridge an action.
 func (w *routing) letsEvents(statement *yamltree.Node) bool {
 	principal := statement.Get("Principal")
 	return w.says(statement.Get("Effect"), "Allow") &&
 		(w.says(principal, "*") || w.says(principal.Get("Service"), eventsPrincipal, "*") || w.says(principal.Get("AWS"), "*"))
 }
 
-// says reports whether a value, or one of a list of them, is one of the texts.
+// says reports whether a value, or an item of a list, is one of the texts.
 func (w *routing) says(n *yamltree.Node, wanted ...string) bool {
 	if n == nil {
 		return false
@@ -49,15 +49,15 @@ func (w *routing) says(n *yamltree.Node, wanted ...string) bool {
 	return false
 }
 
-// refused says that the template has no permission for EventBridge to send to a resource.
+// refused returns the message for a resource without a permission for EventBridge.
 func (w *routing) refused(id, permission string) string {
 	if w.allowed[id] {
 		return ""
 	}
-	return "the template has no " + permission + " that lets " + eventsPrincipal + " send to it"
+	return "the template has no " + permission + " that allows " + eventsPrincipal + " to send to it"
 }
 
-// deadLetter is the queue that takes what cannot be delivered to a target, "" for none.
+// deadLetter returns the dead-letter queue of a target, or "".
 func (w *routing) deadLetter(rule string, target *yamltree.Node) string {
 	for _, key := range []string{"DeadLetterConfig", "DeadLetterQueue"} {
 		for _, config := range w.branches(target.Get(key), 0) {
@@ -67,7 +67,7 @@ func (w *routing) deadLetter(rule string, target *yamltree.Node) string {
 			if arn := config.Get("Arn"); arn != nil {
 				return lastSegment((&Template{w.resolver}).Given(arn))
 			}
-			if w.says(config.Get("Type"), "SQS") { // which SAM makes
+			if w.says(config.Get("Type"), "SQS") { // SAM creates the queue
 				if id := config.Get("QueueLogicalId").Value(); id != "" {
 					return id
 				}

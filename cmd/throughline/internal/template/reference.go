@@ -8,7 +8,7 @@ import (
 	"github.com/throughline/throughline/internal/yamltree"
 )
 
-// nameProperty is the property that names a resource of a type.
+// nameProperty returns the property with the name of a resource of a type.
 func nameProperty(typ string) string {
 	switch typ {
 	case "AWS::Serverless::Function", "AWS::Lambda::Function":
@@ -28,13 +28,13 @@ func nameProperty(typ string) string {
 	}
 }
 
-// name is a resource's physical name: the deployed one, the template's, or a
-// placeholder.
+// name returns a resource's physical name: that of the deployed resource, that in the
+// template, or a placeholder.
 func (r *resolver) name(id, typ string, properties *yamltree.Node, m mode, depth int) (string, bool) {
 	return r.named(id, typ, properties.Get(nameProperty(typ)), m, depth)
 }
 
-// named is the name of a resource to which the template gives one, or not.
+// named returns the name of a resource, from a property that may be absent.
 func (r *resolver) named(id, typ string, given *yamltree.Node, m mode, depth int) (string, bool) {
 	name, ok := r.nameOf(id, typ, given, m, depth)
 	if ok && m == open && r.noted != nil {
@@ -47,7 +47,7 @@ func (r *resolver) named(id, typ string, given *yamltree.Node, m mode, depth int
 	return name, ok
 }
 
-// nameOf is the deployed name, what the template gives, or a placeholder.
+// nameOf returns the deployed name, the name in the template, or a placeholder.
 func (r *resolver) nameOf(id, typ string, given *yamltree.Node, m mode, depth int) (string, bool) {
 	if deployed, ok := r.physical[id]; ok {
 		return alarms.Literal(physicalName(typ, deployed)), true
@@ -60,9 +60,9 @@ func (r *resolver) nameOf(id, typ string, given *yamltree.Node, m mode, depth in
 	if m == exact || r.placeholders == nil {
 		return "", false
 	}
-	what := "the name that CloudFormation gave " + id
+	what := "the name that CloudFormation generates for " + id
 	if given != nil {
-		what = "the name of " + id + ", which the template does not tell"
+		what = "the name of " + id + ", which the template does not have"
 	}
 	about := placeholder{description: what}
 	if typ != "" && (typ != "AWS::Logs::LogGroup" || r.at(id) != nil) {
@@ -73,7 +73,7 @@ func (r *resolver) nameOf(id, typ string, given *yamltree.Node, m mode, depth in
 
 func noValue(n *yamltree.Node) bool { return n.Get("Ref").Value() == "AWS::NoValue" }
 
-// physicalName is the name in a physical ID: a queue's is its URL, a state machine's
+// physicalName returns the name in a physical ID: a queue's is its URL, a state machine's
 // its ARN, and that of a rule on a custom bus is bus|rule.
 func physicalName(typ, id string) string {
 	switch typ {
@@ -85,7 +85,7 @@ func physicalName(typ, id string) string {
 	return id
 }
 
-// lastSegment is the name at the end of an ARN or a URL, and any other text itself.
+// lastSegment returns the name at the end of an ARN or a URL, or the text itself.
 func lastSegment(text string) string {
 	if strings.HasPrefix(text, "arn:") || strings.HasPrefix(text, "https://") {
 		return text[strings.LastIndexAny(text, ":/")+1:]
@@ -93,7 +93,7 @@ func lastSegment(text string) string {
 	return text
 }
 
-// references are the logical IDs that a value refers to.
+// references returns the logical IDs that a value refers to.
 func references(n *yamltree.Node) []string {
 	if n == nil {
 		return nil
@@ -102,7 +102,7 @@ func references(n *yamltree.Node) []string {
 	for _, p := range n.Pairs {
 		switch p.Key {
 		case "Ref":
-			id, _, _ := strings.Cut(p.Value.Value(), ".") // SAM takes Function.Alias
+			id, _, _ := strings.Cut(p.Value.Value(), ".") // SAM allows Function.Alias
 			out = append(out, id)
 		case "Fn::GetAtt":
 			id, _ := attribute(p.Value)
@@ -128,11 +128,11 @@ func references(n *yamltree.Node) []string {
 	return out
 }
 
-// at is the resource of a logical ID, nil where there is none.
+// at returns the resource of a logical ID, or nil.
 func (r *resolver) at(id string) *yamltree.Node { return r.resources[id] }
 
-// resource is the one resource of the template that a value is: by Ref, by Fn::GetAtt,
-// by Fn::Sub of nothing else, or by its name at the end of an ARN or a URL.
+// resource returns the one resource of the template that a value refers to: by Ref, by
+// Fn::GetAtt, by Fn::Sub of it only, or by its name at the end of an ARN or a URL.
 func (r *resolver) resource(n *yamltree.Node, types ...string) (id string, ok bool) {
 	ofType := func(id string) bool { return slices.Contains(types, r.at(id).Get("Type").Value()) }
 	for _, branch := range r.branches(n, 0) {
@@ -153,7 +153,7 @@ func (r *resolver) resource(n *yamltree.Node, types ...string) (id string, ok bo
 	return "", false
 }
 
-// withName are the resources to which the template gives a name.
+// withName returns the resources with a name in the template.
 func (r *resolver) withName(name string) []string {
 	if r.byName == nil {
 		r.byName = map[string][]string{}
@@ -173,17 +173,17 @@ func (r *resolver) withName(name string) []string {
 	return r.byName[name]
 }
 
-// ParameterName is what the spec's parameter for a parameter, a pseudo parameter or a
-// resource of a template is called.
+// ParameterName returns the name of the spec's parameter for a parameter, a pseudo
+// parameter or a resource of a template.
 func ParameterName(id string) string { return letters(id) }
 
-// PhysicalName is the name in the physical ID of a resource of any type: that of a queue is
-// a URL, that of a topic an ARN, and that of a rule on a custom bus bus|rule.
+// PhysicalName returns the name in the physical ID of a resource of any type: that of a
+// queue is a URL, that of a topic an ARN, and that of a rule on a custom bus is bus|rule.
 func PhysicalName(id string) string {
 	return lastSegment(id[strings.LastIndexByte(id, '|')+1:])
 }
 
-// letters is a logical ID as a placeholder can be called: AWS::StackName is
+// letters returns a logical ID in the form of a placeholder: AWS::StackName becomes
 // AWSStackName.
 func letters(s string) string {
 	s = strings.Map(func(r rune) rune {

@@ -9,41 +9,43 @@ import (
 	"github.com/throughline/throughline/internal/yamltree"
 )
 
-// resolver gives the values of a template's intrinsic functions, as far as the
-// template and what is known of its stack tell them. It follows "Intrinsic function
-// reference" of the CloudFormation user guide.
+// resolver computes the values of a template's intrinsic functions, as far as the
+// template and its stack have them. It follows "Intrinsic function reference" of the
+// CloudFormation user guide.
 type resolver struct {
 	root *yamltree.Node
-	// resources are those of root by logical ID; byName are IDs by the names that the
-	// template gives, made when first asked for.
+	// resources are the resources of root by logical ID. byName are logical IDs by the
+	// names in the template, filled on first use.
 	resources map[string]*yamltree.Node
 	byName    map[string][]string
-	// values are those of parameters and of pseudo parameters, before defaults.
-	// A value is a text of a spec: it may hold placeholders.
+	// values are values of parameters and of pseudo parameters, which take precedence
+	// over defaults. A value is a text of a spec and can have placeholders.
 	values map[string]string
 	// physical are the names of deployed resources by logical ID.
 	physical map[string]string
-	// prefix goes before the names of placeholders of a nested template.
+	// prefix is the prefix of placeholders of a nested template.
 	prefix string
-	// path is that of the nested stack: Inner/
+	// path is the path of the nested stack: Inner/
 	path string
-	// assumed are the conditions that hold where the resource that is read is there.
+	// assumed are conditions that are true if the resource that is being read exists.
 	assumed map[string]bool
-	// unmet are the resources that are left out.
+	// unmet are the resources with a false condition.
 	unmet []unmet
 	stacks
-	// noted, if not nil, takes what resources are called; reading is the one that is read.
+	// noted, if not nil, records the names of resources. reading is the resource that is
+	// being read.
 	noted   *namedResources
 	reading string
-	// local, if not nil, is what Ref and Fn::GetAtt give of a resource where the template is played.
+	// local, if not nil, returns what Ref and Fn::GetAtt return for a resource that runs
+	// locally.
 	local func(r *resolver, id, attribute string) string
-	// placeholders, if not nil, stand for what is not known. Without, it is unknown.
+	// placeholders, if not nil, represent unknown values. Otherwise these stay unknown.
 	placeholders *placeholders
 }
 
 // placeholders are the parameters of the spec, by name.
 type placeholders struct {
-	origin map[string]string // by name, what the placeholder stands for
+	origin map[string]string // what each placeholder represents, by name
 	of     map[string]placeholder
 }
 
@@ -52,10 +54,10 @@ type placeholder struct {
 	value        string
 	hasValue     bool
 	fromTemplate bool
-	logicalID    string // of the resource whose name it is
+	logicalID    string // the logical ID of the resource that has this name
 }
 
-// take gives the placeholder's name for an origin, which no other origin has.
+// take returns a unique placeholder for an origin.
 func (p *placeholders) take(origin, wanted string, about placeholder) string {
 	name := wanted
 	for n := 2; p.origin[name] != "" && p.origin[name] != origin; n++ {
@@ -65,17 +67,17 @@ func (p *placeholders) take(origin, wanted string, about placeholder) string {
 	return "${" + name + "}"
 }
 
-// mode says whether a text may hold placeholders.
+// mode says whether a text can have placeholders.
 type mode bool
 
 const (
-	exact mode = false // what decides conditions and numbers: parameters have their values or defaults
-	open  mode = true  // what names are made of: parameters stay parameters
+	exact mode = false // for conditions and numbers: parameters have their values or defaults
+	open  mode = true  // for names: parameters stay parameters
 )
 
-const deepest = 24 // of functions within functions and of references to references
+const deepest = 24 // the depth of nested functions and references
 
-// text is a value as a text of a spec, and false where it is not known.
+// text returns a value as a text of a spec, and false if it is unknown.
 func (r *resolver) text(n *yamltree.Node, m mode) (string, bool) { return r.eval(n, m, 0) }
 
 func (r *resolver) eval(n *yamltree.Node, m mode, depth int) (string, bool) {
@@ -121,12 +123,12 @@ func (r *resolver) eval(n *yamltree.Node, m mode, depth int) (string, bool) {
 	return "", false
 }
 
-// dynamic says whether a text is one of CloudFormation's dynamic references, whose value
-// is in another service.
+// dynamic reports whether a text is a dynamic reference of CloudFormation, whose value is
+// in another service.
 func dynamic(text string) bool { return strings.Contains(text, "{{resolve:") }
 
-// attribute is the name of a resource for those of its attributes that hold it. Others,
-// such as the outputs of a nested stack, are not known.
+// attribute returns the name of a resource for an attribute that contains it. Other
+// attributes, such as the outputs of a nested stack, are unknown.
 func (r *resolver) attribute(of *yamltree.Node, m mode, depth int) (string, bool) {
 	id, name := attribute(of)
 	if output, ok := strings.CutPrefix(name, "Outputs."); ok {
@@ -143,8 +145,8 @@ func (r *resolver) attribute(of *yamltree.Node, m mode, depth int) (string, bool
 	return r.reference(id, m, depth)
 }
 
-// custom says whether a type is a custom resource's, whose attributes and physical ID are
-// whatever its function answers.
+// custom reports whether a type is that of a custom resource, whose attributes and
+// physical ID come from its function.
 func custom(typ string) bool {
 	return strings.HasPrefix(typ, "Custom::") || typ == "AWS::CloudFormation::CustomResource"
 }
@@ -156,7 +158,7 @@ func at(n *yamltree.Node, i int) *yamltree.Node {
 	return n.List()[i]
 }
 
-// attribute takes Fn::GetAtt's two forms apart: [A, B.C] and A.B.C.
+// attribute parses the two forms of Fn::GetAtt: [A, B.C] and A.B.C.
 func attribute(of *yamltree.Node) (id, name string) {
 	if of.Scalar() {
 		id, name, _ = strings.Cut(of.Value(), ".")
@@ -165,8 +167,8 @@ func attribute(of *yamltree.Node) (id, name string) {
 	return at(of, 0).Value(), at(of, 1).Value()
 }
 
-// items are the texts of a list, which may stand in Fn::If or in a mapping, of Fn::Split,
-// or of a parameter that is a list.
+// items returns the texts of a list, which can be in Fn::If or in a mapping, the result
+// of Fn::Split, or a parameter that is a list.
 func (r *resolver) items(n *yamltree.Node, m mode, depth int) ([]string, bool) {
 	if branches := r.branches(n, depth); len(branches) == 1 {
 		n = branches[0]
@@ -196,8 +198,8 @@ func (r *resolver) items(n *yamltree.Node, m mode, depth int) ([]string, bool) {
 	return strings.Split(text, separator), true
 }
 
-// reference is what Ref and Fn::GetAtt stand for in a name: a parameter's value, or
-// the name of a resource, whatever attribute of it is asked for.
+// reference returns the value of Ref and Fn::GetAtt in a name: a parameter's value, or
+// the name of a resource for any attribute.
 func (r *resolver) reference(name string, m mode, depth int) (string, bool) {
 	if p := r.root.At("Parameters", name); p != nil || strings.HasPrefix(name, "AWS::") {
 		return r.parameter(name, p, m)
@@ -213,10 +215,10 @@ func (r *resolver) reference(name string, m mode, depth int) (string, bool) {
 
 func (r *resolver) parameter(name string, p *yamltree.Node, m mode) (string, bool) {
 	value, known := r.values[name]
-	if !known && p.Get("Default").Scalar() && !strings.HasPrefix(p.Get("Type").Value(), "AWS::SSM::") { // whose default is a parameter's name, not its value
+	if !known && p.Get("Default").Scalar() && !strings.HasPrefix(p.Get("Type").Value(), "AWS::SSM::") { // their default is the name of a parameter in Systems Manager
 		value, known = alarms.Literal(p.Get("Default").Value()), true
 	}
-	if r.prefix != "" && known { // a nested template's parameters are the outer template's to set
+	if r.prefix != "" && known { // the outer template sets the parameters of a nested template
 		return value, true
 	}
 	if m == exact || r.placeholders == nil {
@@ -267,7 +269,7 @@ func (r *resolver) sub(of *yamltree.Node, m mode, depth int) (string, bool) {
 	}
 }
 
-// inSub is what stands for ${name} or ${id.attribute} in Fn::Sub.
+// inSub returns the value of ${name} or ${id.attribute} in Fn::Sub.
 func (r *resolver) inSub(name string, m mode, depth int) (string, bool) {
 	if name == "AWS::NoValue" {
 		return "", true
@@ -285,7 +287,7 @@ func (r *resolver) findInMap(of *yamltree.Node, m mode, depth int) (string, bool
 	return r.eval(at(of, 3).Get("DefaultValue"), m, depth+1)
 }
 
-// inMap is the value of a mapping that [map, key, key] leads to, nil where it is not known.
+// inMap returns the value in a mapping for [map, key, key], or nil if it is unknown.
 func (r *resolver) inMap(of *yamltree.Node, depth int) *yamltree.Node {
 	if len(of.List()) < 3 {
 		return nil
@@ -301,8 +303,8 @@ func (r *resolver) inMap(of *yamltree.Node, depth int) *yamltree.Node {
 	return r.root.Get("Mappings").At(keys...)
 }
 
-// number is a value that is a number. known is false where the template does not tell
-// it; given is false where there is none.
+// number returns a number. known is false if the template does not have it. given is
+// false if there is none.
 func (r *resolver) number(n *yamltree.Node) (value float64, given, known bool) {
 	branches := r.branches(n, 0)
 	if len(branches) == 0 {
@@ -322,7 +324,7 @@ func (r *resolver) number(n *yamltree.Node) (value float64, given, known bool) {
 	return value, true, true
 }
 
-// is says whether a switch of a template is on: a literal, a parameter's default.
+// is reports whether a switch of a template is on: a literal, or a parameter's default.
 func (r *resolver) is(n *yamltree.Node, wanted ...string) bool {
 	branches := r.branches(n, 0)
 	for _, branch := range branches {

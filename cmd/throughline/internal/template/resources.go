@@ -11,11 +11,11 @@ import (
 
 // found is one resource of the spec.
 type found struct {
-	rank       int // functions first
+	rank       int // the order in the spec; functions are first
 	kind, name string
 	fields     []field
-	of         string   // the name of the function that it belongs to; "" for none
-	unknown    []string // what the template does not tell, for a comment
+	of         string   // the name of the function that it belongs to, or ""
+	unknown    []string // values that the template does not have, for a comment
 }
 
 type field struct{ name, value string }
@@ -35,11 +35,11 @@ func (f *found) get(name string) string {
 	return ""
 }
 
-// key tells resources apart.
+// key returns a text that is different for each resource.
 func (f *found) key() string { return f.kind + "\x00" + f.get("bus") + "\x00" + f.name }
 
-// number sets a field to a number of the template with a unit behind it. One that the
-// template does not tell is left out, and said to be.
+// number sets a member to a number of the template with a unit. It omits a number that
+// the template does not have, and records that.
 func (t *reading) number(f *found, name, unit string, n *yamltree.Node) {
 	switch value, given, known := t.resolver.number(n); {
 	case !known:
@@ -86,7 +86,7 @@ func (t *reading) resource(id string, n *yamltree.Node) {
 			return
 		}
 		if strings.HasPrefix(id, "Fn::ForEach::") {
-			t.skip(id, "a loop", "the template does not tell what it is over")
+			t.skip(id, "a loop", "the template does not have its collection")
 			return
 		}
 		t.dead(p, t.functionOf(p.Get("FunctionName")))
@@ -96,8 +96,8 @@ func (t *reading) resource(id string, n *yamltree.Node) {
 	}
 }
 
-// configures says whether resources of a type have no metrics of their own to watch:
-// they set others up.
+// configures reports whether resources of a type only configure others and have no
+// metrics.
 func configures(typ string) bool {
 	service, rest, _ := strings.Cut(strings.TrimPrefix(typ, "AWS::"), "::")
 	switch service {
@@ -119,7 +119,7 @@ func (t *reading) skip(id, typ, why string) {
 	t.skipped = append(t.skipped, fmt.Sprintf("%s, %s: %s", t.prefix+id, typ, why))
 }
 
-// mapping is an event source: a queue's consumer, or a stream's.
+// mapping reads an event source mapping of a queue or a stream.
 func (t *reading) mapping(p *yamltree.Node) {
 	name := t.functionOf(p.Get("FunctionName"))
 	t.dead(p, name)
@@ -140,13 +140,13 @@ func (t *reading) consumes(queue *yamltree.Node, function string) {
 	}
 }
 
-// queueOf is the name of the queue that a value is: one of the template, or one that
-// an ARN names.
+// queueOf returns the name of the queue that a value refers to: one of the template, or
+// one in an ARN.
 func (t *reading) queueOf(n *yamltree.Node) string {
 	if id, ok := t.resolver.resource(n, "AWS::SQS::Queue"); ok {
 		return t.queueName(id)
 	}
-	// A nested stack's parameter holds the name, where the outer template gives the ARN.
+	// A nested stack's parameter has the name, although the outer template sets the ARN.
 	handed := t.prefix != "" && t.root.At("Parameters", n.Get("Ref").Value()) != nil
 	if text, ok := t.text(n, open); ok && (handed || strings.Contains(text, ":sqs:")) {
 		return lastSegment(text)
@@ -159,7 +159,7 @@ func (t *reading) queueName(id string) string {
 	return name
 }
 
-// made is a dead-letter queue that SAM adds to the template.
+// made returns a dead-letter queue that SAM creates.
 func (t *reading) made(id, of string) string {
 	name, _ := t.named(id, "AWS::SQS::Queue", nil, open, 0)
 	t.deadLetter(name, of)
@@ -167,8 +167,8 @@ func (t *reading) made(id, of string) string {
 	return name
 }
 
-// dead marks the queues that a redrive policy, a dead-letter configuration or a
-// failure destination anywhere in n names. They belong to the function called of.
+// dead marks the queues that redrive policies, dead-letter configurations and failure
+// destinations in n name. They belong to the function of.
 func (t *reading) dead(n *yamltree.Node, of string) { t.deadIn(n, of, false) }
 
 func (t *reading) deadIn(n *yamltree.Node, of string, config bool) {
@@ -184,7 +184,7 @@ func (t *reading) deadIn(n *yamltree.Node, of string, config bool) {
 	for _, p := range n.Pairs {
 		switch p.Key {
 		case "RedrivePolicy":
-			if text, ok := t.text(p.Value, open); ok { // the policy as JSON in a text
+			if text, ok := t.text(p.Value, open); ok { // a policy can be a text with JSON
 				if policy, err := yamltree.Parse([]byte(text)); err == nil {
 					t.deadLetter(lastSegment(policy.Get("deadLetterTargetArn").Value()), of)
 				}
@@ -199,7 +199,7 @@ func (t *reading) deadIn(n *yamltree.Node, of string, config bool) {
 			}
 		case "DeadLetterConfig", "DeadLetterQueue", "OnFailure":
 			t.deadIn(p.Value, of, true)
-		case "Events": // which have their own
+		case "Events": // events have their own dead-letter queues
 		default:
 			t.deadIn(p.Value, of, config)
 		}
@@ -215,7 +215,7 @@ func (t *reading) deadLetter(queue, of string) {
 	}
 }
 
-// disabled says whether a rule or schedule is switched off.
+// disabled reports whether a rule or schedule is disabled.
 func (r *resolver) disabled(p *yamltree.Node) bool {
 	return r.is(p.Get("State"), "disabled") || r.is(p.Get("Enabled"), "false", "no", "off")
 }
@@ -245,8 +245,8 @@ func (t *reading) table(id, typ string, p *yamltree.Node) {
 	t.add(f)
 }
 
-// add keeps a resource; one of that kind and name that is there already, under another
-// condition, keeps what both say.
+// add adds a resource. If one with that kind and name exists under another condition, it
+// keeps what both have.
 func (t *reading) add(f *found) {
 	both := t.known[f.key()]
 	if both == nil {

@@ -10,38 +10,38 @@ import (
 	"github.com/throughline/throughline/internal/yamltree"
 )
 
-// Route is a rule of a template, or a subscriber of a new custom bus: what it matches, and
-// where that goes.
+// Route is a rule of a template, or a subscriber of a new custom bus: its pattern and its
+// targets.
 type Route struct {
-	Rule     string // its name, or its logical ID where the template does not tell it
-	Bus      string // "default" for the default bus; a logical ID where the name is not known
+	Rule     string // the name, or the logical ID if the template does not have the name
+	Bus      string // "default" for the default bus; the logical ID if the name is unknown
 	Disabled bool
-	// Pattern is the event pattern as JSON, nil of a rule with a schedule alone. A value
-	// that the template does not tell stands in it as ${…}.
+	// Pattern is the event pattern as JSON, or nil for a rule that only has a schedule. A
+	// value that the template does not have is ${…}.
 	Pattern json.RawMessage
-	// Beyond says what else a subscriber of a new custom bus asks of events, which the
-	// pattern does not tell; "" for nothing.
+	// Beyond describes further conditions of a subscriber of a new custom bus that the
+	// pattern does not contain, or is "".
 	Beyond  string `json:",omitempty"`
 	Targets []Endpoint
 }
 
-// Endpoint is a resource that events are sent to.
+// Endpoint is a target of events.
 type Endpoint struct {
 	Kind string // function, queue, topic, bus, or the service of the ARN
-	Name string // its name, or its logical ID where the template does not tell it
-	// Functions are those that read a queue or are subscribed to a topic, by event source
-	// mappings, subscriptions and SAM's events.
+	Name string // the name, or the logical ID if the template does not have the name
+	// Functions are the consumers of a queue or a topic, by event source mappings,
+	// subscriptions and SAM's events.
 	Functions []string
-	// DeadLetter is the queue that takes what cannot be delivered, "" where there is none.
+	// DeadLetter is the target's dead-letter queue, or "".
 	DeadLetter string
-	// Refused says why EventBridge may not send to it, as far as the template tells; "" where
-	// it may, or where the resource is not of the template.
+	// Refused says why EventBridge cannot send to the target, as far as the template
+	// shows. It is "" if it can, or if the target is not in the template.
 	Refused string
 }
 
-// Routes are the rules and subscribers of a template in its order, those of nested stacks left out.
-// values are those of its parameters, before their defaults. It returns an error for a
-// document that cannot be read or has no Resources.
+// Routes returns the rules and subscribers of a template in its order, without nested
+// stacks. values are values of its parameters, which take precedence over their defaults.
+// It returns an error for a document that cannot be read or has no Resources.
 func Routes(data []byte, values map[string]string) ([]Route, error) {
 	texts := make(map[string]string, len(values))
 	for name, value := range values {
@@ -74,12 +74,12 @@ func Routes(data []byte, values map[string]string) ([]Route, error) {
 
 type routing struct {
 	*resolver
-	consumers map[string][]string // of a queue's or a topic's logical ID, the functions' names
-	allowed   map[string]bool     // logical IDs of what EventBridge may send to
+	consumers map[string][]string // names of functions, by the logical ID of the queue or topic
+	allowed   map[string]bool     // logical IDs of resources that EventBridge can send to
 	routes    []Route
 }
 
-// shown is a resource's name, or its logical ID.
+// shown returns a resource's name, or its logical ID.
 func (w *routing) shown(id string) string {
 	resource := w.at(id)
 	if name, ok := w.name(id, resource.Get("Type").Value(), resource.Get("Properties"), exact, 0); ok {
@@ -90,7 +90,7 @@ func (w *routing) shown(id string) string {
 
 var functionTypes = []string{"AWS::Serverless::Function", "AWS::Lambda::Function"}
 
-// functionID is the function that a value is, alias and version left out.
+// functionID returns the function that a value refers to, without alias and version.
 func (w *routing) functionID(n *yamltree.Node) (string, bool) {
 	if id, ok := w.resource(n, functionTypes...); ok {
 		return id, true
@@ -103,7 +103,7 @@ func (w *routing) functionID(n *yamltree.Node) (string, bool) {
 	return "", false
 }
 
-// consumer notes which functions read a queue or are subscribed to a topic.
+// consumer records which functions read a queue or subscribe to a topic.
 func (w *routing) consumer(id string, n *yamltree.Node) {
 	p := n.Get("Properties")
 	reads := func(source *yamltree.Node, function string) {
@@ -129,7 +129,7 @@ func (w *routing) consumer(id string, n *yamltree.Node) {
 	}
 }
 
-// events are the rules that SAM makes of a resource's events.
+// events adds the rules that SAM creates for a resource's events.
 func (w *routing) events(id string, properties *yamltree.Node, target Endpoint) {
 	for _, event := range properties.Get("Events").Members() {
 		switch event.Value.Get("Type").Value() {
@@ -160,7 +160,7 @@ func (w *routing) rule(id string, p *yamltree.Node, name string, targets []*yaml
 			route.Pattern = b.Bytes()
 		}
 	}
-	if own != nil { // which SAM permits
+	if own != nil { // SAM adds the permission
 		target := *own
 		target.DeadLetter = w.deadLetter(id, p)
 		route.Targets = append(route.Targets, target)
@@ -173,12 +173,13 @@ func (w *routing) rule(id string, p *yamltree.Node, name string, targets []*yaml
 	w.routes = append(w.routes, route)
 }
 
-// endpoint is the resource that a target's ARN names.
+// endpoint returns the resource of a target's ARN.
 func (w *routing) endpoint(target *yamltree.Node) Endpoint {
 	return w.to(target.Get("Arn"), target.Get("RoleArn") != nil)
 }
 
-// to is the resource of an ARN; byRole says that EventBridge takes on a role to send there.
+// to returns the resource of an ARN. byRole says that EventBridge assumes a role to send
+// to it.
 func (w *routing) to(arn *yamltree.Node, byRole bool) Endpoint {
 	if id, ok := w.functionID(arn); ok {
 		e := Endpoint{Kind: "function", Name: w.shown(id)}
@@ -205,7 +206,7 @@ func (w *routing) to(arn *yamltree.Node, byRole bool) Endpoint {
 	return Endpoint{Kind: "target", Name: strings.Join(references(arn), " ")}
 }
 
-// maxPatternDepth bounds how deep a pattern can be; EventBridge takes less.
+// maxPatternDepth bounds the depth of a pattern. EventBridge allows less.
 const maxPatternDepth = 100
 
 // json writes a value of the template as JSON, its references resolved.
@@ -259,6 +260,6 @@ func (w *routing) json(b *bytes.Buffer, n *yamltree.Node, depth int) {
 }
 
 func write(b *bytes.Buffer, text string) {
-	quoted, _ := json.Marshal(text) // a string has no error
+	quoted, _ := json.Marshal(text) // strings always marshal
 	b.Write(quoted)
 }

@@ -63,7 +63,7 @@ func TestRoutes(t *testing.T) {
   "Targets":[{"Kind":"function","Name":"Fulfil","Functions":null,"DeadLetter":"FulfilPlacedQueue","Refused":""}]},
  {"Rule":"FulfilNightly","Bus":"default","Disabled":false,"Pattern":null,"Targets":[{"Kind":"function","Name":"Fulfil","Functions":null,"DeadLetter":"","Refused":""}]},
  {"Rule":"fan-out","Bus":"default","Disabled":true,"Pattern":{"detail-type":[{"prefix":"Order"}],"account":["${AWS::AccountId}"]},
-  "Targets":[{"Kind":"queue","Name":"work","Functions":["Fulfil"],"DeadLetter":"","Refused":""},{"Kind":"topic","Name":"Topic","Functions":["notify"],"DeadLetter":"work","Refused":"the template has no AWS::SNS::TopicPolicy that lets events.amazonaws.com send to it"},{"Kind":"function","Name":"notify","Functions":null,"DeadLetter":"","Refused":""},
+  "Targets":[{"Kind":"queue","Name":"work","Functions":["Fulfil"],"DeadLetter":"","Refused":""},{"Kind":"topic","Name":"Topic","Functions":["notify"],"DeadLetter":"work","Refused":"the template has no AWS::SNS::TopicPolicy that allows events.amazonaws.com to send to it"},{"Kind":"function","Name":"notify","Functions":null,"DeadLetter":"","Refused":""},
    {"Kind":"bus","Name":"other","Functions":null,"DeadLetter":"","Refused":""},{"Kind":"states","Name":"Saga","Functions":null,"DeadLetter":"","Refused":""}]}]`), &want)
 	a, _ := json.Marshal(have)
 	b, _ := json.Marshal(want)
@@ -112,7 +112,7 @@ Resources:
 	}
 	want := `[{"Rule":"all","Bus":"orders","Disabled":false,"Pattern":{"source":[{"prefix":""}]},"Targets":[{"Kind":"function","Name":"f","Functions":null,"DeadLetter":"dead","Refused":""}]},` +
 		`{"Rule":"two","Bus":"shared","Disabled":true,"Pattern":{"detail":{"a":[1],"b":[2]},"source":["shop"]},"Targets":[{"Kind":"queue","Name":"work","Functions":["f"],"DeadLetter":"","Refused":""}]},` +
-		`{"Rule":"beyond","Bus":"orders","Disabled":false,"Pattern":{"detail":{"a":[1]}},"Beyond":"its filter on METADATA, a second filter on detail.a, a filter that the template does not tell","Targets":[{"Kind":"bus","Name":"orders","Functions":null,"DeadLetter":"","Refused":""}]}]`
+		`{"Rule":"beyond","Bus":"orders","Disabled":false,"Pattern":{"detail":{"a":[1]}},"Beyond":"its filter on METADATA, a second filter on detail.a, a filter that the template does not have","Targets":[{"Kind":"bus","Name":"orders","Functions":null,"DeadLetter":"","Refused":""}]}]`
 	if string(got) != want {
 		t.Errorf("%s\nnot\n%s", got, want)
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/throughline/throughline/internal/yamltree"
 )
 
-// schedule is one of EventBridge Scheduler, of the function if it is known.
+// schedule reads a schedule of EventBridge Scheduler, for a function if it is known.
 func (t *reading) schedule(id string, p *yamltree.Node, function string) {
 	if function == "" {
 		function = t.functionOf(p.At("Target", "Arn"))
@@ -35,13 +35,13 @@ func (t *reading) schedule(id string, p *yamltree.Node, function string) {
 	if known := t.known[f.key()]; known != nil {
 		f = known
 	}
-	if f.get("dlq") == "" { // of any schedule of the group
+	if f.get("dlq") == "" { // the queue of any schedule of the group
 		f.set("dlq", quoted(queue))
 	}
 	t.add(f)
 }
 
-// bus is the name of a rule's event bus, "" for the default one.
+// bus returns the name of a rule's event bus, or "" for the default bus.
 func (t *reading) bus(id string, n *yamltree.Node) string {
 	if len(t.branches(n, 0)) == 0 { // none, or AWS::NoValue
 		return ""
@@ -50,7 +50,7 @@ func (t *reading) bus(id string, n *yamltree.Node) string {
 		name, _ := t.name(bid, "AWS::Events::EventBus", t.at(bid).Get("Properties"), open, 0)
 		return name
 	}
-	// The dimensions of the default bus are others, so what a parameter has by default decides.
+	// The default bus has other dimensions, so the default of a parameter decides.
 	if now, ok := t.text(n, exact); ok && lastSegment(now) == "default" {
 		return ""
 	}
@@ -90,8 +90,8 @@ func (t *reading) rule(id string, p, given *yamltree.Node, targets []*yamltree.N
 	t.add(f)
 }
 
-// failed is the name of the dead-letter queue of a rule's target or a schedule, "" where
-// there is none.
+// failed returns the name of the dead-letter queue of a rule's target or a schedule, or
+// "".
 func (t *reading) failed(id string, target *yamltree.Node, function string) string {
 	found := ""
 	for _, key := range []string{"DeadLetterConfig", "DeadLetterQueue"} {
@@ -99,21 +99,21 @@ func (t *reading) failed(id string, target *yamltree.Node, function string) stri
 			if queue := t.queueOf(config.Get("Arn")); queue != "" {
 				return queue
 			}
-			if config.Get("Type").Value() == "SQS" && config.Get("Arn") == nil { // which SAM makes
+			if config.Get("Type").Value() == "SQS" && config.Get("Arn") == nil { // SAM creates the queue
 				made := config.Get("QueueLogicalId").Value()
 				if made == "" {
 					made = id + "Queue"
 				}
 				return t.made(made, function)
 			}
-			found = "a dead-letter queue" // whose name another branch may tell
+			found = "a dead-letter queue" // another branch may have its name
 		}
 	}
 	return found
 }
 
-// every is how often a rate expression fires, where that is at least an hour; a
-// cron expression says nothing of it here.
+// every returns the interval of a rate expression, if it is at least an hour. It does not
+// support cron expressions.
 func every(expression string) string {
 	inner, ok := strings.CutPrefix(expression, "rate(")
 	if !ok {

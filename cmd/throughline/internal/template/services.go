@@ -5,8 +5,8 @@ import (
 	"github.com/throughline/throughline/internal/yamltree"
 )
 
-// otherService reads a resource of the services beside functions, queues and tables. It is
-// false of types that it does not know.
+// otherService reads a resource of a service other than functions, queues and tables. It
+// returns false for types that it does not support.
 func (t *reading) otherService(id, typ string, p *yamltree.Node) bool {
 	switch typ {
 	case "AWS::StepFunctions::StateMachine", "AWS::Serverless::StateMachine":
@@ -24,11 +24,11 @@ func (t *reading) otherService(id, typ string, p *yamltree.Node) bool {
 		t.plain("topic", id, typ, p)
 	case "AWS::ApiGateway::RestApi", "AWS::Serverless::Api":
 		name, known := t.text(p.Get("Name"), open)
-		if !known && typ == "AWS::Serverless::Api" { // which SAM calls as the stack
+		if !known && typ == "AWS::Serverless::Api" { // SAM names it after the stack
 			name, known = t.reference("AWS::StackName", open, 0)
 		}
 		if !known {
-			t.skip(id, typ, "the template does not tell its name")
+			t.skip(id, typ, "the template does not have its name")
 			break
 		}
 		t.add(&found{rank: 7, kind: "rest-api", name: name})
@@ -45,7 +45,7 @@ func (t *reading) otherService(id, typ string, p *yamltree.Node) bool {
 	return true
 }
 
-// plain is a resource that its name is all of.
+// plain returns a resource that only needs its name.
 func (t *reading) plain(kind, id, typ string, p *yamltree.Node) *found {
 	name, _ := t.name(id, typ, p, open, 0)
 	f := &found{rank: 6, kind: kind, name: name}
@@ -53,7 +53,8 @@ func (t *reading) plain(kind, id, typ string, p *yamltree.Node) *found {
 	return f
 }
 
-// stateMachine is watched by its ARN, which is made of its name.
+// stateMachine adds a state machine, whose metrics have its ARN. The ARN is made from its
+// name.
 func (t *reading) stateMachine(id, typ string, p *yamltree.Node) {
 	name, _ := t.name(id, typ, p, open, 0)
 	arn, deployed := t.physical[id]
@@ -70,7 +71,7 @@ func (t *reading) stateMachine(id, typ string, p *yamltree.Node) {
 	t.add(f)
 }
 
-// httpAPI is watched by its ID, which Ref gives.
+// httpAPI adds an HTTP API, whose metrics have its ID, the value of Ref.
 func (t *reading) httpAPI(id, typ string) {
 	api, _ := t.named(id, typ, nil, open, 0)
 	f := &found{rank: 7, kind: "http-api", name: alarms.Literal(id)}
@@ -78,7 +79,7 @@ func (t *reading) httpAPI(id, typ string) {
 	t.add(f)
 }
 
-// implicit is an API that SAM makes of a function's events.
+// implicit adds an API that SAM creates for a function's events.
 func (t *reading) implicit(event string, p *yamltree.Node) {
 	switch {
 	case event == "Api" && p.Get("RestApiId") == nil:

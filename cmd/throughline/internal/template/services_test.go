@@ -33,8 +33,8 @@ Resources:
 		`{kind: pipe, name: "enrich"}`, `{kind: kinesis, name: "ticks", retention: 48h}`, `{kind: topic, name: "${Fills}"}`,
 		`{kind: rest-api, name: "shop"}`, `{kind: rest-api, name: "${AWSStackName}"}`, `{kind: http-api, name: "Web", id: "${Web}"}`, `{kind: http-api, name: "ServerlessHttpApi", id: "${ServerlessHttpApi}"}`,
 		`{kind: scheduler, name: "default", dlq: "dead"}`, `{kind: dlq, name: "dead"}`,
-		"#   Bodied, AWS::ApiGateway::RestApi: the template does not tell its name", "#   Socket, AWS::ApiGatewayV2::Api: no pack watches it",
-		`Plain: {logicalId: "Plain", description: "the name that CloudFormation gave Plain"}`,
+		"#   Bodied, AWS::ApiGateway::RestApi: the template does not have its name", "#   Socket, AWS::ApiGatewayV2::Api: no pack watches it",
+		`Plain: {logicalId: "Plain", description: "the name that CloudFormation generates for Plain"}`,
 	} {
 		if !strings.Contains(string(spec), want) {
 			t.Errorf("no %s in\n%s", want, spec)
@@ -74,7 +74,7 @@ Resources:
 		`{kind: subscriber, bus: "${OrdersArn}", name: "to-f", arn: "${ToFArn}", dlq: "dead", of: "f"}`,
 		`{kind: subscriber, bus: "arn:aws:events:eu-west-1:1:event-busv2/shared/a2", name: "elsewhere", arn: "${ElsewhereArn}", of: "g"}`,
 		`OrdersArn: {logicalId: "Orders.Arn", description: "the ARN of Orders"}`, `OrdersDimension: {logicalId: "Orders.Dimension", `,
-		"#   Stopped, a subscriber: it is stopped", "#   Again, a subscriber: it reads the past",
+		"#   Stopped, a subscriber: it is stopped", "#   Again, a subscriber: it replays",
 		`{kind: lambda, name: "f", timeout: 3s, async: true}`, `{kind: lambda, name: "g", timeout: 3s}`, `{kind: dlq, name: "dead", of: "f"}`,
 	} {
 		if !strings.Contains(string(spec), want) {

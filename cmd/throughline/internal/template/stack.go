@@ -8,22 +8,23 @@ import (
 	"github.com/throughline/throughline/internal/yamltree"
 )
 
-// Stack is a template as alarms that stand in it see it: what a name in a spec that
-// [Spec] wrote refers to. It is read only.
+// Stack is a template as seen by alarms in it: it resolves the names in a spec that
+// [Spec] wrote. It must not be changed.
 type Stack struct {
 	r     *resolver
 	named *namedResources
 }
 
-// namedResources are the resources that a reading named, with those that SAM makes.
+// namedResources are the resources that were named during reading, including those that
+// SAM creates.
 type namedResources struct {
-	byName map[string]string // logical ID by type and name, as the spec has it
-	types  map[string]string // by logical ID
-	owner  map[string]string // the resource of the template that a logical ID stands in, or is
+	byName map[string]string // logical ID by type and name, as in the spec
+	types  map[string]string // types by logical ID
+	owner  map[string]string // the template's resource for each logical ID
 	given  map[string]*yamltree.Node
 }
 
-// note keeps what a resource, or a part of one, is called.
+// note records the name of a resource or of a part of one.
 func (n *namedResources) note(owner, id, typ, name string, given *yamltree.Node) {
 	if n.types[id] != "" {
 		return
@@ -34,10 +35,9 @@ func (n *namedResources) note(owner, id, typ, name string, given *yamltree.Node)
 	}
 }
 
-// Reference is a value of a template: the name of one of its resources, or a parameter.
-// ID is what Ref takes, Attribute what Fn::GetAtt has beside it; Value, if not nil, is any
-// other intrinsic function of the resource ID. Condition is that of the resource, "" for
-// none.
+// Reference is a value of a template: the name of a resource, or a parameter. ID is the
+// argument of Ref, and Attribute the second one of Fn::GetAtt. Value, if not nil, is
+// another intrinsic function. Condition is that of the resource, or "".
 type Reference struct {
 	ID, Attribute string
 	Value         any
@@ -54,7 +54,7 @@ func OpenStack(template []byte, o Options) (*Stack, error) {
 	return &Stack{t.outer, t.outer.noted}, nil
 }
 
-// IDs are the logical IDs and the parameters of the template, in order.
+// IDs returns the logical IDs and the parameters of the template, in order.
 func (s *Stack) IDs() []string {
 	ids := slices.Sorted(maps.Keys(s.named.types))
 	for _, section := range []string{"Resources", "Parameters"} {
@@ -66,10 +66,10 @@ func (s *Stack) IDs() []string {
 	return slices.Compact(ids)
 }
 
-// Resources is how many resources the template writes out.
+// Resources returns the number of resources in the template.
 func (s *Stack) Resources() int { return len(s.r.resources) }
 
-// dimensions are those that hold a name, with the types of what they name.
+// dimensions are the dimensions with a name, and the types of the named resources.
 var dimensions = map[string][]string{
 	"FunctionName":  functionTypes,
 	"Service":       functionTypes,
@@ -83,9 +83,8 @@ var dimensions = map[string][]string{
 	"TopicName":     {"AWS::SNS::Topic"},
 }
 
-// Dimension is the resource that a dimension of a metric names; onBus says that the
-// metric is one of a rule on a bus that is not the default one, of which Ref gives
-// bus|rule.
+// Dimension returns the resource that a dimension of a metric names. onBus says that the
+// metric is that of a rule on a custom bus, for which Ref returns bus|rule.
 func (s *Stack) Dimension(name, value string, onBus bool) (Reference, bool) {
 	for _, typ := range dimensions[name] {
 		id := s.named.byName[typ+" "+value]
@@ -97,12 +96,12 @@ func (s *Stack) Dimension(name, value string, onBus bool) (Reference, bool) {
 	return Reference{}, false
 }
 
-// Function is the function of a name.
+// Function returns the function with a name.
 func (s *Stack) Function(name string) (Reference, bool) {
 	return s.Dimension("FunctionName", name, false)
 }
 
-// Placeholder is what ${name} of a spec stands for.
+// Placeholder returns what ${name} of a spec represents.
 func (s *Stack) Placeholder(name string, onBus bool) (Reference, bool) {
 	origin := s.r.placeholders.origin[name]
 	if strings.HasPrefix(origin, "AWS::") {
@@ -115,7 +114,7 @@ func (s *Stack) Placeholder(name string, onBus bool) (Reference, bool) {
 		return s.of(id, onBus)
 	}
 	if id, ok := strings.CutPrefix(origin, "arn "); ok && s.r.at(id) != nil {
-		return Reference{ID: id, Condition: s.conditionOf(id)}, true // as Ref gives that of a state machine
+		return Reference{ID: id, Condition: s.conditionOf(id)}, true // Ref returns the ARN of a state machine
 	}
 	if id, ok := strings.CutPrefix(origin, "dimension "); ok && s.r.at(id) != nil {
 		split := map[string]any{"Fn::Split": []any{busPath, map[string]any{"Ref": id}}}
@@ -139,13 +138,13 @@ func (s *Stack) Placeholder(name string, onBus bool) (Reference, bool) {
 	return Reference{}, false
 }
 
-// Knows says whether ${name} is something of the template.
+// Knows reports whether ${name} is something of the template.
 func (s *Stack) Knows(name string) bool {
 	_, known := s.Placeholder(name, false)
 	return known || s.Nested(name)
 }
 
-// Action is what ${name} stands for where an ARN is wanted: of a topic, a function.
+// Action returns what ${name} represents as an ARN: a topic or a function.
 func (s *Stack) Action(name string) (Reference, bool) {
 	for id, n := range s.r.resources {
 		if letters(id) != name {
@@ -159,7 +158,7 @@ func (s *Stack) Action(name string) (Reference, bool) {
 	return s.Placeholder(name, false)
 }
 
-// of is the name of a resource, or what the template has for a name that is not told.
+// of returns the name of a resource, or what the template has instead.
 func (s *Stack) of(id string, onBus bool) (Reference, bool) {
 	typ, noted := s.named.types[id]
 	if n := s.r.at(id); n != nil {
@@ -168,7 +167,7 @@ func (s *Stack) of(id string, onBus bool) (Reference, bool) {
 	switch given := s.named.given[id]; {
 	case !noted:
 		return Reference{}, false
-	case typ != "": // which SAM makes
+	case typ != "": // SAM creates it
 		return s.name(id, typ, onBus), true
 	case given != nil:
 		return Reference{ID: id, Value: plainValue(given), Condition: s.conditionOf(id)}, true
@@ -183,8 +182,8 @@ func (s *Stack) conditionOf(id string) string {
 	return s.r.at(id).Get("Condition").Value()
 }
 
-// name is the intrinsic function that gives a resource's name, as the Return values of its
-// type in CloudFormation's reference say.
+// name returns the intrinsic function for a resource's name, according to the return
+// values of its type in CloudFormation's reference.
 func (s *Stack) name(id, typ string, onBus bool) Reference {
 	condition := s.conditionOf(id)
 	switch typ {
@@ -202,7 +201,7 @@ func (s *Stack) name(id, typ string, onBus bool) Reference {
 	return Reference{ID: id, Condition: condition}
 }
 
-// plainValue is a part of a template as it stands, with functions by their full names.
+// plainValue returns a part of a template unchanged, with functions by their full names.
 func plainValue(n *yamltree.Node) any {
 	switch {
 	case n == nil:
@@ -223,8 +222,8 @@ func plainValue(n *yamltree.Node) any {
 	return n.Value()
 }
 
-// Nested says whether ${name} is of a resource in a nested stack, to which nothing in this
-// template can refer.
+// Nested reports whether ${name} is a resource in a nested stack, which this template
+// cannot refer to.
 func (s *Stack) Nested(name string) bool {
 	kind, origin, _ := strings.Cut(s.r.placeholders.origin[name], " ")
 	of := kind == "resource" || kind == "arn" || kind == "dimension"

@@ -9,11 +9,11 @@ import (
 	"github.com/throughline/throughline/local/eventpattern"
 )
 
-// everything is a pattern that takes each event.
+// everything is a pattern that matches every event.
 const everything = `{"source":[{"prefix":""}]}`
 
-// subscriber is the route of a subscriber of a new custom bus. It takes on a role to reach
-// its target.
+// subscriber adds the route of a subscriber of a new custom bus. It assumes a role to
+// reach its target.
 func (w *routing) subscriber(id string, p *yamltree.Node) {
 	route := Route{Rule: w.shown(id), Bus: w.newBus(id, p.Get("EventBusArn")), Disabled: w.is(p.Get("State"), "stopped")}
 	route.Pattern, route.Beyond = w.filters(p.At("FilterConfiguration", "Filters"))
@@ -27,7 +27,7 @@ func (w *routing) subscriber(id string, p *yamltree.Node) {
 	w.routes = append(w.routes, route)
 }
 
-// newBus is the name of a subscriber's bus.
+// newBus returns the name of a subscriber's bus.
 func (w *routing) newBus(id string, n *yamltree.Node) string {
 	if of, ok := w.resource(n, newBusType); ok {
 		return w.shown(of)
@@ -39,7 +39,8 @@ func (w *routing) newBus(id string, n *yamltree.Node) string {
 	return strings.Join(append([]string{id + "'s bus"}, references(n)...), " ")
 }
 
-// filters are the filters of a subscriber, which an event must all match, as one pattern.
+// filters returns the filters of a subscriber, which an event must all match, as one
+// pattern.
 func (w *routing) filters(n *yamltree.Node) (json.RawMessage, string) {
 	all := map[string]any{}
 	var beyond []string
@@ -52,14 +53,14 @@ func (w *routing) filters(n *yamltree.Node) (json.RawMessage, string) {
 		text, _ := w.text(filter.Get("Pattern"), exact)
 		var pattern map[string]any
 		if json.Unmarshal([]byte(literal(text)), &pattern) != nil {
-			beyond = append(beyond, "a filter that the template does not tell")
+			beyond = append(beyond, "a filter that the template does not have")
 			continue
 		}
 		if twice := eventpattern.Merge(all, pattern); twice != "" {
 			beyond = append(beyond, fmt.Sprintf("a second filter on %s", twice))
 		}
 	}
-	text, _ := json.Marshal(all) // it came of JSON
+	text, _ := json.Marshal(all) // it was parsed from JSON
 	if len(all) == 0 {
 		text = []byte(everything)
 	}

@@ -1,5 +1,5 @@
 // Package template reads CloudFormation and SAM templates: it resolves their intrinsic
-// functions, tells the names of their resources, and writes the first spec of alarms of
+// functions, finds the names of their resources, and writes a first spec of alarms for
 // the system that they describe. It is pure.
 package template
 
@@ -16,29 +16,26 @@ import (
 	"github.com/throughline/throughline/internal/yamltree"
 )
 
-// Options are what [Spec] knows besides the template. The zero value of each but Name
-// is nothing.
+// Options are the inputs of [Spec] in addition to the template. Only Name is required.
 type Options struct {
-	Name   string   // of the spec: whose the alarms are
-	Notify []string // ARNs to tell; without, the spec tells nobody
-	// Values are the values of the template's parameters and of pseudo parameters such
-	// as AWS::StackName, before the parameters' defaults.
+	Name   string   // the name of the spec, which marks its alarms
+	Notify []string // ARNs to notify; without one the alarms notify nobody
+	// Values are the values of the template's parameters and of pseudo parameters such as
+	// AWS::StackName. They take precedence over defaults.
 	Values map[string]string
 	// Physical are the physical IDs of the deployed stack's resources by logical ID, and by
 	// Inner/ID those of the nested stack Inner.
 	Physical map[string]string
-	// Open reads the template of a nested stack by the path that the template has for
-	// it.
+	// Open reads the template of a nested stack by its path in the template.
 	Open func(path string) ([]byte, error)
 }
 
-// Spec returns a commented spec for the functions, rules, queues, dead-letter queues,
-// tables, schedules, state machines, pipes, streams, topics, APIs and new custom buses
-// with their subscribers of a template. A
-// parameter of the template stays one, with its default; a name that the template leaves
-// to CloudFormation becomes one. What the template does not tell is left out, and what
-// is not watched is listed, in comments.
-// It returns an error for a template that cannot be read or has nothing to watch.
+// Spec returns a commented spec for a template's functions, rules, queues, dead-letter
+// queues, tables, schedules, state machines, pipes, streams, topics, APIs, and new custom
+// buses with their subscribers. Parameters of the template become parameters, with their
+// defaults, and so do names that CloudFormation generates. Comments list what is not
+// watched. Values that the template does not have are omitted. Spec returns an error for
+// a template that cannot be read or has nothing to watch.
 func Spec(template []byte, o Options) ([]byte, error) {
 	t, err := readAll(template, o)
 	if err != nil {
@@ -50,7 +47,7 @@ func Spec(template []byte, o Options) ([]byte, error) {
 	return t.write(), nil
 }
 
-// readAll reads a template and those that it nests.
+// readAll reads a template and its nested templates.
 func readAll(template []byte, o Options) (*reading, error) {
 	t := &reading{options: o, known: map[string]*found{}, first: map[string]*found{}, deadLetters: map[string]string{}, consumer: map[string]string{}, streams: map[string]bool{}, async: map[string]bool{}, destination: map[string]bool{}}
 	values := make(map[string]string, len(o.Values))
@@ -69,31 +66,31 @@ func readAll(template []byte, o Options) (*reading, error) {
 	return t, nil
 }
 
-// service is a function by what Throughline's metrics call it; attached says
-// that the template gives it the layer.
+// service is a function by its service name in Throughline's metrics. attached says that
+// the template attaches the layer.
 type service struct {
 	name, function string
 	attached       bool
 }
 
-// reading is what has been read of a template and of those that it nests.
+// reading is the state of reading a template and its nested templates.
 type reading struct {
 	*resolver
 	options     Options
-	outer       *resolver // of the template itself, not of those that it nests
+	outer       *resolver // the outermost template
 	top         *placeholders
 	found       []*found
 	known       map[string]*found // by key
-	first       map[string]*found // of those that have a name, the one that comes first
+	first       map[string]*found // the first resource of each name
 	skipped     []string
-	deadLetters map[string]string // queues that others send failures to, with the function or "queue NAME" that they are of
-	consumer    map[string]string // function by queue
+	deadLetters map[string]string // dead-letter queues, with the function or "queue NAME" that they belong to
+	consumer    map[string]string // functions by queue
 	streams     map[string]bool   // functions that read streams
 	async       map[string]bool   // functions that are invoked asynchronously
 	destination map[string]bool   // functions whose asynchronous invocations have a destination
 	services    []service
 	logGroups   []string
-	full        bool // a function's settings ask for every metric
+	full        bool // a function has THROUGHLINE_METRICS=full
 }
 
 func (t *reading) read(r *resolver) {
@@ -108,12 +105,12 @@ func (t *reading) read(r *resolver) {
 		r.assumed = nil
 	}
 	for _, unmet := range r.unmet {
-		t.skip(unmet.id, unmet.typ, "its condition "+unmet.condition+" does not hold")
+		t.skip(unmet.id, unmet.typ, "its condition "+unmet.condition+" is false")
 	}
 	t.resolver = outer
 }
 
-// nested reads the template of a stack within the stack, where its file is there.
+// nested reads the template of a nested stack if its file exists.
 func (t *reading) nested(id, typ string) {
 	inner, err := t.stack(id)
 	if err != nil {
@@ -123,8 +120,8 @@ func (t *reading) nested(id, typ string) {
 	t.read(inner)
 }
 
-// relate tells queues from dead-letter queues, says whose each is, and gives functions
-// what others of the template know of them.
+// relate separates queues from dead-letter queues, finds their functions, and adds to
+// functions what other resources say of them.
 func (t *reading) relate() {
 	for _, f := range t.found {
 		switch owner, dead := t.deadLetters[f.name]; {
@@ -151,7 +148,7 @@ func (t *reading) relate() {
 		}
 	}
 	apart := map[string]bool{}
-	t.found = slices.DeleteFunc(t.found, func(f *found) bool { // a queue that SAM makes can be named twice
+	t.found = slices.DeleteFunc(t.found, func(f *found) bool { // a queue that SAM creates can be named twice
 		twice := apart[f.key()]
 		apart[f.key()] = true
 		return twice
@@ -166,19 +163,19 @@ func (t *reading) relate() {
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// write puts the parts together, with comments that say what each is for.
+// write assembles the spec, with comments.
 func (t *reading) write() []byte {
 	body := t.body()
 	var b strings.Builder
 	fmt.Fprintf(&b, `# Alarms as code, from a template. Check it with:  throughline alarms lint
-# What every field is set to, and by which line:    throughline alarms explain
+# Show where each field is set:                     throughline alarms explain
 name: %s
-# Every alarm's name begins with it; routing may depend on it.
+# Every alarm's name begins with this prefix.
 prefix: %s
 `, strconv.Quote(t.options.Name), strconv.Quote(t.options.Name+"-"))
 	t.writeParameters(&b, body)
 	if len(t.options.Notify) == 0 {
-		b.WriteString("\n# Nobody is told of any alarm: put SNS topics here.\n#   notify: {critical: [\"arn:aws:sns:…\"], warning: [\"arn:aws:sns:…\"]}\nnotify: none\n")
+		b.WriteString("\n# No alarm notifies anybody: add SNS topics here.\n#   notify: {critical: [\"arn:aws:sns:…\"], warning: [\"arn:aws:sns:…\"]}\nnotify: none\n")
 	} else {
 		list := make([]string, len(t.options.Notify))
 		for i, topic := range t.options.Notify {
@@ -190,7 +187,7 @@ prefix: %s
 	return []byte(b.String())
 }
 
-// writeParameters writes those that the body names.
+// writeParameters writes the parameters that the body uses.
 func (t *reading) writeParameters(b *strings.Builder, body string) {
 	begun, named := false, map[string]bool{}
 	for _, piece := range strings.Split(body, "${")[1:] {
@@ -202,7 +199,7 @@ func (t *reading) writeParameters(b *strings.Builder, body string) {
 			continue
 		}
 		if !begun {
-			b.WriteString("\n# Names that the template leaves to CloudFormation or to its caller: give them with\n# --set NAME=VALUE, or a default here; --stack NAME reads those of a deployed stack that\n# have a logicalId. Rendered templates take them as parameters.\nparameters:\n")
+			b.WriteString("\n# Names that CloudFormation generates or that are parameters. Set them with\n# --set NAME=VALUE or with a default here. --stack NAME reads those with a logicalId\n# from a deployed stack. Rendered templates have them as parameters.\nparameters:\n")
 			begun = true
 		}
 		p := t.top.of[name]
@@ -220,17 +217,17 @@ func (t *reading) writeParameters(b *strings.Builder, body string) {
 func (t *reading) body() string {
 	var b strings.Builder
 	b.WriteString(`
-# What to do about each alarm stands there; {kind}, {key} and {resource} are the
-# alarm's: lambda, errors, a function's name. Put your own in its place.
+# The runbook of each alarm. {kind}, {key} and {resource} are those of the alarm:
+# lambda, errors, a function's name. You can replace it with your own.
 runbook: https://github.com/throughline/throughline/blob/main/docs/operations.md#{kind}-{key}
 `)
 	b.WriteString(`
-# A few alarms a service: errors, time-outs that come near, lost events, messages that
-# are stuck, and a composite of these that pages. "all" has every alarm of every pack; an
-# override with enable has one of them.
+# A few alarms for each service: errors, durations near the time-out, lost events,
+# stuck messages, and a composite of these that pages. "all" has every alarm of every
+# pack. An override with enable adds one of them.
 watch: essential
-# In bursts, one minute of failure is enough. "steady" is for traffic all day: 3 of 5
-# minutes, and 20 samples for a rate.
+# With bursts, one minute of failure is enough for ALARM. "steady" is for traffic all
+# day: 3 of 5 minutes, and 20 samples for a rate.
 traffic: burst
 `)
 	if t.full {
@@ -257,8 +254,8 @@ traffic: burst
 	return b.String()
 }
 
-// line is one resource. Names are told apart: a table, a queue or a rule that is called
-// as a function is has alarms of the same keys.
+// line returns one resource. The names of a table, a queue or a rule with the same name
+// as a function get a suffix, because their alarms have the same keys.
 func (t *reading) line(f *found) string {
 	parts := []string{"kind: " + f.kind, "name: " + strconv.Quote(f.name)}
 	if f.get("bus") != "" {
@@ -281,21 +278,21 @@ func (t *reading) line(f *found) string {
 	}
 	text := "  - {" + strings.Join(parts, ", ") + "}"
 	if len(f.unknown) > 0 {
-		text += "  # the template does not tell: " + strings.Join(f.unknown, ", ")
+		text += "  # the template does not have: " + strings.Join(f.unknown, ", ")
 	}
 	return text
 }
 
-// maxLogGroups is how many one query of Logs Insights reads.
+// maxLogGroups is the limit of log groups in a Logs Insights query.
 const maxLogGroups = 50
 
 func (t *reading) writeLogGroups(b *strings.Builder) {
 	if len(t.logGroups) == 0 {
 		return
 	}
-	b.WriteString("\n# What the saved queries and the dashboard's tables read.\n")
+	b.WriteString("\n# The log groups of the saved queries and the dashboard's tables.\n")
 	if n := len(t.logGroups); n > maxLogGroups {
-		fmt.Fprintf(b, "# A query reads %d log groups: of %d functions the first stand here.\n", maxLogGroups, n)
+		fmt.Fprintf(b, "# A query reads at most %d log groups: these are the first of %d functions.\n", maxLogGroups, n)
 	}
 	b.WriteString("logGroups:\n")
 	for _, g := range t.logGroups[:min(len(t.logGroups), maxLogGroups)] {
@@ -315,9 +312,9 @@ func (t *reading) writeServices(b *strings.Builder) {
 				mark = "# "
 			}
 			if !begun && attached {
-				b.WriteString("\n  # What only the Throughline layer or library can tell. List the event types that\n  # a service publishes or handles, for alarms on their sizes.\n")
+				b.WriteString("\n  # Metrics of the Throughline layer or library. List the event types that a\n  # service publishes or handles, for alarms on their sizes.\n")
 			} else if !begun {
-				b.WriteString("\n  # Where the Throughline layer or library is attached: what only it can tell.\n")
+				b.WriteString("\n  # Add these if the Throughline layer or library is attached.\n")
 			}
 			begun = true
 			fmt.Fprintf(b, "  %s- {kind: extension, service: %q, function: %q}\n  %s- {kind: events, service: %q, detailTypes: []}\n", mark, s.name, s.function, mark, s.name)

@@ -9,11 +9,11 @@ import (
 	"unicode/utf8"
 )
 
-// Fit has print write a report to out. Where out is a terminal, unless --wide was given,
-// the report fits it: eight digits and "…" stand for each UUID, and a line that is longer
-// than the terminal is wide goes on below: hang columns from the left, or, where it begins
-// with spaces or the lines of a tree, behind these and two columns more. A word that is
-// longer stays whole. Elsewhere nothing changes. The error is print's or out's.
+// Fit calls print to write a report to out. On a terminal without --wide, the report fits
+// its width: each UUID is shortened to eight digits and "…", and a long line is wrapped.
+// Continuation lines are indented by hang columns or, after a line that begins with
+// spaces or with the lines of a tree, by two columns more than it. A word that is too
+// long stays whole. Elsewhere nothing changes. The error is that of print or out.
 func Fit(out io.Writer, hang int, print func(io.Writer) error) error {
 	columns := Columns(out)
 	if columns == 0 {
@@ -24,7 +24,7 @@ func Fit(out io.Writer, hang int, print func(io.Writer) error) error {
 	return errors.Join(err, f.flush())
 }
 
-// Columns is how wide a report to out may be, 0 where nothing bounds it.
+// Columns returns the maximum width of a report to out, or 0 if it is not limited.
 func Columns(out io.Writer) int {
 	switch w := out.(type) {
 	case *Writer:
@@ -35,8 +35,8 @@ func Columns(out io.Writer) int {
 	return 0
 }
 
-// Short is an ID in a cell of a table in a report to out: where the report has to fit a
-// terminal, as [Fit] writes it.
+// Short returns an ID for a table cell: shortened as [Fit] does if the report has to fit
+// a terminal.
 func Short(out io.Writer, id string) string {
 	if Columns(out) == 0 {
 		return id
@@ -44,8 +44,8 @@ func Short(out io.Writer, id string) string {
 	return shorten(id)
 }
 
-// Cut is a text of at most so many characters, "…" at its end where it is longer; 0 is no
-// bound.
+// Cut returns text with at most most characters, with "…" at the end if it was cut. 0
+// means no limit.
 func Cut(text string, most int) string {
 	if most <= 0 || utf8.RuneCountInString(text) <= most {
 		return text
@@ -61,7 +61,7 @@ func shorten(text string) string { return uuid.ReplaceAllString(text, "$1…") }
 type fitter struct {
 	out           io.Writer
 	columns, hang int
-	pending       []byte // of a line that has not ended
+	pending       []byte // the beginning of a line without its end
 }
 
 // Write implements [io.Writer].
@@ -87,7 +87,7 @@ func (f *fitter) flush() error {
 	return err
 }
 
-// fold breaks a line.
+// fold wraps a line.
 func (f *fitter) fold(line string) string {
 	below := f.below(line)
 	var b strings.Builder
@@ -101,7 +101,7 @@ func (f *fitter) fold(line string) string {
 	}
 }
 
-// below is what the lines begin with that continue a line.
+// below returns the beginning of the continuation lines of a line.
 func (f *fitter) below(line string) string {
 	var b strings.Builder
 	for _, r := range line {
@@ -126,9 +126,9 @@ func (f *fitter) below(line string) string {
 	return string(below[:min(len(below), f.columns/2)])
 }
 
-// breakAt is where to break a line so that what stands before it fits room: at the last
-// gap of two spaces in the second half of the room, else at the last space; at the first
-// one behind a word that is longer.
+// breakAt returns where to break a line so that the first part fits into room: at the
+// last gap of two spaces in the second half of room, else at the last space, else after
+// the first word.
 func breakAt(line string, room int) int {
 	gap, space, width := 0, 0, 0
 	inWord := false
@@ -166,7 +166,7 @@ func breakAt(line string, room int) int {
 	}
 }
 
-// markLength is the length of the mark that a text begins with, 0 where it begins with none.
+// markLength returns the length of the mark at the beginning of a text, or 0.
 func markLength(text string) int {
 	if !strings.HasPrefix(text, nonce) {
 		return 0

@@ -6,8 +6,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// PolicyCommand is a verb that prints an IAM policy: read, or with --write the one
-// in write. short and example are of the command's help; writeHelp is the flag's.
+// PolicyCommand returns a command that prints an IAM policy: read or, with --write,
+// write. short and example are texts of its help, writeHelp is that of the flag.
 func PolicyCommand(short, example, writeHelp, read, write string) *cobra.Command {
 	var toWrite bool
 	cmd := &cobra.Command{

@@ -8,7 +8,7 @@ import (
 	"unsafe"
 )
 
-// columnsOf is how wide a terminal is, 0 where it does not say.
+// columnsOf returns the width of a terminal, or 0 if unknown.
 func columnsOf(file *os.File) int {
 	var size struct{ rows, columns, width, height uint16 } // winsize of ioctl_tty(2)
 	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, file.Fd(), syscall.TIOCGWINSZ, uintptr(unsafe.Pointer(&size))); errno != 0 {

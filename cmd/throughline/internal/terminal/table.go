@@ -6,9 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// Table writes rows in columns, two spaces apart: the first right of them to the right,
-// the others to the left. Where the report has to fit a terminal the last cell of a row
-// is cut, see [Fit]. Cells are text without marks.
+// Table writes rows in columns, two spaces apart. The first right columns are
+// right-aligned, the others left-aligned. If the report has to fit a terminal, the last
+// cell of a row is cut; see [Fit]. Cells must not have marks.
 func Table(out io.Writer, right int, rows [][]string) error {
 	widths := widthsOf(rows)
 	var b strings.Builder
@@ -36,10 +36,10 @@ func Table(out io.Writer, right int, rows [][]string) error {
 	return err
 }
 
-// gap is what stands between two columns.
+// gap is the number of spaces between two columns.
 const gap = 2
 
-// TableWidth is how wide [Table] writes rows where nothing bounds it.
+// TableWidth returns the width of rows in [Table] without a limit.
 func TableWidth(rows [][]string) (width int) {
 	for _, w := range widthsOf(rows) {
 		width += w + gap
@@ -59,5 +59,5 @@ func widthsOf(rows [][]string) (widths []int) {
 	return widths
 }
 
-// least is what is kept of a cell, in characters.
+// least is the least number of characters that remain of a cell.
 const least = 8

@@ -1,6 +1,6 @@
-// Package terminal is what the commands print with: a writer through which no
-// control character of an event, a span, a log or a server reaches a terminal,
-// colours where a terminal takes them, one line of progress, JSON, and exit codes.
+// Package terminal has what the commands print with: a writer that keeps control
+// characters of events, spans, logs and servers from the terminal, colours, a progress
+// line, JSON, and exit codes.
 package terminal
 
 import (
@@ -13,16 +13,16 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// The exit codes of every command. 0 means that it did its work and found nothing to
-// look at. An error without a code of its own ends the process with [CouldNot].
+// The exit codes of every command. 0 means that the command succeeded and found nothing
+// to report. An error without a code ends the process with [CouldNot].
 const (
-	Found    = 1 // it did its work, and found what somebody should look at, or nothing where there should be something
-	Misused  = 2 // it was called wrongly
-	CouldNot = 3 // it could not do its work: no credentials, unreachable, a file that cannot be read
+	Found    = 1 // the command succeeded and found something to look at, or did not find what it looked for
+	Misused  = 2 // wrong arguments or flags
+	CouldNot = 3 // the command failed: no credentials, unreachable, a file that cannot be read
 )
 
-// Exit ends the command with a code and, where there is one, a message. The
-// zero value ends it with 0.
+// Exit is an error that ends the command with a code and an optional message. The zero
+// value ends it with 0.
 type Exit struct {
 	Code    int
 	Message string
@@ -30,21 +30,21 @@ type Exit struct {
 
 func (e Exit) Error() string { return e.Message }
 
-// ExitCode is what the process ends with.
+// ExitCode returns the exit code.
 func (e Exit) ExitCode() int { return e.Code }
 
-// Finding is an error that ends the command with [Found].
+// Finding returns an error that ends the command with [Found].
 func Finding(format string, args ...any) error {
 	return Exit{Found, fmt.Sprintf(format, args...)}
 }
 
-// Misuse is an error that ends the command with [Misused]. Its message names the flag or
-// the argument that is wrong, and what to write instead.
+// Misuse returns an error that ends the command with [Misused]. Its message names the
+// wrong flag or argument, and what to write instead.
 func Misuse(format string, args ...any) error {
 	return Exit{Misused, fmt.Sprintf(format, args...)}
 }
 
-// As is err, ending the command with a code; nil where err is nil.
+// As returns err with an exit code, or nil if err is nil.
 func As(code int, err error) error {
 	if err == nil {
 		return nil
@@ -60,7 +60,7 @@ type coded struct {
 func (c coded) Unwrap() error { return c.error }
 func (c coded) ExitCode() int { return c.code }
 
-// In puts the name of a command before the message of err. An error without a message,
+// In adds the name of a command before the message of err. An error without a message,
 // and nil, stay as they are.
 func In(command string, err error) error {
 	if err == nil || err.Error() == "" {
@@ -69,7 +69,7 @@ func In(command string, err error) error {
 	return fmt.Errorf("%s: %w", command, err)
 }
 
-// Code is the exit code of a command that ended with err.
+// Code returns the exit code of a command that ended with err.
 func Code(err error) int {
 	var with interface{ ExitCode() int }
 	switch {
@@ -82,11 +82,11 @@ func Code(err error) int {
 	}
 }
 
-// Paint colours text where it is true, and leaves it as it is where it is not.
+// Paint colours text if it is true.
 type Paint bool
 
-// Painter returns a Paint for out: true where it is a [Writer] to a terminal, NO_COLOR
-// (no-color.org) is not set, and TERM is not dumb.
+// Painter returns a Paint for out. It is true if out is a [Writer] to a terminal,
+// NO_COLOR (no-color.org) is not set, and TERM is not dumb.
 func Painter(out io.Writer) Paint {
 	if f, fitted := out.(*fitter); fitted {
 		return Painter(f.out)
@@ -111,11 +111,11 @@ func (p Paint) Green(s string) string { return p.in("32", s) }
 // Yellow colours s yellow.
 func (p Paint) Yellow(s string) string { return p.in("33", s) }
 
-// Dim makes s fainter.
+// Dim makes s faint.
 func (p Paint) Dim(s string) string { return p.in("2", s) }
 
-// Progress writes over one line of a terminal, and nothing elsewhere. The zero
-// value writes nothing.
+// Progress shows one line on a terminal and overwrites it. Elsewhere, and for the zero
+// value, it writes nothing.
 type Progress struct {
 	out io.Writer
 	on  bool
@@ -140,7 +140,7 @@ func (p Progress) End() {
 	}
 }
 
-// Open returns the file of a name, and in for "-". Close it.
+// Open opens a file by name, or returns in for "-". The caller must close it.
 func Open(in io.Reader, name string) (io.ReadCloser, error) {
 	if name == "-" {
 		return io.NopCloser(in), nil
@@ -148,7 +148,7 @@ func Open(in io.Reader, name string) (io.ReadCloser, error) {
 	return os.Open(name)
 }
 
-// Reading is in, and shows how much of it has been read: of what is small, nothing.
+// Reading returns a reader of in that shows how much was read, if in is large.
 func (p Progress) Reading(name string, in io.Reader) io.Reader {
 	if !p.on {
 		return in
@@ -176,7 +176,7 @@ func (r *reading) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// PrintJSON writes v as indented JSON, see [JSON].
+// PrintJSON writes v as indented JSON; see [JSON].
 func PrintJSON(out io.Writer, v any) error {
 	encoder := json.NewEncoder(JSON(out))
 	encoder.SetIndent("", "  ")

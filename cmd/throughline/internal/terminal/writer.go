@@ -14,22 +14,21 @@ import (
 	"unicode/utf8"
 )
 
-// Writer is the standard output or error of a command. Text goes through it as it
-// is, but for control characters other than tab and newline, characters that turn
-// the direction of text, and bytes that are no UTF-8: each of them becomes a dot.
-// What this package itself selects, colours and the line of progress, goes through.
-// Safe for concurrent use.
+// Writer is the standard output or error of a command. It passes text through, but
+// replaces control characters other than tab and newline, characters that change the
+// direction of text, and invalid UTF-8 by dots. Colours and the progress line of this
+// package pass. It is safe for concurrent use.
 type Writer struct {
 	out      io.Writer
 	terminal bool
-	columns  int  // that a report has to fit, see [Fit]; 0 is no bound
-	json     bool // escape, instead of a dot
+	columns  int  // the maximum width of reports, see [Fit]; 0 means no limit
+	json     bool // escape instead of replacing by a dot
 
 	mu      sync.Mutex
 	pending []byte // an incomplete character or mark at the end of a write
 }
 
-// NewWriter returns a Writer to out. Where out is a terminal, reports fit it.
+// NewWriter returns a Writer to out. If out is a terminal, reports fit its width.
 func NewWriter(out io.Writer) *Writer {
 	w := &Writer{out: out}
 	if file, ok := out.(*os.File); ok {
@@ -43,19 +42,19 @@ func NewWriter(out io.Writer) *Writer {
 	return w
 }
 
-// SetColumns bounds the lines of reports, see [Fit]; 0 is no bound. Call it before the
-// Writer is used.
+// SetColumns sets the maximum width of reports, see [Fit]; 0 means no limit. Call it
+// before the first use.
 func (w *Writer) SetColumns(n int) { w.columns = n }
 
-// JSON returns a writer for JSON to out. It escapes what a [Writer] replaces, and
-// every other invisible character that JSON would let through, so that no value
-// changes: they can stand in strings alone.
+// JSON returns a writer for JSON to out. It escapes the characters that a [Writer]
+// replaces, and other invisible characters that JSON allows, so that no value changes. In
+// JSON they only occur in strings.
 func JSON(out io.Writer) io.Writer { return &Writer{out: out, json: true} }
 
-// nonce is told to nobody: what comes from outside cannot write a mark.
+// nonce is secret, so that text from outside cannot contain a mark.
 var nonce = "\x1b" + rand.Text()
 
-// mark is an order to the Writer: "31m" selects a colour, "K" clears the line.
+// mark returns a command for the Writer: "31m" selects a colour, "K" clears the line.
 func mark(order string) string { return nonce + order }
 
 // Write implements [io.Writer].
@@ -76,7 +75,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 		}
 		n := 0
 		if clean, n = w.special(clean, data[i:]); n == 0 {
-			break // the rest comes with the next write
+			break // the next write has the rest
 		}
 		i += n
 	}
@@ -87,7 +86,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Flush writes what an incomplete character left behind.
+// Flush writes the rest of an incomplete character.
 func (w *Writer) Flush() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -99,8 +98,8 @@ func (w *Writer) Flush() error {
 	return err
 }
 
-// special appends what stands for the first of the characters in data, and returns
-// how many bytes that is of, 0 where more of them have to come.
+// special appends the replacement of the first character in data, and returns the length
+// of that character in bytes, or 0 if more bytes are needed.
 func (w *Writer) special(clean, data []byte) (_ []byte, n int) {
 	if data[0] == nonce[0] && !w.json {
 		whole := min(len(data), len(nonce))
@@ -132,7 +131,7 @@ func (w *Writer) special(clean, data []byte) (_ []byte, n int) {
 	return append(clean, data[:size]...), size
 }
 
-// order appends what a mark stands for.
+// order appends the escape sequence of a mark.
 func order(clean, data []byte) ([]byte, int) {
 	for i := len(nonce); i < len(data); i++ {
 		switch data[i] {
@@ -145,8 +144,9 @@ func order(clean, data []byte) ([]byte, int) {
 	return clean, 0
 }
 
-// Line makes a text from outside a part of one line: what breaks a line or a column
-// becomes a space, and what a [Writer] replaces, or nobody sees, a dot.
+// Line makes a text from outside a part of one line. Characters that break a line or a
+// column become spaces, and those that a [Writer] replaces, or that are invisible, become
+// dots.
 func Line(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

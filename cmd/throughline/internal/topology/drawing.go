@@ -6,22 +6,22 @@ import (
 	"strings"
 )
 
-// Drawing is the graph as boxes and arrows, from the top downwards, in pixels.
+// Drawing is the graph as boxes and arrows, from top to bottom, in pixels.
 type Drawing struct {
 	Width, Height int
 	Boxes         []Box
 	Arrows        []Arrow
 }
 
-// Box is a function, or a channel: Kind is "function" or the channel's. Text is the name
-// as far as it fits. An invoked function is a channel too, whose Kind is "invoked".
+// Box is a function or a channel. Kind is "function" or that of the channel. Text is the
+// name, shortened to fit. An invoked function is also a channel, of the kind "invoked".
 type Box struct {
 	X, Y, Width, Height int
 	Kind, Name, Text    string
 }
 
-// Arrow leads from a function to a channel or on to a function. Path is that of SVG; Tone
-// is "error" or "repeat" where there were any; Says is what it stands for, in words.
+// Arrow leads from a function to a channel, or from a channel to a function. Path is an
+// SVG path. Tone is "error" or "repeat" if there were any. Says describes it in words.
 type Arrow struct{ Path, Tone, Says string }
 
 // The sizes of a drawing.
@@ -35,10 +35,11 @@ const (
 	textLength = 24 // characters
 )
 
-// MaxBoxes is how many a drawing has at most: more would show nothing.
+// MaxBoxes is the maximum number of boxes in a drawing: a larger one would not be
+// readable.
 const MaxBoxes = 120
 
-// Draw lays the graph out. ok is false where it has more than [MaxBoxes].
+// Draw lays the graph out. ok is false if it has more than [MaxBoxes].
 func (d Document) Draw() (drawing Drawing, ok bool) {
 	known := map[[2]string]int{}
 	at := func(kind, name string) int {
@@ -61,7 +62,7 @@ func (d Document) Draw() (drawing Drawing, ok bool) {
 		if kind == kindFunction {
 			kind = "invoked"
 		}
-		for _, s := range c.Senders { // first, so that a circle begins with who sends
+		for _, s := range c.Senders { // first, so that a cycle begins with the sender
 			at(kindFunction, s.Function)
 		}
 		to := at(kind, c.Name)
@@ -69,7 +70,7 @@ func (d Document) Draw() (drawing Drawing, ok bool) {
 			add(at(kindFunction, s.Function), to, tone(s.Errors, 0), fmt.Sprintf("%s sends %s: %d%s", s.Function, c.Name, s.Count, also(s.Errors, 0)))
 		}
 		for _, t := range c.Takers {
-			add(to, at(kindFunction, t.Function), tone(t.Errors, t.Repeats), fmt.Sprintf("%s takes %s: %d%s%s", t.Function, c.Name, t.Count, also(t.Errors, t.Repeats), through(t.Via)))
+			add(to, at(kindFunction, t.Function), tone(t.Errors, t.Repeats), fmt.Sprintf("%s receives %s: %d%s%s", t.Function, c.Name, t.Count, also(t.Errors, t.Repeats), through(t.Via)))
 		}
 	}
 	if len(drawing.Boxes) > MaxBoxes {
@@ -79,7 +80,7 @@ func (d Document) Draw() (drawing Drawing, ok bool) {
 	return drawing, true
 }
 
-// place gives boxes their places, each layer in the middle, and arrows their paths.
+// place positions the boxes, each layer centred, and sets the arrows' paths.
 func (d *Drawing) place(l layers, edges [][2]int) {
 	width := func(node int) int {
 		if node < len(d.Boxes) {
@@ -95,7 +96,7 @@ func (d *Drawing) place(l layers, edges [][2]int) {
 		d.Width = max(d.Width, widths[i]-gap+2*margin)
 	}
 	d.Height = len(l.rows)*(boxHeight+layerGap) - layerGap + 2*margin
-	centre := make([][2]int, len(l.layer)) // of a node: the middle of its top
+	centre := make([][2]int, len(l.layer)) // the middle of each node's top
 	for i, row := range l.rows {
 		x := (d.Width - widths[i] + gap) / 2
 		for _, node := range row {
@@ -111,8 +112,8 @@ func (d *Drawing) place(l layers, edges [][2]int) {
 	}
 }
 
-// path is an edge as a curve through its bends, downwards, or upwards where it closes a
-// circle.
+// path returns an edge as a curve through its bends: downwards, or upwards if it closes a
+// cycle.
 func path(centre [][2]int, l layers, e [2]int) string {
 	from, to := centre[e[0]], centre[e[1]]
 	up := l.layer[e[0]] > l.layer[e[1]]
@@ -170,7 +171,7 @@ func through(via []string) string {
 	return ", through " + strings.Join(via, ", ")
 }
 
-// middle leaves out the middle of a long name: names that begin alike differ at the end.
+// middle shortens a long name in its middle, because names often differ at the end.
 func middle(name string) string {
 	text := []rune(name)
 	if len(text) <= textLength {

@@ -55,7 +55,7 @@ func TestDraw(t *testing.T) {
 		if _, err := fmt.Sscanf(a.Path, "M%d %d", &x, &y); err != nil {
 			t.Errorf("%q: %v", a.Path, err)
 		}
-		if strings.HasPrefix(a.Says, "shop takes Fulfilled") && y > boxHeight*3 {
+		if strings.HasPrefix(a.Says, "shop receives Fulfilled") && y > boxHeight*3 {
 			up++ // it begins below and ends above
 		}
 	}

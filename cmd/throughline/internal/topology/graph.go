@@ -1,5 +1,6 @@
-// Package topology turns spans, or the rules of a template, into the graph of a system:
-// which functions send what, over which bus, queue, topic or invocation, and which take it.
+// Package topology makes the graph of a system from spans or from the rules of a
+// template: which functions send and receive what, over which bus, queue, topic or
+// invocation.
 package topology
 
 import (
@@ -11,34 +12,34 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// Graph is who sends what, and who takes it. The zero value is empty. Not safe for
-// concurrent use.
+// Graph is who sends and who receives what. The zero value is empty and ready. It is not
+// safe for concurrent use.
 type Graph struct {
 	channels map[channelKey]*channel
-	seen     map[workflow.ID]bool // spans that were added: exporters deliver at least once
+	seen     map[workflow.ID]bool // the added spans, because exporters deliver at least once
 }
 
 type channelKey struct{ kind, name string }
 
 // The kinds of channels.
 const (
-	kindEvent    = "event" // a type of events on a bus
+	kindEvent    = "event" // an event type on a bus
 	kindQueue    = "queue"
 	kindTopic    = "topic"
 	kindStream   = "stream"
-	kindFunction = "function" // that is invoked
+	kindFunction = "function" // an invoked function
 	kindMachine  = "state machine"
 	kindSchedule = "schedule"
 )
 
-// channel is what is sent: a type of events, or the name of a queue or another resource.
+// channel is what is sent: an event type, or a queue or another resource by name.
 type channel struct {
 	channelKey
 	buses    map[string]bool
 	senders  map[string]*sending
 	takers   map[string]*taking
-	through  map[string]*taking // of a queue, topic or stream: those of events that a rule may have sent here
-	matching []string           // the template's rules that take this type
+	through  map[string]*taking // for a queue, topic or stream: consumers of events that a rule may have sent to it
+	matching []string           // the template's rules that match this type
 }
 
 type sending struct {
@@ -50,7 +51,7 @@ type sending struct {
 
 type taking struct {
 	count, errors, repeats int
-	via                    map[string]bool // queues, topics and streams on the way from a bus
+	via                    map[string]bool // queues, topics and streams between the bus and the function
 }
 
 func (g *Graph) at(kind, name string) *channel {
@@ -91,7 +92,7 @@ const (
 	attrHop         = "throughline.hop"
 )
 
-// Add counts a span in, once. Its error is nil.
+// Add adds a span once. It returns nil.
 func (g *Graph) Add(s *workflow.Span) error {
 	if g.seen[s.ID] {
 		return nil
@@ -117,7 +118,7 @@ func (g *Graph) Add(s *workflow.Span) error {
 	return nil
 }
 
-// hop is the channel of a call that leaves the bus.
+// hop returns the channel of a call to a service other than the bus.
 func hop(s *workflow.Span) (kind, name string) {
 	_, rest, _ := strings.Cut(s.Name, " ") // "start Saga", "schedule close-of-day"
 	switch s.Text(attrHop) {
@@ -138,7 +139,7 @@ func hop(s *workflow.Span) (kind, name string) {
 	}
 }
 
-// taken counts in the span of an invocation.
+// taken adds the span of an invocation.
 func (g *Graph) taken(s *workflow.Span, event string) {
 	kind := map[string]string{"aws_sqs": kindQueue, "aws.sqs": kindQueue, "aws.sns": kindTopic, "aws_sns": kindTopic, "aws.kinesis": kindStream}[s.Text(attrSystem)]
 	through := s.Text(attrDestination)
@@ -185,8 +186,8 @@ func (t *taking) count1(span *workflow.Span) {
 	}
 }
 
-// sorted are the channels, events first, by name. A queue that nothing but a rule sends to
-// is on the way of its events, and no channel of its own.
+// sorted returns the channels, events first, by name. A queue that only rules send to is
+// not a channel, but on the way of its events.
 func (g *Graph) sorted() []*channel {
 	var list []*channel
 	for _, c := range g.channels {
@@ -207,5 +208,5 @@ func (g *Graph) sorted() []*channel {
 	return list
 }
 
-// Empty reports whether nothing was sent or taken.
+// Empty reports whether nothing was sent or received.
 func (g *Graph) Empty() bool { return len(g.channels) == 0 }

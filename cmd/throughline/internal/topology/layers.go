@@ -5,17 +5,17 @@ import (
 	"slices"
 )
 
-// layers puts the nodes of a graph into layers, from the first downwards, and gives each a
-// place from the left: nodes below those that lead to them, as far as no circle forbids it,
-// and edges with few crossings (Sugiyama, Tagawa and Toda, 1981). An edge over several
-// layers has a bend in each between.
+// layers arranges the nodes of a graph in layers from top to bottom, and from left to
+// right within a layer. Nodes are below their predecessors, except in cycles, and edges
+// have few crossings (Sugiyama, Tagawa and Toda, 1981). An edge over several layers has a
+// bend in each layer between.
 type layers struct {
 	rows  [][]int // nodes and bends, by layer, from the left
-	layer []int   // of a node or a bend
+	layer []int   // the layer of a node or a bend
 	bends map[[2]int][]int
 }
 
-// newLayers lays out n nodes. Edges are given downwards or not; each is kept as it is.
+// newLayers arranges n nodes. Edges can be in any direction.
 func newLayers(n int, edges [][2]int) layers {
 	down := acyclic(n, edges)
 	l := layers{layer: longest(n, down), bends: map[[2]int][]int{}}
@@ -53,7 +53,7 @@ func newLayers(n int, edges [][2]int) layers {
 	return l
 }
 
-// order moves each node to the middle of those that it is joined to, down and up again.
+// order moves each node to the middle of its neighbours, from top to bottom and back.
 func (l *layers) order(neighbours [][]int) {
 	const sweeps = 8
 	place := make([]float64, len(l.layer))
@@ -91,9 +91,9 @@ func (l *layers) order(neighbours [][]int) {
 	}
 }
 
-// acyclic returns the edges, those turned round that would close a circle.
+// acyclic returns the edges, with those reversed that would close a cycle.
 func acyclic(n int, edges [][2]int) [][2]int {
-	out := make([][]int, n) // edges by the node that they begin at
+	out := make([][]int, n) // edges by their first node
 	in := make([]int, n)
 	for i, e := range edges {
 		out[e[0]] = append(out[e[0]], i)
@@ -118,7 +118,7 @@ func acyclic(n int, edges [][2]int) [][2]int {
 		}
 		state[node] = done
 	}
-	for _, roots := range []bool{true, false} { // first those that nothing leads to
+	for _, roots := range []bool{true, false} { // nodes without predecessors first
 		for node := range n {
 			if state[node] == 0 && (!roots || in[node] == 0) {
 				visit(node)
@@ -128,7 +128,7 @@ func acyclic(n int, edges [][2]int) [][2]int {
 	return down
 }
 
-// longest is of each node how many edges lead to it at most.
+// longest returns for each node the length of the longest path to it.
 func longest(n int, down [][2]int) []int {
 	layer, in, out := make([]int, n), make([]int, n), make([][]int, n)
 	for _, e := range down {

@@ -14,13 +14,13 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
 )
 
-// Document is the graph as plain values: what --json prints.
+// Document is the graph as plain values, as --json prints it.
 type Document struct {
 	Channels []Channel `json:"channels"`
 	Differences
 }
 
-// Channel is a type of events, a queue or another resource that something is sent to.
+// Channel is an event type, a queue or another resource that something is sent to.
 type Channel struct {
 	Kind    string   `json:"kind"`
 	Name    string   `json:"name"`
@@ -30,7 +30,7 @@ type Channel struct {
 	Takers  []Taker  `json:"takers"`
 }
 
-// Sender is a function that sends to a channel. Of a batch each message counts.
+// Sender is a function that sends to a channel. Each message of a batch counts.
 type Sender struct {
 	Function     string  `json:"function"`
 	Count        int     `json:"count"`
@@ -39,8 +39,8 @@ type Sender struct {
 	LargestBytes float64 `json:"largest_bytes,omitempty"`
 }
 
-// Taker is a function that takes from a channel; Via are the queues, topics and streams
-// on the way.
+// Taker is a function that receives from a channel. Via are the queues, topics and
+// streams between them.
 type Taker struct {
 	Function string   `json:"function"`
 	Count    int      `json:"count"`
@@ -49,7 +49,7 @@ type Taker struct {
 	Via      []string `json:"via,omitempty"`
 }
 
-// Document returns the graph as plain values, in an order that does not change.
+// Document returns the graph as plain values in a stable order.
 func (g *Graph) Document(d Differences) Document {
 	doc := Document{Channels: []Channel{}, Differences: d}
 	for _, c := range g.sorted() {
@@ -74,7 +74,7 @@ func (s *sending) mean() float64 {
 	return s.bytes / float64(s.sized)
 }
 
-// WriteText prints a block for each channel, and then what differs.
+// WriteText prints a block for each channel, and then the differences.
 func (g *Graph) WriteText(out io.Writer, d Differences) error {
 	const hang = 2
 	return terminal.Fit(out, hang, func(out io.Writer) error { return g.write(out, d) })
@@ -123,17 +123,17 @@ func (g *Graph) write(out io.Writer, d Differences) error {
 		}
 	}
 	for _, rule := range d.NeverMatched {
-		fmt.Fprintf(b, "\n%s rule %s never matched: no event of its types was published or taken\n", paint.Yellow("!"), workflow.Clean(rule))
+		fmt.Fprintf(b, "\n%s rule %s never matched: no event of its types was published or handled\n", paint.Yellow("!"), workflow.Clean(rule))
 	}
 	for _, eventType := range d.NotTaken {
-		fmt.Fprintf(b, "\n%s no function takes %s, or none that takes it reports spans\n", paint.Yellow("!"), workflow.Clean(eventType))
+		fmt.Fprintf(b, "\n%s no function handles %s, or none that handles it exports spans\n", paint.Yellow("!"), workflow.Clean(eventType))
 	}
 	for _, n := range d.NoRule {
 		near := ""
 		if len(n.Like) > 0 {
 			near = "; a rule names " + workflow.Clean(strings.Join(n.Like, ", "))
 		}
-		fmt.Fprintf(b, "\n%s no rule takes %s%s\n", paint.Yellow("!"), workflow.Clean(n.Type), near)
+		fmt.Fprintf(b, "\n%s no rule matches %s%s\n", paint.Yellow("!"), workflow.Clean(n.Type), near)
 	}
 	if err := b.Flush(); err != nil {
 		return fmt.Errorf("write the map: %w", err)

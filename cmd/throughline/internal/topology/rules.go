@@ -8,16 +8,16 @@ import (
 	"github.com/throughline/throughline/local/eventpattern"
 )
 
-// Rule is a rule of a template as far as spans can tell whether it matched: by its event
-// types. Spans do not have the rest of an event.
+// Rule is a rule of a template with its event types, because spans do not have the rest
+// of an event.
 type Rule struct {
 	template.Route
-	types   []string              // the types that it names, as they are written
-	pattern *eventpattern.Pattern // of the type alone; nil takes every type
+	types   []string              // the types in the pattern, as written
+	pattern *eventpattern.Pattern // the pattern of the type only; nil matches every type
 	events  bool                  // it has an event pattern
 }
 
-// Rules makes rules of a template's routes. It returns an error for a pattern that
+// Rules returns the rules of a template's routes. It returns an error for a pattern that
 // EventBridge would refuse.
 func Rules(routes []template.Route) ([]Rule, error) {
 	rules := make([]Rule, 0, len(routes))
@@ -30,7 +30,7 @@ func Rules(routes []template.Route) ([]Rule, error) {
 			}
 		}
 		if types := members["detail-type"]; types != nil {
-			alone, _ := json.Marshal(map[string]json.RawMessage{"detail-type": types}) // it was JSON before
+			alone, _ := json.Marshal(map[string]json.RawMessage{"detail-type": types}) // it was parsed from JSON
 			pattern, err := eventpattern.Compile(alone)
 			if err != nil {
 				return nil, fmt.Errorf("rule %s: %w", route.Rule, err)
@@ -49,31 +49,32 @@ func Rules(routes []template.Route) ([]Rule, error) {
 	return rules, nil
 }
 
-// takes reports whether the rule takes events of a type, whatever else it asks of them.
+// takes reports whether the rule matches events of a type, regardless of its other
+// conditions.
 func (r *Rule) takes(eventType string) bool {
 	if !r.events || r.Disabled {
 		return false
 	}
-	event, _ := json.Marshal(map[string]string{"detail-type": eventType}) // texts have no error
+	event, _ := json.Marshal(map[string]string{"detail-type": eventType}) // strings always marshal
 	return r.pattern == nil || r.pattern.Match(event)
 }
 
-// Differences are what a template and the spans of its system do not agree on.
+// Differences are the differences between a template and the spans of its system.
 type Differences struct {
 	NeverMatched []string `json:"rules_never_matched,omitempty"`
 	NotTaken     []string `json:"types_not_taken,omitempty"`
 	NoRule       []NoRule `json:"types_without_rule,omitempty"`
 }
 
-// NoRule is a type that is published and that no rule names. Like are types that rules
-// name and that are like it, see [eventpattern.Alike].
+// NoRule is a published type that no rule names. Like are similar types that rules name;
+// see [eventpattern.Alike].
 type NoRule struct {
 	Type string   `json:"type"`
 	Like []string `json:"like,omitempty"`
 }
 
-// Join compares the rules of a template with the graph of spans. Where no spans were
-// read, seen is false, and the graph becomes that of the rules.
+// Join compares the rules of a template with the graph of spans. If no spans were read,
+// seen is false, and the graph becomes that of the rules.
 func (g *Graph) Join(rules []Rule, seen bool) Differences {
 	var d Differences
 	for i := range rules {
@@ -115,7 +116,7 @@ func (g *Graph) Join(rules []Rule, seen bool) Differences {
 	return d
 }
 
-// routed notes that a rule takes the channel's events, and where to.
+// routed records that a rule matches the channel's events, and its targets.
 func (c *channel) routed(r *Rule) {
 	c.matching = append(c.matching, r.Rule)
 	c.buses[r.Bus] = true
@@ -136,7 +137,7 @@ func (c *channel) routed(r *Rule) {
 	}
 }
 
-// like are the types of rules that someone may have meant by name.
+// like returns the types of rules that are similar to name.
 func like(name string, rules []Rule) []string {
 	var found []string
 	for i := range rules {

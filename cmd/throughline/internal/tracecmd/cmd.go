@@ -1,4 +1,4 @@
-// Package tracecmd is the command "throughline trace": the workflow of a
+// Package tracecmd is the command "throughline trace": it shows the workflow of a
 // correlation ID as a tree by cause.
 package tracecmd
 
@@ -90,9 +90,9 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 	named := o.last || o.slowest || o.event != "" || o.id != ""
 	switch {
 	case wanted == "" && !named:
-		return terminal.Misuse("name a correlation ID, or say --last, --slowest, --event ID or --id ID")
+		return terminal.Misuse("name a correlation ID, or give --last, --slowest, --event ID or --id ID")
 	case wanted != "" && named:
-		return terminal.Misuse("name a correlation ID, or say --last, --slowest, --event ID or --id ID, not both")
+		return terminal.Misuse("name a correlation ID, or give --last, --slowest, --event ID or --id ID, not both")
 	}
 	tell, end := spansource.Tell(cmd)
 	defer end()
@@ -108,7 +108,7 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 	return o.print(cmd, w)
 }
 
-// find builds the workflow that the flags ask for.
+// find builds the workflow that the flags select.
 func (o *options) find(ctx context.Context, source spansource.Source, wanted string) (*workflow.Workflow, error) {
 	switch {
 	case o.event != "":
@@ -129,7 +129,7 @@ func (o *options) find(ctx context.Context, source spansource.Source, wanted str
 			return nil, err
 		}
 		if len(known) == 0 {
-			return nil, terminal.Finding("no span carries a correlation ID %s%s", source.Where, source.Hint)
+			return nil, terminal.Finding("no span has a correlation ID %s%s", source.Where, source.Hint)
 		}
 		chosen := known[0]
 		for _, s := range known {
@@ -155,7 +155,7 @@ func (o *options) print(cmd *cobra.Command, w *workflow.Workflow) error {
 		return workflow.WriteJSON(out, w)
 	case o.mermaid:
 		if edges := w.Counts.Events + w.Counts.Handlings; edges > workflow.MermaidEdges {
-			fmt.Fprintf(cmd.ErrOrStderr(), "note: Mermaid draws %d edges unless its maxEdges is raised, and this has up to %d; --html has no such bound\n", workflow.MermaidEdges, edges)
+			fmt.Fprintf(cmd.ErrOrStderr(), "note: Mermaid draws at most %d edges unless you raise maxEdges, and this has up to %d; --html has no such limit\n", workflow.MermaidEdges, edges)
 		}
 		return workflow.WriteMermaid(out, w)
 	default:

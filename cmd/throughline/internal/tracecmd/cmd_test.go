@@ -116,7 +116,7 @@ func TestTraceOfAnAccount(t *testing.T) {
 			})
 		}
 	}
-	if _, err := run(t, append([]string{"workflow-2", "--xray", "--since", "2h"}, where...)...); err == nil || !strings.Contains(err.Error(), "of the last 2h: look further back with --since") || !strings.Contains(err.Error(), "--transaction-search") {
+	if _, err := run(t, append([]string{"workflow-2", "--xray", "--since", "2h"}, where...)...); err == nil || !strings.Contains(err.Error(), "of the last 2h: search further back with --since") || !strings.Contains(err.Error(), "--transaction-search") {
 		t.Errorf("what is not found gives %v", err)
 	}
 }
@@ -167,7 +167,7 @@ func TestTheBeginningOfAnIDSuffices(t *testing.T) {
 		"Correlation": {"workflow-20"}, "Beginning": {"workflow-2"}, "Event": {"--event", "signal-21"}, "OfEvent": {"--event", "signal-2"},
 	} {
 		out, err := run(t, append(args, "--file", file)...)
-		if err != nil || !strings.Contains(out, "workflow-20  1 event") || strings.Count(out, "note: left out of "+file+": 1 line without a JSON document") != 1 {
+		if err != nil || !strings.Contains(out, "workflow-20  1 event") || strings.Count(out, "note: skipped in "+file+": 1 line without a JSON document") != 1 {
 			t.Errorf("%s: %v\n%s", name, err, out)
 		}
 	}

@@ -22,10 +22,10 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/ruleset"
 )
 
-// stepsOf are the records of a bus's log about an event, by the ID of its envelope.
+// stepsOf returns the records of a bus's log about an event, by the ID of its envelope.
 func stepsOf(ctx context.Context, cfg aws.Config, group, id string, from time.Time) ([]Step, error) {
 	if strings.ContainsAny(id, "\"\\") {
-		return nil, fmt.Errorf("the log cannot be asked for the ID %s", id)
+		return nil, fmt.Errorf("the log cannot be searched for the ID %s", id)
 	}
 	client := cloudwatchlogs.NewFromConfig(cfg)
 	input := &cloudwatchlogs.FilterLogEventsInput{FilterPattern: aws.String(`{ $.event_id = "` + id + `" }`), StartTime: aws.Int64(from.UnixMilli())}
@@ -35,7 +35,7 @@ func stepsOf(ctx context.Context, cfg aws.Config, group, id string, from time.Ti
 		input.LogGroupName = &group
 	}
 	var steps []Step
-	const most = 10_000 // an event has a few for each attempt
+	const most = 10_000 // an event has a few records for each attempt
 	for pages := cloudwatchlogs.NewFilterLogEventsPaginator(client, input); pages.HasMorePages() && len(steps) < most; {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
@@ -51,7 +51,7 @@ func stepsOf(ctx context.Context, cfg aws.Config, group, id string, from time.Ti
 	return steps, nil
 }
 
-// functionsOf are the functions that rules send to, as the account has them.
+// functionsOf returns the account's configuration of the functions that rules send to.
 func functionsOf(ctx context.Context, cfg aws.Config, rules []ruleset.Rule) (map[string]Function, error) {
 	client := lambda.NewFromConfig(cfg)
 	known := map[string]Function{}
@@ -114,18 +114,18 @@ func functionOf(ctx context.Context, client *lambda.Client, name string) (Functi
 	return f, nil
 }
 
-// What CloudWatch counts of rules and functions that tells of trouble (EventBridge user
-// guide, "Monitoring Amazon EventBridge"; Lambda developer guide, "Types of metrics").
+// Metrics of rules and functions that count problems (EventBridge user guide, "Monitoring
+// Amazon EventBridge"; Lambda developer guide, "Types of metrics").
 var (
 	ofRules     = []string{"FailedInvocations", "ThrottledRules", "InvocationsSentToDlq", "InvocationsFailedToBeSentToDlq"}
 	ofFunctions = []string{"Throttles", "Errors", "AsyncEventsDropped"}
 )
 
-// within is how long after an event its metrics are looked at.
+// within is the time after an event whose metrics are read.
 const within = 15 * time.Minute
 
-// countsOf are the metrics of the rules and their functions in the time after at, where they
-// count anything.
+// countsOf returns the metrics of the rules and their functions after at, if they are not
+// zero.
 func countsOf(ctx context.Context, cfg aws.Config, rules []ruleset.Rule, at time.Time) ([]Count, error) {
 	var list []Count
 	var queries []metrics.MetricDataQuery
@@ -155,7 +155,7 @@ func countsOf(ctx context.Context, cfg aws.Config, rules []ruleset.Rule, at time
 			}
 		}
 	}
-	const most = 500 // queries of a request (API reference, GetMetricData)
+	const most = 500 // the limit of queries in a request (API reference, GetMetricData)
 	client := alarmscloudwatch.NewClient(cfg)
 	for from := 0; from < len(queries); from += most {
 		input := &cloudwatch.GetMetricDataInput{
@@ -169,7 +169,7 @@ func countsOf(ctx context.Context, cfg aws.Config, rules []ruleset.Rule, at time
 			for _, result := range page.MetricDataResults {
 				var i int
 				if _, err := fmt.Sscanf(aws.ToString(result.Id), "m%d", &i); err != nil || i < 0 || i >= len(list) {
-					return nil, fmt.Errorf("read metrics: an answer to no question, %q", aws.ToString(result.Id))
+					return nil, fmt.Errorf("read metrics: the response has an unknown ID, %q", aws.ToString(result.Id))
 				}
 				for _, v := range result.Values {
 					list[i].Sum += v

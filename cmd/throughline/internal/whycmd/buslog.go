@@ -12,21 +12,21 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/envelope"
 )
 
-// Step is what the log of a bus says of an event (EventBridge user guide, "Amazon
+// Step is a record about an event in the log of a bus (EventBridge user guide, "Amazon
 // EventBridge event bus log schema").
 type Step struct {
 	At      time.Time `json:"at,omitzero"`
 	Type    string    `json:"step"` // message_type
-	EventID string    `json:"-"`    // the envelope's
+	EventID string    `json:"-"`    // the envelope's ID
 	Bus     string    `json:"bus,omitempty"`
-	Rule    string    `json:"rule,omitempty"`   // its name
-	Target  string    `json:"target,omitempty"` // its ARN
-	// Attempts are those until now, and Status what became of the last.
+	Rule    string    `json:"rule,omitempty"`   // the rule's name
+	Target  string    `json:"target,omitempty"` // the target's ARN
+	// Attempts is the number of attempts so far, and Status the result of the last.
 	Attempts int    `json:"attempts,omitempty"`
 	Status   string `json:"status,omitempty"`
 	Error    string `json:"error,omitempty"`
 
-	event []byte // the event's envelope, where the record has its detail
+	event []byte // the event's envelope, if the record has its detail
 }
 
 // record is one record of the log.
@@ -58,7 +58,7 @@ type record struct {
 	} `json:"error"`
 }
 
-// readStep reads a document of a bus's log, and is false for any other.
+// readStep reads a record of a bus's log. It returns false for any other document.
 func readStep(document []byte) (Step, bool) {
 	var r record
 	if !bytes.Contains(document, []byte(`"message_type"`)) || json.Unmarshal(document, &r) != nil || r.EventID == "" || r.Type == "" || r.Resource == "" {
@@ -89,7 +89,7 @@ func milliseconds(raw json.RawMessage) time.Time {
 	return time.UnixMilli(ms).UTC()
 }
 
-// envelope is the event, nil where the record leaves its detail out.
+// envelope returns the event, or nil if the record omits its detail.
 func (r *record) envelope() []byte {
 	detail := r.Details.Detail
 	var text string
@@ -113,7 +113,8 @@ func (r *record) envelope() []byte {
 	return document
 }
 
-// ofLog is the event that the steps of a log tell, and false where they leave out its detail.
+// ofLog returns the event in the steps of a log. It returns false if they omit its
+// detail.
 func ofLog(steps []Step) (envelope.Event, bool) {
 	i := slices.IndexFunc(steps, func(s Step) bool { return s.event != nil })
 	if i < 0 {

@@ -1,4 +1,5 @@
-// Package whycmd is the command "throughline why": why an event was handled, or was not.
+// Package whycmd is the command "throughline why": it explains why an event was handled,
+// or was not.
 package whycmd
 
 import (
@@ -16,8 +17,8 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
-// policy is what why needs of an account: --bus, --logs; what spans need is X-Ray's and
-// Transaction Search's own.
+// policy is the IAM policy that --bus and --logs need. Reading spans from X-Ray and
+// Transaction Search needs more.
 const policy = `{
   "Version": "2012-10-17",
   "Statement": [
@@ -165,12 +166,12 @@ func (o *options) run(cmd *cobra.Command, argument string) error {
 func (o *options) notFound(id string, spans bool) error {
 	text := "no event " + id + " was found"
 	if len(o.events) == 0 && o.logs == "" && !spans {
-		return terminal.Misuse("%s: it is no file; say where to look for the ID, with --events, --logs or where spans are", text)
+		return terminal.Misuse("%s: it is not a file; name where to look for the ID, with --events, --logs or the source of spans", text)
 	}
-	return terminal.Finding("%s: look elsewhere with --events, --logs, or where other spans are", text)
+	return terminal.Finding("%s: look elsewhere with --events, --logs, or another source of spans", text)
 }
 
-// account configures AWS's clients once.
+// account returns a function that loads AWS's configuration once.
 func (o *options) account() func(context.Context) (aws.Config, error) {
 	var cfg aws.Config
 	var err error
@@ -184,7 +185,7 @@ func (o *options) account() func(context.Context) (aws.Config, error) {
 	}
 }
 
-// readLog adds what the log of the bus says, by the ID of the envelope.
+// readLog adds the records in the log of the bus, by the ID of the envelope.
 func (o *options) readLog(ctx context.Context, f *found, argument string, configure func(context.Context) (aws.Config, error)) error {
 	if o.logs == "" {
 		return nil
@@ -207,7 +208,7 @@ func (o *options) readLog(ctx context.Context, f *found, argument string, config
 	return nil
 }
 
-// judge reads the rules, and what the account says of them, and judges.
+// judge reads the rules and their state in the account, and explains the result.
 func (o *options) judge(cmd *cobra.Command, f found, configure func(context.Context) (aws.Config, error)) (Answer, error) {
 	ctx := cmd.Context()
 	described, parsed, err := f.described()
@@ -223,7 +224,7 @@ func (o *options) judge(cmd *cobra.Command, f found, configure func(context.Cont
 		}
 		c.Rules, c.Where, notes, c.Queues = set.Rules, set.Where, set.Notes, set.Queues
 		if len(set.Rules) == 0 {
-			notes = append(notes, "there is no rule with an event pattern in "+set.Where)
+			notes = append(notes, "no rule with an event pattern was found in "+set.Where)
 		}
 	}
 	if len(o.rules.Buses) > 0 {
@@ -236,7 +237,7 @@ func (o *options) judge(cmd *cobra.Command, f found, configure func(context.Cont
 	return a, nil
 }
 
-// ask reads of the account what concerns the rules that take the event.
+// ask reads from the account what concerns the rules that match the event.
 func (o *options) ask(ctx context.Context, c *Case, notes []string, configure func(context.Context) (aws.Config, error)) ([]string, error) {
 	cfg, err := configure(ctx)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/phrase"
 )
 
-// conclude turns what became of the event at each target into reasons.
+// conclude derives the reasons from the result at each target.
 func (a *Answer) conclude(c *Case) {
 	handled := c.Trail != nil && slices.ContainsFunc(c.Trail.Handlings, func(h Handling) bool { return !h.Failed })
 	enabled, open := 0, false
@@ -34,15 +34,15 @@ func (a *Answer) conclude(c *Case) {
 	}
 }
 
-// permits are the commands that let EventBridge send to a target of a kind.
+// permits are the commands that allow EventBridge to send to a target of a kind.
 var permits = map[string]string{"function": "aws lambda add-permission", "queue": "aws sqs set-queue-attributes", "topic": "aws sns set-topic-attributes"}
 
-// weigh adds the reasons of a rule that takes the event, and reports whether one of its
-// targets has it.
+// weigh adds the reasons for a rule that matches the event, and reports whether one of
+// its targets handled it.
 func (a *Answer) weigh(c *Case, m Matched) bool {
 	handled := false
 	if len(m.Targets) == 0 {
-		a.because(fmt.Sprintf("rule %s takes it and has no target", m.Rule), "give the rule a target")
+		a.because(fmt.Sprintf("rule %s matches it but has no target", m.Rule), "give the rule a target")
 	}
 	for _, o := range m.Targets {
 		target := o.Target.Kind + " " + o.Target.Name
@@ -52,12 +52,12 @@ func (a *Answer) weigh(c *Case, m Matched) bool {
 			handled = true
 			continue
 		case "refused":
-			next = "let events.amazonaws.com send to it, with the rule's ARN as aws:SourceArn"
+			next = "allow events.amazonaws.com to send to it, with the rule's ARN as aws:SourceArn"
 			if does := permits[o.Target.Kind]; does != "" {
 				next += " (`" + does + "`)"
 			}
 		case "throttled":
-			next = "raise the concurrency, or the quota; EventBridge tries again for " + phrase.Duration(o.Target.MaxAge)
+			next = "raise the concurrency, or the quota; EventBridge retries it for " + phrase.Duration(o.Target.MaxAge)
 		case "dead-letter", "failed":
 			next = c.deadLetters(o)
 		case "":
@@ -73,7 +73,7 @@ func (a *Answer) weigh(c *Case, m Matched) bool {
 	return handled
 }
 
-// lost says what EventBridge does with what it cannot deliver to a target.
+// lost describes what EventBridge does with an event that it cannot deliver to a target.
 func (c *Case) lost(o Outcome) string {
 	if o.Target.DeadLetter == "" {
 		return "the target has no dead-letter queue: the event is dropped"
@@ -81,8 +81,9 @@ func (c *Case) lost(o Outcome) string {
 	return "it goes to the dead-letter queue " + o.Target.DeadLetter
 }
 
-// deadLetters says where to look for the event. What a function failed never comes to the
-// dead-letter queue of a rule: Lambda keeps it, where it was told to.
+// deadLetters describes where to look for the event. An event that a function failed to
+// handle is not in the rule's dead-letter queue: Lambda sends it to the function's own,
+// if it has one.
 func (c *Case) deadLetters(o Outcome) string {
 	queue := o.Target.DeadLetter
 	if o.function != "" {
@@ -98,22 +99,22 @@ func (c *Case) deadLetters(o Outcome) string {
 		return ""
 	}
 	if n, known := c.Queues[queue]; known {
-		return fmt.Sprintf("the queue %s holds %s: throughline dlq %s", queue, phrase.Count(n, "message"), queue)
+		return fmt.Sprintf("the queue %s has %s: throughline dlq %s", queue, phrase.Count(n, "message"), queue)
 	}
 	return "throughline dlq " + queue
 }
 
-// untaken says that no enabled rule takes the event, and how to mend that.
+// untaken adds the reason that no enabled rule matches the event, and the next step.
 func (a *Answer) untaken(open bool) {
 	for _, m := range a.Rules {
 		if m.Disabled && m.Unsure == "" {
-			a.because(fmt.Sprintf("rule %s takes it and is disabled", m.Rule), "aws events enable-rule --name "+m.Rule+" --event-bus-name "+m.Bus)
+			a.because(fmt.Sprintf("rule %s matches it but is disabled", m.Rule), "aws events enable-rule --name "+m.Rule+" --event-bus-name "+m.Bus)
 		}
 	}
 	if open {
 		for _, m := range a.Rules {
 			if m.Unsure != "" {
-				a.Notes = append(a.Notes, fmt.Sprintf("whether rule %s takes it depends on %s, which is not known", m.Rule, m.Unsure))
+				a.Notes = append(a.Notes, fmt.Sprintf("whether rule %s matches it depends on %s, which is not known", m.Rule, m.Unsure))
 			}
 		}
 		return
@@ -121,7 +122,7 @@ func (a *Answer) untaken(open bool) {
 	if len(a.Reasons) > 0 {
 		return
 	}
-	text := "no rule in " + a.where + " takes it"
+	text := "no rule in " + a.where + " matches it"
 	if a.Event.Bus != "" {
 		text += ", on bus " + a.Event.Bus
 	}
@@ -135,17 +136,17 @@ func (a *Answer) untaken(open bool) {
 	a.because(text, next)
 }
 
-// unruled is for an event of which spans alone are known.
+// unruled adds the reasons for an event of which only spans are known.
 func (a *Answer) unruled(c *Case) {
 	if c.Trail == nil {
 		return
 	}
 	for _, h := range c.Trail.Handlings {
-		a.because(fmt.Sprintf("function %s failed it: %s", h.Function, h.Error), "")
+		a.because(fmt.Sprintf("function %s failed: %s", h.Function, h.Error), "")
 	}
 }
 
-// logged adds what the log of the bus says by itself.
+// logged adds the reasons in the log of the bus.
 func (a *Answer) logged(c *Case) {
 	for _, s := range c.Steps {
 		switch s.Type {
@@ -154,25 +155,25 @@ func (a *Answer) logged(c *Case) {
 				a.because("the log of bus "+s.Bus+" says that no rule matched it", "")
 			}
 		case "EVENT_INGEST_FAILURE":
-			a.because("the log of bus "+s.Bus+" says that it was not taken"+with(s.Error), "")
+			a.because("the log of bus "+s.Bus+" says that it was refused"+with(s.Error), "")
 		case "INVOCATION_FAILURE", "INVOCATION_DLQ":
 			if len(c.Rules) == 0 {
-				a.because(fmt.Sprintf("the log says of rule %s that %s did not take it%s", s.Rule, s.Target, with(s.Error)), "")
+				a.because(fmt.Sprintf("the log says that %[2]s, the target of rule %[1]s, did not accept it%[3]s", s.Rule, s.Target, with(s.Error)), "")
 			}
 		}
 	}
 }
 
-// unseen says what is to be asked next where nothing is against the event and nobody is
-// known to have handled it.
+// unseen adds the next step if nothing prevents the event from being handled and no
+// handling is known.
 func (a *Answer) unseen(c *Case) {
 	if len(c.Rules) == 0 {
-		a.Notes = append(a.Notes, "nobody is known to have handled it: name the rules with --template or --bus")
+		a.Notes = append(a.Notes, "no handling of it is known: name the rules with --template or --bus")
 		return
 	}
 	if c.Trail == nil {
 		a.Notes = append(a.Notes, "whether a function handled it is not known: name its spans with --file, --dev, --jaeger, --xray or --transaction-search")
 		return
 	}
-	a.Notes = append(a.Notes, "nothing that was looked at stands against it, and no function is known to have handled it: does the function report spans? Ask the account (--bus) and the log of the bus (--logs)")
+	a.Notes = append(a.Notes, "nothing that was checked prevents it, and no handling of it is known: check that the function exports spans, or read the account (--bus) and the log of the bus (--logs)")
 }

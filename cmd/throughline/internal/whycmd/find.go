@@ -23,17 +23,17 @@ import (
 	"github.com/throughline/throughline/local/eventpattern"
 )
 
-// found is an event as far as it was found, with what was said of it on the way.
+// found is an event that was found, with the records about it.
 type found struct {
-	event envelope.Event // JSON is nil where only spans know it
+	event envelope.Event // JSON is nil if only spans have it
 	steps []Step
 	trail *Trail
 	from  string
 }
 
-// scan is what files hold: events, and records of a bus's log.
+// scan is the content of files: events, and records of a bus's log.
 type scan struct {
-	id     string // "" takes every event
+	id     string // "" selects every event
 	events []envelope.Event
 	steps  []Step
 	seen   map[string]bool
@@ -71,12 +71,12 @@ func (s *scan) readFile(stdin io.Reader, name string) error {
 	return nil
 }
 
-// letters is how much of a file may be messages of a dead-letter queue: ten, as receive-message
-// gives them.
+// letters bounds how much of a file can be messages of a dead-letter queue: ten, the
+// limit of receive-message.
 const letters = 12 << 20
 
-// readLetters takes what EventBridge says of the messages of a dead-letter queue, of which the
-// rest of the reading sees the bodies alone.
+// readLetters reads EventBridge's attributes of messages in a dead-letter queue. The rest
+// of the scan sees only the bodies.
 func (s *scan) readLetters(in *bufio.Reader) {
 	head, _ := in.Peek(letters)
 	for _, m := range deadletter.Parse(head) {
@@ -88,7 +88,7 @@ func (s *scan) readLetters(in *bufio.Reader) {
 	}
 }
 
-// busOf is the bus of a rule's ARN: rule/BUS/RULE, or rule/RULE on the default one.
+// busOf returns the bus in a rule's ARN: rule/BUS/RULE, or rule/RULE on the default bus.
 func busOf(rule string) string {
 	_, path, _ := strings.Cut(rule, ":rule/")
 	if bus, _, custom := strings.Cut(path, "/"); custom {
@@ -97,7 +97,7 @@ func busOf(rule string) string {
 	return "default"
 }
 
-// one is the one event of the files, and the steps of the log that are about it.
+// one returns the only event of the files, and the log records about it.
 func (s *scan) one(where string) (found, error) {
 	f := found{from: where}
 	if len(s.events) == 0 {
@@ -121,7 +121,7 @@ func (s *scan) one(where string) (found, error) {
 	case 1:
 		f.event = s.events[0]
 	default:
-		text := fmt.Sprintf("%s holds %d events: name one, as throughline why ID --events %s", where, len(s.events), where)
+		text := fmt.Sprintf("%s has %d events: name one, as in throughline why ID --events %s", where, len(s.events), where)
 		const show = 5
 		for _, e := range s.events[:min(show, len(s.events))] {
 			text += fmt.Sprintf("\n  %s  %s", terminal.Line(cmp.Or(e.DomainID, e.ID)), terminal.Line(e.Type))
@@ -147,7 +147,7 @@ func (o *options) find(cmd *cobra.Command, argument string) (found, error) {
 		}
 		f, err := s.one(argument)
 		if err == nil && f.event.JSON == nil && f.event.ID == "" {
-			err = terminal.Finding("there is no event in %s", argument)
+			err = terminal.Finding("no event was found in %s", argument)
 		}
 		return f, err
 	}
@@ -165,7 +165,7 @@ func isFile(name string) bool {
 	return err == nil && !info.IsDir()
 }
 
-// follow adds what the spans tell of the event.
+// follow adds what spans have of the event.
 func (f *found) follow(ctx context.Context, source spansource.Source, id string) error {
 	workflowID, whole, err := source.OfEvent(ctx, id)
 	if errors.Is(err, spansource.ErrNotFound) {
@@ -202,7 +202,7 @@ func (f *found) follow(ctx context.Context, source spansource.Source, id string)
 	return nil
 }
 
-// described is the event as it is judged: whole, or those members that are known.
+// described returns the event to compare with rules: complete, or with its known members.
 func (f *found) described() (Event, eventpattern.Event, error) {
 	e := f.event
 	described := Event{ID: cmp.Or(e.DomainID, e.ID), EnvelopeID: e.ID, Source: e.Source, Type: e.Type, Bus: e.Bus, Time: e.Time, Workflow: e.CorrelationID, Whole: e.JSON != nil, From: f.from}
@@ -214,7 +214,7 @@ func (f *found) described() (Event, eventpattern.Event, error) {
 				known[name] = value
 			}
 		}
-		document, _ = json.Marshal(known) // texts have no error
+		document, _ = json.Marshal(known) // strings always marshal
 	}
 	parsed, err := eventpattern.Read(bytes.TrimSpace(document))
 	if err != nil {

@@ -13,61 +13,63 @@ import (
 	"github.com/throughline/throughline/local/eventpattern"
 )
 
-// Case is what is known of an event. Nil and empty parts were not looked at.
+// Case is what is known of an event. Nil and empty parts were not read.
 type Case struct {
 	Event Event
 	Rules []ruleset.Rule
-	Where string // the rules are: template.yaml, bus orders
-	// Parsed is the event, with those members alone that are known where Event.Whole is false.
+	Where string // where the rules are: template.yaml, bus orders
+	// Parsed is the event. If Event.Whole is false, it has only the known members.
 	Parsed    eventpattern.Event
 	Trail     *Trail
 	Steps     []Step
-	Functions map[string]Function // by name, of the account
-	Counts    []Count             // metrics of the time after the event
-	Queues    map[string]int      // messages in the dead-letter queues of the account, by name
+	Functions map[string]Function // the account's functions, by name
+	Counts    []Count             // metrics after the event
+	Queues    map[string]int      // the number of messages in the account's dead-letter queues, by name
 }
 
-// Event is the event that is asked about.
+// Event is the event to explain.
 type Event struct {
-	ID         string    `json:"event_id"` // its own
+	ID         string    `json:"event_id"` // its own ID
 	EnvelopeID string    `json:"envelope_id,omitempty"`
 	Source     string    `json:"source,omitempty"`
 	Type       string    `json:"event_type,omitempty"`
 	Bus        string    `json:"bus,omitempty"`
 	Time       time.Time `json:"time,omitzero"`
 	Workflow   string    `json:"correlation_id,omitempty"`
-	// Whole is false where only spans know the event, which do not have its detail.
+	// Whole is false if only spans have the event, because they do not have its detail.
 	Whole bool   `json:"whole"`
 	From  string `json:"from"` // where it was found
 }
 
-// Function is how the account invokes a function asynchronously.
+// Function is the configuration of a function's asynchronous invocations.
 type Function struct {
 	Reserved    *int32 `json:"reserved_concurrency,omitempty"`
 	State       string `json:"state,omitempty"`       // Active, Inactive, Failed, Pending
-	DeadLetter  string `json:"dead_letter,omitempty"` // of asynchronous invocations, a name
-	Destination string `json:"on_failure,omitempty"`  // likewise
+	DeadLetter  string `json:"dead_letter,omitempty"` // the name of the dead-letter queue of asynchronous invocations
+	Destination string `json:"on_failure,omitempty"`  // the name of their failure destination
 	Retries     *int32 `json:"retries,omitempty"`
 	Missing     string `json:"missing,omitempty"` // why it could not be read
 }
 
-// Count is a metric of CloudWatch over the time after the event, of all events.
+// Count is a metric of CloudWatch for the time after the event, over all events.
 type Count struct {
 	Of     string  `json:"of"` // rule large, function fulfil
 	Metric string  `json:"metric"`
 	Sum    float64 `json:"sum"`
 }
 
-// Answer is why an event was handled, or was not.
+// Answer explains why an event was handled, or was not.
 type Answer struct {
 	Event Event `json:"event"`
-	// Handled says that somebody handled it and nobody who should have failed to.
+	// Handled reports that the event was handled, and that no function that should have
+	// handled it failed.
 	Handled bool `json:"handled"`
-	// Reasons say why not, or where nothing is against it what is not known.
+	// Reasons say why the event was not handled, or what is not known if nothing
+	// prevented it.
 	Reasons []Reason  `json:"reasons,omitempty"`
-	Rules   []Matched `json:"rules"`   // that take it, disabled ones included
-	Closest []Near    `json:"closest"` // of those that do not, the nearest first
-	Other   int       `json:"others"`  // rules that do not take it and are left out
+	Rules   []Matched `json:"rules"`   // the rules that match, disabled ones included
+	Closest []Near    `json:"closest"` // rules that do not match, the nearest first
+	Other   int       `json:"others"`  // the number of further rules that do not match
 	Trail   *Trail    `json:"spans,omitempty"`
 	Steps   []Step    `json:"log,omitempty"`
 	Counts  []Count   `json:"metrics,omitempty"`
@@ -76,33 +78,33 @@ type Answer struct {
 	where string
 }
 
-// Reason is one thing that kept the event from being handled, and what to do about it.
+// Reason is one cause that the event was not handled, with the next step.
 type Reason struct {
 	What string `json:"what"`
 	Next string `json:"next,omitempty"`
 }
 
-// Matched is a rule that takes the event.
+// Matched is a rule that matches the event.
 type Matched struct {
 	Rule     string    `json:"rule"`
 	Bus      string    `json:"bus"`
 	Disabled bool      `json:"disabled,omitempty"`
-	Unsure   string    `json:"unsure,omitempty"` // what it depends on that is not known
+	Unsure   string    `json:"unsure,omitempty"` // an unknown value that the result depends on
 	Targets  []Outcome `json:"targets"`
 }
 
-// Outcome is what became of the event at a target of a rule.
+// Outcome is the result of the event at a target of a rule.
 type Outcome struct {
 	Target ruleset.Target `json:"target"`
-	// Result is handled, failed, refused, throttled, dead-letter, delivered, or "" where it
-	// is not known.
+	// Result is handled, failed, refused, throttled, dead-letter, delivered, or "" if
+	// unknown.
 	Result string `json:"result,omitempty"`
 	Says   string `json:"says,omitempty"`
 
-	function string // that failed it: Lambda's dead letters have it, and not the rule's
+	function string // the function that failed: then the event is in Lambda's dead-letter queue, not the rule's
 }
 
-// Near is a rule that does not take the event.
+// Near is a rule that does not match the event.
 type Near struct {
 	Rule     string              `json:"rule"`
 	Bus      string              `json:"bus"`
@@ -111,11 +113,11 @@ type Near struct {
 	Misses   []eventpattern.Miss `json:"misses,omitempty"`
 }
 
-// Judge says why. closest is how many of the rules that do not take the event to name.
+// Judge explains the case. closest is the number of rules that do not match to name.
 func Judge(c Case, closest int) Answer {
 	a := Answer{Event: c.Event, Trail: c.Trail, Steps: c.Steps, Counts: c.Counts, where: c.Where, Rules: []Matched{}, Closest: []Near{}}
 	if p := published(c.Trail); p != nil && p.Error != "" {
-		a.because("EventBridge did not take it: "+p.Error, "mend the publisher "+p.By+": an entry that PutEvents refuses reaches no rule")
+		a.because("EventBridge refused it: "+p.Error, "correct the publisher "+p.By+": an entry that PutEvents refuses reaches no rule")
 	}
 	var misses []Near
 	for i := range c.Rules {
@@ -141,7 +143,7 @@ func Judge(c Case, closest int) Answer {
 	return a
 }
 
-// verdict holds the event against a rule: as far as it is known.
+// verdict compares the known part of the event with a rule.
 func (c *Case) verdict(r *ruleset.Rule) (ruleset.Verdict, bool) {
 	if c.Event.Whole {
 		return r.Judge(c.Parsed, c.Event.Bus)
@@ -169,8 +171,8 @@ func (a *Answer) because(what, next string) {
 	}
 }
 
-// outcome is what is known of a delivery, the surest evidence first: the functions' own
-// spans, the bus's log, what the account permits.
+// outcome returns what is known of a delivery, from the most reliable evidence: the
+// functions' spans, then the bus's log, then the account's configuration.
 func (c *Case) outcome(r *ruleset.Rule, t ruleset.Target) Outcome {
 	takers := t.Functions
 	if t.Kind == "function" {
@@ -191,12 +193,12 @@ func (c *Case) outcome(r *ruleset.Rule, t ruleset.Target) Outcome {
 	case len(takers) > 0 && c.Trail != nil:
 		o.Says = "no span of " + phrase.Some(takers) + " handled it"
 	case len(takers) == 0 && (t.Kind == "queue" || t.Kind == "topic"):
-		o.Says = "nobody is known to read it"
+		o.Says = "no consumer of it is known"
 	}
 	return o
 }
 
-// bySpans is what the spans of the functions tell.
+// bySpans returns the result in the spans of the functions.
 func (c *Case) bySpans(t ruleset.Target, takers []string) (Outcome, bool) {
 	if c.Trail == nil {
 		return Outcome{}, false
@@ -229,24 +231,24 @@ func (c *Case) bySpans(t ruleset.Target, takers []string) (Outcome, bool) {
 	return o, true
 }
 
-// after says what Lambda does with an event that a function failed.
+// after describes what Lambda does with an event after a function failed.
 func (f Function) after(tries int) string {
-	retries := int32(2) // by default (Lambda developer guide, "Asynchronous invocation")
+	retries := int32(2) // the default (Lambda developer guide, "Asynchronous invocation")
 	if f.Retries != nil {
 		retries = *f.Retries
 	}
 	switch {
 	case tries <= int(retries):
-		return fmt.Sprintf("Lambda tries it %s in all", phrase.Times(float64(retries+1)))
+		return fmt.Sprintf("Lambda invokes the function %s in total", phrase.Times(float64(retries+1)))
 	case f.Destination != "":
 		return "it went to the failure destination " + f.Destination
 	case f.DeadLetter != "":
 		return "it went to the dead-letter queue " + f.DeadLetter
 	}
-	return "it has neither dead-letter queue nor failure destination: the event is dropped"
+	return "the function has neither a dead-letter queue nor a failure destination: the event is dropped"
 }
 
-// byLog is what the log of the bus tells of a target.
+// byLog returns the result for a target in the log of the bus.
 func (c *Case) byLog(r *ruleset.Rule, t ruleset.Target) (Outcome, bool) {
 	var last *Step
 	dead := false
@@ -266,15 +268,15 @@ func (c *Case) byLog(r *ruleset.Rule, t ruleset.Target) (Outcome, bool) {
 	why := cmp.Or(last.Error, last.Status)
 	switch {
 	case dead:
-		return Outcome{Target: t, Result: "dead-letter", Says: "EventBridge gave it up and sent it to the dead-letter queue" + with(why)}, true
+		return Outcome{Target: t, Result: "dead-letter", Says: "EventBridge stopped retrying and sent it to the dead-letter queue" + with(why)}, true
 	case last.Type == "INVOCATION_SUCCESS" || last.Type == "INVOCATION_ATTEMPT_SUCCESS":
-		return Outcome{Target: t, Result: "delivered", Says: "the target took it, says the log of the bus"}, true
+		return Outcome{Target: t, Result: "delivered", Says: "the target accepted it, according to the log of the bus"}, true
 	case last.Type == "INVOCATION_ATTEMPT_THROTTLE" || last.Type == "INVOCATION_THROTTLE_START":
 		return Outcome{Target: t, Result: "throttled", Says: "EventBridge or the target throttles it" + with(why)}, true
 	case last.Type == "INVOCATION_ATTEMPT_RETRYABLE_FAILURE":
-		return Outcome{Target: t, Result: "failed", Says: fmt.Sprintf("attempt %d failed, EventBridge tries again%s", max(1, last.Attempts), with(why))}, true
+		return Outcome{Target: t, Result: "failed", Says: fmt.Sprintf("attempt %d failed, and EventBridge retries it%s", max(1, last.Attempts), with(why))}, true
 	}
-	return Outcome{Target: t, Result: "failed", Says: fmt.Sprintf("EventBridge gave up after %s%s", phrase.Count(max(1, last.Attempts), "attempt"), with(why))}, true
+	return Outcome{Target: t, Result: "failed", Says: fmt.Sprintf("delivery failed after %s%s", phrase.Count(max(1, last.Attempts), "attempt"), with(why))}, true
 }
 
 func with(why string) string {
@@ -284,7 +286,7 @@ func with(why string) string {
 	return ": " + why
 }
 
-// stopped says why a function takes nothing, "" where it does or that is not known.
+// stopped returns why a function cannot be invoked, or "".
 func (c *Case) stopped(function string) string {
 	f := c.Functions[function]
 	switch {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	metrics "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
@@ -20,6 +19,7 @@ import (
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	alarmscloudwatch "github.com/throughline/throughline/alarms/cloudwatch"
+	"github.com/throughline/throughline/cmd/throughline/internal/spanstore/spanstoretest"
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 	"github.com/throughline/throughline/peertest"
 )
@@ -37,13 +37,8 @@ func newStage(t *testing.T) *stage {
 	t.Setenv("AWS_REGION", "us-east-1")
 	t.Setenv("AWS_ACCESS_KEY_ID", "test")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
-	cfg, err := config.LoadDefaultConfig(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg.BaseEndpoint = &s.url
-	s.cfg = cfg
-	_, err = eventbridge.NewFromConfig(cfg).CreateEventBus(t.Context(), &eventbridge.CreateEventBusInput{Name: aws.String("orders")})
+	s.cfg = spanstoretest.AWS(t, s.url, "us-east-1")
+	_, err := eventbridge.NewFromConfig(s.cfg).CreateEventBus(t.Context(), &eventbridge.CreateEventBusInput{Name: aws.String("orders")})
 	s.must(err)
 	return s
 }
@@ -109,11 +104,11 @@ func TestAnAccount(t *testing.T) {
 		return write(t, "e.json", strings.Replace(event("order-1", eventType, ""), "2026-11-23T10:00:00Z", now.Format(time.RFC3339), 1))
 	}
 	for eventType, says := range map[string][]string{
-		"OrderPlaced": {"- rule closed, function fulfil: it has no resource policy; the target has no dead-letter queue: the event is dropped", "what cannot be delivered in 1h, or 4 retries, is dropped", "as aws:SourceArn (`aws lambda add-permission`)\n",
-			"CloudWatch counts in the 15m after it", "rule closed: FailedInvocations 3"},
+		"OrderPlaced": {"- rule closed, function fulfil: it has no resource policy; the target has no dead-letter queue: the event is dropped", "an event that is not delivered within 1h, or 4 retries, is dropped", "as aws:SourceArn (`aws lambda add-permission`)\n",
+			"CloudWatch's metrics in the 15m after it", "rule closed: FailedInvocations 3"},
 		"OrderShipped": {"- rule stopped, function audit: its reserved concurrency is 0", "dead letters go to dead"},
 		"OrderQueued":  {"- rule queued, queue dead: it has no resource policy", "as aws:SourceArn (`aws sqs set-queue-attributes`)\n"},
-		"orderPlaced":  {"no rule in bus orders takes it", `rule closed on bus orders`, "they differ in capitals"},
+		"orderPlaced":  {"no rule in bus orders matches it", `rule closed on bus orders`, "they differ in capitals"},
 	} {
 		out, code := run(t, at(eventType), "--bus", "orders", "--endpoint-url", s.url)
 		for _, line := range says {

@@ -10,7 +10,7 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
-// printer writes lines, every text from outside made a part of one.
+// printer writes lines. It makes every text from outside a part of one line.
 type printer struct {
 	out   io.Writer
 	paint terminal.Paint
@@ -26,14 +26,14 @@ func (a *Answer) write(out io.Writer) {
 	a.head(p)
 	if len(a.Rules) > 0 {
 		fmt.Fprintln(out)
-		p.line(0, "%s in %s that takes it, or may:", phrase.Count(len(a.Rules), "rule"), a.where)
+		p.line(0, "Rules in %s that match it, or may match it: %d", a.where, len(a.Rules))
 		for _, m := range a.Rules {
 			m.write(p)
 		}
 	}
 	if len(a.Closest) > 0 {
 		fmt.Fprintln(out)
-		p.line(0, "Of those that do not take it the nearest:")
+		p.line(0, "The nearest of the rules that do not match it:")
 		for _, n := range a.Closest {
 			n.write(p)
 		}
@@ -44,7 +44,7 @@ func (a *Answer) write(out io.Writer) {
 	a.evidence(p)
 }
 
-// head is the event, and the answer.
+// head prints the event and the result.
 func (a *Answer) head(p printer) {
 	e := a.Event
 	text := "event " + e.ID
@@ -78,7 +78,7 @@ func (a *Answer) head(p printer) {
 	if a.Handled {
 		fmt.Fprintln(p.out, p.paint.Green("It was handled."))
 	} else if len(a.Reasons) > 0 {
-		fmt.Fprintln(p.out, p.paint.Red("Why not:"))
+		fmt.Fprintln(p.out, p.paint.Red("Why it was not handled:"))
 	}
 	for _, r := range a.Reasons {
 		p.line(1, "- %s", r.What)
@@ -112,7 +112,7 @@ func (m Matched) write(p printer) {
 		if o.Target.DeadLetter != "" {
 			p.line(3, "dead letters go to %s", o.Target.DeadLetter)
 		} else if o.Target.Kind != "bus" && o.Result != "dead-letter" {
-			p.line(3, "no dead-letter queue: what cannot be delivered in %s, or %s, is dropped", phrase.Duration(o.Target.MaxAge), phrase.Count(o.Target.Attempts, "retry"))
+			p.line(3, "no dead-letter queue: an event that is not delivered within %s, or %s, is dropped", phrase.Duration(o.Target.MaxAge), phrase.Count(o.Target.Attempts, "retry"))
 		}
 	}
 }
@@ -124,14 +124,14 @@ func (n Near) write(p printer) {
 	}
 	p.line(1, "%s", text)
 	if n.Wrong != "" {
-		p.line(2, "its pattern cannot be read: %s", n.Wrong)
+		p.line(2, "its pattern is not valid: %s", n.Wrong)
 	}
 	for _, m := range n.Misses {
 		p.line(2, "%s", m.String())
 	}
 }
 
-// evidence is what spans, log and metrics say.
+// evidence prints what spans, the log and metrics have.
 func (a *Answer) evidence(p printer) {
 	if a.Trail != nil && len(a.Trail.Handlings) > 0 {
 		fmt.Fprintln(p.out)
@@ -149,7 +149,7 @@ func (a *Answer) evidence(p printer) {
 	}
 	if len(a.Steps) > 0 {
 		fmt.Fprintln(p.out)
-		p.line(0, "What EventBridge says of it:")
+		p.line(0, "The log of the bus:")
 		for _, s := range a.Steps {
 			text := fmt.Sprintf("%s  %s", s.At.Format("15:04:05.000"), s.Type)
 			if s.Rule != "" {
@@ -163,7 +163,7 @@ func (a *Answer) evidence(p printer) {
 	}
 	if len(a.Counts) > 0 {
 		fmt.Fprintln(p.out)
-		p.line(0, "CloudWatch counts in the %s after it, of all events:", phrase.Duration(within))
+		p.line(0, "CloudWatch's metrics in the %s after it, over all events:", phrase.Duration(within))
 		for _, c := range a.Counts {
 			p.line(1, "%s: %s %.0f", c.Of, c.Metric, c.Sum)
 		}

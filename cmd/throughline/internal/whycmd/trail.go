@@ -9,13 +9,13 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// Trail is what spans tell of an event. The zero value is nothing.
+// Trail is what spans have of an event. The zero value is empty.
 type Trail struct {
 	Published *Publication `json:"published,omitempty"`
 	Handlings []Handling   `json:"handlings,omitempty"`
 }
 
-// Publication is the span under which the event was published.
+// Publication is the span that published the event.
 type Publication struct {
 	By         string    `json:"by"`
 	Bus        string    `json:"bus,omitempty"`
@@ -23,11 +23,11 @@ type Publication struct {
 	EventID    string    `json:"event_id,omitempty"`
 	EnvelopeID string    `json:"envelope_id,omitempty"`
 	Type       string    `json:"event_type,omitempty"`
-	// Error says why EventBridge did not take it, "" where it did.
+	// Error says why EventBridge refused the event, or is "".
 	Error string `json:"error,omitempty"`
 }
 
-// Handling is one invocation that handled the event.
+// Handling is an invocation that handled the event.
 type Handling struct {
 	Function string        `json:"function"`
 	At       time.Time     `json:"at,omitzero"`
@@ -37,10 +37,10 @@ type Handling struct {
 	Error    string        `json:"error,omitempty"`
 }
 
-// trailOf finds an event in its workflow, by its own ID or its envelope's.
+// trailOf finds an event in its workflow, by its own ID or that of its envelope.
 func trailOf(w *workflow.Workflow, id string) Trail {
 	var t Trail
-	at := map[int]bool{} // nodes that stand for the event
+	at := map[int]bool{} // the event's nodes
 	for i, n := range w.Nodes {
 		s := n.Span
 		switch {
@@ -75,7 +75,7 @@ func publication(n workflow.Node, s *workflow.Span) *Publication {
 	return p
 }
 
-// function is the name of the function that a handling's span is of.
+// function returns the function's name of a handling's span.
 func function(s *workflow.Span) string {
 	if of := s.Text("cloud.resource_id"); arn.Service(of) == "lambda" {
 		return arn.Function(of)

@@ -1,17 +1,15 @@
 package whycmd
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 
+	"github.com/throughline/throughline/cmd/throughline/internal/spanstore/spanstoretest"
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
@@ -31,7 +29,7 @@ Resources:
 `
 
 func event(id, eventType, detail string) string {
-	return fmt.Sprintf(`{"version":"0","id":"env-%s","detail-type":%q,"source":"shop","account":"1","time":"2026-11-23T10:00:00Z","region":"eu-west-1","resources":[],"detail":{"event_id":%q,"correlation_id":"flow-1"%s}}`, id, eventType, id, detail)
+	return spanstoretest.Envelope("env-"+id, eventType, fmt.Sprintf(`{"event_id":%q,"correlation_id":"flow-1"%s}`, id, detail))
 }
 
 // span is a line of OTLP/JSON with one span; pairs are its attributes.
@@ -65,36 +63,22 @@ func handles(id int, event, function, failure, repeat string) string {
 
 func write(t *testing.T, name string, lines ...string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return spanstoretest.Write(t, name, strings.Join(lines, "\n")+"\n")
 }
 
 func run(t *testing.T, args ...string) (string, int) {
 	t.Helper()
-	var out bytes.Buffer
-	cmd := New(config.LoadDefaultConfig, func() time.Time { return time.Date(2026, 11, 23, 11, 0, 0, 0, time.UTC) })
-	cmd.SilenceErrors, cmd.SilenceUsage = true, true
-	cmd.SetOut(&out)
-	cmd.SetErr(&out)
-	cmd.SetArgs(args)
-	err := cmd.ExecuteContext(t.Context())
-	if err != nil {
-		out.WriteString(err.Error())
-	}
-	return out.String(), terminal.Code(err)
+	return spanstoretest.Run(t, New(config.LoadDefaultConfig, func() time.Time { return time.Date(2026, 11, 23, 11, 0, 0, 0, time.UTC) }), args...)
 }
 
 const missed = `event order-1  OrderPlaced of shop
   at 2026-11-23T10:00:00Z, of workflow flow-1
 
-Why not:
-  - no rule in RULES takes it
+Why it was not handled:
+  - no rule in RULES matches it
     the nearest is rule placed: change the rule or the event in detail.status
 
-Of those that do not take it the nearest:
+The nearest of the rules that do not match it:
   rule placed on bus orders
     detail.status: the rule wants "paid", the event has "Paid": they differ in capitals
   rule large on bus orders
@@ -132,16 +116,16 @@ func TestWhatBecameOfIt(t *testing.T) {
 		"AfterRetry": {paid, sends(1, "order-1", "") + "\n" + handles(2, "order-1", "fulfil", "no stock", "") + "\n" + handles(3, "order-1", "fulfil", "", "retry"), 0, []string{"handled: by fulfil, after 2 invocations", "RETRY", "ERROR no stock"}},
 		"Failed": {paid, sends(1, "order-1", "") + "\n" + handles(2, "order-1", "fulfil", "no stock", "") + "\n" + handles(3, "order-1", "fulfil", "no stock", "retry"), terminal.Found,
 			[]string{"- rule placed, function fulfil: fulfil failed 2 times: no stock", "the function's own dead-letter queue or failure destination has it"}},
-		"Nobody":    {paid, sends(1, "order-1", ""), terminal.Found, []string{"→ function fulfil: no span of fulfil handled it", "nothing that was looked at stands against it"}},
-		"NotTaken":  {paid, sends(1, "order-1", "ThrottlingException"), terminal.Found, []string{"- EventBridge did not take it: ThrottlingException", "mend the publisher web"}},
-		"Refused":   {event("order-1", "OrderPlaced", `,"total":500`), "", terminal.Found, []string{"- rule large, function audit: the template has no AWS::Lambda::Permission that lets events.amazonaws.com send to it; the target has no dead-letter queue: the event is dropped"}},
-		"Disabled":  {event("order-1", "OrderShipped", ""), sends(1, "order-1", ""), terminal.Found, []string{"- rule off takes it and is disabled", "aws events enable-rule --name off --event-bus-name orders", "rule off on bus orders  (disabled)"}},
-		"Delivered": {paid + "\n" + step("INVOCATION_SUCCESS", at), "", 0, []string{"It was handled.", "delivered: the target took it"}},
+		"Nobody":    {paid, sends(1, "order-1", ""), terminal.Found, []string{"→ function fulfil: no span of fulfil handled it", "nothing that was checked prevents it"}},
+		"NotTaken":  {paid, sends(1, "order-1", "ThrottlingException"), terminal.Found, []string{"- EventBridge refused it: ThrottlingException", "correct the publisher web"}},
+		"Refused":   {event("order-1", "OrderPlaced", `,"total":500`), "", terminal.Found, []string{"- rule large, function audit: the template has no AWS::Lambda::Permission that allows events.amazonaws.com to send to it; the target has no dead-letter queue: the event is dropped"}},
+		"Disabled":  {event("order-1", "OrderShipped", ""), sends(1, "order-1", ""), terminal.Found, []string{"- rule off matches it but is disabled", "aws events enable-rule --name off --event-bus-name orders", "rule off on bus orders  (disabled)"}},
+		"Delivered": {paid + "\n" + step("INVOCATION_SUCCESS", at), "", 0, []string{"It was handled.", "delivered: the target accepted it"}},
 		"Dead": {paid + "\n" + step("INVOCATION_FAILURE", at+`,"total_attempts":3,"final_invocation_status":"x"},"error":{"error_message":"not authorized","aws_service":"lambda","http_status_code":403`) + "\n" + step("INVOCATION_DLQ", at+`},"error":{"error_message":"not authorized","aws_service":"lambda"`), "",
-			terminal.Found, []string{"- rule placed, function fulfil: EventBridge gave it up and sent it to the dead-letter queue: lambda: not authorized", "throughline dlq dead"}},
-		"GaveUp":    {paid + "\n" + step("INVOCATION_FAILURE", at+`,"total_attempts":3`), "", terminal.Found, []string{"EventBridge gave up after 3 attempts"}},
-		"Retries":   {paid + "\n" + step("INVOCATION_ATTEMPT_RETRYABLE_FAILURE", at+`,"attempt_count":2`), "", terminal.Found, []string{"attempt 2 failed, EventBridge tries again"}},
-		"Throttled": {paid + "\n" + step("INVOCATION_ATTEMPT_THROTTLE", at), "", terminal.Found, []string{"EventBridge or the target throttles it", "EventBridge tries again for 24h"}},
+			terminal.Found, []string{"- rule placed, function fulfil: EventBridge stopped retrying and sent it to the dead-letter queue: lambda: not authorized", "throughline dlq dead"}},
+		"GaveUp":    {paid + "\n" + step("INVOCATION_FAILURE", at+`,"total_attempts":3`), "", terminal.Found, []string{"delivery failed after 3 attempts"}},
+		"Retries":   {paid + "\n" + step("INVOCATION_ATTEMPT_RETRYABLE_FAILURE", at+`,"attempt_count":2`), "", terminal.Found, []string{"attempt 2 failed, and EventBridge retries it"}},
+		"Throttled": {paid + "\n" + step("INVOCATION_ATTEMPT_THROTTLE", at), "", terminal.Found, []string{"EventBridge or the target throttles it", "EventBridge retries it for 24h"}},
 		"OfTheLog": {step("EVENT_INGEST_SUCCESS", `"source":"shop","detail_type":"OrderPlaced","resources":[],"source_time_ms":1763892000000,"event_detail":"{\"status\":\"Paid\"}"`) + "\n" + step("NO_STANDARD_RULES_MATCHED", ""), "",
 			terminal.Found, []string{`the event has "Paid": they differ in capitals`, "NO_STANDARD_RULES_MATCHED", "on bus orders"}},
 		"DeadLetter": {fmt.Sprintf(`{"Messages":[{"MessageId":"m","Body":%s,"MessageAttributes":{"RULE_ARN":{"DataType":"String","StringValue":"arn:aws:events:eu-west-1:1:rule/orders/placed"},"TARGET_ARN":{"DataType":"String","StringValue":"arn:aws:lambda:eu-west-1:1:function:fulfil"},"ERROR_CODE":{"DataType":"String","StringValue":"NO_PERMISSIONS"}}}]}`, quoted(paid)), "",
@@ -192,10 +176,10 @@ func TestNoEvent(t *testing.T) {
 		code int
 		says string
 	}{
-		"Several":  {[]string{two, "--template", template}, terminal.Misused, "name one, as throughline why ID --events"},
-		"None":     {[]string{template, "--template", template}, terminal.Found, "there is no event in"},
+		"Several":  {[]string{two, "--template", template}, terminal.Misused, "name one, as in throughline why ID --events"},
+		"None":     {[]string{template, "--template", template}, terminal.Found, "no event was found in"},
 		"NoID":     {[]string{"c", "--events", two, "--template", template}, terminal.Found, "no event c was found"},
-		"Nowhere":  {[]string{"c", "--template", template}, terminal.Misused, "say where to look"},
+		"Nowhere":  {[]string{"c", "--template", template}, terminal.Misused, "name where to look"},
 		"NoSpans":  {[]string{"c", "--file", "/nowhere"}, terminal.CouldNot, "/nowhere"},
 		"Closest":  {[]string{two, "--closest", "-1"}, terminal.Misused, "--closest"},
 		"Template": {[]string{"a", "--events", two, "--template", "/nowhere"}, terminal.CouldNot, "/nowhere"},

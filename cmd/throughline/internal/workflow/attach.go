@@ -7,22 +7,22 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// event is one event while the tree is being built.
+// event is an event while the tree is being built.
 type event struct {
-	key      ID // of the span that published it; of an event without one, made up
+	key      ID // the ID of the span that published it; generated for an event without one
 	id, kind string
 	span     *Span
 	gap      Gap
 	handled  []handled
-	lost     []*event // published while handling this one, by a handling that is missing
-	below    bool     // it has a place below another event
+	lost     []*event // events that a missing handling of this one published
+	below    bool     // whether it is below another event
 	placed   bool
 }
 
-// hop is what left the bus while the tree is being built.
+// hop is a message, invocation or schedule while the tree is being built.
 type hop struct {
 	key     ID
-	span    *Span // nil where a handling's own result or token is the cause
+	span    *Span // nil if a handling's result or task token is the cause
 	kind    string
 	handled []handled
 	below   bool
@@ -41,15 +41,15 @@ type builder struct {
 	publications []*Span
 	handlings    []*Span
 	events       map[ID]*event
-	order        []*event          // every event, first those that were seen published
-	named        map[string]*event // by the event's own ID
+	order        []*event          // every event; first those with a publishing span
+	named        map[string]*event // events by their own ID
 	hops         map[ID]*hop
 	hopOrder     []*hop
-	results      map[ID][]*hop // below a handling that is a cause itself
-	roots        []*Span       // handlings of which no cause is known, not even an event
-	above        map[ID]int    // how many events and hops a handling stands below
+	results      map[ID][]*hop // results of handlings that are a cause themselves
+	roots        []*Span       // handlings without any known cause
+	above        map[ID]int    // the number of events and hops above a handling
 	nodes        []Node
-	firstPlace   map[ID]int // of a handling: its index in nodes plus one
+	firstPlace   map[ID]int // the index in nodes of a handling, plus one
 }
 
 func newBuilder(j *joiner, correlationID string) *builder {
@@ -73,7 +73,7 @@ func newBuilder(j *joiner, correlationID string) *builder {
 	return b
 }
 
-// isPublication tells the span that published one event, which may have no ID of its own.
+// isPublication reports whether the span published one event, which can have no ID.
 func isPublication(s *Span) bool {
 	return s.Kind == "PRODUCER" && s.hop() == "" && (s.Text(lineage.AttrEventID) != "" || s.Text(lineage.AttrEventType) != "")
 }
@@ -82,7 +82,7 @@ func byStart(spans []*Span) {
 	slices.SortStableFunc(spans, func(a, b *Span) int { return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.ID.Span, b.ID.Span)) })
 }
 
-// attach finds the events and hangs handlings and events below events and hops.
+// attach finds the events, and places handlings and events below events and hops.
 func (b *builder) attach() {
 	for _, p := range b.publications {
 		b.add(&event{key: p.ID, id: p.EventID(), kind: p.Text(lineage.AttrEventType), span: p})
@@ -121,7 +121,7 @@ func (b *builder) addHop(s *hop) *hop {
 	return s
 }
 
-// below hangs h below the handlings of an event or of a hop, once.
+// below places h below an event or a hop, once.
 func (b *builder) below(list *[]handled, h *Span, edge Edge) {
 	if !slices.ContainsFunc(*list, func(other handled) bool { return other.span == h }) {
 		*list = append(*list, handled{h, edge})
@@ -129,8 +129,8 @@ func (b *builder) below(list *[]handled, h *Span, edge Edge) {
 	}
 }
 
-// attachHandling hangs h below each event that it says it handled, and below each hop
-// that it came by.
+// attachHandling places h below each event that it handled, and below each hop that
+// caused it.
 func (b *builder) attachHandling(h *Span) {
 	ours := b.isOurs(h)
 	refined := map[int]bool{}
@@ -146,7 +146,7 @@ func (b *builder) attachHandling(h *Span) {
 		}
 		e := b.events[l.To]
 		if e == nil && !ours {
-			continue // a batch over several workflows: that event is another's
+			continue // a batch over several workflows: the event belongs to another one
 		}
 		if e == nil {
 			e = b.add(b.linked(l, h, len(causes) == 1))
@@ -156,19 +156,19 @@ func (b *builder) attachHandling(h *Span) {
 	if b.above[h.ID] > 0 {
 		return
 	}
-	if e := b.named[h.Text(lineage.AttrEventID)]; e != nil && e.span != nil { // the backend keeps no links
+	if e := b.named[h.Text(lineage.AttrEventID)]; e != nil && e.span != nil { // the backend does not keep links
 		b.below(&e.handled, h, Edge{ViaBus, Joined, "event ID"})
 		return
 	}
 	if h.Kind == "SERVER" {
-		b.roots = append(b.roots, h) // no event
+		b.roots = append(b.roots, h) // it has no event
 		b.above[h.ID]++
 		return
 	}
 	e := &event{key: ID{"", h.ID.Trace + h.ID.Span}, gap: PublisherNotSeen}
-	if ours { // its consumers agree on its ID at least
+	if ours { // its consumers have the same ID for it
 		e.id, e.kind, e.gap = h.Text(lineage.AttrEventID), h.Text(lineage.AttrEventType), PublisherNotTraced
-		if h.Text("faas.trigger") == "timer" { // a schedule: nobody's span published it
+		if h.Text("faas.trigger") == "timer" { // a schedule has no publishing span
 			e.gap = ""
 			if e.kind == "" {
 				e.kind = "schedule"
@@ -186,8 +186,8 @@ func (b *builder) attachHandling(h *Span) {
 	b.below(&e.handled, h, Edge{})
 }
 
-// attachSource hangs h below a hop, or below the result of another handling. It
-// reports whether that is of this workflow.
+// attachSource places h below a hop, or below the result of another handling. It reports
+// whether that belongs to this workflow.
 func (b *builder) attachSource(h *Span, s source) bool {
 	if s.hop != nil {
 		at := b.hops[s.hop.ID]
@@ -219,7 +219,7 @@ func (b *builder) attachSource(h *Span, s source) bool {
 	return true
 }
 
-// linked is an event known only by the link of the span that handled it.
+// linked returns an event that is known only by the link of the span that handled it.
 func (b *builder) linked(l Link, h *Span, alone bool) *event {
 	e := &event{key: l.To, span: b.joiner.byID[l.To]}
 	e.id, _ = l.Attributes[lineage.AttrEventID].(string)
@@ -230,7 +230,7 @@ func (b *builder) linked(l Link, h *Span, alone bool) *event {
 		}
 	}
 	switch {
-	case e.span != nil: // published by a span that is not one of ours
+	case e.span != nil: // published by a span without Throughline's attributes
 	case l.Sampled:
 		e.gap = PublisherNotSeen
 	default:
@@ -239,8 +239,8 @@ func (b *builder) linked(l Link, h *Span, alone bool) *event {
 	return e
 }
 
-// attachPublication hangs an event below what caused it, where its publisher
-// does not hang below the handling of that.
+// attachPublication places an event below its cause, if its publisher is not already
+// below the handling of that.
 func (b *builder) attachPublication(e *event) {
 	if h := b.enclosing(e.span); h != nil && b.above[h.ID] > 0 {
 		e.below = true
@@ -262,8 +262,8 @@ func (b *builder) attachPublication(e *event) {
 	}
 }
 
-// attachUnseen hangs an event whose publisher is missing below the event that
-// its handlers say caused it.
+// attachUnseen places an event with a missing publisher below the event that its handlers
+// name as its cause.
 func (b *builder) attachUnseen(e *event) {
 	for _, h := range e.handled {
 		if len(h.span.causes()) == 1 && b.hang(e, b.named[h.span.parentEvent()]) {
@@ -281,7 +281,7 @@ func (b *builder) hang(e, cause *event) bool {
 	return true
 }
 
-// joined are the correlation IDs but the first, of which spans stand in the tree.
+// joined returns the correlation IDs in the tree except the first.
 func (b *builder) joined() []string {
 	here := map[string]bool{}
 	for i := range b.nodes {

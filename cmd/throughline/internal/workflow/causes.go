@@ -7,21 +7,22 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// Cause is that one invocation caused another. From is the span of the invocation that
-// did, nil where it was done outside of any that is known; Through that of what it
-// published, sent, invoked or scheduled, nil where its result is the cause; To that of
-// the invocation that was caused. A batch has one for each record that has another.
+// Cause is a causal relation of two invocations. From is the span of the invocation that
+// caused the other, or nil if no invocation did. Through is the span of what it
+// published, sent, invoked or scheduled, or nil if its result is the cause. To is the
+// span of the caused invocation. A batch has one Cause for each record with a different
+// cause.
 type Cause struct {
 	Edge
 	From, Through, To *Span
 }
 
-// Causes are those of all the invocations in spans, of whatever workflow, in the order
-// of time. It points into spans.
+// Causes returns the causes of all invocations in spans, of every workflow, in order of
+// time. The result points into spans.
 func Causes(spans []Span) []Cause { return newJoiner(spans).edges() }
 
 func (j *joiner) edges() []Cause {
-	published := map[string]*Span{} // by the event's ID; nil where there are several
+	published := map[string]*Span{} // by the event's ID; nil if there are several
 	for _, s := range j.all {
 		if id := s.EventID(); isPublication(s) && id != "" {
 			if _, again := published[id]; again {
@@ -63,9 +64,9 @@ func (j *joiner) edges() []Cause {
 	return list
 }
 
-// Trees are the invocations in spans, those together that causes connect, whatever their
-// correlation IDs; the largest tree first, and in each the earliest first. It points
-// into spans.
+// Trees groups the invocations in spans by causal relation, regardless of correlation
+// IDs. The largest tree is first, and in each tree the earliest invocation is first. The
+// result points into spans.
 func Trees(spans []Span) [][]*Span {
 	j := newJoiner(spans)
 	above := map[*Span]*Span{}
@@ -90,7 +91,7 @@ func Trees(spans []Span) [][]*Span {
 			}
 		}
 	}
-	for _, p := range j.all { // and where the handling between two events is missing
+	for _, p := range j.all { // and across a missing handling between two events
 		for _, l := range p.causes() {
 			if cause := j.byID[l.To]; cause != nil && isPublication(p) && isPublication(cause) {
 				join(p, cause)

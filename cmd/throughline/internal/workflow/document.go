@@ -8,13 +8,13 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// Document is a workflow as plain values: what --json writes and the page
-// reads. Members are added to it and never renamed. Nodes are in the order of
-// the tree, each after its parent, so that a reader needs no recursion.
+// Document is a workflow as plain values, which --json writes and the page reads. New
+// members can be added; existing ones are never renamed. Nodes are in the order of the
+// tree, each after its parent, so that a reader needs no recursion.
 type Document struct {
 	CorrelationID string    `json:"correlation_id"`
-	TraceID       string    `json:"trace_id,omitempty"`               // of a trace that tells of no workflow
-	Joined        []string  `json:"joined_correlation_ids,omitempty"` // that hops join to it
+	TraceID       string    `json:"trace_id,omitempty"`               // set for a trace without a workflow
+	Joined        []string  `json:"joined_correlation_ids,omitempty"` // correlation IDs that hops join to the workflow
 	Start         time.Time `json:"start,omitzero"`
 	DurationMS    float64   `json:"duration_ms"`
 	Counts        Counts    `json:"counts"`
@@ -22,8 +22,8 @@ type Document struct {
 	Nodes         []NodeDoc `json:"nodes"`
 }
 
-// NodeDoc is one node. Parent is the index of another, -1 for a root. Gap is
-// one of the [Gap] values. Of the rest what does not apply is left out.
+// NodeDoc is one node. Parent is the index of another node, or -1 for a root. Gap is one
+// of the [Gap] values. Members that do not apply are omitted.
 type NodeDoc struct {
 	Kind      Kind     `json:"kind"`
 	Depth     int      `json:"depth"`
@@ -32,36 +32,36 @@ type NodeDoc struct {
 	Type      string   `json:"event_type,omitempty"`
 	Gap       Gap      `json:"gap,omitempty"`
 	Loop      Loop     `json:"loop,omitempty"`
-	SameAs    *int     `json:"same_as,omitempty"` // a batch: the index of its first place
+	SameAs    *int     `json:"same_as,omitempty"` // for a batch: the index of its first place
 	SizeBytes *float64 `json:"size_bytes,omitempty"`
 	LagMS     *float64 `json:"lag_ms,omitempty"`
 	LagFrom   LagFrom  `json:"lag_from,omitempty"`
 	Hops      *float64 `json:"hops,omitempty"`
-	Batch     *float64 `json:"batch,omitempty"` // how many records were handled at once
+	Batch     *float64 `json:"batch,omitempty"` // the number of records in the batch
 	Cold      bool     `json:"cold_start,omitempty"`
 	EarlyMS   *float64 `json:"out_of_order_ms,omitempty"`
 	Dropped   *float64 `json:"links_dropped,omitempty"`
 	Replay    string   `json:"replay_name,omitempty"`
 	Repeat    *Repeat  `json:"repeat,omitempty"`
-	Status    *float64 `json:"status,omitempty"` // of an outbound call
+	Status    *float64 `json:"status,omitempty"` // the status of an outbound call
 	RequestID string   `json:"x_request_id,omitempty"`
 	Resend    *float64 `json:"resend,omitempty"`
 	Causation string   `json:"causation_id,omitempty"`
 
-	Via         Via      `json:"via,omitempty"` // of a handling: what it came by from the node above; of a hop: what it is
-	How         How      `json:"how,omitempty"` // of a handling: what that is known by
-	By          string   `json:"by,omitempty"`  // which ID joins it
+	Via         Via      `json:"via,omitempty"` // for a handling: how it was caused; for a hop: its kind
+	How         How      `json:"how,omitempty"` // for a handling: the evidence for its cause
+	By          string   `json:"by,omitempty"`  // the ID that joins it
 	Correlation string   `json:"correlation_id,omitempty"`
-	Changed     bool     `json:"correlation_changed,omitempty"` // it is another than above
-	Messages    *float64 `json:"messages,omitempty"`            // of a hop: how many were sent
+	Changed     bool     `json:"correlation_changed,omitempty"` // it differs from the node above
+	Messages    *float64 `json:"messages,omitempty"`            // for a hop: the number of sent messages
 	Failed      *float64 `json:"failed_messages,omitempty"`
-	Waited      []int    `json:"waited_for,omitempty"` // indexes of the handlings that a handling waited for
+	Waited      []int    `json:"waited_for,omitempty"` // indexes of the handlings that this one waited for
 	Run         string   `json:"run_id,omitempty"`
 
 	Span *SpanDoc `json:"span,omitempty"`
 }
 
-// Repeat is what a handling repeats.
+// Repeat describes a repeated handling.
 type Repeat struct {
 	Kind           string   `json:"kind"` // retry, redelivery, republish or replay
 	Count          *float64 `json:"count,omitempty"`
@@ -69,8 +69,8 @@ type Repeat struct {
 	FirstTime      string   `json:"first_time,omitempty"`
 }
 
-// SpanDoc is one span. OffsetMS is since the workflow's start. Failed is set
-// beside an empty Error where a span in error gives no reason.
+// SpanDoc is one span. OffsetMS is the time since the workflow's start. Failed is set
+// with an empty Error if a failed span has no message.
 type SpanDoc struct {
 	Trace      string    `json:"trace_id"`
 	ID         string    `json:"span_id"`
@@ -79,14 +79,14 @@ type SpanDoc struct {
 	Start      time.Time `json:"start"`
 	OffsetMS   float64   `json:"offset_ms"`
 	DurationMS float64   `json:"duration_ms"`
-	RequestID  string    `json:"request_id,omitempty"` // of the invocation
+	RequestID  string    `json:"request_id,omitempty"` // the request ID of the invocation
 	Failed     bool      `json:"failed,omitempty"`
 	Error      string    `json:"error,omitempty"`
 	Links      []LinkDoc `json:"links,omitempty"`
 }
 
-// LinkDoc is one link of a span. Sampled is false where the link says that its
-// span was not recorded.
+// LinkDoc is one link of a span. Sampled is false if the link says that its span was not
+// recorded.
 type LinkDoc struct {
 	Why     string `json:"why"`
 	Trace   string `json:"trace_id"`
@@ -144,8 +144,8 @@ func (w *Workflow) node(n *Node) NodeDoc {
 	return d
 }
 
-// otherCorrelation is the correlation ID of an event or a handling where that is not the
-// workflow's: it was lost on the way, or changed.
+// otherCorrelation returns the correlation ID of an event or a handling if it differs
+// from the workflow's: it was lost or changed.
 func (w *Workflow) otherCorrelation(n *Node) string {
 	if n.Span == nil || n.Kind != KindEvent && n.Kind != KindHandling {
 		return ""
@@ -156,9 +156,9 @@ func (w *Workflow) otherCorrelation(n *Node) string {
 	return ""
 }
 
-// changes tells whether the correlation ID is another than that of what stands above: it
-// changed here, or was lost. At a root it is nobody's loss, and whoever makes a schedule
-// often begins a workflow with it.
+// changes reports whether the correlation ID differs from that of the node above, because
+// it was changed or lost here. It returns false for a root, and for a schedule, because a
+// workflow often begins with one.
 func (w *Workflow) changes(n *Node) bool {
 	switch {
 	case n.Span == nil || n.Kind != KindEvent && n.Kind != KindHandling:
@@ -170,7 +170,7 @@ func (w *Workflow) changes(n *Node) bool {
 	return id != "" && id != w.above(n)
 }
 
-// above is the correlation ID of what stands above a node.
+// above returns the correlation ID of the node above.
 func (w *Workflow) above(n *Node) string {
 	for at := n.Parent; at >= 0; at = w.Nodes[at].Parent {
 		up := &w.Nodes[at]

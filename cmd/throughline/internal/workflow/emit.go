@@ -6,19 +6,19 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// pending is a node that waits for its place. The tree is written by a stack
-// of them rather than by recursion: a chain may be as long as its author likes.
+// pending is a node that is not placed yet. A stack of pending nodes replaces recursion,
+// because a chain can have any length.
 type pending struct {
 	event    *event
 	hop      *hop
-	handling handled // its span nil with missing set: the handling that is not there
+	handling handled // a nil span with missing set means a missing handling
 	missing  []*event
 	call     *Span
 	parent   int
 }
 
-// emit writes what has no place below another, in the order of time, and
-// whatever only a circle of causes keeps from having none.
+// emit places the nodes without a parent in order of time, then those that are only in a
+// cycle of causes.
 func (b *builder) emit() {
 	var roots, all []pending
 	for _, e := range b.order {
@@ -42,7 +42,7 @@ func (b *builder) emit() {
 	}
 }
 
-// first is the first span that was seen of what is to be placed, nil for none.
+// first returns the first known span of the node, or nil.
 func (p *pending) first() *Span {
 	var span *Span
 	var below []handled
@@ -60,7 +60,7 @@ func (p *pending) first() *Span {
 	return span
 }
 
-// compare orders events by the first that was seen of them.
+// compare orders events by their first known span.
 func (e *event) compare(other *event) int {
 	return inTime((&pending{event: e}).first(), (&pending{event: other}).first())
 }
@@ -124,7 +124,7 @@ func (b *builder) placeEvent(p pending) []pending {
 	}
 	var missing []*event
 	for _, next := range e.lost {
-		if next.span == nil { // which handling published it nobody can tell
+		if next.span == nil { // the publishing handling is unknown
 			below = append(below, pending{event: next, parent: at})
 		} else {
 			missing = append(missing, next)
@@ -150,7 +150,7 @@ func (b *builder) placeHop(p pending) []pending {
 	return below
 }
 
-// placeHandling writes a handling below its event or hop, and finds what stands below it.
+// placeHandling places a handling below its event or hop, and finds the nodes below it.
 func (b *builder) placeHandling(p pending) []pending {
 	h := p.handling.span
 	n := Node{Kind: KindHandling, Span: h, Edge: p.handling.edge}
@@ -197,9 +197,9 @@ func (b *builder) placeHandling(p pending) []pending {
 	return below
 }
 
-// stands tells whether e, published while h handled a batch, belongs below the
-// event or hop that of stands for: the one that its link or its parent's ID names,
-// else the first.
+// stands reports whether e, which was published while h handled a batch, belongs below
+// the event or hop of the node of: the one that its link or its parent's ID names, else
+// the first.
 func (b *builder) stands(e *event, of Node, h *Span, first bool) bool {
 	if b.above[h.ID] < 2 {
 		return true

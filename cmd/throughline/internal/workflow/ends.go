@@ -2,28 +2,28 @@ package workflow
 
 import "github.com/throughline/throughline/internal/lineage"
 
-// OpenEnd is one end of a hop whose other end may not be in the spans at hand.
+// OpenEnd is one end of a hop whose other end may be missing from the known spans.
 type OpenEnd struct {
 	ID string
-	// Attributes are those by which the span at the other end has the ID: one text, or
-	// a list of them.
+	// Attributes are the attributes in which the span at the other end has the ID, as a
+	// text or in a list.
 	Attributes []string
-	// At is the queue, topic or stream that the ID's message went through, else empty.
+	// At is the queue, topic or stream of the message, or "".
 	At string
 }
 
-// IDAttributes are all that an [OpenEnd] may name.
+// IDAttributes are all attributes that an [OpenEnd] can name.
 var IDAttributes = []string{
 	lineage.AttrMessageIDs, attrMessageID, lineage.AttrNotificationIDs, lineage.AttrS3RequestIDs, lineage.AttrInvocationID, lineage.AttrCalleeRequestID,
 	lineage.AttrOriginRequestID, lineage.AttrOriginRequestIDs, lineage.AttrExecutionARN, lineage.AttrScheduleARN,
 	lineage.AttrTaskTokenHash, lineage.AttrTaskTokenHashes, attrAWSRequest,
 }
 
-// attrAWSRequest is what OpenTelemetry's instrumentations of AWS's SDKs call the request
-// ID that a service answered.
+// attrAWSRequest is the attribute with the request ID in OpenTelemetry's instrumentations
+// of AWS's SDKs.
 const attrAWSRequest = "aws.request_id"
 
-// IDs tells whether a span has an ID under one of the names of [IDAttributes].
+// IDs reports whether is returns true for an ID of the span in one of [IDAttributes].
 func (s *Span) IDs(is func(id string) bool) bool {
 	for _, key := range IDAttributes {
 		for _, id := range s.Texts(key) {
@@ -35,9 +35,10 @@ func (s *Span) IDs(is func(id string) bool) bool {
 	return false
 }
 
-// OpenEnds are what the tree of a workflow may lack: the hops of which the other end, or
-// another delivery there, may be elsewhere; those first of which none is in spans. And
-// the correlation IDs that hops join to it, itself included.
+// OpenEnds returns what may be missing from the tree of a workflow: hops whose other end,
+// or another delivery, may be in other spans. Hops without any known other end come
+// first. It also returns the correlation IDs that hops join to the workflow, including
+// its own.
 func OpenEnds(spans []Span, correlationID string) (ends []OpenEnd, correlations []string) {
 	j := newJoiner(spans)
 	m := j.members(correlationID)
@@ -63,7 +64,7 @@ func OpenEnds(spans []Span, correlationID string) (ends []OpenEnd, correlations 
 			for _, k := range s.sent() {
 				if len(j.receives[k.key]) == 0 {
 					open(s.Text(attrDestination), k.other, k.id)
-				} else { // perhaps to others, or again, under a correlation ID of its own
+				} else { // it may have other consumers or deliveries, under another correlation ID
 					answered = append(answered, OpenEnd{k.id, k.other, s.Text(attrDestination)})
 				}
 			}

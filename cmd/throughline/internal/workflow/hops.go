@@ -7,11 +7,11 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// Via is what carried an edge from what caused an invocation to the invocation: the
-// value of throughline.hop, or one of those below. The values are stable.
+// Via is how one invocation caused another: the value of throughline.hop, or one of the
+// values below. The values are stable.
 type Via string
 
-// What carries an edge.
+// The values of [Via].
 const (
 	ViaBus         Via = "bus"
 	ViaSQS         Via = "sqs"
@@ -21,28 +21,28 @@ const (
 	ViaStates      Via = "states"
 	ViaScheduler   Via = "scheduler"
 	ViaS3          Via = "s3"
-	ViaDestination Via = "destination" // Lambda's, or the dead-letter queue of a function
+	ViaDestination Via = "destination" // a Lambda destination, or the dead-letter queue of a function
 )
 
-// How is what an edge is known by. The values are stable.
+// How is the evidence for an edge. The values are stable.
 type How string
 
-// What an edge is known by.
+// The values of [How].
 const (
 	Linked   How = "linked"   // a link of the consumer's span names the producer's
-	Joined   How = "joined"   // both name an ID that a service gave
-	Inferred How = "inferred" // time and names agree, and nothing else does
+	Joined   How = "joined"   // both have an ID that a service generated
+	Inferred How = "inferred" // only time and names agree
 )
 
-// Edge is that one span caused an invocation. By says which ID joins the two, in
-// words. The zero value is none.
+// Edge is the relation of a span to the invocation that it caused. By names the ID that
+// joins the two, in words. The zero value is no edge.
 type Edge struct {
 	Via Via
 	How How
 	By  string
 }
 
-// The attributes of spans that send, invoke, start or schedule.
+// Attributes of spans that send, invoke, start or schedule.
 const (
 	attrHop            = "throughline.hop"
 	attrScheduleTarget = "throughline.schedule.target"
@@ -55,23 +55,24 @@ const (
 	attrBodySize       = "messaging.message.body.size"
 )
 
-// hop is what a span sent off the bus, "" for no such span.
+// hop returns the kind of call that a span made to a service other than the bus, or "".
 func (s *Span) hop() Via {
 	if via := s.Text(attrHop); via != "" {
 		return Via(via)
 	}
 	if (s.Kind == "CLIENT" || s.Kind == "PRODUCER") && s.Text("rpc.service") == "S3" && s.Text("aws.request_id") != "" {
-		return ViaS3 // of OpenTelemetry's instrumentation of the SDK
+		return ViaS3 // a span of OpenTelemetry's instrumentation of the SDK
 	}
 	return ""
 }
 
-// isHandling tells the span of an invocation, or of a message, that was handled.
+// isHandling reports whether the span is that of an invocation, or of a message that was
+// handled.
 func isHandling(s *Span) bool {
 	return s.Kind == "CONSUMER" || s.Kind == "SERVER" && s.Text("faas.trigger") != ""
 }
 
-// Texts are the values of an attribute that is a list of strings, or one string.
+// Texts returns the values of an attribute that is a list of strings, or a string.
 func (s *Span) Texts(key string) []string {
 	switch v := s.Attributes[key].(type) {
 	case string:
@@ -90,7 +91,7 @@ func (s *Span) Texts(key string) []string {
 	return nil
 }
 
-// all are the values of several attributes, each value once.
+// all returns the distinct values of several attributes.
 func (s *Span) all(keys ...string) []string {
 	var list []string
 	for _, key := range keys {
@@ -103,10 +104,10 @@ func (s *Span) all(keys ...string) []string {
 	return list
 }
 
-// requestID is the invocation's.
+// requestID returns the request ID of the invocation.
 func (s *Span) requestID() string { return s.Text(lineage.AttrInvocationID) }
 
-// records is how many records were handed to an invocation.
+// records returns the number of records in an invocation.
 func (s *Span) records() int {
 	if n, ok := s.Number(attrBatchCount); ok {
 		return int(n)
@@ -114,15 +115,15 @@ func (s *Span) records() int {
 	return 1
 }
 
-// minted tells whether the span's correlation ID is one of the IDs that what it
-// handled has anyway: what arrived brought none.
+// minted reports whether the span's correlation ID is one of the IDs of the event itself:
+// then the event came without a correlation ID.
 func (s *Span) minted() bool {
 	id := s.Correlation()
 	return id != "" && (id == s.Text(lineage.AttrEventID) || id == s.requestID() ||
 		slices.Contains(s.all(attrMessageID, lineage.AttrMessageIDs, lineage.AttrNotificationIDs), id))
 }
 
-// functionName is the name in a function's ARN, or in the part of one that names it.
+// functionName returns the name in a function's ARN, or in a part of one.
 func functionName(arn string) string {
 	parts := strings.Split(arn, ":")
 	if len(parts) > 6 && parts[5] == "function" {
@@ -131,7 +132,7 @@ func functionName(arn string) string {
 	return parts[0]
 }
 
-// ran tells whether an invocation was of the function that a target names.
+// ran reports whether an invocation was of the function that a target names.
 func (s *Span) ran(target string) bool {
 	name := functionName(target)
 	if arn := s.Text("aws.lambda.invoked_arn"); arn != "" && strings.HasPrefix(target, "arn:") {
@@ -140,7 +141,7 @@ func (s *Span) ran(target string) bool {
 	return name != "" && (s.Service == name || s.Text("faas.name") == name)
 }
 
-// region is the partition, service, Region and account of an ARN.
+// region returns the partition, service, Region and account of an ARN.
 func region(arn string) string {
 	parts := strings.SplitN(arn, ":", 6)
 	return strings.Join(parts[:min(len(parts), 5)], ":")

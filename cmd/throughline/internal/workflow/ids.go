@@ -2,7 +2,8 @@ package workflow
 
 import "github.com/throughline/throughline/internal/lineage"
 
-// The kinds of IDs, in front of each in a joiner's maps: two services' IDs never meet.
+// The kinds of IDs are prefixes of the keys in a joiner's maps, so that IDs of two
+// services never match.
 const (
 	keyMessage      = "message "
 	keyNotification = "notification "
@@ -12,15 +13,15 @@ const (
 	keyS3           = "s3 "
 )
 
-// named is an ID that one end of a hop names.
+// named is an ID that one end of a hop has.
 type named struct {
 	kind, key, id string
-	by            string   // the kind, for a person
-	record        bool     // it is that of one record
-	other         []string // the attributes in which the other end has it
+	by            string   // the kind in words
+	record        bool     // the ID is that of one record
+	other         []string // the attributes with the ID at the other end
 }
 
-// sent are the IDs that the service gave to what a hop's span sent.
+// sent returns the IDs that the service returned for what a hop's span sent.
 func (s *Span) sent() (list []named) {
 	kind, attributes, other := "", []string{}, []string{}
 	switch s.hop() {
@@ -43,8 +44,8 @@ func (s *Span) sent() (list []named) {
 	return list
 }
 
-// receivedKeys are the IDs by which the senders of what a handling was handed are
-// found, the strongest first.
+// receivedKeys returns the IDs by which the senders of a handling's messages are found,
+// the most reliable first.
 func (s *Span) receivedKeys() (list []named) {
 	for _, k := range [...]struct {
 		kind, by, attribute string

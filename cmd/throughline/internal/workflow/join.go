@@ -8,34 +8,34 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// joiner finds, for each invocation, what caused it off the bus. It looks at every
-// span that it was made of, of whatever workflow.
+// joiner finds the cause of each invocation that an event on the bus did not cause. It
+// considers all its spans, of every workflow.
 type joiner struct {
 	all       []*Span // each once
 	byID      map[ID]*Span
 	children  map[ID][]*Span
 	handlings []*Span // in the order of time
 
-	sent     map[string][]*Span // by the ID that the service gave: what sent it
-	handled  map[string][]*Span // by request ID: the attempts of an invocation
-	holders  map[string][]*Span // by the hash of a task token: who was given it
-	planned  map[string][]*Span // by the function that a schedule is to invoke
-	gaveUp   map[string][]*Span // by the request ID of an invocation: who got its result
-	answered map[string][]*Span // by the ID that a bus answered: the publications
-	receives map[string][]*Span // by the same IDs: the handlings that name them
+	sent     map[string][]*Span // senders, by the ID that the service returned
+	handled  map[string][]*Span // the attempts of an invocation, by request ID
+	holders  map[string][]*Span // invocations that received a task token, by its hash
+	planned  map[string][]*Span // schedules, by the function that they invoke
+	gaveUp   map[string][]*Span // receivers of an invocation's result, by its request ID
+	answered map[string][]*Span // publications, by the event ID that the bus returned
+	receives map[string][]*Span // the handlings with the same IDs
 
-	causes map[ID][]source // of handlings, as they are asked for
+	causes map[ID][]source // causes of handlings, computed on first use
 }
 
-// source is what caused an invocation, or one record of it.
+// source is the cause of an invocation, or of one record of it.
 type source struct {
 	Edge
-	hop     *Span  // what sent it; nil where a handling or a publication is the cause
-	event   *Span  // the publication of the event, which came without a stamp
-	handled *Span  // the handling whose result or token it is
-	record  string // the record of the batch; "" for the invocation
-	link    int    // the link that it stands for; -1 for none
-	refines int    // the link in whose place it stands; -1 for none
+	hop     *Span  // the sender; nil if a handling or a publication is the cause
+	event   *Span  // the publication of an event without a stamp
+	handled *Span  // the handling whose result or task token is the cause
+	record  string // the record of the batch; "" for the whole invocation
+	link    int    // the link that names it; -1 for none
+	refines int    // the link that it replaces; -1 for none
 }
 
 func newJoiner(spans []Span) *joiner {
@@ -92,8 +92,8 @@ func newJoiner(spans []Span) *joiner {
 	return j
 }
 
-// of are the sources of a handling. It fails closed: where two spans may have sent a
-// record, none has.
+// of returns the sources of a handling. If two spans could have sent a record, it returns
+// none for it.
 func (j *joiner) of(h *Span) []source {
 	if known, ok := j.causes[h.ID]; ok {
 		return known
@@ -113,7 +113,7 @@ func (j *joiner) of(h *Span) []source {
 	return found
 }
 
-// linkedTo are the hops that links of h name.
+// linkedTo returns the hops that links of h name.
 func (j *joiner) linkedTo(h *Span) (found []source) {
 	for n, l := range h.Links {
 		if l.Why != "causation" && l.Why != "trace" {
@@ -127,18 +127,18 @@ func (j *joiner) linkedTo(h *Span) (found []source) {
 	return found
 }
 
-// joinedTo are the hops that the IDs of h name, but for those that a link names. A
-// link to the publisher of an event that was passed on by hand gives way to what
-// passed it on: that is the nearer cause.
+// joinedTo returns the hops that the IDs of h name, except for those that a link names.
+// If an event was passed on by hand, the link to its publisher is replaced by what passed
+// it on, which is the nearer cause.
 func (j *joiner) joinedTo(h *Span, linked []source) (found []source) {
-	taken := map[string]bool{} // the records that have their sender, "" for the invocation
+	taken := map[string]bool{} // the records with a known sender; "" for the whole invocation
 	for _, l := range linked {
 		taken[l.record] = true
 	}
 	whole := h.records() == 1 && len(linked) > 0
 	keys := h.receivedKeys()
 	for _, id := range h.all(lineage.AttrOriginRequestID, lineage.AttrOriginRequestIDs) {
-		keys = append(keys, named{id: id}) // an empty key: the invocation itself
+		keys = append(keys, named{id: id}) // an empty key means the invocation itself
 	}
 	for _, k := range keys {
 		s := source{Edge: Edge{"", Joined, k.by}, link: -1, refines: -1}
@@ -172,8 +172,8 @@ func (j *joiner) joinedTo(h *Span, linked []source) (found []source) {
 	return found
 }
 
-// busEvent is the ID that the bus gave the only event that h handled, which the publisher
-// was answered: aws:EventId of a new custom bus, the envelope's id of a classic one.
+// busEvent returns the ID that the bus returned for the only event that h handled:
+// aws:EventId of a new custom bus, the envelope's id of a classic one.
 func (s *Span) busEvent() string {
 	if s.records() != 1 || s.Text("messaging.system") != "aws.eventbridge" {
 		return ""
@@ -181,8 +181,8 @@ func (s *Span) busEvent() string {
 	return s.Text(attrMessageID)
 }
 
-// publishedTo finds the only publication that was answered the ID of the event that h, which
-// no link leads from, handled: an event that carries no stamp.
+// publishedTo finds the only publication with the ID of the event that h handled, for an
+// event without a stamp.
 func (j *joiner) publishedTo(h *Span) []source {
 	id := h.busEvent()
 	if id == "" || len(j.answered[id]) != 1 {
@@ -191,7 +191,7 @@ func (j *joiner) publishedTo(h *Span) []source {
 	return []source{{Edge: Edge{ViaBus, Joined, "ID that the bus gave the event"}, event: j.answered[id][0], link: -1, refines: -1}}
 }
 
-// from is the span that caused it.
+// from returns the span of the cause.
 func (s *source) from() *Span {
 	switch {
 	case s.hop != nil:
@@ -202,8 +202,8 @@ func (s *source) from() *Span {
 	return s.handled
 }
 
-// linkOf is the link that tells the cause of a record, -1 for none. That of an only
-// record need not name it.
+// linkOf returns the link with the cause of a record, or -1. The link of a single record
+// need not name it.
 func linkOf(h *Span, record string) int {
 	first := -1
 	for n, l := range h.Links {
@@ -223,8 +223,8 @@ func linkOf(h *Span, record string) int {
 	return -1
 }
 
-// sender is the only span that sent what has a key. Of several, the only one that sent
-// into the queue that h reads did.
+// sender returns the only span that sent what has a key or, of several, the only one that
+// sent to the queue that h reads.
 func (j *joiner) sender(key string, h *Span) *Span {
 	candidates := j.sent[key]
 	if at := h.Text(attrDestination); len(candidates) > 1 && at != "" {
@@ -244,9 +244,9 @@ func (j *joiner) sender(key string, h *Span) *Span {
 	return nil
 }
 
-// sameFIFO tells whether several spans sent into one FIFO queue, each later than the
-// first. Such a queue takes a message that it has already, gives the ID of the first,
-// and delivers that.
+// sameFIFO reports whether several spans sent a message to one FIFO queue, each later
+// than the first. Such a queue accepts a duplicate, returns the ID of the first message,
+// and delivers only that.
 func sameFIFO(sent []*Span) bool {
 	at := sent[0].Text(attrDestination)
 	for _, s := range sent[1:] {
@@ -257,7 +257,7 @@ func sameFIFO(sent []*Span) bool {
 	return strings.HasSuffix(at, ".fifo")
 }
 
-// lastAttempt is the attempt of an invocation that came last before h.
+// lastAttempt returns the last attempt of an invocation before h.
 func (j *joiner) lastAttempt(request string, h *Span) *Span {
 	var last *Span
 	for _, a := range j.handled[request] {
@@ -268,7 +268,7 @@ func (j *joiner) lastAttempt(request string, h *Span) *Span {
 	return last
 }
 
-// descends tells whether a source was caused, over whatever hops, by the span to.
+// descends reports whether the span to caused a source, over any hops.
 func (j *joiner) descends(s *source, to ID) bool {
 	const most = 1000
 	seen := map[ID]bool{}
@@ -299,14 +299,14 @@ func (j *joiner) descends(s *source, to ID) bool {
 	return false
 }
 
-// How long before and after its due time an invocation may begin that is a schedule's.
+// The time before and after its due time in which a schedule's invocation can begin.
 const (
 	scheduleEarly = 5 * time.Second
 	scheduleLate  = 15 * time.Minute
 )
 
-// scheduled finds the one-time schedule whose invocation h is: of its function, when it
-// was due, and with a correlation ID that whoever made the schedule used.
+// scheduled finds the one-time schedule of an invocation: the function and the due time
+// agree, and the correlation ID is one that the creator of the schedule used.
 func (j *joiner) scheduled(h *Span) []source {
 	correlation := h.Correlation()
 	if correlation == "" || h.minted() {
@@ -330,7 +330,7 @@ func (j *joiner) scheduled(h *Span) []source {
 	return []source{{Edge: Edge{ViaScheduler, Inferred, "function, due time and correlation ID"}, hop: found[0], link: -1, refines: -1}}
 }
 
-// uses tells whether a correlation ID is that of a span, or of anything that was made
+// uses reports whether a correlation ID is that of a span, or of anything that was made
 // while the same event was handled.
 func (j *joiner) uses(s *Span, correlation string) bool {
 	if s.Correlation() == correlation {
@@ -340,8 +340,8 @@ func (j *joiner) uses(s *Span, correlation string) bool {
 	return h != nil && (h.Correlation() == correlation || slices.ContainsFunc(j.madeBy(h), func(m *Span) bool { return m.Correlation() == correlation }))
 }
 
-// answering finds who was given the task token that h, of which no cause is known,
-// hands back.
+// answering finds the invocation that received the task token that h returns. h has no
+// other known cause.
 func (j *joiner) answering(h *Span) []source {
 	var found []*Span
 	for _, s := range j.madeBy(h) {
@@ -360,8 +360,8 @@ func (j *joiner) answering(h *Span) []source {
 	return []source{{Edge: Edge{ViaStates, Joined, "task token"}, handled: found[0], link: -1, refines: -1}}
 }
 
-// enclosing is the handling below which s was made, nil where there is none. The bound
-// ends a walk through spans that are each other's parents.
+// enclosing returns the handling above s, or nil. The loop is bounded because spans can
+// be each other's parents.
 func (j *joiner) enclosing(s *Span) *Span {
 	for range 1000 {
 		if s == nil || s.Parent == "" {
@@ -374,8 +374,8 @@ func (j *joiner) enclosing(s *Span) *Span {
 	return nil
 }
 
-// madeBy are the publications, hops and HTTP calls below h, in the order of time. It
-// does not look below a publication, where in parent mode the next handling hangs.
+// madeBy returns the publications, hops and HTTP calls below h, in order of time. It does
+// not look below a publication, where the next handling is in parent mode.
 func (j *joiner) madeBy(h *Span) []*Span {
 	var made []*Span
 	seen := map[ID]bool{h.ID: true}

@@ -6,19 +6,19 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// LagFrom says what a lag is measured from. The values are stable.
+// LagFrom is the start of a lag. The values are stable.
 type LagFrom string
 
-// What a lag is measured from.
+// The values of [LagFrom].
 const (
 	LagFromPublisher LagFrom = "publisher" // the end of the span that published the event
-	LagFromMessage   LagFrom = "message"   // when the queue or stream got the message, in milliseconds
-	LagFromEvent     LagFrom = "event"     // the event's own time, in whole seconds: up to a second too much
+	LagFromMessage   LagFrom = "message"   // when the queue or stream received the message, in milliseconds
+	LagFromEvent     LagFrom = "event"     // the event's time, in whole seconds: the lag can be a second too long
 )
 
-// Lag is how long it took from an event's publication until its handling began,
-// and what that is measured from, which is empty where it is not known. The clocks
-// of two machines may differ: it is not below zero.
+// Lag returns the time from an event's publication to the start of its handling, and what
+// it is measured from, which is empty if unknown. Clocks of two machines can differ: a
+// negative lag is returned as 0.
 func (w *Workflow) Lag(n *Node) (time.Duration, LagFrom) {
 	s := n.Span
 	if n.Kind != KindHandling || s == nil {

@@ -2,18 +2,18 @@ package workflow
 
 import "github.com/throughline/throughline/internal/lineage"
 
-// Loop says why an event seems to go round, "" where it does not. The values are stable.
+// Loop says why an event may be in a loop, or is "". The values are stable.
 type Loop string
 
-// Why an event seems to go round.
+// The values of [Loop].
 const (
-	LoopType Loop = "type" // an event of its type is among its own causes
-	LoopHops Loop = "hops" // it came over more hops than are taken for a loop
+	LoopType Loop = "type" // one of its causes has the same type
+	LoopHops Loop = "hops" // it has more hops than the limit for a loop
 )
 
-// loops marks the events that seem to go round, and counts them.
+// loops marks and counts the events that may be in a loop.
 func (w *Workflow) loops() {
-	var path []string // the types of the events above, and "" for other nodes
+	var path []string // the types of the events above; "" for other nodes
 	above := map[string]int{}
 	for i := range w.Nodes {
 		n := &w.Nodes[i]
@@ -39,7 +39,7 @@ func (w *Workflow) loops() {
 	}
 }
 
-// hops is how many events stand above the span's.
+// hops returns the number of events above the span's event.
 func (s *Span) hops() float64 {
 	n, _ := s.Number(lineage.AttrHops)
 	return n

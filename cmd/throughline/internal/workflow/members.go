@@ -6,31 +6,31 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// maxCorrelations bounds how many correlation IDs one tree joins. Each message that
-// came without one has its own.
+// maxCorrelations bounds the correlation IDs that one tree joins. Each message without
+// one has its own.
 const maxCorrelations = 5000
 
-// members are the spans of one workflow: those of its correlation ID, and those of the
-// other correlation IDs that hops join to it. A hop joins what it connects, because
-// where the correlation ID changes on the way it was lost. An event that is published
-// with another correlation ID begins a workflow of its own: that is not looked into, but
-// what published a workflow's first event is shown.
+// members are the spans of one workflow: those with its correlation ID, and those of the
+// other correlation IDs that hops join to it. A hop joins what it connects, because a
+// correlation ID that changes on the way was lost. An event that is published with
+// another correlation ID begins a new workflow: that is not included, but the publisher
+// of a workflow's first event is shown.
 type members struct {
 	j         *joiner
-	consumers map[ID][]*Span // of a hop or of a handling: what it caused
+	consumers map[ID][]*Span // what a hop or a handling caused
 	byID      map[string][]*Span
-	mentioned map[string][]*Span // by the correlation IDs in a batch's links
+	mentioned map[string][]*Span // batch spans, by the correlation IDs in their links
 
 	correlations []string // in the order in which they were found
 	known        map[string]bool
-	full         bool // there were more than maxCorrelations
+	full         bool // there are more than maxCorrelations
 	in           map[ID]bool
-	whole        map[ID]bool // handlings that are here with all of their records
+	whole        map[ID]bool // handlings that are included with all of their records
 	looked       map[step]bool
 	queue        []step
 }
 
-// step is a handling that is to be looked at. from is why it is here.
+// step is a handling to examine. from is the reason why it is included.
 type step struct {
 	h    *Span
 	from reason
@@ -39,10 +39,10 @@ type step struct {
 type reason uint8
 
 const (
-	itself     reason = iota // its correlation ID
+	itself     reason = iota // it has the correlation ID
 	oneOf                    // a record of the batch
 	downstream               // a hop or a result caused it
-	upstream                 // it made a hop, or its result did
+	upstream                 // it made a hop, or its result caused one
 	publisher                // it published
 )
 
@@ -83,7 +83,7 @@ func (m *members) has(correlationID string) bool {
 	return correlationID != "" && m.known[correlationID]
 }
 
-// add takes in a correlation ID with all its spans.
+// add includes a correlation ID with all its spans.
 func (m *members) add(correlationID string) {
 	if correlationID == "" && len(m.correlations) > 0 || m.known[correlationID] {
 		return
@@ -101,7 +101,7 @@ func (m *members) add(correlationID string) {
 	}
 }
 
-// span takes in a span by its own correlation ID, or by that of one of its links.
+// span includes a span by its own correlation ID, or by that of one of its links.
 func (m *members) span(s *Span, why reason) {
 	switch {
 	case s.hop() != "":
@@ -113,7 +113,7 @@ func (m *members) span(s *Span, why reason) {
 	}
 }
 
-// publication takes in a publication, and the handlings that its ID alone joins to it.
+// publication includes a publication, and the handlings that only its ID joins to it.
 func (m *members) publication(s *Span) {
 	if m.in[s.ID] {
 		return
@@ -127,7 +127,7 @@ func (m *members) publication(s *Span) {
 	}
 }
 
-// hop takes in a hop with whoever made it and whatever it caused.
+// hop includes a hop with the handling that made it and the invocations that it caused.
 func (m *members) hop(s *Span) {
 	if m.in[s.ID] {
 		return
@@ -147,7 +147,7 @@ func (m *members) look(next step) {
 	whole := next.from == itself || h.records() == 1
 	m.in[h.ID] = true
 	m.whole[h.ID] = m.whole[h.ID] || whole
-	lost := h.Correlation() == "" || h.minted() // no correlation ID came with what it handles
+	lost := h.Correlation() == "" || h.minted() // its message came without a correlation ID
 	if next.from == downstream {
 		m.follow(h, lost)
 	}
@@ -156,7 +156,7 @@ func (m *members) look(next step) {
 			continue
 		}
 		if next.from == publisher && !lost && !m.has(h.Correlation()) {
-			continue // a workflow that began in another one
+			continue // a workflow that another one started
 		}
 		if s.hop != nil {
 			m.hop(s.hop)
@@ -180,13 +180,13 @@ func (m *members) look(next step) {
 	}
 }
 
-// follow takes in the correlation IDs under which a workflow goes on behind a hop.
+// follow includes the correlation IDs under which a workflow continues after a hop.
 func (m *members) follow(h *Span, lost bool) {
 	m.add(h.Correlation())
 	if !lost {
 		return
 	}
-	if h.records() > 1 { // the records that were sent from here have their own IDs
+	if h.records() > 1 { // the records that this workflow sent have their own IDs
 		for _, s := range m.j.of(h) {
 			if s.record != "" && (s.hop != nil && m.in[s.hop.ID] || s.handled != nil && m.in[s.handled.ID]) {
 				m.add(s.record)
@@ -201,7 +201,7 @@ func (m *members) follow(h *Span, lost bool) {
 	}
 }
 
-// correlationOf is what the link of a record says of its workflow.
+// correlationOf returns the correlation ID in the link of a record.
 func (m *members) correlationOf(h *Span, record string) string {
 	publisher := ID{}
 	for _, l := range h.Links {
@@ -215,5 +215,5 @@ func (m *members) correlationOf(h *Span, record string) string {
 	return ""
 }
 
-// isOurs tells whether a handling belongs to the workflow with all of its records.
+// isOurs reports whether a handling belongs to the workflow with all of its records.
 func (m *members) isOurs(h *Span) bool { return m.whole[h.ID] }

@@ -9,12 +9,12 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// MermaidEdges is how many arrows Mermaid draws unless its maxEdges is raised.
+// MermaidEdges is Mermaid's default limit of arrows, maxEdges.
 const MermaidEdges = 500
 
-// WriteMermaid writes the workflow as a Mermaid flowchart: a box an event, a slanted one
-// a hop, an arrow a handling, named by the function that handled it and by what it came
-// by. Arrows that no link tells are dotted.
+// WriteMermaid writes the workflow as a Mermaid flowchart. Events are boxes, hops are
+// slanted boxes, and handlings are arrows, labelled with the function and how it was
+// caused. Arrows without a span link are dotted.
 func WriteMermaid(out io.Writer, w *Workflow) error {
 	m := bufio.NewWriter(out)
 	m.WriteString("flowchart LR\n")
@@ -33,7 +33,7 @@ func WriteMermaid(out io.Writer, w *Workflow) error {
 			h := &w.Nodes[n.Parent]
 			if h.Kind == KindHandling && h.Parent >= 0 {
 				fmt.Fprintf(m, "  n%d %s|\"%s\"| n%d\n", h.Parent, arrow(h), handler(h), i)
-			} else { // a function of which no cause is known
+			} else { // a function without a known cause
 				fmt.Fprintf(m, "  n%d --> n%d\n", n.Parent, i)
 			}
 		case n.Kind == KindHandling && n.Parent < 0:
@@ -48,7 +48,7 @@ func WriteMermaid(out io.Writer, w *Workflow) error {
 	return nil
 }
 
-// arrow is drawn for how a handling is known to stand where it stands.
+// arrow returns the arrow for the evidence of a handling.
 func arrow(h *Node) string {
 	if h.Edge.How == Joined || h.Edge.How == Inferred {
 		return "-.->"
@@ -56,7 +56,7 @@ func arrow(h *Node) string {
 	return "-->"
 }
 
-// publishes tells whether an event or a hop stands below the handling at i.
+// publishes reports whether an event or a hop is below the handling at i.
 func (w *Workflow) publishes(i int) bool {
 	for j := i + 1; j < len(w.Nodes) && w.Nodes[j].Depth > w.Nodes[i].Depth; j++ {
 		if w.Nodes[j].Parent == i && (w.Nodes[j].Kind == KindEvent || w.Nodes[j].Kind == KindHop) {
@@ -100,10 +100,10 @@ func handler(h *Node) string {
 	return text
 }
 
-// entities are what would be markup to Mermaid or to HTML. Mermaid looks for its
-// directives, %%{init: …}%%, in the whole text, labels included.
+// entities replace characters that are markup to Mermaid or HTML. Mermaid looks for its
+// directives, %%{init: …}%%, in the whole text, including labels.
 var entities = strings.NewReplacer(`"`, "#quot;", "<", "#lt;", ">", "#gt;", "&", "#amp;", "#", "#35;", "`", "#96;", "|", "#124;",
 	"%", "#37;", "{", "#123;", "}", "#125;", `\`, "#92;")
 
-// MermaidText writes a text from outside as a part of a label in double quotes.
+// MermaidText returns a text from outside as a part of a label in double quotes.
 func MermaidText(s string) string { return entities.Replace(Clean(s)) }

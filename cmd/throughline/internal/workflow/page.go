@@ -22,9 +22,9 @@ var (
 	chartsJS string
 )
 
-// pageHead and pageTail are the page before and after its data. Its policy
-// allows this very style and script and nothing else: no request leaves it, and
-// nothing that a span says could run.
+// pageHead and pageTail are the page before and after its data. The page's
+// Content-Security-Policy allows only this style and script: the page makes no request,
+// and no text of a span can run.
 var pageHead, pageTail = func() (head, tail string) {
 	script, style := pageJS+chartsJS, pagestyle.Palette+pageCSS
 	policy := fmt.Sprintf("default-src 'none'; style-src %s; script-src %s; img-src data:; base-uri 'none'; form-action 'none'", pagestyle.Hash(style), pagestyle.Hash(script))
@@ -33,8 +33,8 @@ var pageHead, pageTail = func() (head, tail string) {
 	return head, tail
 }()
 
-// WriteHTML writes one page that needs no network and no server: the trees, a
-// timeline over functions with the links drawn, sizes and durations, a search.
+// WriteHTML writes one self-contained page: the trees, a timeline of functions with
+// links, sizes and durations, and a search.
 func WriteHTML(out io.Writer, workflows []*Workflow) error {
 	page := bufio.NewWriter(out)
 	page.WriteString(pageHead)
@@ -48,23 +48,23 @@ func WriteHTML(out io.Writer, workflows []*Workflow) error {
 	return nil
 }
 
-// WriteDocuments writes the data of the page that [WriteHTML] writes, as JSON: its
-// function replaceDocuments shows it in the place of what the page holds.
+// WriteDocuments writes the data of the page of [WriteHTML] as JSON. The page's function
+// replaceDocuments shows it instead of the page's own data.
 func WriteDocuments(out io.Writer, workflows []*Workflow) error {
 	documents := make([]pageDocument, len(workflows))
 	for i, w := range workflows {
 		documents[i] = newPageDocument(w.Document())
 	}
-	// The encoder escapes <, > and &, so that no string ends the element that it stands in.
+	// The encoder escapes <, > and &, so that no string ends the element.
 	if err := json.NewEncoder(out).Encode(documents); err != nil {
 		return fmt.Errorf("write page: %w", err)
 	}
 	return nil
 }
 
-// pageDocument is a [Document] as the page reads it: a link is [why, node], or
-// [why, span ID, sampled] where what it points at is not here, and the start of
-// a span is left to its offset. It makes the page half as long.
+// pageDocument is a [Document] in the form of the page, which is half as long: a link is
+// [why, node], or [why, span ID, sampled] if its target is not in the page, and the start
+// of a span is its offset.
 type pageDocument struct {
 	Document
 	Nodes []pageNode `json:"nodes"`

@@ -2,9 +2,8 @@ package workflow
 
 import "slices"
 
-// OfTrace makes the tree of one trace by the parents of its spans: of a trace that tells
-// of no workflow, because what made it knows none. A span whose parent is not among them
-// is a root.
+// OfTrace makes the tree of one trace by the parents of its spans, for a trace without a
+// workflow. A span whose parent is not in spans is a root.
 func OfTrace(spans []Span, trace string) *Workflow {
 	below, known, seen := map[string][]*Span{}, map[string]bool{}, map[ID]bool{}
 	var all []*Span
@@ -51,7 +50,7 @@ func OfTrace(spans []Span, trace string) *Workflow {
 		}
 	}
 	place(below[""])
-	place(all) // what only a circle of parents keeps from being a root
+	place(all) // spans in a cycle of parents
 	w.summarise()
 	return w
 }

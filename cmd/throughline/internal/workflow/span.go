@@ -1,9 +1,9 @@
-// Package workflow turns the spans of one correlation ID, wherever they were
-// kept, into the tree of its events by cause. Neither Jaeger nor X-Ray draws
-// that tree, because it crosses traces: its edges are span links.
+// Package workflow turns the spans of one correlation ID, from any backend, into the tree
+// of its events by cause. Neither Jaeger nor X-Ray draws that tree, because it spans
+// several traces: its edges are span links.
 //
-// [Build] makes the tree; [WriteText], [WriteJSON], [WriteMermaid] and
-// [WriteHTML] print it. It reads nothing: spans come from package spanstore.
+// [Build] makes the tree; [WriteText], [WriteJSON], [WriteMermaid] and [WriteHTML] print
+// it. The package reads nothing: spans come from package spanstore.
 package workflow
 
 import (
@@ -15,13 +15,11 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// ID names a span: its trace and its span ID in lower-case hex. The zero
-// value names none.
+// ID is a span's trace ID and span ID in lower-case hex. The zero value is no span.
 type ID struct{ Trace, Span string }
 
-// Link is one link of a span. Why is throughline.link: causation, correlation,
-// repeat or trace. Sampled is false only where the backend keeps the link's
-// flags and they say so.
+// Link is one link of a span. Why is throughline.link: causation, correlation, repeat or
+// trace. Sampled is false only if the backend keeps the link's flags and they say so.
 type Link struct {
 	To         ID
 	Why        string
@@ -29,8 +27,8 @@ type Link struct {
 	Attributes map[string]any
 }
 
-// Span is one span as a backend keeps it. Values of Attributes are string,
-// bool, int64, float64 or []any. The zero value is a span without a name.
+// Span is one span as a backend keeps it. Values of Attributes are string, bool, int64,
+// float64 or []any. The zero value is a span without a name.
 type Span struct {
 	ID         ID
 	Parent     string
@@ -39,16 +37,16 @@ type Span struct {
 	Service    string
 	Start, End time.Time
 	Error      bool
-	Message    string // of the status
+	Message    string // the message of the status
 	Attributes map[string]any
 	Links      []Link
 }
 
-// Correlation is the workflow that the span says it belongs to, "" for none.
+// Correlation returns the correlation ID of the span, or "".
 func (s *Span) Correlation() string { return s.Text(lineage.AttrCorrelationID) }
 
-// EventID is the ID of the span's event: its own, or of a publication whose
-// event has none the one that EventBridge gave it, by which consumers know it.
+// EventID returns the ID of the span's event: its own or, for a publication of an event
+// without one, the ID that EventBridge returned, which consumers use.
 func (s *Span) EventID() string {
 	if id := s.Text(lineage.AttrEventID); id != "" || !isPublication(s) {
 		return id
@@ -56,10 +54,10 @@ func (s *Span) EventID() string {
 	return s.Text("messaging.message.id")
 }
 
-// Duration is how long the span took, zero where its clock went backwards.
+// Duration returns the span's duration, or 0 if its clock went backwards.
 func (s *Span) Duration() time.Duration { return max(0, s.End.Sub(s.Start)) }
 
-// Text is the attribute as a string, "" where it is absent.
+// Text returns an attribute as a string, or "" if it is absent.
 func (s *Span) Text(key string) string {
 	switch v := s.Attributes[key].(type) {
 	case string:
@@ -75,8 +73,8 @@ func (s *Span) Text(key string) string {
 	}
 }
 
-// Number is the attribute as a number; ok is false where it is absent or no
-// finite number.
+// Number returns an attribute as a number. ok is false if it is absent or not a finite
+// number.
 func (s *Span) Number(key string) (value float64, ok bool) {
 	switch v := s.Attributes[key].(type) {
 	case int64:
@@ -88,7 +86,7 @@ func (s *Span) Number(key string) (value float64, ok bool) {
 	}
 }
 
-// causes are the links that say what the span handled or was caused by.
+// causes returns the links to what the span handled or was caused by.
 func (s *Span) causes() []Link {
 	var causes []Link
 	for _, l := range s.Links {
@@ -99,8 +97,8 @@ func (s *Span) causes() []Link {
 	return causes
 }
 
-// parentEvent is the ID of the event that was being handled when the span's
-// event was published. The stamp leaves it out where the causation ID says it.
+// parentEvent returns the ID of the event that was being handled when the span's event
+// was published. The stamp omits it if the causation ID is the same.
 func (s *Span) parentEvent() string {
 	if id := s.Text(lineage.AttrParentEventID); id != "" {
 		return id
@@ -108,13 +106,13 @@ func (s *Span) parentEvent() string {
 	return s.Text(lineage.AttrCausationID)
 }
 
-// failed tells whether the span is in error, or an HTTP call whose answer was one.
+// failed reports whether the span's status is an error, or its HTTP response was one.
 func (s *Span) failed() bool {
 	status, _ := s.Number("http.response.status_code")
 	return s.Error || status >= 400
 }
 
-// header is a recorded response header; the conventions make it a list.
+// header returns a recorded response header, which is a list in the semantic conventions.
 func (s *Span) header(name string) string {
 	key := "http.response.header." + name
 	if list, ok := s.Attributes[key].([]any); ok && len(list) > 0 {
@@ -124,16 +122,15 @@ func (s *Span) header(name string) string {
 	return s.Text(key)
 }
 
-// Summary is one workflow as an index of spans knows it. Spans, Errors and Repeats are
-// what was counted in, a span that an exporter sent twice counts twice; they are 0 where
-// the store tells only the times.
+// Summary is one workflow in an index of spans. Spans, Errors and Repeats are counts; a
+// span that was exported twice counts twice. They are 0 if the store only has the times.
 type Summary struct {
 	CorrelationID          string
 	Start, End             time.Time
 	Spans, Errors, Repeats int
 }
 
-// Summary is the workflow of the span, of which this is the one span.
+// Summary returns the workflow of the span, with this span only.
 func (s *Span) Summary() Summary {
 	w := Summary{CorrelationID: s.Correlation(), Start: s.Start, End: s.End, Spans: 1}
 	if s.Error {
@@ -145,18 +142,18 @@ func (s *Span) Summary() Summary {
 	return w
 }
 
-// Index collects the workflows of spans that it is shown one by one. The zero
-// value is ready. Not safe for concurrent use.
+// Index collects the workflows of spans that are added one by one. The zero value is
+// ready. It is not safe for concurrent use.
 type Index struct{ byID map[string]*Summary }
 
-// Add counts a span in.
+// Add adds a span.
 func (x *Index) Add(s *Span) {
 	if s.Correlation() != "" {
 		x.Extend(s.Summary())
 	}
 }
 
-// Extend counts in more of a workflow.
+// Extend adds more of a workflow.
 func (x *Index) Extend(s Summary) {
 	known := x.byID[s.CorrelationID]
 	if known == nil {
@@ -177,7 +174,7 @@ func (x *Index) Extend(s Summary) {
 	known.Repeats += s.Repeats
 }
 
-// Workflows are those that were counted, the one with the most recent end first.
+// Workflows returns the workflows, the one with the latest end first.
 func (x *Index) Workflows() []Summary {
 	list := make([]Summary, 0, len(x.byID))
 	for _, s := range x.byID {
@@ -195,8 +192,8 @@ func (x *Index) Workflows() []Summary {
 	return list
 }
 
-// Correlations are the distinct correlation IDs of spans, the one with the
-// most recent span first.
+// Correlations returns the distinct correlation IDs of spans, the one with the most
+// recent span first.
 func Correlations(spans []Span) []string {
 	var x Index
 	for i := range spans {

@@ -13,18 +13,16 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// WriteText prints the tree for a person: an event a line, below it each
-// handling, below that the calls and events that it caused. +TIME is since the
-// workflow began. IDs of spans and what they link to stand at the end of the
-// line, eight digits of each, unless the tree has to fit a terminal, see
-// [terminal.Fit]. What spans say is printed without the control characters that a
-// terminal would obey.
+// WriteText prints the tree: an event a line, below it each handling, below that the
+// calls and events that it caused. +TIME is the time since the workflow began. Span IDs
+// and links are at the end of the line, eight digits of each, unless the tree has to fit
+// a terminal, see [terminal.Fit]. Texts of spans are printed without control characters.
 func WriteText(out io.Writer, w *Workflow) error {
 	const hang, most = 2, 24
 	err := terminal.Fit(out, hang, func(out io.Writer) error {
 		p := printer{out: bufio.NewWriter(out), w: w, last: lastOf(w.Nodes), levels: most}
 		if columns := terminal.Columns(out); columns > 0 {
-			const level = 3 // columns; half of them are for what the line says
+			const level = 3 // columns; half of the width is for the text
 			p.brief, p.levels = true, min(most, columns/2/level)
 		}
 		p.header()
@@ -42,13 +40,13 @@ func WriteText(out io.Writer, w *Workflow) error {
 type printer struct {
 	out    *bufio.Writer
 	w      *Workflow
-	last   []bool // of each node: it is the last below its parent
-	open   []bool // of each depth above: a line goes on to a later node
-	brief  bool   // no IDs of spans
-	levels int    // that are drawn; deeper ones say their number instead
+	last   []bool // for each node: whether it is the last child of its parent
+	open   []bool // for each level above: whether a line continues to a later node
+	brief  bool   // omit span IDs
+	levels int    // the number of levels that are drawn; deeper ones show their number
 }
 
-// lastOf tells of each node whether no later one has its parent.
+// lastOf returns for each node whether it is the last child of its parent.
 func lastOf(nodes []Node) []bool {
 	last, seen := make([]bool, len(nodes)), make([]bool, len(nodes)+1)
 	for i := len(nodes) - 1; i >= 0; i-- {
@@ -86,7 +84,7 @@ func (p *printer) header() {
 		fmt.Fprintf(p.out, "joined by hops: %s\n", strings.Join(names, ", "))
 	}
 	if p.w.Unjoined {
-		fmt.Fprintf(p.out, "hops join it to more than %d correlation IDs: the rest is not shown\n", maxCorrelations)
+		fmt.Fprintf(p.out, "hops join it to more than %d correlation IDs: the others are not shown\n", maxCorrelations)
 	}
 }
 
@@ -160,7 +158,7 @@ func (p *printer) event(n *Node) []string {
 	}
 	switch n.Loop {
 	case LoopType:
-		facts = append(facts, "LOOP, one of its type is among its causes")
+		facts = append(facts, "LOOP, one of its causes has the same type")
 	case LoopHops:
 		facts = append(facts, fmt.Sprintf("LOOP, hop %.0f", s.hops()))
 	}
@@ -170,7 +168,7 @@ func (p *printer) event(n *Node) []string {
 	return append(facts, changed(p.w, n), p.ids(s))
 }
 
-// hop tells what left the bus.
+// hop returns the facts of a hop.
 func (p *printer) hop(n *Node) []string {
 	s := n.Span
 	if s == nil {
@@ -197,8 +195,8 @@ func (p *printer) hop(n *Node) []string {
 	return append(facts, p.ids(s))
 }
 
-// edgeText says how a handling is known to stand where it stands. Of an event that a
-// link names its links say it.
+// edgeText describes the evidence for the place of a handling. For an event that a link
+// names, the links show it.
 func edgeText(e Edge) string {
 	switch {
 	case e.How == "" || e.Via == ViaBus && e.How == Linked:
@@ -212,7 +210,7 @@ func edgeText(e Edge) string {
 	}
 }
 
-// changed names a correlation ID that is another than that above.
+// changed returns a correlation ID that differs from the one above.
 func changed(w *Workflow, n *Node) string {
 	if !w.changes(n) {
 		return ""
@@ -220,7 +218,7 @@ func changed(w *Workflow, n *Node) string {
 	return "CORRELATION " + Clean(n.Span.Correlation())
 }
 
-// waited names what a handling waited for.
+// waited describes what a handling waited for.
 func (p *printer) waited(n *Node) string {
 	if len(n.Waited) == 0 {
 		return ""
@@ -237,7 +235,7 @@ func (p *printer) handling(n *Node) []string {
 	facts := []string{"⇢ " + Clean(s.Service), p.since(s), "took " + took(s.Duration())}
 	switch lag, from := p.w.Lag(n); from {
 	case "":
-	case LagFromEvent: // its whole second may have been anywhere in that second
+	case LagFromEvent: // the time of publication is within that second
 		facts = append(facts, "lag ≤"+took(lag))
 	default:
 		facts = append(facts, "lag "+took(lag))
@@ -267,7 +265,7 @@ func (p *printer) handling(n *Node) []string {
 	return append(facts, p.ids(s))
 }
 
-// repeat says what kind of repeat a handling was, and of which request.
+// repeat describes the kind of repeat, and the first request.
 func repeat(s *Span) string {
 	kind := s.Text(lineage.AttrRepeatKind)
 	if kind == "" {
@@ -320,7 +318,7 @@ func short(id string) string {
 	return id
 }
 
-// Clean makes a text from outside a part of a line, of at most 300 bytes, see
+// Clean makes a text from outside a part of a line, with at most 300 bytes; see
 // [terminal.Line].
 func Clean(s string) string {
 	const most = 300

@@ -7,34 +7,34 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// Kind is what a node of the tree stands for.
+// Kind is the kind of a node.
 type Kind string
 
-// The kinds of nodes. Below an event or a hop stand its handlings, below a handling
-// the calls that it made, the events that it published, and its hops.
+// The kinds of nodes. Below an event or a hop are its handlings. Below a handling are its
+// HTTP calls, the events that it published, and its hops.
 const (
 	KindEvent    Kind = "event"
 	KindHandling Kind = "handling"
 	KindCall     Kind = "call" // an outbound HTTP call
-	KindHop      Kind = "hop"  // messages that were sent, an invocation, a schedule: what leaves the bus
-	KindSpan     Kind = "span" // of a trace that tells of no workflow, see OfTrace
+	KindHop      Kind = "hop"  // sent messages, an invocation, a schedule: anything but an event on the bus
+	KindSpan     Kind = "span" // a span of a trace without a workflow, see OfTrace
 )
 
-// Gap names what a workflow's spans do not tell, "" where nothing is missing.
-// The values are stable; Explain says them in words.
+// Gap is what is missing from a workflow's spans, or "". The values are stable. Explain
+// describes them.
 type Gap string
 
 // The gaps.
 const (
-	PublisherNotSeen    Gap = "publisher_not_seen"    // a link points at a span that the backend does not have
-	PublisherNotSampled Gap = "publisher_not_sampled" // the link itself says that its span was not recorded
-	PublisherNotTraced  Gap = "publisher_not_traced"  // the event carried no stamp and no trace context
-	HandlingNotSeen     Gap = "handling_not_seen"     // an event was published while handling one, and that handling is missing
-	CauseNotSeen        Gap = "cause_not_seen"        // not the workflow's first event, and nothing says what caused it
-	NotHandled          Gap = "not_handled"           // nobody handled the event, or whoever did reports no spans
+	PublisherNotSeen    Gap = "publisher_not_seen"    // a link refers to a span that the backend does not have
+	PublisherNotSampled Gap = "publisher_not_sampled" // the link says that its span was not recorded
+	PublisherNotTraced  Gap = "publisher_not_traced"  // the event has neither stamp nor trace context
+	HandlingNotSeen     Gap = "handling_not_seen"     // an event was published by a handling that is missing
+	CauseNotSeen        Gap = "cause_not_seen"        // not the workflow's first event, and its cause is unknown
+	NotHandled          Gap = "not_handled"           // nothing handled the event, or its handler exports no spans
 )
 
-// Explain is the gap in words for a person.
+// Explain returns the gap in words.
 func (g Gap) Explain() string {
 	switch g {
 	case PublisherNotSeen:
@@ -42,7 +42,7 @@ func (g Gap) Explain() string {
 	case PublisherNotSampled:
 		return "publisher not sampled"
 	case PublisherNotTraced:
-		return "publisher not traced: the event carried no stamp"
+		return "publisher not traced: the event has no stamp"
 	case HandlingNotSeen:
 		return "its handling was not seen"
 	case CauseNotSeen:
@@ -58,34 +58,35 @@ func (g Gap) Explain() string {
 type Node struct {
 	Kind   Kind
 	Depth  int
-	Parent int   // index in Nodes; -1 for a root
-	Span   *Span // nil where the span that would tell is missing: Gap says so
-	// EventID and Type are the event's: of an event, the one published; of a
-	// handling, the one that it stands below.
+	Parent int   // the index in Nodes; -1 for a root
+	Span   *Span // nil if the span is missing; see Gap
+	// EventID and Type are those of the event: for an event, the published one; for a
+	// handling, the one above it.
 	EventID, Type string
 	Gap           Gap
-	Loop          Loop // of an event
-	// Again is the index plus one of the earlier place of the same handling, 0
-	// for none. A batch stands below each of its events, and its calls at the first.
+	Loop          Loop // set for an event
+	// Again is the index plus one of the first place of the same handling, or 0. A batch
+	// is below each of its events, and its calls are at the first place.
 	Again int
-	// Edge is, of a handling, what it came by from the node above. A root has none.
+	// Edge is how the node above caused a handling. A root has none.
 	Edge Edge
-	// Waited are the places of the handlings whose outcome this one waited for,
-	// in a table or elsewhere, to publish what they had in common.
+	// Waited are the indexes of the handlings whose results this one waited for, in a
+	// table or elsewhere, before it published.
 	Waited []int
 
-	of any // the *event or *hop that stands here
+	of any // the *event or *hop of the node
 }
 
-// Workflow is the tree of one correlation ID, flattened: Nodes holds it in
-// order, each node after its parent, so that no depth overflows a reader. The
-// zero value is empty. It points into the spans that it was built of.
+// Workflow is the tree of one correlation ID as a list: Nodes has each node after its
+// parent, so that a reader needs no recursion. The zero value is empty. It points into
+// the spans that it was built from.
 type Workflow struct {
 	CorrelationID string
-	TraceID       string // of the tree of a trace, see [OfTrace]; else empty
-	// Unjoined says that there were more of them than a tree joins.
+	TraceID       string // set for the tree of a trace, see [OfTrace]
+	// Unjoined reports that there are more correlation IDs than a tree joins.
 	Unjoined bool
-	// Joined are the other correlation IDs that hops join to it, of which spans are here.
+	// Joined are the other correlation IDs that hops join to the workflow and that have
+	// spans here.
 	Joined     []string
 	Nodes      []Node
 	Functions  []string // sorted
@@ -93,7 +94,7 @@ type Workflow struct {
 	Counts     Counts
 }
 
-// Counts are what a workflow adds up to.
+// Counts are the totals of a workflow.
 type Counts struct {
 	Events    int `json:"events"`
 	Handlings int `json:"handlings"`
@@ -101,17 +102,16 @@ type Counts struct {
 	Hops      int `json:"hops"`
 	Spans     int `json:"spans"`
 	Repeats   int `json:"repeats"`
-	Loops     int `json:"loops"` // events that seem to go round
+	Loops     int `json:"loops"` // events that may be in a loop
 	Errors    int `json:"errors"`
 	Gaps      int `json:"gaps"`
 }
 
-// Duration is from the start of its first span to the end of its last.
+// Duration returns the time from the start of the first span to the end of the last.
 func (w *Workflow) Duration() time.Duration { return w.End.Sub(w.Start) }
 
-// Build makes the tree of correlationID out of spans. Spans of other workflows are
-// left out, but for those that hang below one of this one and those that a hop joins
-// to it.
+// Build makes the tree of correlationID from spans. It ignores spans of other workflows,
+// except those below a span of this one and those that a hop joins to it.
 func Build(spans []Span, correlationID string) *Workflow {
 	return newJoiner(spans).build(correlationID)
 }
@@ -133,7 +133,7 @@ func (w *Workflow) summarise() {
 		n := &w.Nodes[i]
 		switch n.Kind {
 		case KindEvent:
-			if n.Span != nil || n.Gap != "" { // else a schedule, which nobody published
+			if n.Span != nil || n.Gap != "" { // otherwise it is a schedule, which has no publication
 				w.Counts.Events++
 			}
 		case KindHandling:

@@ -6,12 +6,11 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// await names the handlings that others waited for. Where many events meet in a table,
-// the function that counts them publishes when the last is there: its handling is the
-// parent of what goes on, and the others look as if nothing came of them. They had an
-// event of the same type, in the same function and the same run of the domain, and
-// published nothing. Where no run is told they are of one correlation ID, of which only
-// the last published.
+// await finds the handlings that others waited for. If many events are counted in a
+// table, the function publishes when the last one arrives: that handling is the parent of
+// the next event, and the other handlings seem to have no effect. These had an event of
+// the same type, in the same function and the same run, and published nothing. Without a
+// run they have the same correlation ID, of which only the last handling published.
 func (b *builder) await(w *Workflow) {
 	type group struct{ function, kind, run, correlation string }
 	groups := map[group][]int{}

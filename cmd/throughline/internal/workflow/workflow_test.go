@@ -97,7 +97,7 @@ func TestBuildNamesGaps(t *testing.T) {
 	if want := "signal-1 x-1(portfolio) y-1(portfolio) z-1(portfolio)"; shape(w) != want {
 		t.Errorf("got %s, want %s", shape(w), want)
 	}
-	if want := "z-1  (publisher not traced: the event carried no stamp)"; !strings.Contains(got, want) || w.Counts.Gaps != 4 {
+	if want := "z-1  (publisher not traced: the event has no stamp)"; !strings.Contains(got, want) || w.Counts.Gaps != 4 {
 		t.Errorf("%d gaps, no %q in:\n%s", w.Counts.Gaps, want, got)
 	}
 }

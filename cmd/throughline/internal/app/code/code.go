@@ -1,6 +1,5 @@
-// Package code finds what runs the functions of a plan: their folders, layers and
-// interpreters, bootstraps of its own for Python and Node.js, and what Go functions are
-// built to.
+// Package code finds the code of the functions of a plan: folders, layers and
+// interpreters. It has bootstraps for Python and Node.js, and it builds Go functions.
 package code
 
 import (
@@ -23,43 +22,44 @@ import (
 //go:embed runtime/*
 var runtimes embed.FS
 
-// Options say where things are.
+// Options are the paths that a [Finder] uses.
 type Options struct {
-	Template string // folder of the template
-	Dir      string // what is made is put below it, an absolute path
-	// Python and Node are interpreters, "" for those that fit on the PATH.
+	Template string // the folder of the template
+	Dir      string // the folder for new files, an absolute path
+	// Python and Node are paths of interpreters. Empty means the matching ones on the
+	// PATH.
 	Python, Node string
 }
 
-// Code is what runs one function.
+// Code is the command and the files that run one function.
 type Code struct {
-	Argv         []string // of the runtime
+	Argv         []string // the runtime's command
 	Root         string   // LAMBDA_TASK_ROOT
-	Opt          string   // the folder that stands for /opt, "" where there is none
+	Opt          string   // the folder that replaces /opt, or ""
 	ExecutionEnv string
 	Env          map[string]string
-	Extensions   []string // of the function's own layers
-	// Watch are the folders whose files the function is made of.
+	Extensions   []string // extensions in the function's own layers
+	// Watch are the folders with the function's files.
 	Watch []string
-	// Note says what is otherwise than in Lambda, "" for nothing.
+	// Note says what differs from Lambda, or is "".
 	Note string
-	// Library says that the function tells of itself by Throughline's Go library.
+	// Library reports that the function uses Throughline's Go library.
 	Library bool
-	native  bool                            // Argv[0] is the function itself
-	build   func(ctx context.Context) error // of a Go function; nil otherwise
+	native  bool                            // Argv[0] is the function's binary
+	build   func(ctx context.Context) error // builds a Go function; nil for others
 }
 
-// Finder prepares functions. Use [NewFinder]. It must not be used concurrently.
+// Finder prepares functions. Use [NewFinder]. It is not safe for concurrent use.
 type Finder struct {
 	options Options
-	runtime string // folder of the bootstraps
-	// Wrapper is the layer's, with shims that wait for the extension as a busy laptop needs it.
+	runtime string // the folder of the bootstraps
+	// Wrapper is the layer's wrapper, with shims whose time-outs suit a busy machine.
 	Wrapper string
 	known   map[string]interpreter
 }
 
-// patience are the deadlines of the shims, in the unit of each, and what they become: dozens
-// of environments share what each has for itself in Lambda.
+// patience are the shims' time-outs, in the unit of each, and their longer values here,
+// where dozens of environments share a machine.
 var patience = []struct {
 	file    string
 	was     *regexp.Regexp
@@ -92,7 +92,7 @@ func NewFinder(o Options) (*Finder, error) {
 		}
 		patient := p.was.ReplaceAll(source, []byte(p.becomes))
 		if bytes.Equal(patient, source) {
-			return nil, fmt.Errorf("%s names no deadline", p.file)
+			return nil, fmt.Errorf("%s has no time-out", p.file)
 		}
 		if err := os.WriteFile(path, patient, 0o644); err != nil {
 			return nil, err
@@ -102,8 +102,8 @@ func NewFinder(o Options) (*Finder, error) {
 	return f, os.Chmod(f.Wrapper, 0o755)
 }
 
-// Find prepares a function; [Code.Build] is still to be called. The error says what is
-// missing and what to do.
+// Find prepares a function. Call [Code.Build] after it. The error says what is missing
+// and what to do.
 func (f *Finder) Find(ctx context.Context, of plan.Function) (*Code, error) {
 	c := &Code{Env: map[string]string{}, ExecutionEnv: "AWS_Lambda_" + of.Runtime}
 	if err := f.root(c, of); err != nil {
@@ -124,11 +124,11 @@ func (f *Finder) Find(ctx context.Context, of plan.Function) (*Code, error) {
 	return c, err
 }
 
-// Compiled says whether Build compiles sources.
+// Compiled reports whether Build compiles sources.
 func (c *Code) Compiled() bool { return c.build != nil }
 
-// Build makes what the function runs of its sources, where it is compiled, and sees what
-// that is.
+// Build compiles the function if it is a Go function, and finds out whether the binary
+// uses the library.
 func (c *Code) Build(ctx context.Context) error {
 	if c.build != nil {
 		if err := c.build(ctx); err != nil {
@@ -143,11 +143,11 @@ func (c *Code) Build(ctx context.Context) error {
 	return err
 }
 
-// wrapped is a function of the library that a handler is wrapped by.
+// wrapped is the function of the library that wraps a handler.
 const wrapped = "github.com/throughline/throughline/handler.Wrap"
 
-// usesLibrary says whether a Go binary has the library linked. Names of functions stand in
-// a binary also where it was stripped.
+// usesLibrary reports whether a Go binary links the library. The names of functions are
+// in a stripped binary too.
 func usesLibrary(binary string) (bool, error) {
 	file, err := os.Open(binary)
 	if err != nil {
@@ -160,14 +160,14 @@ func usesLibrary(binary string) (bool, error) {
 		if bytes.Contains(buffer[:kept+n], []byte(wrapped)) {
 			return true, nil
 		}
-		if err != nil { // its end
+		if err != nil { // the end of the file
 			return false, nil
 		}
 		kept = copy(buffer, buffer[kept+n-len(wrapped):kept+n])
 	}
 }
 
-// path is one of the plan's as this machine has it.
+// path converts a path of the plan to one on this machine.
 func (f *Finder) path(p string) string {
 	if filepath.IsAbs(p) {
 		return p
@@ -193,7 +193,7 @@ func (f *Finder) root(c *Code, of plan.Function) error {
 	info, err := os.Stat(at)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("there is no %s: build it first, and with sam build name .aws-sam/build/template.yaml", at)
+		return fmt.Errorf("there is no %s: build it first; after sam build, name .aws-sam/build/template.yaml", at)
 	case err != nil:
 		return err
 	case info.IsDir():
@@ -224,7 +224,7 @@ func (f *Finder) layers(c *Code, of plan.Function) error {
 		info, err := os.Stat(at)
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && strings.Contains(filepath.Base(at), "throughline"):
-			continue // our own, which is attached in any case
+			continue // Throughline's layer is attached to every function
 		case err != nil:
 			return fmt.Errorf("the layer %s: %w", l, err)
 		case info.IsDir():
@@ -251,7 +251,7 @@ func (f *Finder) layers(c *Code, of plan.Function) error {
 	return os.MkdirAll(opt, 0o755)
 }
 
-// overlay copies a folder over another; what is there is replaced.
+// overlay copies a folder over another and replaces existing files.
 func overlay(to, from string) error {
 	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -270,13 +270,13 @@ func overlay(to, from string) error {
 		if err != nil {
 			return err
 		}
-		return os.Symlink(absolute, target) // changes to the layer are seen at once
+		return os.Symlink(absolute, target) // so changes to the layer apply at once
 	})
 }
 
-// custom is a bootstrap: the folder's own, or what its Go main package is built to.
+// custom finds the bootstrap: that in the folder, or the binary of its Go main package.
 func (f *Finder) custom(c *Code, of plan.Function) error {
-	c.ExecutionEnv, c.native = "", true // as Lambda has it for provided runtimes
+	c.ExecutionEnv, c.native = "", true // as in Lambda's provided runtimes
 	own := filepath.Join(c.Root, "bootstrap")
 	sources, err := filepath.Glob(filepath.Join(c.Root, "*.go"))
 	if err != nil {

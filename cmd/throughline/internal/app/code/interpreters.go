@@ -13,14 +13,14 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/app/plan"
 )
 
-// interpreter is a Python or a Node.js of this machine.
+// interpreter is a Python or Node.js interpreter on this machine.
 type interpreter struct {
 	path    string
 	version string // 3.12, 22
 	boto3   bool
 }
 
-// python runs a function on the Python that its runtime names, or on another one.
+// python runs a function with the Python of its runtime, or with another version.
 func (f *Finder) python(ctx context.Context, c *Code, of plan.Function) error {
 	wanted := strings.TrimPrefix(of.Runtime, "python")
 	found, err := f.interpreter(ctx, "python"+wanted, f.options.Python, []string{"python" + wanted, "python3"}, askPython)
@@ -28,14 +28,14 @@ func (f *Finder) python(ctx context.Context, c *Code, of plan.Function) error {
 		return fmt.Errorf("%w; install Python %s, or name one with --python", err, wanted)
 	}
 	if found.version != wanted {
-		c.Note = fmt.Sprintf("python%s is played by Python %s", wanted, found.version)
+		c.Note = fmt.Sprintf("python%s runs on Python %s", wanted, found.version)
 	}
 	c.Argv = []string{found.path, filepath.Join(f.runtime, "bootstrap.py")}
 	c.Env["_DEV_OPT"] = c.Opt
 	return nil
 }
 
-// node runs a function on the Node.js of its runtime, or on another one.
+// node runs a function with the Node.js of its runtime, or with another version.
 func (f *Finder) node(ctx context.Context, c *Code, of plan.Function) error {
 	wanted := strings.TrimSuffix(strings.TrimPrefix(of.Runtime, "nodejs"), ".x")
 	found, err := f.interpreter(ctx, "node", f.options.Node, []string{"node"}, askNode)
@@ -43,7 +43,7 @@ func (f *Finder) node(ctx context.Context, c *Code, of plan.Function) error {
 		return fmt.Errorf("%w; install Node.js %s, or name one with --node", err, wanted)
 	}
 	if found.version != wanted {
-		c.Note = fmt.Sprintf("nodejs%s.x is played by Node.js %s", wanted, found.version)
+		c.Note = fmt.Sprintf("nodejs%s.x runs on Node.js %s", wanted, found.version)
 	}
 	c.Argv = []string{found.path, filepath.Join(f.runtime, "bootstrap.mjs")}
 	if c.Opt != "" {
@@ -54,7 +54,7 @@ func (f *Finder) node(ctx context.Context, c *Code, of plan.Function) error {
 	return nil
 }
 
-// interpreter finds one by the names that it can have, and asks what it is.
+// interpreter finds an interpreter by its possible names and reads its version.
 func (f *Finder) interpreter(ctx context.Context, key, given string, names []string, ask func(context.Context, string) (interpreter, error)) (interpreter, error) {
 	if known, ok := f.known[key]; ok {
 		return known, nil
@@ -77,18 +77,19 @@ func (f *Finder) interpreter(ctx context.Context, key, given string, names []str
 	return interpreter{}, last
 }
 
-// asking bounds how long an interpreter may take to say what it is.
+// asking bounds how long an interpreter can take to print its version.
 const asking = 20 * time.Second
 
 func askPython(ctx context.Context, path string) (interpreter, error) {
 	ctx, cancel := context.WithTimeout(ctx, asking)
 	defer cancel()
-	// The path of the interpreter itself: what is on the PATH may be a script that starts it.
+	// The path of the interpreter itself, because the command on the PATH can be a script
+	// that starts it.
 	out, err := exec.CommandContext(ctx, path, "-c", `import json, sys, importlib.util
 print(json.dumps([sys.executable, "%d.%d" % sys.version_info[:2], importlib.util.find_spec("boto3") is not None]))`).Output()
 	var said []any
 	if err != nil || json.Unmarshal(out, &said) != nil || len(said) != 3 {
-		return interpreter{}, fmt.Errorf("%s does not say which Python it is: %w", path, err)
+		return interpreter{}, fmt.Errorf("read the Python version of %s: %w", path, err)
 	}
 	found := interpreter{path: path}
 	if real, _ := said[0].(string); real != "" {
@@ -105,7 +106,7 @@ func askNode(ctx context.Context, path string) (interpreter, error) {
 	out, err := exec.CommandContext(ctx, path, "-p", "JSON.stringify([process.execPath, process.versions.node])").Output()
 	var said []string
 	if err != nil || json.Unmarshal(out, &said) != nil || len(said) != 2 {
-		return interpreter{}, fmt.Errorf("%s does not say which Node.js it is: %w", path, err)
+		return interpreter{}, fmt.Errorf("read the Node.js version of %s: %w", path, err)
 	}
 	major, _, _ := strings.Cut(said[1], ".")
 	return interpreter{path: said[0], version: major}, nil
@@ -122,8 +123,8 @@ func (f *Finder) Notes() []string {
 	return notes
 }
 
-// goBuild builds a main package, beside the binary that is there and then in its place. A
-// module that a workspace around it does not list is built without the workspace.
+// goBuild builds a main package to a new file, then replaces the old binary. A module
+// that a surrounding workspace does not list is built without the workspace.
 func goBuild(ctx context.Context, dir, target string) error {
 	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 		return err

@@ -9,11 +9,12 @@ import (
 	"path/filepath"
 )
 
-// maxUnpacked is what Lambda takes of a function and its layers, in bytes.
+// maxUnpacked is Lambda's limit for the unpacked size of a function and its layers, in
+// bytes.
 const maxUnpacked = 250 << 20
 
-// unzip unpacks an archive into a folder; what is there is replaced. Names that lead out
-// of the folder are refused.
+// unzip unpacks an archive into a folder and replaces existing files. It refuses names
+// that lead out of the folder.
 func unzip(archive, to string) error {
 	r, err := zip.OpenReader(archive)
 	if err != nil {
@@ -45,7 +46,7 @@ func extract(file *zip.File, target string, left int64) (int64, error) {
 	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 		return 0, err
 	}
-	_ = os.Remove(target) // never through a link
+	_ = os.Remove(target) // so that no file is written through a link
 	from, err := file.Open()
 	if err != nil {
 		return 0, err
@@ -57,7 +58,7 @@ func extract(file *zip.File, target string, left int64) (int64, error) {
 	}
 	n, err := io.Copy(into, io.LimitReader(from, left+1))
 	if n > left {
-		err = errors.New("the archive is larger than Lambda takes")
+		err = errors.New("the archive is larger than Lambda allows")
 	}
 	return n, errors.Join(err, into.Close())
 }

@@ -1,5 +1,5 @@
-// Package eventfile reads the events that are to be sent to an application, wherever package
-// envelope finds them, and makes samples of what rules' patterns match.
+// Package eventfile reads events to send to an application, in every form that package
+// envelope reads, and makes sample events from rules' patterns.
 package eventfile
 
 import (
@@ -12,20 +12,20 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/envelope"
 )
 
-// Event is an event to send. ID and Time are of one that was recorded.
+// Event is an event to send. A recorded event has its ID and Time.
 type Event struct {
 	ID         string          `json:"id,omitempty"`
-	Bus        string          `json:"bus,omitempty"` // "" where the file does not say
+	Bus        string          `json:"bus,omitempty"` // "" if the file does not name it
 	Source     string          `json:"source"`
 	DetailType string          `json:"detail_type"`
 	Detail     json.RawMessage `json:"detail"` // an object
 	Resources  []string        `json:"resources,omitempty"`
 	Time       time.Time       `json:"time,omitzero"`
-	Replay     string          `json:"replay,omitempty"` // the name of its replay
+	Replay     string          `json:"replay,omitempty"` // the replay's name
 }
 
-// Read reads every event of a file, in its order. The error says what is wrong with one of
-// them, or that there is none.
+// Read returns every event of a file in order. It returns an error if an event is not
+// valid, or if there is none.
 func Read(in io.Reader) ([]Event, error) {
 	var events []Event
 	_, _, err := envelope.Read(in, func(e envelope.Event) error {
@@ -45,21 +45,21 @@ func Read(in io.Reader) ([]Event, error) {
 		return nil
 	})
 	if err == nil && len(events) == 0 {
-		err = errors.New("it holds no event: write an envelope, with source, detail-type and detail, or an entry of put-events, with Source, DetailType and Detail")
+		err = errors.New("the file has no event: write an envelope, with source, detail-type and detail, or an entry of put-events, with Source, DetailType and Detail")
 	}
 	return events, err
 }
 
-// Check says what EventBridge would refuse of an event.
+// Check returns an error if EventBridge would refuse the event.
 func (e Event) Check() error {
 	var object map[string]json.RawMessage
 	switch {
 	case e.Source == "":
-		return errors.New("it has no source")
+		return errors.New("the event has no source")
 	case e.DetailType == "":
-		return errors.New("it has no detail-type")
+		return errors.New("the event has no detail-type")
 	case json.Unmarshal(e.Detail, &object) != nil || object == nil:
-		return errors.New("its detail is not a JSON object")
+		return errors.New("the event's detail is not a JSON object")
 	}
 	return nil
 }

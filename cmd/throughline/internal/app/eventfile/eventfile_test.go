@@ -16,10 +16,10 @@ func TestRead(t *testing.T) {
 		"Envelope": {`{"id":"1","source":"s","detail-type":"T","time":"2026-01-02T03:04:05Z","resources":["r"],"detail":{"a":1}}`, "1||s|T|{\"a\":1}|[r]|2026", ""},
 		"Entry":    {`{"Entries":[{"Source":"s","DetailType":"T","Detail":"{\"a\":1}","EventBusName":"arn:aws:events:us-east-1:1:event-bus/b"}]}`, "|b|s|T|{\"a\":1}|[]|1", ""},
 		"Lines":    {"{\"source\":\"s\",\"detail-type\":\"T\",\"detail\":{}}\n\n{\"source\":\"s\",\"detail-type\":\"U\",\"detail\":{}}", "||s|T|{}|[]|1 ||s|U|{}|[]|1", ""},
-		"NoEvent":  {`{"a":1}`, "", "it holds no event"},
-		"NoSource": {`{"source":"","detail-type":"T","detail":{}}`, "", "event 1: it has no source"},
+		"NoEvent":  {`{"a":1}`, "", "the file has no event"},
+		"NoSource": {`{"source":"","detail-type":"T","detail":{}}`, "", "event 1: the event has no source"},
 		"NoObject": {`{"source":"s","detail-type":"T","detail":[1]}`, "", "not a JSON object"},
-		"Empty":    {``, "", "it holds no event"},
+		"Empty":    {``, "", "the file has no event"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			events, err := eventfile.Read(strings.NewReader(c.file))

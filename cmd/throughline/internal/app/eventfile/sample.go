@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// Rule is what a sample is made of: a rule of a bus, and its pattern as JSON.
+// Rule is a rule of a bus, with its pattern as JSON, from which a sample is made.
 type Rule struct{ Bus, Pattern string }
 
-// Sample makes an event of a detail-type that a rule matches, as far as its pattern tells:
-// source, and members of the detail. detail, if not nil, has members to put over these. ok
-// is false where no rule names the type.
+// Sample makes an event of a detail-type that matches a rule: source and members of the
+// detail come from the pattern, as far as possible. detail, if not nil, has members that
+// replace these. ok is false if no rule names the type.
 func Sample(rules []Rule, detailType string, detail map[string]any) (e Event, ok bool) {
 	for _, r := range rules {
 		var pattern map[string]any
@@ -39,7 +39,7 @@ func Sample(rules []Rule, detailType string, detail map[string]any) (e Event, ok
 	return Event{}, false
 }
 
-// fits says whether a condition on a text is about this one: itself, or a prefix of it.
+// fits reports whether a condition on a text is this text or a prefix of it.
 func fits(condition any, text string) bool {
 	if prefix, is := operator(condition, "prefix").(string); is {
 		return strings.HasPrefix(text, prefix)
@@ -52,7 +52,7 @@ func operator(condition any, name string) any {
 	return of[name]
 }
 
-// value is something that a part of a pattern matches, nil where that is nothing.
+// value returns a value that matches a part of a pattern, or nil.
 func value(pattern any) any {
 	switch p := pattern.(type) {
 	case map[string]any:
@@ -81,7 +81,7 @@ func value(pattern any) any {
 	return nil
 }
 
-// satisfying is a value that one condition takes.
+// satisfying returns a value that matches one condition.
 func satisfying(condition any) any {
 	of, is := condition.(map[string]any)
 	if !is {
@@ -111,7 +111,7 @@ func satisfying(condition any) any {
 	return nil
 }
 
-// number is a number within bounds: [">", 0, "<=", 5].
+// number returns a number within bounds such as [">", 0, "<=", 5].
 func number(bounds any) any {
 	list, _ := bounds.([]any)
 	low, high, open := 0.0, 0.0, [2]bool{true, true}
@@ -136,7 +136,7 @@ func number(bounds any) any {
 	case open[1]:
 		return low
 	case open[0] || low > high:
-		if !open[0] { // between two neighbours
+		if !open[0] { // the bounds are exclusive
 			return (low - 1 + high + 1) / 2
 		}
 		return high

@@ -1,5 +1,5 @@
-// Package faults says what goes wrong on purpose while an application is played: which
-// deliveries, invocations and calls over HTTP, how often, and in what way.
+// Package faults selects the faults to inject while an application runs: which
+// deliveries, invocations and HTTP calls fail, how often, and how.
 package faults
 
 import (
@@ -14,51 +14,52 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/app/gateway"
 )
 
-// Kind is what goes wrong.
+// Kind is the kind of a fault.
 type Kind string
 
-// The kinds. Those of deliveries are of what a bus sends to a target and a queue to a
-// function, those of invocations of functions, however they are invoked.
+// The kinds. Faults of deliveries apply to what a bus sends to a target and a queue to a
+// function. Faults of invocations apply to functions, however they are invoked.
 const (
-	Duplicate Kind = "duplicate"  // delivered once more
-	Reorder   Kind = "reorder"    // delivered later than what came after it
-	Delay     Kind = "delay"      // delivered later
+	Duplicate Kind = "duplicate"  // a delivery is repeated
+	Reorder   Kind = "reorder"    // a delivery arrives after a later one
+	Delay     Kind = "delay"      // a delivery arrives late
 	Fail      Kind = "fail"       // the first attempt at a delivery fails
-	Refuse    Kind = "refuse"     // the target refuses it for good: it goes to the dead-letter queue
-	Throttle  Kind = "throttle"   // PutEvents and invocations are refused: too many
-	Freeze    Kind = "freeze"     // the environment stands still in the middle of an invocation
-	Kill      Kind = "kill"       // the runtime is killed in the middle of an invocation
-	Timeout   Kind = "timeout"    // the invocation does not end before its time-out
-	Cold      Kind = "cold"       // each invocation starts an environment
-	HTTP      Kind = "http"       // calls to a host are answered with a status
+	Refuse    Kind = "refuse"     // the target refuses every attempt, and the event goes to the dead-letter queue
+	Throttle  Kind = "throttle"   // PutEvents and invocations are throttled
+	Freeze    Kind = "freeze"     // the environment is frozen during an invocation
+	Kill      Kind = "kill"       // the runtime is killed during an invocation
+	Timeout   Kind = "timeout"    // the invocation times out
+	Cold      Kind = "cold"       // each invocation is a cold start
+	HTTP      Kind = "http"       // calls to a host get an error status
 	HTTPDelay Kind = "http-delay" // calls to a host take longer
 )
 
 // Rule is one fault. The zero value does nothing.
 type Rule struct {
 	Kind     Kind
-	Duration time.Duration // of delay, reorder, freeze and http-delay
-	Status   int           // of http
-	Share    float64       // of what it is about: 1 is all
-	// Of is the function, queue, topic or rule that it is about, or the host; "" is every one.
+	Duration time.Duration // for delay, reorder, freeze and http-delay
+	Status   int           // for http
+	Share    float64       // the share of deliveries, invocations or calls, from 0 to 1
+	// Of is the function, queue, topic, rule or host that the fault applies to. Empty
+	// means every one.
 	Of string
 }
 
-// defaults are the durations of kinds that have one.
+// defaults are the default durations of kinds with a duration.
 var defaults = map[Kind]time.Duration{Delay: 2 * time.Second, Reorder: time.Second, Freeze: 2 * time.Second, HTTPDelay: 2 * time.Second}
 
-// Kinds are all of them with what they do, in the order in which help shows them.
+// Kinds returns every kind with its description, in the order of the help text.
 func Kinds() [][2]string {
 	return [][2]string{
-		{string(Duplicate), "deliver once more"}, {string(Reorder), "deliver later than what comes after, within =DURATION"}, {string(Delay), "deliver later, =DURATION"},
-		{string(Fail), "let the first attempt at a delivery fail"}, {string(Refuse), "let a rule's target refuse for good"}, {string(Throttle), "refuse PutEvents and invocations"}, {string(Freeze), "let an environment stand still, =DURATION"},
-		{string(Kill), "kill the runtime"}, {string(Timeout), "let an invocation take too long"}, {string(Cold), "start an environment for each invocation"},
-		{string(HTTP), "answer calls to a host with =STATUS"}, {string(HTTPDelay), "let calls to a host take longer, =DURATION"},
+		{string(Duplicate), "repeat a delivery"}, {string(Reorder), "deliver an event after a later one, within =DURATION"}, {string(Delay), "delay a delivery by =DURATION"},
+		{string(Fail), "let the first delivery attempt fail"}, {string(Refuse), "let a rule's target refuse every attempt"}, {string(Throttle), "throttle PutEvents and invocations"}, {string(Freeze), "freeze an environment for =DURATION"},
+		{string(Kill), "kill the runtime"}, {string(Timeout), "let an invocation time out"}, {string(Cold), "let each invocation be a cold start"},
+		{string(HTTP), "answer calls to a host with =STATUS"}, {string(HTTPDelay), "delay calls to a host by =DURATION"},
 	}
 }
 
-// Parse reads a rule: KIND[=VALUE][:SHARE%][@NAME]. The error says what is wrong and what
-// to write.
+// Parse reads a rule of the form KIND[=VALUE][:SHARE%][@NAME]. The error says what is
+// wrong and what to write.
 func Parse(text string) (Rule, error) {
 	rest, of, _ := strings.Cut(strings.TrimSpace(text), "@")
 	rest, share, shared := strings.Cut(rest, ":")
@@ -69,12 +70,12 @@ func Parse(text string) (Rule, error) {
 		for _, k := range Kinds() {
 			names = append(names, k[0])
 		}
-		return r, fmt.Errorf("%q is no kind of fault: write one of %s", kind, strings.Join(names, ", "))
+		return r, fmt.Errorf("%q is not a kind of fault: write one of %s", kind, strings.Join(names, ", "))
 	}
 	if shared {
 		percent, err := strconv.ParseFloat(strings.TrimSuffix(share, "%"), 64)
 		if err != nil || percent <= 0 || percent > 100 {
-			return r, fmt.Errorf("%q: a share is above 0%% and at most 100%%, as in %s:10%%", text, kind)
+			return r, fmt.Errorf("%q: write a share above 0%% and at most 100%%, as in %s:10%%", text, kind)
 		}
 		r.Share = percent / 100
 	}
@@ -97,7 +98,7 @@ func Parse(text string) (Rule, error) {
 	return r, nil
 }
 
-// String is the rule as Parse reads it.
+// String returns the rule in the form that Parse reads.
 func (r Rule) String() string {
 	text := string(r.Kind)
 	switch {
@@ -115,24 +116,25 @@ func (r Rule) String() string {
 	return text
 }
 
-// Set is the faults of an application. The zero value has none. Safe for concurrent use.
+// Set is the faults of an application. The zero value has none. It is safe for concurrent
+// use.
 type Set struct {
 	mu     sync.Mutex
 	rules  []Rule
-	past   []Rule         // every rule that there was
-	done   map[string]int // by rule
-	random *rand.Rand     // nil: the process's
+	past   []Rule         // every rule that was ever set
+	done   map[string]int // how often each rule was applied
+	random *rand.Rand     // nil means the process's source
 }
 
-// Seed has the set choose as another one with the same seed does, as far as what it is
-// asked comes in the same order.
+// Seed makes the choices of the set reproducible: two sets with one seed choose alike if
+// they get the same calls in the same order.
 func (s *Set) Seed(seed uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.random = rand.New(rand.NewPCG(seed, 17))
 }
 
-// Put replaces the rules. The counts of what was done stay.
+// Put replaces the rules. The counts stay.
 func (s *Set) Put(rules []Rule) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,20 +146,20 @@ func (s *Set) Put(rules []Rule) {
 	}
 }
 
-// Past are the rules that there were so far, those of now included.
+// Past returns every rule that was ever set, including the current ones.
 func (s *Set) Past() []Rule {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.past)
 }
 
-// Done is a rule, and how often it struck.
+// Done is a rule with the number of times that it was applied.
 type Done struct {
 	Rule  string `json:"rule"`
 	Count int    `json:"count"`
 }
 
-// Rules are the rules in their order, with how often each struck.
+// Rules returns the current rules in order, with their counts.
 func (s *Set) Rules() []Done {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -168,8 +170,8 @@ func (s *Set) Rules() []Done {
 	return list
 }
 
-// strikes is the rule of one of the kinds that strikes one of the names; ok is false where
-// none does.
+// strikes chooses a rule of one of the kinds that applies to one of the names. ok is
+// false if none applies.
 func (s *Set) strikes(kinds []Kind, names ...string) (r Rule, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -193,7 +195,7 @@ func (s *Set) floatLocked() float64 {
 	return s.random.Float64()
 }
 
-// Delivery is what happens to one delivery.
+// Delivery is the fault to inject into a delivery.
 type Delivery struct {
 	Duplicate bool
 	Delay     time.Duration
@@ -201,7 +203,7 @@ type Delivery struct {
 	Refuse    bool
 }
 
-// Delivery asks what happens to a delivery to a target by a rule.
+// Delivery returns the fault for a delivery to a target by a rule.
 func (s *Set) Delivery(names ...string) (d Delivery) {
 	_, d.Duplicate = s.strikes([]Kind{Duplicate}, names...)
 	_, d.Fail = s.strikes([]Kind{Fail}, names...)
@@ -217,8 +219,8 @@ func (s *Set) Delivery(names ...string) (d Delivery) {
 	return d
 }
 
-// Invocation asks what happens to an invocation of a function: Freeze, Kill or Timeout, or
-// nothing. duration is of Freeze.
+// Invocation returns the fault for an invocation of a function: Freeze, Kill, Timeout, or
+// "". duration applies to Freeze.
 func (s *Set) Invocation(function string) (kind Kind, duration time.Duration) {
 	r, ok := s.strikes([]Kind{Freeze, Kill, Timeout}, function)
 	if !ok {
@@ -227,19 +229,19 @@ func (s *Set) Invocation(function string) (kind Kind, duration time.Duration) {
 	return r.Kind, r.Duration
 }
 
-// Cold asks whether a function's environment ends with its invocation.
+// Cold reports whether a function's environment ends after its invocation.
 func (s *Set) Cold(function string) bool {
 	_, ok := s.strikes([]Kind{Cold}, function)
 	return ok
 }
 
-// Throttled asks whether a call of the name is refused.
+// Throttled reports whether a call of this name is throttled.
 func (s *Set) Throttled(name string) bool {
 	_, ok := s.strikes([]Kind{Throttle}, name)
 	return ok
 }
 
-// Call asks what happens to a call over HTTP.
+// Call returns the fault for an HTTP call.
 func (s *Set) Call(host string) (f gateway.Fault) {
 	if r, ok := s.strikes([]Kind{HTTPDelay}, host); ok {
 		f.Delay = r.Duration

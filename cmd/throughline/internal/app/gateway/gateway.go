@@ -1,7 +1,7 @@
-// Package gateway is the one way from functions that are played to other hosts: it hands
-// calls to hosts that are played to their handlers, passes on those to hosts that are
-// allowed, and refuses all others. It is an HTTP proxy, and answers too what is sent to
-// it as if it were the host: HTTP by its Host header, TLS by its server name.
+// Package gateway is the HTTP proxy through which functions that run locally reach other
+// hosts. It passes calls to emulated hosts to their handlers, forwards calls to allowed
+// hosts, and refuses all others. It also serves requests that are sent to it as if it
+// were the host: HTTP by the Host header, TLS by the server name.
 package gateway
 
 import (
@@ -24,29 +24,31 @@ import (
 type Options struct {
 	// Played are the hosts that handlers answer, each a name or *.domain.
 	Played map[string]http.Handler
-	// Allow are the other hosts that may be called, in the same way; * is every host.
+	// Allow are other hosts that can be called, in the same form. * means every host.
 	Allow []string
-	// Fault is asked before each call, or each connection where calls on it are encrypted
-	// for a host that is not played. Nil: no faults. It may be called from several
-	// goroutines at once.
+	// Fault, if not nil, returns the fault for a call. For encrypted calls to hosts
+	// without a handler it is called once for each connection. It can be called from
+	// several goroutines at once.
 	Fault func(host string) Fault
-	// OnRefused is told each refusal, one at a time. Nil: not.
+	// OnRefused, if not nil, is called for each refusal, from one goroutine at a time.
 	OnRefused func(host string)
-	// Dial connects to allowed hosts. Nil: net.Dialer's.
+	// Dial, if not nil, connects to allowed hosts. The default is that of net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// Fault is what happens to a call on purpose. The zero value is nothing.
+// Fault is a fault to inject into a call. The zero value is no fault.
 type Fault struct {
 	Delay time.Duration
-	// Status is answered instead. A connection whose calls are not seen is closed.
+	// Status is the response's status. An encrypted connection to a host without a
+	// handler is closed instead.
 	Status int
 }
 
-// Gateway listens on loopback. Use [Start], and close it. Safe for concurrent use.
+// Gateway listens on loopback. Use [Start], and close it. It is safe for concurrent use.
 type Gateway struct {
-	// Address is host:port; CA is the PEM file of the authorities that clients have to
-	// trust: the system's and the gateway's own, which exists in this process alone.
+	// Address is host:port. CA is the path of the PEM file with the authorities that
+	// clients have to trust: the system's, and the gateway's own, whose key is only in
+	// this process.
 	Address, CA string
 
 	options  Options
@@ -63,8 +65,8 @@ type Gateway struct {
 	open map[net.Conn]struct{}
 }
 
-// Start listens on a free port of the loopback interface. dir is where the file of
-// authorities is put.
+// Start listens on a free port of the loopback interface. dir is the folder for the file
+// of authorities.
 func Start(dir string, o Options) (*Gateway, error) {
 	issuer, err := newIssuer()
 	if err != nil {
@@ -115,7 +117,7 @@ func (g *Gateway) accept() {
 	}
 }
 
-// keep remembers a connection until the function that it returns is called.
+// keep registers a connection until the returned function is called.
 func (g *Gateway) keep(conn net.Conn) (forget func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -130,8 +132,8 @@ func (g *Gateway) keep(conn net.Conn) (forget func()) {
 	}
 }
 
-// take finds out what a connection speaks. to is the address that a tunnel was asked for,
-// "" where the connection was opened as if this were the host.
+// take detects the protocol of a connection. to is the address of the CONNECT request, or
+// "" if the client connected to the gateway as to the host.
 func (g *Gateway) take(conn net.Conn, to string) {
 	forget := g.keep(conn)
 	defer forget()
@@ -165,7 +167,7 @@ func (g *Gateway) take(conn net.Conn, to string) {
 	g.splice(again, to)
 }
 
-// splice passes a connection on to an allowed host.
+// splice forwards a connection to an allowed host.
 func (g *Gateway) splice(conn net.Conn, to string) {
 	defer func() { _ = conn.Close() }()
 	host, _, err := net.SplitHostPort(to)
@@ -225,7 +227,7 @@ func (g *Gateway) refused(host string) {
 	g.options.OnRefused(host)
 }
 
-// Advice is what to do where a call to a host is refused.
+// Advice returns how to allow a call to a host that was refused.
 func Advice(host string) string {
 	if Matches(host, []string{"*.amazonaws.com", "*.api.aws"}) {
 		return "real AWS needs --aws real"
@@ -233,7 +235,7 @@ func Advice(host string) string {
 	return "allow it with --allow " + host
 }
 
-// Matches says whether a host is one of the patterns: a name, *.domain, or *.
+// Matches reports whether a host matches one of the patterns: a name, *.domain, or *.
 func Matches(host string, patterns []string) bool {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	return slices.ContainsFunc(patterns, func(p string) bool {
@@ -244,7 +246,7 @@ func Matches(host string, patterns []string) bool {
 
 func (g *Gateway) allowed(host string) bool { return Matches(host, g.options.Allow) }
 
-// handler is what answers a host that is played, nil for others.
+// handler returns the handler of an emulated host, or nil.
 func (g *Gateway) handler(host string) http.Handler {
 	for pattern, h := range g.options.Played {
 		if Matches(host, []string{pattern}) {
@@ -254,7 +256,7 @@ func (g *Gateway) handler(host string) http.Handler {
 	return nil
 }
 
-// ServeHTTP answers calls: as a proxy, and as the host that they are for.
+// ServeHTTP serves requests to the proxy, and requests that are for the host itself.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	host := r.Host
 	if name, _, err := net.SplitHostPort(host); err == nil {
@@ -265,7 +267,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.refused(host)
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.WriteHeader(http.StatusForbidden)
-		fmt.Fprintf(w, "throughline dev refuses a call to %s: %s\n", host, Advice(host))
+		fmt.Fprintf(w, "throughline dev refused a call to %s: %s\n", host, Advice(host))
 		return
 	}
 	if r.Method == http.MethodConnect {
@@ -280,7 +282,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case f.Status != 0:
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(f.Status)
-		fmt.Fprintf(w, `{"code": %d, "message": "throughline dev lets this call fail"}`+"\n", f.Status)
+		fmt.Fprintf(w, `{"code": %d, "message": "throughline dev injected this failure"}`+"\n", f.Status)
 	case handler != nil:
 		handler.ServeHTTP(w, r)
 	default:
@@ -291,12 +293,12 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// tunnel answers CONNECT. What is sent through it to a host that is played is taken apart;
-// to others it goes as it is.
+// tunnel serves CONNECT. It terminates TLS for emulated hosts, and forwards bytes for
+// others.
 func (g *Gateway) tunnel(w http.ResponseWriter, to string, played bool) {
 	hijacker, ok := w.(http.Hijacker)
 	if !ok {
-		http.Error(w, "no tunnels here", http.StatusNotImplemented)
+		http.Error(w, "the connection does not support tunnels", http.StatusNotImplemented)
 		return
 	}
 	conn, buffered, err := hijacker.Hijack()
@@ -310,7 +312,7 @@ func (g *Gateway) tunnel(w http.ResponseWriter, to string, played bool) {
 	inner := &peeked{conn, buffered.Reader}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.ctx.Err() != nil { // nobody would wait for it
+	if g.ctx.Err() != nil { // the gateway is closed
 		_ = conn.Close()
 		return
 	}
@@ -324,7 +326,7 @@ func (g *Gateway) tunnel(w http.ResponseWriter, to string, played bool) {
 	})
 }
 
-// peeked is a connection of which some was read already.
+// peeked is a connection whose first bytes were read already.
 type peeked struct {
 	net.Conn
 	from io.Reader
@@ -332,7 +334,7 @@ type peeked struct {
 
 func (p *peeked) Read(b []byte) (int, error) { return p.from.Read(b) }
 
-// handed is a listener of connections that are handed to it.
+// handed is a listener for connections that another listener accepted.
 type handed struct {
 	conns   chan net.Conn
 	done    <-chan struct{}

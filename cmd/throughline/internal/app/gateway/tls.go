@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// issuer makes certificates for hosts that are played. Its key is never written.
+// issuer issues certificates for emulated hosts. Its key is never written to a file.
 type issuer struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
@@ -29,7 +29,8 @@ type issuer struct {
 	issued map[string]*tls.Certificate
 }
 
-// lifetime of the authority and what it issues: longer than a session, and no more.
+// lifetime is that of the authority and of its certificates. It only has to be longer
+// than a session.
 const lifetime = 30 * 24 * time.Hour
 
 func newIssuer() (*issuer, error) {
@@ -50,10 +51,10 @@ func newIssuer() (*issuer, error) {
 	return &issuer{certificate: certificate, key: key, issued: map[string]*tls.Certificate{}}, err
 }
 
-// bundles are where systems keep the authorities that they trust.
+// bundles are the files in which systems keep trusted authorities.
 var bundles = []string{"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"}
 
-// write writes the system's authorities and the issuer's own to a file.
+// write writes the authorities of the system and of the issuer to a file.
 func (i *issuer) write(dir string) (string, error) {
 	var all []byte
 	for _, path := range bundles {
@@ -67,7 +68,7 @@ func (i *issuer) write(dir string) (string, error) {
 	return path, os.WriteFile(path, all, 0o644)
 }
 
-// maxIssued bounds the certificates that are kept.
+// maxIssued bounds the number of cached certificates.
 const maxIssued = 1000
 
 func (i *issuer) issue(host string) (*tls.Certificate, error) {
@@ -97,7 +98,7 @@ func (i *issuer) issue(host string) (*tls.Certificate, error) {
 	return made, nil
 }
 
-// server answers TLS as the host that the client names.
+// server terminates TLS as the host that the client names.
 func (i *issuer) server(conn net.Conn) net.Conn {
 	return tls.Server(conn, &tls.Config{
 		NextProtos:     []string{"http/1.1"},
@@ -105,13 +106,13 @@ func (i *issuer) server(conn net.Conn) net.Conn {
 	})
 }
 
-// maxHello is more than a client's first message takes.
+// maxHello is larger than any ClientHello, in bytes.
 const maxHello = 64 << 10
 
 var errSeen = errors.New("the server name was seen")
 
-// serverName reads a client's first message, and returns the host that it names and the
-// bytes that were read.
+// serverName reads the ClientHello and returns the host that it names and the bytes that
+// were read.
 func serverName(from *bufio.Reader) (host string, read []byte, err error) {
 	var seen bytes.Buffer
 	err = tls.Server(onlyRead{io.TeeReader(io.LimitReader(from, maxHello), &seen)}, &tls.Config{
@@ -121,12 +122,12 @@ func serverName(from *bufio.Reader) (host string, read []byte, err error) {
 		},
 	}).Handshake()
 	if !errors.Is(err, errSeen) || host == "" {
-		return "", seen.Bytes(), errors.Join(errors.New("the connection names no host"), err)
+		return "", seen.Bytes(), errors.Join(errors.New("the ClientHello has no server name"), err)
 	}
 	return host, seen.Bytes(), nil
 }
 
-// onlyRead is a connection that can be read and nothing else.
+// onlyRead is a connection that can only be read.
 type onlyRead struct{ io.Reader }
 
 func (onlyRead) Write([]byte) (int, error)        { return 0, io.ErrClosedPipe }

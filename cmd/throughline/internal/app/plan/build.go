@@ -11,20 +11,22 @@ import (
 	"github.com/throughline/throughline/internal/yamltree"
 )
 
-// Options say what a template does not.
+// Options are the values that a template does not have.
 type Options struct {
-	Values map[string]string // of parameters
-	// Open reads the template of a nested stack by its path from the template. Nil: none is there.
+	Values map[string]string // values of parameters
+	// Open reads the template of a nested stack by its path relative to the template. If
+	// nil, nested stacks are not read.
 	Open func(name string) ([]byte, error)
-	// Queues and API are the URLs of the stands, without a slash at the end, which URLs of
-	// queues and of functions begin with. Zero: AWS's own for queues, and none.
+	// Queues and API are the URLs of the local services, without a trailing slash, with
+	// which URLs of queues and of functions begin. Empty means AWS's own URLs for queues,
+	// and no URL for functions.
 	Queues, API string
-	// Stack is AWS::StackName. Zero: local.
+	// Stack is the value of AWS::StackName. Empty means local.
 	Stack string
 }
 
-// Build reads a template. It returns an error for a document that cannot be read or has
-// no Resources; what it does not understand is in Plan.NotPlayed.
+// Build makes the plan of a template. It returns an error for a document that cannot be
+// read or has no Resources. Plan.NotPlayed lists resources that it does not support.
 func Build(data []byte, o Options) (*Plan, error) {
 	if o.Queues == "" {
 		o.Queues = "https://sqs." + Region + ".amazonaws.com"
@@ -64,15 +66,15 @@ func keys(n *yamltree.Node) string {
 	return strings.Join(list, ", ")
 }
 
-// building collects a plan.
+// building is a plan in progress.
 type building struct {
 	plan   Plan
-	layers map[string]string // by ARN, where the content is
+	layers map[string]string // paths of the content, by ARN
 	invoke map[string]invokeConfig
-	urls   map[string]bool // functions with a URL, by name
-	// globals are the section Globals of the template that is read.
+	urls   map[string]bool // names of functions with a URL
+	// globals is the section Globals of the template that is being read.
 	globals *yamltree.Node
-	// pending are subscriptions and notifications whose topic or bucket was not read yet.
+	// pending are subscriptions and notifications whose topic or bucket is not read yet.
 	pending []pending
 	objects []objects
 	*template.Local
@@ -94,14 +96,14 @@ func (b *building) template(l *template.Local) {
 	b.Local, b.globals = l, l.Root().Get("Globals")
 	defer func() { b.Local, b.globals = outer, globals }()
 	resources := l.Resources()
-	for _, r := range resources { // functions refer to them
+	for _, r := range resources { // layers first, because functions refer to them
 		if strings.HasSuffix(r.Type, "LayerVersion") {
 			b.layer(r)
 		}
 	}
 	left := l.LeftOut()
 	for _, id := range slices.Sorted(maps.Keys(left)) {
-		b.plan.Notes = append(b.plan.Notes, fmt.Sprintf("%s is left out: its condition %s does not hold", id, left[id]))
+		b.plan.Notes = append(b.plan.Notes, fmt.Sprintf("%s is not created: its condition %s is false", id, left[id]))
 	}
 	for _, r := range resources {
 		b.resource(r)
@@ -141,12 +143,12 @@ func (b *building) resource(r template.Resource) {
 		b.bucket(r)
 	case "AWS::Serverless::Api", "AWS::Serverless::HttpApi":
 		if r.Property("DefinitionBody") != nil || r.Property("DefinitionUri") != nil {
-			b.notPlayed(r.ID, r.Type, "paths of an OpenAPI definition are not read: those of functions' events are played")
+			b.notPlayed(r.ID, r.Type, "paths of an OpenAPI definition are not read: only those of functions' events are played")
 		}
 	case "AWS::CloudFormation::Stack", "AWS::Serverless::Application":
 		inner, err := b.Nested(r)
 		if err != nil {
-			b.notPlayed(r.ID, r.Type, "its template is not here")
+			b.notPlayed(r.ID, r.Type, "the template of the nested stack was not found")
 			return
 		}
 		b.template(inner)
@@ -165,7 +167,7 @@ func (b *building) note(format string, args ...any) {
 	b.plan.Notes = append(b.plan.Notes, fmt.Sprintf(format, args...))
 }
 
-// layer notes where a layer's content is.
+// layer records the path of a layer's content.
 func (b *building) layer(r template.Resource) {
 	content := b.Text(r.Property("ContentUri"))
 	if content == "" {
@@ -176,7 +178,7 @@ func (b *building) layer(r template.Resource) {
 	}
 }
 
-// at is a path as it is from the outermost template.
+// at converts a path to one relative to the outermost template.
 func (b *building) at(p string) string {
 	if path.IsAbs(p) {
 		return path.Clean(p)
@@ -184,21 +186,21 @@ func (b *building) at(p string) string {
 	return path.Join(b.Dir, p)
 }
 
-// remote says whether code is in S3 or behind a URL.
+// remote reports whether code is in S3 or behind a URL.
 func remote(location string) bool { return strings.Contains(location, "://") }
 
-// assetOf is the folder of a CDK asset: what cdk synth says of code that it has put aside.
+// assetOf returns the folder of a CDK asset, from the metadata that cdk synth writes.
 func (b *building) assetOf(r template.Resource, code *yamltree.Node) string {
 	if asset := r.Node.At("Metadata", "aws:asset:path").Value(); asset != "" {
 		return asset
 	}
-	if code.Scalar() { // as sam build and aws cloudformation package before it have it
+	if code.Scalar() { // a path, as sam build writes it
 		return code.Value()
 	}
 	return ""
 }
 
-// finish joins what stands in several resources.
+// finish joins parts that are in several resources.
 func (b *building) finish() {
 	for i := range b.plan.Functions {
 		f := &b.plan.Functions[i]
@@ -231,15 +233,15 @@ func (b *building) finish() {
 		b.plan.Schedules[i].Targets = b.played(b.plan.Schedules[i].ID, b.plan.Schedules[i].Targets)
 	}
 	b.finishNewBuses()
-	for _, r := range b.plan.Rules { // a bus of another stack is played too
+	for _, r := range b.plan.Rules { // a bus of another stack is created too
 		if r.Bus != "default" && !slices.Contains(b.plan.Buses, r.Bus) {
 			b.plan.Buses = append(b.plan.Buses, r.Bus)
-			b.note("the bus %s is not in the template: an empty one stands in", r.Bus)
+			b.note("the bus %s is not in the template: an empty bus replaces it", r.Bus)
 		}
 	}
 }
 
-// missing notes what refers to a function that is not played.
+// missing records a reference to a function that is not played.
 func (b *building) missing(id, function string) bool {
 	if b.plan.Function(function) != nil {
 		return false
@@ -248,7 +250,7 @@ func (b *building) missing(id, function string) bool {
 	return true
 }
 
-// played are those of the targets that are.
+// played returns the targets that are played, and records the others.
 func (b *building) played(id string, targets []Target) []Target {
 	return slices.DeleteFunc(targets, func(t Target) bool {
 		name := NameOf(t.ARN)

@@ -46,7 +46,7 @@ func (b *building) event(id, function, key string, n *yamltree.Node) {
 	case "S3":
 		b.s3Event(of, function, p)
 	default:
-		b.notPlayed(of, typ+" event", "this kind of event is not played: try throughline dev invoke "+function)
+		b.notPlayed(of, typ+" event", "this kind of event is not played: invoke the function with throughline dev invoke "+function)
 	}
 }
 
@@ -64,7 +64,7 @@ func (b *building) either(n *yamltree.Node, otherwise string) string {
 	return otherwise
 }
 
-// bus is the name of a bus that a property names by name or ARN.
+// bus returns the name of a bus from a property that has its name or ARN.
 func (b *building) bus(n *yamltree.Node) string {
 	if name := NameOf(b.Text(n)); name != "" {
 		return name
@@ -86,8 +86,7 @@ func (b *building) disabled(p *yamltree.Node) bool {
 	return strings.HasPrefix(b.Text(p.Get("State")), "DISABLED") || enabled != nil && b.Text(enabled) == "false"
 }
 
-// transform reads what a target gets of an event, how often it is tried again, and where
-// what fails goes.
+// transform reads the input of a target, its retries and its dead-letter queue.
 func (b *building) transform(id string, t *Target, p *yamltree.Node) {
 	t.Input, t.Path = b.Text(p.Get("Input")), b.Text(p.Get("InputPath"))
 	if of := p.Get("InputTransformer"); of != nil {
@@ -101,7 +100,7 @@ func (b *building) transform(id string, t *Target, p *yamltree.Node) {
 	t.Group = b.Text(p.At("SqsParameters", "MessageGroupId"))
 	dead := p.Get("DeadLetterConfig")
 	t.DeadLetter = b.Text(dead.Get("Arn"))
-	if dead != nil && t.DeadLetter == "" && b.Text(dead.Get("Type")) == "SQS" { // which SAM makes
+	if dead != nil && t.DeadLetter == "" && b.Text(dead.Get("Type")) == "SQS" { // SAM creates this queue
 		name := b.either(dead.Get("QueueLogicalId"), id+"Queue")
 		b.plan.Queues = append(b.plan.Queues, Queue{ID: name, Name: name, Attributes: map[string]string{}})
 		t.DeadLetter = QueueARN(name)
@@ -138,7 +137,8 @@ func (b *building) mapping(id, typ, function, source string, p *yamltree.Node) {
 	b.plan.Mappings = append(b.plan.Mappings, m)
 }
 
-// snsEvent subscribes a function to a topic, by a queue that SAM makes where it is asked to.
+// snsEvent subscribes a function to a topic, through a queue if SqsSubscription asks for
+// one.
 func (b *building) snsEvent(id, function string, p *yamltree.Node) {
 	topic, attributes := b.Text(p.Get("Topic")), b.filters(p)
 	between := p.Get("SqsSubscription")

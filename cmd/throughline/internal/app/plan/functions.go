@@ -10,14 +10,14 @@ import (
 	"github.com/throughline/throughline/internal/yamltree"
 )
 
-// defaults of Lambda.
+// Lambda's defaults.
 const (
 	defaultTimeout = 3
 	defaultMemory  = 128
 	defaultRetries = 2
 )
 
-// function reads a function, with what its template's Globals say, and its events.
+// function reads a function with its events and with values of its template's Globals.
 func (b *building) function(r template.Resource) {
 	globals := (*yamltree.Node)(nil)
 	if r.Type == "AWS::Serverless::Function" {
@@ -56,7 +56,7 @@ func (b *building) function(r template.Resource) {
 	case strings.HasPrefix(f.Runtime, "provided"), f.Runtime == "go1.x":
 		f.Language = Custom
 	default:
-		b.notPlayed(r.ID, r.Type, "the runtime "+f.Runtime+" is not played: Python, Node.js and provided ones are")
+		b.notPlayed(r.ID, r.Type, "the runtime "+f.Runtime+" is not played: only Python, Node.js and provided runtimes are")
 		return
 	}
 	f.DeadLetter = b.Text(get("DeadLetterConfig").Get("TargetArn"))
@@ -84,7 +84,7 @@ func (b *building) url(function, id string) {
 	}
 }
 
-// number is a number of the template, or what stands where it has none.
+// number returns a number of the template, or otherwise if it has none.
 func (b *building) number(n *yamltree.Node, otherwise int) int {
 	f, err := strconv.ParseFloat(b.Text(n), 64)
 	if err != nil {
@@ -93,8 +93,8 @@ func (b *building) number(n *yamltree.Node, otherwise int) int {
 	return int(f)
 }
 
-// attach adds a layer whose content is here. Throughline's own is attached to every
-// function in any case.
+// attach adds a layer whose content is on this machine. It skips Throughline's layer,
+// which is attached to every function.
 func (b *building) attach(f *Function, layerARN string) {
 	content, known := b.layers[layerARN]
 	switch {
@@ -102,14 +102,14 @@ func (b *building) attach(f *Function, layerARN string) {
 		f.Layers = append(f.Layers, content)
 	case strings.Contains(strings.ToLower(layerARN), "throughline"):
 	default:
-		b.note("%s is without its layer %s, whose content is not here", f.ID, layerARN)
+		b.note("%s runs without its layer %s, whose content is not on this machine", f.ID, layerARN)
 	}
 }
 
-// code finds a function's code; false where it is not played.
+// code finds a function's code. It returns false if the function is not played.
 func (b *building) code(f *Function, r template.Resource, get func(string) *yamltree.Node) bool {
 	if b.Text(get("PackageType")) == "Image" || get("ImageUri") != nil || r.Property("Code", "ImageUri") != nil {
-		b.notPlayed(r.ID, r.Type, "functions from container images are not played: give its handler and runtime with a copy of the template, or run its code beside")
+		b.notPlayed(r.ID, r.Type, "functions from container images are not played: give a copy of the template with its handler and runtime, or run its code separately")
 		return false
 	}
 	f.Inline = b.Text(get("InlineCode"))
@@ -127,7 +127,7 @@ func (b *building) code(f *Function, r template.Resource, get func(string) *yaml
 		at, isText = ".", true
 	}
 	if !isText || remote(at) {
-		b.notPlayed(r.ID, r.Type, "its code is in S3: name a template whose code is here, such as that of sam build or cdk synth")
+		b.notPlayed(r.ID, r.Type, "its code is in S3: give a template with local code, such as that of sam build or cdk synth")
 		return false
 	}
 	f.Code = b.at(at)
@@ -144,8 +144,8 @@ func (c invokeConfig) apply(f *Function) {
 	f.Retries, f.OnSuccess, f.OnFailure = c.retries, c.onSuccess, c.onFailure
 }
 
-// invokeConfig reads SAM's EventInvokeConfig and Lambda's own. Of a destination that SAM
-// makes, the queue is made.
+// invokeConfig reads SAM's EventInvokeConfig and Lambda's own. It creates the queue of a
+// destination that SAM generates.
 func (b *building) invokeConfig(id, function string, n *yamltree.Node) invokeConfig {
 	c := invokeConfig{retries: b.number(n.Get("MaximumRetryAttempts"), defaultRetries)}
 	for _, end := range []struct {

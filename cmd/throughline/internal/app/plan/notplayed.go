@@ -2,8 +2,8 @@ package plan
 
 import "strings"
 
-// silent are the types that nothing is to be said of: what they do is done here, or has no
-// meaning on one machine.
+// silent are the types without a message: they are handled here, or have no meaning on
+// one machine.
 var silent = map[string]bool{
 	"AWS::Lambda::Permission": true, "AWS::Lambda::Version": true, "AWS::Lambda::Alias": true, "AWS::Lambda::LayerVersion": true,
 	"AWS::Serverless::LayerVersion": true, "AWS::Lambda::LayerVersionPermission": true, "AWS::Scheduler::ScheduleGroup": true,
@@ -12,7 +12,7 @@ var silent = map[string]bool{
 	"AWS::ApiGateway::Account": true, "AWS::ApiGateway::Deployment": true, "AWS::ApiGateway::Stage": true, "AWS::ApiGatewayV2::Stage": true, "AWS::ApiGatewayV2::Deployment": true,
 }
 
-// reasons are why types are not played, by the beginning of the type.
+// reasons are the reasons why types are not played, by prefix of the type.
 var reasons = []struct{ prefix, why string }{
 	{"AWS::StepFunctions::", "state machines are not played"},
 	{"AWS::Serverless::StateMachine", "state machines are not played"},
@@ -25,24 +25,24 @@ var reasons = []struct{ prefix, why string }{
 	{"AWS::ElasticLoadBalancing", "load balancers are not played"},
 	{"AWS::EC2::", "networks are not played"},
 	{"AWS::ApiGateway", "raw API Gateway resources are not read: Api and HttpApi events of functions are played"},
-	{"AWS::EventsV2::EventSource", "events of services and partners are not played: throughline dev send sends one"},
+	{"AWS::EventsV2::EventSource", "events of services and partners are not played: send one with throughline dev send"},
 	{"AWS::Events::ApiDestination", "API destinations are not played"},
 	{"AWS::Events::Connection", "API destinations are not played"},
 	{"AWS::SecretsManager::", "secrets are not played: give the function the value with --env"},
 	{"AWS::SSM::", "parameters are not played: give the function the value with --env"},
-	{"AWS::Cognito::", "users are not played"},
+	{"AWS::Cognito::", "user pools are not played"},
 	{"AWS::AppSync::", "GraphQL APIs are not played"},
 	{"AWS::Serverless::GraphQLApi", "GraphQL APIs are not played"},
-	{"AWS::RDS::", "databases but DynamoDB are not played"},
+	{"AWS::RDS::", "only DynamoDB databases are played"},
 	{"AWS::ElastiCache::", "caches are not played"},
 	{"AWS::CloudFormation::CustomResource", "custom resources are not run"},
 	{"Custom::", "custom resources are not run"},
 }
 
-// passive are the services whose resources set up, watch or permit others.
+// passive are the services whose resources configure, monitor or authorize others.
 var passive = []string{"IAM", "Logs", "CloudWatch", "KMS", "CodeDeploy", "XRay", "Budgets", "ApplicationAutoScaling", "SAM", "ServiceCatalogAppRegistry", "EventSchemas", "ResourceGroups", "Synthetics"}
 
-// why a type is not played, "" where nothing is to be said of it.
+// why returns the reason why a type is not played, or "" if there is no message.
 func why(typ string) string {
 	if silent[typ] || typ == "" {
 		return ""
@@ -58,5 +58,5 @@ func why(typ string) string {
 			return ""
 		}
 	}
-	return "no stand plays it"
+	return "this type is not supported"
 }

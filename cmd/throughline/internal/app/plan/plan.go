@@ -1,6 +1,6 @@
-// Package plan reads a SAM or CloudFormation template as what of it is played on this
-// machine: functions with their code and variables, queues, topics, buses, rules,
-// schedules and what joins them, and a line for each resource that is not played.
+// Package plan reads a SAM or CloudFormation template and lists what of it can run on
+// this machine: functions with their code and variables, queues, topics, buses, rules,
+// schedules and their connections. It has a line for each resource that is not played.
 package plan
 
 import (
@@ -8,24 +8,24 @@ import (
 	"time"
 )
 
-// Plan is an application as it is played. It is read only.
+// Plan is the part of an application that is played. It must not be changed.
 type Plan struct {
 	Functions []Function
 	Queues    []Queue
 	Topics    []Topic
-	Buses     []string // custom ones, by name
+	Buses     []string // the names of custom buses
 	Rules     []Rule
 	// NewBuses are EventBridge's new custom buses (AWS::EventsV2).
 	NewBuses    []NewBus
 	Subscribers []Subscriber
 	Schedules   []Schedule
-	Mappings    []Mapping // of event sources to functions
+	Mappings    []Mapping // event source mappings
 	Routes      []Route
 	Tables      []Table
 	Buckets     []Bucket
-	// NotPlayed are the resources and wirings that are left out, with the reason.
+	// NotPlayed are the resources and connections that are not played, with the reason.
 	NotPlayed []NotPlayed
-	// Notes are what was made up, or is played in another way than Lambda has it.
+	// Notes are values that were made up, and differences from Lambda.
 	Notes []string
 }
 
@@ -35,11 +35,11 @@ type NotPlayed struct {
 	Why      string
 }
 
-// Language is what runs a function.
+// Language is the kind of runtime of a function.
 type Language string
 
-// The languages. Custom is a bootstrap: what a Go main package is built to, or one of the
-// user's own.
+// The languages. Custom is a bootstrap: the binary of a Go main package, or the user's
+// own.
 const (
 	Python Language = "python"
 	Node   Language = "node"
@@ -49,25 +49,25 @@ const (
 // Function is a Lambda function.
 type Function struct {
 	ID, Name string
-	Runtime  string // as the template has it: python3.12
+	Runtime  string // the runtime in the template: python3.12
 	Language Language
 	Handler  string
-	// Code is the folder, archive or file of the code, from the template's folder; "" where
-	// Inline is the code.
+	// Code is the path of the code's folder, archive or file, relative to the template's
+	// folder. It is empty if Inline is the code.
 	Code, Inline string
-	Layers       []string // their folders or archives, from the template's folder
+	Layers       []string // paths of folders or archives, relative to the template's folder
 	Env          map[string]string
 	Timeout      time.Duration
 	Memory       int // MB
-	// Reserved is the reserved concurrency, negative for none.
+	// Reserved is the reserved concurrency. A negative value means none.
 	Reserved int
 	LogJSON  bool
-	// Retries of an asynchronous invocation that failed.
+	// Retries is the number of retries of a failed asynchronous invocation.
 	Retries                          int
-	OnSuccess, OnFailure, DeadLetter string // ARNs, "" for none
+	OnSuccess, OnFailure, DeadLetter string // ARNs; "" for none
 }
 
-// Queue is an SQS queue with its attributes as CreateQueue takes them.
+// Queue is an SQS queue, with its attributes in the form of CreateQueue.
 type Queue struct {
 	ID, Name   string
 	Attributes map[string]string
@@ -80,8 +80,8 @@ type Topic struct {
 	Subscriptions []Subscription
 }
 
-// Subscription is a queue or a function that a topic notifies. Attributes are those that
-// Subscribe takes.
+// Subscription is a queue or a function that a topic notifies, with attributes in the
+// form of Subscribe.
 type Subscription struct {
 	Protocol, Endpoint string
 	Attributes         map[string]string
@@ -95,26 +95,26 @@ type Rule struct {
 	Targets       []Target
 }
 
-// Target is where a rule or a schedule sends.
+// Target is a target of a rule or a schedule.
 type Target struct {
 	ARN string
-	// Input is a constant, Path a part of the event, Template with Paths a transformer's;
-	// at most one of the three is given.
+	// Input is a constant, Path is a part of the event, and Template with Paths is an
+	// input transformer. At most one of the three is set.
 	Input, Path string
 	Paths       map[string]string
 	Template    string
-	Group       string // of a FIFO queue
-	Retries     int    // negative: Scheduler's or EventBridge's own 185
-	DeadLetter  string // ARN of a queue, "" for none
-	// DetailType and Source are of a schedule's target that is a bus.
+	Group       string // message group of a FIFO queue
+	Retries     int    // a negative value means the default of 185
+	DeadLetter  string // ARN of a queue; "" for none
+	// DetailType and Source are set for a schedule's target that is a bus.
 	DetailType, Source string
 }
 
-// Schedule is a rule with a schedule, or one of EventBridge Scheduler.
+// Schedule is a rule with a schedule expression, or a schedule of EventBridge Scheduler.
 type Schedule struct {
 	ID, Name, Group      string
 	Expression, Timezone string
-	Scheduler            bool // of EventBridge Scheduler
+	Scheduler            bool // a schedule of EventBridge Scheduler
 	Disabled             bool
 	Targets              []Target
 }
@@ -124,7 +124,7 @@ type Mapping struct {
 	ID, Function string // Function is its name
 	Source       string // ARN of a queue, or of a table's stream
 	BatchSize    int
-	Concurrency  int  // zero: none is given
+	Concurrency  int  // 0 means none is set
 	Failures     bool // ReportBatchItemFailures
 	Filters      []string
 	// Retries of a stream's batch and the age of its records at which they are given up are
@@ -137,13 +137,13 @@ type Mapping struct {
 
 // Route is a path over HTTP that invokes a function.
 type Route struct {
-	// API is the logical ID of the API, or the function's ID where it is its URL.
-	API, Method, Path string // Method ANY and Path "" of a function's URL
-	Function          string // its name
-	Version           string // of the payload's format: 1.0 or 2.0
+	// API is the logical ID of the API, or the function's ID for a function URL.
+	API, Method, Path string // a function URL has Method ANY and Path ""
+	Function          string // the function's name
+	Version           string // the payload format version: 1.0 or 2.0
 }
 
-// Table is a DynamoDB table, as CreateTable takes it.
+// Table is a DynamoDB table, in the form of CreateTable.
 type Table struct {
 	ID, Name string
 	Create   json.RawMessage
@@ -154,17 +154,17 @@ type Table struct {
 type Bucket struct {
 	ID, Name      string
 	Notifications []Notification
-	EventBridge   bool // it tells the default bus of each change
+	EventBridge   bool // sends an event to the default bus for each change
 }
 
-// Notification is what a bucket tells of its objects, to a function, queue or topic.
+// Notification is an event notification of a bucket to a function, queue or topic.
 type Notification struct {
 	Events         []string
 	ARN            string
 	Prefix, Suffix string
 }
 
-// Function is the function of a name or an ARN, nil where there is none.
+// Function returns the function with a name or an ARN, or nil.
 func (p *Plan) Function(name string) *Function {
 	name = NameOf(name)
 	for i := range p.Functions {

@@ -242,8 +242,8 @@ func TestNotPlayed(t *testing.T) {
 	all := strings.Join(append(lines, p.Notes...), "\n")
 	for _, want := range []string{
 		"Image: functions from container images", "Java: the runtime java21", "Remote: its code is in S3", "Machine: state machines", "Rule: arn:aws:states:us-east-1:123456789012:stateMachine:Machine is not played",
-		"OrdersMail: this kind of event", "Stream: the source arn:aws:kinesis", "Users: users", "Task: containers", "Secret: secrets", "Gone: its template is not here", "Custom: custom resources",
-		"News: what is sent by email", "OnlyProd is left out", "the parameter Email has no value", "Orders is without its layer arn:aws:lambda:us-east-1:1:layer:powertools:3", "the bus theirs is not in the template",
+		"OrdersMail: this kind of event", "Stream: the source arn:aws:kinesis", "Users: user pools", "Task: containers", "Secret: secrets", "Gone: the template of the nested stack was not found", "Custom: custom resources",
+		"News: the protocol email", "OnlyProd is not created", "the parameter Email has no value", "Orders runs without its layer arn:aws:lambda:us-east-1:1:layer:powertools:3", "the bus theirs is not in the template",
 	} {
 		if !strings.Contains(all, want) {
 			t.Errorf("nothing says %q:\n%s", want, all)

@@ -6,7 +6,7 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/template"
 )
 
-// The account and the Region in which everything is played, as the stands have them.
+// The account and the Region of the local services.
 const (
 	Account = "123456789012"
 	Region  = "us-east-1"
@@ -16,16 +16,16 @@ func arn(service, resource string) string {
 	return "arn:aws:" + service + ":" + Region + ":" + Account + ":" + resource
 }
 
-// FunctionARN is that of the function's name.
+// FunctionARN returns the ARN of a function.
 func FunctionARN(name string) string { return arn("lambda", "function:"+name) }
 
-// QueueARN is that of the queue's name.
+// QueueARN returns the ARN of a queue.
 func QueueARN(name string) string { return arn("sqs", name) }
 
-// TopicARN is that of the topic's name.
+// TopicARN returns the ARN of a topic.
 func TopicARN(name string) string { return arn("sns", name) }
 
-// RuleARN is that of a rule of a bus.
+// RuleARN returns the ARN of a rule on a bus.
 func RuleARN(bus, name string) string {
 	if bus == "default" {
 		return arn("events", "rule/"+name)
@@ -33,10 +33,10 @@ func RuleARN(bus, name string) string {
 	return arn("events", "rule/"+bus+"/"+name)
 }
 
-// BusARN is that of the bus's name.
+// BusARN returns the ARN of a bus.
 func BusARN(name string) string { return arn("events", "event-bus/"+name) }
 
-// kinds are the services and the beginnings of the resources in the ARNs of types.
+// kinds are the service and the resource prefix in the ARNs of each type.
 var kinds = map[string][2]string{
 	"AWS::Lambda::Function":            {"lambda", "function:"},
 	"AWS::Serverless::Function":        {"lambda", "function:"},
@@ -58,7 +58,8 @@ var kinds = map[string][2]string{
 	"AWS::SecretsManager::Secret":      {"secretsmanager", "secret:"},
 }
 
-// arnOf is the ARN of a resource, one of the service of its type where that is not known.
+// arnOf returns the ARN of a resource. For a type that is not in kinds, the ARN only
+// names the service.
 func arnOf(r template.Resource) string {
 	kind, known := kinds[r.Type]
 	switch {
@@ -71,7 +72,7 @@ func arnOf(r template.Resource) string {
 	return arn(strings.ToLower(service), r.Name)
 }
 
-// nameOf is the resource's name; a FIFO queue's and topic's ends with .fifo.
+// nameOf returns the resource's name. The name of a FIFO queue or topic ends with .fifo.
 func nameOf(r template.Resource) string {
 	for _, property := range []string{"FifoQueue", "FifoTopic"} {
 		if r.Property(property).True() && !strings.HasSuffix(r.Name, ".fifo") {
@@ -81,10 +82,10 @@ func nameOf(r template.Resource) string {
 	return r.Name
 }
 
-// bucketName is a name that S3 takes.
+// bucketName returns a valid bucket name.
 func bucketName(r template.Resource) string { return strings.ToLower(r.Name) }
 
-// give is what Ref, for which attribute is "", and Fn::GetAtt give of a resource.
+// give returns what Ref (attribute "") or Fn::GetAtt returns for a resource.
 func (o Options) give(l *template.Local, r template.Resource, attribute string) string {
 	switch {
 	case r.Type == newBusType && (attribute == "" || strings.HasSuffix(attribute, "Arn")):
@@ -121,7 +122,7 @@ func (o Options) give(l *template.Local, r template.Resource, attribute string) 
 	}
 }
 
-// NameOf is the name in an ARN, a URL or a name, alias and version left out.
+// NameOf returns the name in an ARN, a URL or a name, without alias and version.
 func NameOf(text string) string {
 	if rest, ok := strings.CutPrefix(text, "arn:"); ok {
 		if _, of, found := strings.Cut(rest, ":function:"); found {
@@ -135,7 +136,7 @@ func NameOf(text string) string {
 	return text
 }
 
-// ServiceOf is the service of an ARN, "" of any other text.
+// ServiceOf returns the service of an ARN, or "" for other text.
 func ServiceOf(text string) string {
 	if parts := strings.SplitN(text, ":", 4); len(parts) == 4 && parts[0] == "arn" {
 		return parts[2]

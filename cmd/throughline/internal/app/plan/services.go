@@ -9,7 +9,7 @@ import (
 	"github.com/throughline/throughline/internal/yamltree"
 )
 
-// queueAttributes are the properties of a queue that are its attributes too.
+// queueAttributes are the properties of a queue that are also its attributes.
 var queueAttributes = []string{
 	"DelaySeconds", "VisibilityTimeout", "MessageRetentionPeriod", "ReceiveMessageWaitTimeSeconds", "MaximumMessageSize",
 	"FifoQueue", "ContentBasedDeduplication", "DeduplicationScope", "FifoThroughputLimit", "RedrivePolicy", "RedriveAllowPolicy",
@@ -46,7 +46,7 @@ func (b *building) subscription(r template.Resource) {
 	b.subscribe(r.ID, b.Text(p.Get("TopicArn")), Subscription{b.Text(p.Get("Protocol")), b.Text(p.Get("Endpoint")), b.filters(p)})
 }
 
-// filters are the attributes of a subscription.
+// filters returns the filter attributes of a subscription.
 func (b *building) filters(p *yamltree.Node) map[string]string {
 	attributes := map[string]string{}
 	for _, name := range []string{"FilterPolicy", "FilterPolicyScope", "RawMessageDelivery", "RedrivePolicy"} {
@@ -57,10 +57,10 @@ func (b *building) filters(p *yamltree.Node) map[string]string {
 	return attributes
 }
 
-// subscribe adds a subscription to its topic, which may stand later in the template.
+// subscribe adds a subscription to its topic, which can be later in the template.
 func (b *building) subscribe(id, topic string, s Subscription) {
 	if s.Protocol != "sqs" && s.Protocol != "lambda" {
-		b.notPlayed(id, "subscription", "what is sent by "+s.Protocol+" is not played")
+		b.notPlayed(id, "subscription", "the protocol "+s.Protocol+" is not played")
 		return
 	}
 	name := NameOf(topic)
@@ -99,7 +99,7 @@ func at(n *yamltree.Node, i int) *yamltree.Node {
 	return nil
 }
 
-// schedule reads one of EventBridge Scheduler.
+// schedule reads a schedule of EventBridge Scheduler.
 func (b *building) schedule(r template.Resource) {
 	p := r.Node.Get("Properties")
 	n := p.Get("Target")
@@ -111,7 +111,7 @@ func (b *building) schedule(r template.Resource) {
 	})
 }
 
-// tableProperties are the properties of a table that CreateTable takes.
+// tableProperties are the properties of a table that CreateTable accepts.
 var tableProperties = []string{"AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "LocalSecondaryIndexes"}
 
 func (b *building) table(r template.Resource) {
@@ -133,11 +133,12 @@ func (b *building) table(r template.Resource) {
 	if t.Stream {
 		create["StreamSpecification"] = map[string]any{"StreamEnabled": true, "StreamViewType": b.either(r.Property("StreamSpecification", "StreamViewType"), "NEW_AND_OLD_IMAGES")}
 	}
-	t.Create, _ = json.Marshal(create) // plain values always marshal
+	t.Create, _ = json.Marshal(create) // these values always marshal
 	b.plan.Tables = append(b.plan.Tables, t)
 }
 
-// withoutThroughput drops the throughput of indexes: tables are paid per request here.
+// withoutThroughput removes the throughput of indexes, because local tables have
+// on-demand capacity.
 func withoutThroughput(v any) any {
 	list, _ := v.([]any)
 	for _, item := range list {

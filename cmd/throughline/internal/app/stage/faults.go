@@ -13,9 +13,9 @@ import (
 	"github.com/throughline/throughline/local/lambdalocal"
 )
 
-var errOnPurpose = errors.New("failed on purpose")
+var errOnPurpose = errors.New("injected fault")
 
-// delivery is what happens to a delivery of the bus.
+// delivery returns the fault for a delivery of the bus.
 func (s *Stage) delivery(d buslocal.Delivery) (f buslocal.Fault) {
 	on := s.options.Faults.Delivery(d.Target, d.Rule)
 	f.Delay = on.Delay
@@ -24,15 +24,14 @@ func (s *Stage) delivery(d buslocal.Delivery) (f buslocal.Fault) {
 	}
 	switch {
 	case on.Refuse:
-		f.Fail = fmt.Errorf("%w: refused on purpose", buslocal.ErrPermanent)
+		f.Fail = fmt.Errorf("%w: injected fault", buslocal.ErrPermanent)
 	case on.Fail:
 		f.Fail = errOnPurpose
 	}
 	return f
 }
 
-// front serves the buses, classic and new, and has them refuse calls that are to be
-// throttled.
+// front serves the buses, classic and new, and throttles calls if a fault says so.
 func (s *Stage) front() (url string, end func(), err error) {
 	return serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		throttled := s.options.Faults.Throttled("PutEvents")
@@ -72,14 +71,14 @@ func serve(h http.Handler) (url string, end func(), err error) {
 	return "http://" + listener.Addr().String(), func() { _ = server.Close(); <-served }, nil
 }
 
-// hook lets invocations of a function go wrong.
+// hook returns the function that injects faults into a function's invocations.
 func (s *Stage) hook(function string) func(lambdalocal.Event) {
 	return func(e lambdalocal.Event) {
 		switch e.Point {
 		case lambdalocal.InvokeSent:
 			switch kind, d := s.options.Faults.Invocation(function); kind {
 			case faults.Kill:
-				_ = e.Environment.KillRuntime() // one that has just ended by itself
+				_ = e.Environment.KillRuntime() // the runtime may have just ended by itself
 			case faults.Timeout:
 				e.Environment.Freeze()
 			case faults.Freeze:

@@ -22,8 +22,8 @@ import (
 	"github.com/throughline/throughline/local/sqslocal"
 )
 
-// makeFunctions finds what runs the functions, builds at once what is to be built, and
-// makes them known. Nothing of them is started: their first invocation does that.
+// makeFunctions finds the code of the functions, builds them where needed, and registers
+// them. Their first invocation starts them.
 func (s *Stage) makeFunctions(ctx context.Context) error {
 	for _, f := range s.plan.Functions {
 		c, err := s.finder.Find(ctx, f)
@@ -40,7 +40,7 @@ func (s *Stage) makeFunctions(ctx context.Context) error {
 	}
 	for _, f := range s.plan.Functions {
 		if f.Reserved == 0 {
-			s.note("%s has a reserved concurrency of 0: it is played with one environment", f.ID)
+			s.note("%s has a reserved concurrency of 0: it runs with one environment", f.ID)
 		}
 		if _, err := s.lambda.Create(s.function(f, s.codes[f.Name])); err != nil {
 			return err
@@ -49,8 +49,8 @@ func (s *Stage) makeFunctions(ctx context.Context) error {
 	return nil
 }
 
-// build builds the functions that are compiled, one after another: the compiler itself
-// uses every core.
+// build compiles functions one after another, because the compiler itself uses every
+// core.
 func (s *Stage) build(ctx context.Context) error {
 	for _, f := range s.plan.Functions {
 		if s.codes[f.Name].Compiled() {
@@ -64,11 +64,11 @@ func (s *Stage) build(ctx context.Context) error {
 }
 
 const (
-	initTimeout = time.Minute     // a laptop starts more at once than an environment of Lambda's does
-	keepAlive   = 5 * time.Minute // of an idle environment
+	initTimeout = time.Minute     // this machine starts many environments at once
+	keepAlive   = 5 * time.Minute // how long an idle environment is kept
 )
 
-// function is the function as the local Lambda takes it.
+// function converts a function to one of the local Lambda.
 func (s *Stage) function(f plan.Function, c *code.Code) lambdalocal.Function {
 	most := s.options.Concurrency
 	if f.Reserved >= 0 {
@@ -84,7 +84,7 @@ func (s *Stage) function(f plan.Function, c *code.Code) lambdalocal.Function {
 		MaxEnvironments: most, KeepAlive: keepAlive, Retries: retries, RetryDelay: time.Second,
 		Hook: s.hook(f.Name), OnAsync: s.destinations(f).Of(plan.FunctionARN(f.Name)),
 	}
-	if c.Library { // which does what the wrapper would have the extension do
+	if c.Library { // the library does the wrapper's work
 		made.Wrapper = ""
 	}
 	if f.LogJSON {
@@ -96,8 +96,9 @@ func (s *Stage) function(f plan.Function, c *code.Code) lambdalocal.Function {
 	return made
 }
 
-// environment are the variables of a function: the user's, the template's, and over both
-// what keeps it on this machine and brings its spans to the page.
+// environment returns the variables of a function: the user's, then the template's, then
+// those that keep its calls on this machine and export its spans to the page. The last
+// take precedence.
 func (s *Stage) environment(f plan.Function, c *code.Code) map[string]string {
 	env := map[string]string{"PATH": os.Getenv("PATH"), "PYTHONDONTWRITEBYTECODE": "1"}
 	maps.Copy(env, f.Env)
@@ -132,20 +133,20 @@ func (s *Stage) environment(f plan.Function, c *code.Code) map[string]string {
 	switch {
 	case c.Library:
 		env["THROUGHLINE_ENDPOINTS"] = "otlp"
-	case f.Language == plan.Custom: // no shim sees its calls: those to EventBridge go through the extension
+	case f.Language == plan.Custom: // it has no shim: its EventBridge calls go through the extension
 		delete(env, "AWS_ENDPOINT_URL_EVENTBRIDGE")
 		delete(env, "AWS_ENDPOINT_URL_EVENTBRIDGEV2")
 		env["THROUGHLINE_ENDPOINTS"], env["THROUGHLINE_EVENTS_UPSTREAM"] = "otlp,runtime,events", s.urls["EVENTBRIDGE"]
 	default:
-		guard, _ := json.Marshal(map[string]any{"gateway": s.gateway.Address, "played": []string{"*.alpaca.markets"}, "allow": s.allowed()}) // strings always marshal
+		guard, _ := json.Marshal(map[string]any{"gateway": s.gateway.Address, "played": []string{"*.alpaca.markets"}, "allow": s.allowed()}) // these values always marshal
 		env["_DEV_GUARD"] = string(guard)
 	}
 	maps.Copy(env, c.Env)
 	return env
 }
 
-// reserved says whether Lambda sets a variable itself. A template that sets one is refused
-// when it is deployed.
+// reserved reports whether Lambda sets a variable itself. Lambda refuses a function that
+// sets one.
 func reserved(name string) bool {
 	return slices.Contains([]string{
 		"_HANDLER", "_X_AMZN_TRACE_ID", "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION", "AWS_EXECUTION_ENV", "AWS_REGION",
@@ -153,7 +154,7 @@ func reserved(name string) bool {
 	}, name) || strings.HasPrefix(name, "AWS_LAMBDA_") && name != "AWS_LAMBDA_EXEC_WRAPPER" && name != "AWS_LAMBDA_LOG_LEVEL"
 }
 
-// destinations are where a function's asynchronous invocations go on to.
+// destinations returns the destinations of a function's asynchronous invocations.
 func (s *Stage) destinations(f plan.Function) invokelocal.Destinations {
 	return invokelocal.Destinations{OnSuccess: s.destination(f.ID, f.OnSuccess), OnFailure: s.destination(f.ID, f.OnFailure), DeadLetter: s.deadLetters(f)}
 }
@@ -181,7 +182,7 @@ func (s *Stage) destination(id, arn string) invokelocal.Destination {
 			invokelocal.ToBus(s.bus, plan.NameOf(arn))(function, condition, record)
 		}
 	case service == "lambda":
-		return func(_, _ string, record []byte) { _, _ = s.async(arn, record, "") } // lost, as Lambda loses it
+		return func(_, _ string, record []byte) { _, _ = s.async(arn, record, "") } // Lambda drops it too
 	case service == "sns":
 		return func(_, _ string, record []byte) {
 			_, _ = s.topics.Publish(arn, snslocal.Message{Message: string(record)}, "")
@@ -191,11 +192,11 @@ func (s *Stage) destination(id, arn string) invokelocal.Destination {
 	return nil
 }
 
-// makeMappings has functions read queues.
+// makeMappings starts the event source mappings of queues.
 func (s *Stage) makeMappings() error {
 	for _, m := range s.plan.Mappings {
 		if plan.ServiceOf(m.Source) == "dynamodb" {
-			continue // see readStream
+			continue // readStream reads it
 		}
 		q := s.queues.Queue(m.Source)
 		if q == nil || plan.ServiceOf(m.Source) != "sqs" {
@@ -225,8 +226,8 @@ func (s *Stage) makeMappings() error {
 	return nil
 }
 
-// consume invokes a function with the messages of a batch that a filter lets through; the
-// others count as handled, as an event source mapping has it.
+// consume invokes a function with the messages of a batch that match a filter. The others
+// count as handled, as in an event source mapping.
 func (s *Stage) consume(m plan.Mapping, filters []*eventpattern.Pattern) func(context.Context, []byte, []string) []string {
 	d := s.lambda.Deployment(m.Function)
 	return func(ctx context.Context, event []byte, ids []string) []string {
@@ -240,7 +241,7 @@ func (s *Stage) consume(m plan.Mapping, filters []*eventpattern.Pattern) func(co
 			return ids
 		}
 		result, err := d.Invoke(ctx, event, lambdalocal.InvokeOptions{Wait: true})
-		if on.Duplicate { // as a queue delivers again whose answer to the delete was lost
+		if on.Duplicate { // as if the response of DeleteMessage were lost
 			result, err = d.Invoke(ctx, event, lambdalocal.InvokeOptions{Wait: true})
 		}
 		switch {
@@ -253,9 +254,9 @@ func (s *Stage) consume(m plan.Mapping, filters []*eventpattern.Pattern) func(co
 	}
 }
 
-// filtered is a batch without the messages that no filter matches. A body that is JSON is
-// matched as such (Lambda developer guide, "Using event filtering with an Amazon SQS event
-// source").
+// filtered returns a batch without the messages that no filter matches. A JSON body is
+// matched as JSON (Lambda developer guide, "Using event filtering with an Amazon SQS
+// event source").
 func filtered(event []byte, filters []*eventpattern.Pattern) (left []byte, ids []string) {
 	var batch struct{ Records []map[string]json.RawMessage }
 	if json.Unmarshal(event, &batch) != nil {
@@ -273,10 +274,10 @@ func filtered(event []byte, filters []*eventpattern.Pattern) (left []byte, ids [
 			continue
 		}
 		var id string
-		_ = json.Unmarshal(record["messageId"], &id) // the queue made it
+		_ = json.Unmarshal(record["messageId"], &id) // the local queue writes it
 		kept, ids = append(kept, record), append(ids, id)
 	}
-	left, _ = json.Marshal(map[string]any{"Records": kept}) // what was unmarshalled marshals
+	left, _ = json.Marshal(map[string]any{"Records": kept}) // unmarshalled values always marshal
 	return left, ids
 }
 
@@ -284,7 +285,8 @@ func matchesAny(filters []*eventpattern.Pattern, document []byte) bool {
 	return slices.ContainsFunc(filters, func(p *eventpattern.Pattern) bool { return p.Match(document) })
 }
 
-// restart shuts a function's environments down, so that the next invocation starts it anew.
+// restart shuts down a function's environments, so that the next invocation starts a new
+// one.
 func (s *Stage) restart(name string) {
 	var ending sync.WaitGroup
 	for _, e := range s.lambda.Deployment(name).Environments() {

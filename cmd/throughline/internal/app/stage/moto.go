@@ -18,7 +18,7 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/app/plan"
 )
 
-// moto is moto's server, which stands for DynamoDB and S3 where it is installed.
+// moto is moto's server, which emulates DynamoDB and S3 if it is installed.
 type moto struct {
 	url    string
 	cmd    *exec.Cmd
@@ -26,16 +26,16 @@ type moto struct {
 	client *http.Client
 }
 
-// starting bounds how long moto takes to answer.
+// starting bounds how long moto can take to start.
 const starting = time.Minute
 
-// startMoto starts the server of that name or path. It answers a while later: see ready.
+// startMoto starts the server with that name or path. Call ready before using it.
 func startMoto(name, dir string) (*moto, error) {
 	path, err := exec.LookPath(name)
 	if err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // a free port
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func startMoto(name, dir string) (*moto, error) {
 	if pyenv := os.Getenv("PYENV_ROOT"); pyenv != "" {
 		m.cmd.Env = append(m.cmd.Env, "PYENV_ROOT="+pyenv)
 	} else if home, err := os.UserHomeDir(); err == nil {
-		m.cmd.Env = append(m.cmd.Env, "PYENV_ROOT="+filepath.Join(home, ".pyenv")) // whose scripts look below HOME
+		m.cmd.Env = append(m.cmd.Env, "PYENV_ROOT="+filepath.Join(home, ".pyenv")) // pyenv's scripts look below HOME
 	}
 	m.cmd.Stdout, m.cmd.Stderr = log, log
 	endWithParent(m.cmd)
@@ -63,7 +63,7 @@ func startMoto(name, dir string) (*moto, error) {
 	}
 	go func() {
 		defer close(m.exited)
-		_ = m.cmd.Wait() // Close ends it
+		_ = m.cmd.Wait() // Close kills it
 	}()
 	return m, nil
 }
@@ -83,21 +83,21 @@ func (m *moto) ready(ctx context.Context, dir string) error {
 		}
 		select {
 		case <-m.exited:
-			return fmt.Errorf("moto ended: %s says why", filepath.Join(dir, "moto.log"))
+			return fmt.Errorf("moto exited: see %s", filepath.Join(dir, "moto.log"))
 		case <-ctx.Done():
-			return errors.New("moto does not answer")
+			return errors.New("moto does not respond")
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }
 
 func (m *moto) close() {
-	_ = m.cmd.Process.Kill() // it keeps nothing
+	_ = m.cmd.Process.Kill() // it has no state to save
 	<-m.exited
 	m.client.CloseIdleConnections()
 }
 
-// call calls an operation of DynamoDB or its streams; out may be nil.
+// call calls an operation of DynamoDB or DynamoDB Streams. out can be nil.
 func (m *moto) call(ctx context.Context, operation string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
@@ -114,8 +114,8 @@ func (m *moto) call(ctx context.Context, operation string, in, out any) error {
 	return err
 }
 
-// send sends a request to one of moto's services, which it tells apart by the scope of the
-// signature.
+// send sends a request to one of moto's services. moto selects the service by the scope
+// of the signature.
 func (m *moto) send(ctx context.Context, method, path, service string, body []byte, headers ...string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, m.url+path, bytes.NewReader(body))
 	if err != nil {
@@ -140,7 +140,7 @@ func (m *moto) send(ctx context.Context, method, path, service string, body []by
 	return data, err
 }
 
-// stores starts moto where the plan has tables or buckets, and says where it is missing.
+// stores starts moto if the plan has tables or buckets, and adds a note if it is missing.
 func (s *Stage) stores() error {
 	if len(s.plan.Tables)+len(s.plan.Buckets) == 0 {
 		return nil
@@ -148,10 +148,10 @@ func (s *Stage) stores() error {
 	m, err := startMoto(s.options.Moto, s.options.Dir)
 	if errors.Is(err, exec.ErrNotFound) {
 		for _, t := range s.plan.Tables {
-			s.note("not played: the table %s, for %s is not installed: pip install 'moto[server]'", t.ID, s.options.Moto)
+			s.note("not played: the table %s, because %s is not installed: pip install 'moto[server]'", t.ID, s.options.Moto)
 		}
 		for _, b := range s.plan.Buckets {
-			s.note("not played: the bucket %s, for %s is not installed: pip install 'moto[server]'", b.ID, s.options.Moto)
+			s.note("not played: the bucket %s, because %s is not installed: pip install 'moto[server]'", b.ID, s.options.Moto)
 		}
 		return nil
 	}
@@ -164,7 +164,7 @@ func (s *Stage) stores() error {
 	return err
 }
 
-// fill makes the tables and buckets, and has functions read streams.
+// fill creates the tables and buckets, and starts the event source mappings of streams.
 func (s *Stage) fill(ctx context.Context) error {
 	if s.moto == nil {
 		return nil

@@ -18,8 +18,8 @@ import (
 	"github.com/throughline/throughline/local/buslocal"
 )
 
-// objects is S3's API: moto answers, and what it did to objects is told to those whom the
-// buckets' notifications name (Amazon S3 user guide, "Event message structure").
+// objects serves S3's API through moto, and sends the notifications of buckets for
+// changes of objects (Amazon S3 user guide, "Event message structure").
 func (s *Stage) objects(upstream string) http.Handler {
 	to, err := url.Parse(upstream)
 	if err != nil {
@@ -43,15 +43,15 @@ func (s *Stage) objects(upstream string) http.Handler {
 	}
 }
 
-const maxDelete = 2 << 20 // bytes of a request that deletes up to 1000 objects
+const maxDelete = 2 << 20 // the maximum size in bytes of a request that deletes up to 1000 objects
 
-// deleted is the body of a request that deletes several objects, beside its reader.
+// deleted is the body of a DeleteObjects request, with its reader.
 type deleted struct {
 	io.ReadCloser
 	body []byte
 }
 
-// remember keeps the body of a request for when it is answered.
+// remember keeps the body of a request until its response.
 func remember(r *http.Request) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxDelete))
 	if err != nil {
@@ -60,7 +60,7 @@ func remember(r *http.Request) {
 	r.Body = deleted{io.NopCloser(bytes.NewReader(body)), body}
 }
 
-// change is what became of one object.
+// change is a change of one object.
 type change struct {
 	bucket, key string
 	event       string // ObjectCreated:Put
@@ -68,7 +68,7 @@ type change struct {
 	etag        string
 }
 
-// changes are what an answered request did to objects.
+// changes returns the changes that a request made, from its response.
 func changes(resp *http.Response) []change {
 	r := resp.Request
 	bucket, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
@@ -117,8 +117,8 @@ func severalDeleted(r *http.Request, bucket string) []change {
 	return list
 }
 
-// tell sends a change to the functions, queues and topics of the bucket's notifications,
-// and to the default bus where the bucket says so.
+// tell sends a change to the targets of the bucket's notifications, and to the default
+// bus if the bucket is configured for it.
 func (s *Stage) tell(c change) {
 	i := slices.IndexFunc(s.plan.Buckets, func(b plan.Bucket) bool { return b.Name == c.bucket })
 	if i < 0 {
@@ -133,7 +133,7 @@ func (s *Stage) tell(c change) {
 			continue
 		}
 		if event, err := json.Marshal(c.record()); err == nil {
-			_, _ = s.bring(plan.Target{ARN: n.ARN}, event, "") // lost, as it is where S3 may not send
+			_, _ = s.bring(plan.Target{ARN: n.ARN}, event, "") // dropped, as in S3 without permission
 		}
 	}
 	if b.EventBridge {
@@ -141,7 +141,7 @@ func (s *Stage) tell(c change) {
 	}
 }
 
-// record is the event of a notification.
+// record returns the event of a notification.
 func (c change) record() any {
 	object := map[string]any{"key": strings.ReplaceAll(url.QueryEscape(c.key), "%2F", "/"), "sequencer": strconv.FormatInt(time.Now().UnixNano(), 16)}
 	if c.etag != "" {
@@ -156,7 +156,8 @@ func (c change) record() any {
 	}}}
 }
 
-// asEvent is the event that S3 sends to EventBridge ("EventBridge event message structure").
+// asEvent returns the event that S3 sends to EventBridge ("EventBridge event message
+// structure").
 func (c change) asEvent() buslocal.Event {
 	kind, reason := "Object Created", "PutObject"
 	switch {

@@ -12,21 +12,21 @@ import (
 	"github.com/throughline/throughline/local/eventpattern"
 )
 
-// Sent is what became of an event that was sent.
+// Sent is the result of sending an event.
 type Sent struct {
 	ID  string `json:"id"`
 	Bus string `json:"bus"`
-	// Rules are those that it matches; Near says why the nearest other rule does not match,
-	// where none does.
+	// Rules are the rules that match the event. If none does, Near says why the nearest
+	// rule does not.
 	Rules []string  `json:"rules"`
 	Near  string    `json:"near,omitempty"`
-	Time  time.Time `json:"-"` // of the event
-	// Envelope is the event as targets get it, but for its ID.
+	Time  time.Time `json:"-"` // the event's time
+	// Envelope is the event as targets receive it, except for its ID.
 	Envelope []byte `json:"-"`
 }
 
-// Rules are the rules of the plan that have a pattern, and the subscribers with a filter of
-// data, as samples are made of them.
+// Rules returns the rules of the plan that have a pattern, and the subscribers with a
+// filter on data, in the form that samples are made from.
 func (s *Stage) Rules() []eventfile.Rule {
 	var list []eventfile.Rule
 	for _, r := range s.plan.Rules {
@@ -37,9 +37,9 @@ func (s *Stage) Rules() []eventfile.Rule {
 	return append(list, s.samples()...)
 }
 
-// Send puts an event on its bus. Where it names none, it is the one with a rule that it
-// matches, and else the default one. The error is one of an event that EventBridge would
-// refuse, or of a bus that is not there.
+// Send puts an event on its bus. If it names none, the bus is that of a rule that
+// matches, else the default bus. Send returns an error for an event that EventBridge
+// would refuse, and for a bus that does not exist.
 func (s *Stage) Send(e eventfile.Event) (Sent, error) {
 	if err := e.Check(); err != nil {
 		return Sent{}, err
@@ -63,7 +63,7 @@ func (s *Stage) Send(e eventfile.Event) (Sent, error) {
 	return sent, nil
 }
 
-// match finds the rules that an event matches, on its bus or on any.
+// match finds the rules that match an event, on its bus or on any bus.
 func (s *Stage) match(e buslocal.Event) Sent {
 	sent := Sent{Bus: e.Bus, Rules: []string{}}
 	read, err := eventpattern.Read(e.Envelope)
@@ -96,13 +96,13 @@ func (s *Stage) match(e buslocal.Event) Sent {
 	return sent
 }
 
-// nearest is what would take an event but for the least.
+// nearest is the rule or subscriber that differs least from an event.
 type nearest struct {
-	distance int // negative: nothing is known yet
+	distance int // negative if none was compared yet
 	text     string
 }
 
-// judge notes whether a rule or a subscriber takes the event.
+// judge records whether a rule or a subscriber matches the event.
 func (sent *Sent) judge(bus, name, kind string, misses []eventpattern.Miss, near *nearest) {
 	switch distance := eventpattern.Distance(misses); {
 	case len(misses) == 0:
@@ -113,11 +113,11 @@ func (sent *Sent) judge(bus, name, kind string, misses []eventpattern.Miss, near
 			sent.Rules = append(sent.Rules, name)
 		}
 	case near.distance < 0 || distance < near.distance:
-		*near = nearest{distance, fmt.Sprintf("the %s %s would take it but for this: %s", kind, name, misses[0])}
+		*near = nearest{distance, fmt.Sprintf("the nearest is %s %s: %s", kind, name, misses[0])}
 	}
 }
 
-// Fire has a schedule fire now. name is that of the schedule, or its logical ID.
+// Fire fires a schedule now. name is the schedule's name or its logical ID.
 func (s *Stage) Fire(ctx context.Context, name string) error {
 	var names []string
 	for _, one := range s.plan.Schedules {

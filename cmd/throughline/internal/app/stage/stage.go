@@ -1,6 +1,6 @@
-// Package stage plays an application on this machine: functions in local Lambda
-// environments with the layer attached, and the local services that stand for EventBridge,
-// SQS, SNS, Scheduler, Lambda's Invoke API and API Gateway, wired as the plan says.
+// Package stage runs an application on this machine: functions in local Lambda
+// environments with the layer attached, and local services that emulate EventBridge, SQS,
+// SNS, Scheduler, Lambda's Invoke API and API Gateway, connected as the plan says.
 package stage
 
 import (
@@ -31,40 +31,43 @@ import (
 
 // Options of a [Stage].
 type Options struct {
-	Dir       string // what is made is put below it; absolute. Required.
-	Template  string // folder of the template
-	OTLP      string // the URL that spans are sent to
-	Extension string // the extension's binary. Required.
-	Python    string // interpreters, "" for those that fit
+	Dir       string // the folder for new files, an absolute path. Required.
+	Template  string // the folder of the template
+	OTLP      string // the URL that spans are exported to
+	Extension string // the path of the extension's binary. Required.
+	Python    string // interpreters; "" for those on the PATH
 	Node      string
-	Allow     []string          // hosts that functions may call
-	Env       map[string]string // variables of every function, before the template's
-	Moto      string            // moto's server, a name or a path
-	// Concurrency is how many environments a function may have at most.
+	Allow     []string          // hosts that functions can call
+	Env       map[string]string // variables of every function; the template's take precedence
+	Moto      string            // the name or path of moto's server
+	// Concurrency is the maximum number of environments of a function.
 	Concurrency int
-	Clock       *clock.Clock // of schedules, visibility and delays; nil: the machine's
-	// Credentials are those of --aws real; nil: made-up ones, and AWS's hosts are refused.
+	Clock       *clock.Clock // for schedules, visibility time-outs and delays; nil means the machine's clock
+	// Credentials are the user's with --aws real. If nil, functions have made-up
+	// credentials, and calls to AWS's hosts are refused.
 	Credentials *lambdalocal.Credentials
-	Region      string // of --aws real
-	// Faults are what goes wrong on purpose. Nil: nothing.
+	Region      string // the Region of --aws real
+	// Faults are the faults to inject. nil means none.
 	Faults *faults.Set
-	// Record has the stage remember everything: see [Stage.Recorded].
+	// Record makes the stage keep every delivery: see [Stage.Recorded].
 	Record bool
-	// Retry is when a message that a function left in its queue comes again. Zero: when its
-	// visibility time-out has passed.
+	// Retry is when a message is delivered again that a function did not delete. 0 means
+	// after its visibility time-out.
 	Retry time.Duration
-	// Attempts is how often a function may leave a message in a queue without a redrive
-	// policy before it is dropped, see [Stage.GaveUp], and at most fail a batch of a stream.
-	// Zero: without end, or as the stream's mapping says.
+	// Attempts is the number of times that a function can leave a message in a queue
+	// without a redrive policy before it is dropped, see [Stage.GaveUp], and fail a batch
+	// of a stream. 0 means no limit, or that of the stream's mapping.
 	Attempts int
-	// OnLog is told every line of every function, one at a time. Nil: not.
+	// OnLog, if not nil, is called for every line of every function's log, from one
+	// goroutine at a time.
 	OnLog func(lambdalocal.LogLine)
-	// OnRefused is told the host of each call that the gateway refuses. Nil: not.
+	// OnRefused, if not nil, is called with the host of each call that the gateway
+	// refuses.
 	OnRefused func(host string)
 }
 
-// Stage is an application that is played. Use [Open], then [Stage.Play], and close it.
-// Safe for concurrent use once it plays.
+// Stage is an application that runs. Use [Open], then [Stage.Play], and close it. It is
+// safe for concurrent use after Play.
 type Stage struct {
 	options    Options
 	plan       *plan.Plan
@@ -80,15 +83,15 @@ type Stage struct {
 	times      *schedulerlocal.Service
 	api        *apilocal.Service
 	finder     *code.Finder
-	urls       map[string]string // of the stands, by the name in AWS_ENDPOINT_URL_…
+	urls       map[string]string // URLs of the local services, by the name in AWS_ENDPOINT_URL_…
 	apiURL     string
 	codes      map[string]*code.Code // by function
 	notes      []string
 	ctx        context.Context
 	stop       context.CancelFunc
 	running    sync.WaitGroup
-	closeFront func() // of the bus; nil before
-	moto       *moto  // nil where the plan has nothing for it, or it is not there
+	closeFront func() // closes the bus's server; nil before it starts
+	moto       *moto  // nil if the plan does not need it or it is not installed
 	closeS3    func()
 	streams    []*stream
 
@@ -97,14 +100,15 @@ type Stage struct {
 
 	mu      sync.Mutex
 	closed  bool
-	letters []buslocal.DeadLetter // where everything is remembered
-	gaveUp  map[GaveUp]int        // messages
+	letters []buslocal.DeadLetter // with Options.Record
+	gaveUp  map[GaveUp]int        // the number of dropped messages
 }
 
-// kept is how many events, messages and invocations the stands remember at least.
+// kept is the least number of events, messages and invocations that the local services
+// keep.
 const kept = 1000
 
-// Open starts the stands that a plan's URLs are of.
+// Open starts the local services whose URLs a plan contains.
 func Open(o Options) (s *Stage, err error) {
 	if o.Faults == nil {
 		o.Faults = new(faults.Set)
@@ -120,7 +124,7 @@ func Open(o Options) (s *Stage, err error) {
 	environments := filepath.Join(o.Dir, "environments")
 	for _, dir := range []string{environments, filepath.Join(o.Dir, "code"), filepath.Join(o.Dir, "opt")} {
 		if err = os.RemoveAll(dir); err != nil {
-			return s, fmt.Errorf("clear what an earlier start left: %w", err)
+			return s, fmt.Errorf("remove files of an earlier run: %w", err)
 		}
 	}
 	for _, dir := range []string{environments, filepath.Join(o.Dir, "home")} {
@@ -151,7 +155,7 @@ func Open(o Options) (s *Stage, err error) {
 	return s, err
 }
 
-// allowed are the hosts that functions may call.
+// allowed returns the hosts that functions can call.
 func (s *Stage) allowed() []string {
 	allow := append([]string{}, s.options.Allow...)
 	if s.options.Credentials != nil {
@@ -160,11 +164,11 @@ func (s *Stage) allowed() []string {
 	return allow
 }
 
-// Endpoints are the URLs that a plan's queues and APIs have here.
+// Endpoints returns the base URLs of queues and APIs.
 func (s *Stage) Endpoints() (queues, api string) { return s.urls["SQS"], s.apiURL }
 
-// Play makes what the plan has. It returns when every function can be invoked; code that
-// has to be built is built before. Notes say what is otherwise than in AWS.
+// Play creates the plan's resources. It builds code where needed, and returns when every
+// function can be invoked. Notes then has the differences from AWS.
 func (s *Stage) Play(ctx context.Context, p *plan.Plan) error {
 	s.plan = p
 	keep := kept
@@ -194,11 +198,11 @@ func (s *Stage) note(format string, args ...any) {
 	s.notes = append(s.notes, fmt.Sprintf(format, args...))
 }
 
-// Notes are what is otherwise than in AWS, beside the plan's.
+// Notes returns differences from AWS, in addition to the plan's notes.
 func (s *Stage) Notes() []string { return append(s.notes, s.finder.Notes()...) }
 
-// Close ends everything. Environments are shut down as Lambda does it, so that their
-// extensions export what they have; what does not end in time is killed.
+// Close ends everything. Environments are shut down as in Lambda, so that their
+// extensions export their remaining spans. Processes that do not end in time are killed.
 func (s *Stage) Close() {
 	s.stop()
 	s.mu.Lock()
@@ -268,7 +272,8 @@ func (s *Stage) answer(ctx context.Context, function string, event []byte, heade
 	return apilocal.Answer{Payload: result.Payload, Failed: result.FunctionError != ""}, err
 }
 
-// spawn runs f, which ends soon after the stage is closed, and has Close wait for it.
+// spawn runs f in a goroutine that Close waits for. f must end soon after the stage is
+// closed.
 func (s *Stage) spawn(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -277,8 +282,8 @@ func (s *Stage) spawn(f func()) {
 	}
 }
 
-// Settle waits until nothing is on its way: what one stand hands over may give another
-// work again. Messages that nobody reads count for nothing.
+// Settle waits until all events, messages and invocations are handled, including those
+// that a handler causes. It ignores messages in queues without a consumer.
 func (s *Stage) Settle(ctx context.Context) error {
 	for quiet := 0; quiet < 2; {
 		if err := s.fresh.Wait(ctx); err != nil {
@@ -308,7 +313,7 @@ func (s *Stage) Settle(ctx context.Context) error {
 	return nil
 }
 
-// Waiting is how many messages are in queues that functions read.
+// Waiting returns the number of messages in queues that functions read.
 func (s *Stage) Waiting() (n int) {
 	for _, m := range s.plan.Mappings {
 		if q := s.queues.Queue(m.Source); q != nil {

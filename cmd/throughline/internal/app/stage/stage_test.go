@@ -185,7 +185,7 @@ func TestWiringWithoutFunctions(t *testing.T) {
 		t.Errorf("Dead has %s", dead)
 	}
 	notes := strings.Join(s.Notes(), "\n")
-	for _, want := range []string{"the queue Odd is without its redrive policy", "the rule Off is disabled", "it is in the past"} {
+	for _, want := range []string{"the queue Odd has no redrive policy", "the rule Off is disabled", "it is in the past"} {
 		if !strings.Contains(notes, want) {
 			t.Errorf("nothing notes %q:\n%s", want, notes)
 		}

@@ -8,7 +8,7 @@ import (
 	"github.com/throughline/throughline/local/lambdalocal"
 )
 
-// Function is what is known of a function while it is played.
+// Function is the state of a function.
 type Function struct {
 	Name         string `json:"name"`
 	Runtime      string `json:"runtime"`
@@ -17,16 +17,16 @@ type Function struct {
 	Errors       int    `json:"errors"`
 }
 
-// Queue is what is in a queue.
+// Queue is the state of a queue.
 type Queue struct {
 	Name     string `json:"name"`
 	Visible  int    `json:"visible"`
 	InFlight int    `json:"in_flight"`
 	Delayed  int    `json:"delayed"`
-	Read     bool   `json:"read"` // a function reads it
+	Read     bool   `json:"read"` // whether a function reads it
 }
 
-// Functions are the functions as they are now.
+// Functions returns the current state of the functions.
 func (s *Stage) Functions() []Function {
 	list := []Function{}
 	for _, f := range s.plan.Functions {
@@ -37,13 +37,13 @@ func (s *Stage) Functions() []Function {
 	return list
 }
 
-// Invocations are a function's so far, each attempt at one: as many as [kept], or all where
-// [Options.Record] is set.
+// Invocations returns a function's invocations so far, each attempt: at least the last
+// [kept], or all with [Options.Record].
 func (s *Stage) Invocations(function string) []lambdalocal.Invocation {
 	return s.lambda.Deployment(function).Invocations()
 }
 
-// Queues are the queues as they are now.
+// Queues returns the current state of the queues.
 func (s *Stage) Queues() []Queue {
 	list := []Queue{}
 	for _, q := range s.plan.Queues {
@@ -58,8 +58,7 @@ func (s *Stage) Queues() []Queue {
 	return list
 }
 
-// Count is how many messages a queue has that can be received now, are in flight, and are
-// delayed.
+// Count returns the numbers of visible, in-flight and delayed messages of a queue.
 func (s *Stage) Count(queue string) (visible, inFlight, delayed int) {
 	q := s.queues.Queue(queue)
 	if q == nil {
@@ -68,11 +67,12 @@ func (s *Stage) Count(queue string) (visible, inFlight, delayed int) {
 	return q.Count()
 }
 
-// URL is that of a stand, by its name in AWS_ENDPOINT_URL_…, "" where there is none.
+// URL returns the URL of a local service by its name in AWS_ENDPOINT_URL_…, or "".
 func (s *Stage) URL(name string) string { return s.urls[name] }
 
-// Recorded are the events that were brought to a target of the bus, as often as they were,
-// and what went to dead-letter queues. They are whole where [Options.Record] is set.
+// Recorded returns the events that were delivered to targets of the bus, once for each
+// delivery, and the messages in dead-letter queues. Both are complete if [Options.Record]
+// is set.
 func (s *Stage) Recorded() (delivered []*buslocal.Event, letters []buslocal.DeadLetter) {
 	for _, d := range slices.Concat(s.bus.Ledger().Deliveries, s.fresh.Ledger().Deliveries) {
 		if d.Err == nil && d.Event.DetailType != "" { // else of PutRawEvents: no envelope
@@ -84,14 +84,14 @@ func (s *Stage) Recorded() (delivered []*buslocal.Event, letters []buslocal.Dead
 	return delivered, slices.Clone(s.letters)
 }
 
-// GaveUp are messages of a queue that were dropped, because a function left each of them
-// [Options.Attempts] times and no redrive policy takes them.
+// GaveUp is the number of messages of a queue that were dropped, because a function left
+// each of them [Options.Attempts] times and the queue has no redrive policy.
 type GaveUp struct {
 	Function, Queue string
 	Messages        int
 }
 
-// GaveUp are the messages that were dropped so far.
+// GaveUp returns the messages that were dropped so far.
 func (s *Stage) GaveUp() []GaveUp {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -106,13 +106,13 @@ func (s *Stage) GaveUp() []GaveUp {
 	return list
 }
 
-// Bus is how many events the buses took, and how many attempts at deliveries they made.
+// Bus has the number of events that the buses accepted, and of delivery attempts.
 type Bus struct {
 	Events     int `json:"events"`
 	Deliveries int `json:"deliveries"`
 }
 
-// Bus is what the buses did so far.
+// Bus returns the current counts of the buses.
 func (s *Stage) Bus() Bus {
 	total, fresh := s.bus.Ledger().Total, s.fresh.Ledger().Total
 	return Bus{total.Published + fresh.Published, total.Deliveries + fresh.Deliveries}

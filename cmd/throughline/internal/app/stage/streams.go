@@ -19,14 +19,14 @@ import (
 )
 
 const (
-	asking  = 250 * time.Millisecond // between two questions for a stream's records
-	atMost  = 1000                   // records of a batch: what GetRecords gives at most
-	retries = 3                      // attempts at a batch where the mapping has no bound; Lambda would go on for a day
+	asking  = 250 * time.Millisecond // the interval between reads of a stream
+	atMost  = 1000                   // the maximum batch size, the limit of GetRecords
+	retries = 3                      // attempts for a batch if the mapping has no limit; Lambda retries for a day
 	// longestPause is the longest wait before a further attempt: the first ones follow at once.
 	longestPause = 5 * time.Second
 )
 
-// readStream has functions read a table's stream, each as an event source mapping does.
+// readStream reads a table's stream for functions, with one event source mapping each.
 func (s *Stage) readStream(t plan.Table, arn string) {
 	for _, m := range s.plan.Mappings {
 		if plan.ServiceOf(m.Source) != "dynamodb" || !strings.Contains(m.Source, ":table/"+t.Name+"/stream/") {
@@ -51,21 +51,21 @@ func (s *Stage) readStream(t plan.Table, arn string) {
 type stream struct {
 	stage     *Stage
 	mapping   plan.Mapping
-	arn, told string // moto's, and what functions are told
+	arn, told string // the ARN in moto, and the ARN in functions' events
 	filters   []*eventpattern.Pattern
-	iterators map[string]string // by shard
+	iterators map[string]string // shard iterators, by shard
 	onFailure invokelocal.Destination
 	// call hands records to the function.
 	call func(ctx context.Context, records []any) (lambdalocal.Result, error)
 
-	rounds, handed atomic.Int64 // how often it has asked all shards, and batches that it has handed on
+	rounds, handed atomic.Int64 // the number of reads of all shards, and of batches that had records
 }
 
-// quiet waits until every shard was asked since it was called, and says whether none had
-// anything.
+// quiet waits until every shard was read after the call, and reports whether none had
+// records.
 func (r *stream) quiet(ctx context.Context) bool {
 	rounds, handed := r.rounds.Load(), r.handed.Load()
-	for r.rounds.Load() < rounds+2 { // one may be under way
+	for r.rounds.Load() < rounds+2 { // a read may be in progress
 		select {
 		case <-time.After(asking / 5):
 		case <-ctx.Done():
@@ -89,7 +89,7 @@ func (r *stream) run() {
 	}
 }
 
-// shards reads what is new in each shard. What moto does not answer is asked again later.
+// shards reads new records of each shard. If moto fails, the next round tries again.
 func (r *stream) shards() {
 	ctx := r.stage.ctx
 	var described struct {
@@ -115,7 +115,7 @@ func (r *stream) shards() {
 			Records           []map[string]any
 		}
 		if r.stage.moto.call(ctx, "DynamoDBStreams_20120810.GetRecords", map[string]any{"ShardIterator": r.iterators[shard.ID], "Limit": min(atMost, max(1, r.mapping.BatchSize))}, &got) != nil {
-			delete(r.iterators, shard.ID) // it may have grown old
+			delete(r.iterators, shard.ID) // the iterator may have expired
 			continue
 		}
 		r.iterators[shard.ID] = got.NextShardIterator
@@ -125,7 +125,7 @@ func (r *stream) shards() {
 	}
 }
 
-// hand has the function take the records that a filter lets through.
+// hand invokes the function with the records that match a filter.
 func (r *stream) hand(ctx context.Context, shard string, records []map[string]any) {
 	kept := []any{}
 	for _, record := range records {
@@ -192,7 +192,7 @@ func (r *stream) take(ctx context.Context, b batch) {
 	}
 }
 
-// most is how often a batch is tried again.
+// most returns the number of retries of a batch.
 func (r *stream) most() int {
 	most := retries - 1
 	switch {
@@ -231,9 +231,9 @@ func (r *stream) invoke(ctx context.Context, records []any) (result lambdalocal.
 	}
 }
 
-// discard gives a batch up, and tells the mapping's destination of it.
+// discard drops a batch, and sends a record of it to the mapping's destination.
 func (r *stream) discard(b batch, condition, why string) {
-	r.stage.say(r.mapping.Function, fmt.Sprintf("passed over: %s of %s, %s", phrase.Count(len(b.records), "record"), r.mapping.ID, why))
+	r.stage.say(r.mapping.Function, fmt.Sprintf("skipped: %s of %s, %s", phrase.Count(len(b.records), "record"), r.mapping.ID, why))
 	if r.onFailure == nil {
 		return
 	}
@@ -258,7 +258,7 @@ func (r *stream) discard(b batch, condition, why string) {
 	}
 }
 
-// numberOf is the sequence number of a record.
+// numberOf returns the sequence number of a record.
 func numberOf(record any) string {
 	of, _ := record.(map[string]any)
 	change, _ := of["dynamodb"].(map[string]any)
@@ -266,7 +266,7 @@ func numberOf(record any) string {
 	return number
 }
 
-// left are the records from the first one on that the answer of a function names as failed.
+// left returns the records from the first one that the response names as failed.
 func (r *stream) left(records []any, answer []byte) []any {
 	var failures struct {
 		BatchItemFailures []struct {

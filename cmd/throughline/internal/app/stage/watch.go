@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	look    = 500 * time.Millisecond // between two looks at the functions' files
-	maxSeen = 20_000                 // files of a function that are looked at
+	look    = 500 * time.Millisecond // the interval between checks of the functions' files
+	maxSeen = 20_000                 // the maximum number of a function's files that are checked
 )
 
 // watch restarts functions whose code has changed.
@@ -31,8 +31,7 @@ func (s *Stage) watch() {
 	}
 }
 
-// Look takes the code of functions as it is now: those whose code has changed since it was
-// last looked at are built and restarted.
+// Look builds and restarts the functions whose code has changed since the last Look.
 func (s *Stage) Look() {
 	s.looking.Lock()
 	defer s.looking.Unlock()
@@ -47,11 +46,11 @@ func (s *Stage) Look() {
 			continue
 		}
 		s.restart(name)
-		s.say(name, "its code has changed: the next invocation starts it anew")
+		s.say(name, "its code has changed: the next invocation starts a new environment")
 	}
 }
 
-// remember keeps what the code of functions is at first.
+// remember records the initial code of functions.
 func (s *Stage) remember() {
 	for name, c := range s.codes {
 		s.prints[name] = fingerprint(c.Watch)
@@ -65,15 +64,15 @@ func (s *Stage) say(function, text string) {
 	}
 }
 
-// fingerprint changes with the names, sizes and times of the files of folders. What
-// interpreters and tools write there themselves is left out.
+// fingerprint returns a value that changes with the names, sizes and times of the files
+// in folders. It ignores files that interpreters and tools write.
 func fingerprint(folders []string) uint64 {
 	sum := fnv.New64a()
 	seen := 0
 	for _, folder := range folders {
 		_ = filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
 			if err != nil {
-				return nil //nolint:nilerr // a file that has just gone changes the print by that
+				return nil //nolint:nilerr // a file that was just deleted changes the fingerprint
 			}
 			if d.IsDir() {
 				switch d.Name() {
@@ -86,7 +85,7 @@ func fingerprint(folders []string) uint64 {
 			}
 			info, err := d.Info()
 			if seen++; err != nil || seen > maxSeen {
-				return nil //nolint:nilerr // as above
+				return nil //nolint:nilerr // the same
 			}
 			fmt.Fprintf(sum, "%s %d %d\n", path, info.Size(), info.ModTime().UnixNano())
 			return nil
@@ -95,7 +94,7 @@ func fingerprint(folders []string) uint64 {
 	return sum.Sum64()
 }
 
-// newID is a random UUID, version 4.
+// newID returns a random UUID, version 4.
 func newID() string {
 	var u [16]byte
 	_, _ = rand.Read(u[:])

@@ -18,7 +18,8 @@ import (
 	"github.com/throughline/throughline/local/sqslocal"
 )
 
-// makeQueues makes the queues, then their redrive policies: each names another queue.
+// makeQueues creates the queues, then sets their redrive policies, because each names
+// another queue.
 func (s *Stage) makeQueues() error {
 	for _, q := range s.plan.Queues {
 		attributes := maps.Clone(q.Attributes)
@@ -33,7 +34,7 @@ func (s *Stage) makeQueues() error {
 			continue
 		}
 		if err := s.queues.Queue(q.Name).Set(map[string]string{"RedrivePolicy": policy}); err != nil {
-			s.note("the queue %s is without its redrive policy: %v", q.ID, err)
+			s.note("the queue %s has no redrive policy: %v", q.ID, err)
 		}
 	}
 	return nil
@@ -54,7 +55,7 @@ func (s *Stage) makeTopics() error {
 	return nil
 }
 
-// target brings what matches a rule to where the rule sends it.
+// target delivers events that match a rule to the rule's target.
 type target struct {
 	stage *Stage
 	plan.Target
@@ -85,7 +86,7 @@ func (t target) Deliver(ctx context.Context, m buslocal.Message) error {
 	return err
 }
 
-// bring hands a payload to a function, a queue or a topic, and returns the ID that it has there.
+// bring delivers a payload to a function, a queue or a topic, and returns its ID there.
 func (s *Stage) bring(t plan.Target, payload []byte, header string) (id string, err error) {
 	switch plan.ServiceOf(t.ARN) {
 	case "lambda":
@@ -107,12 +108,12 @@ func (s *Stage) bring(t plan.Target, payload []byte, header string) (id string, 
 	return "", fmt.Errorf("%w: there is no %s", buslocal.ErrPermanent, t.ARN)
 }
 
-// transform is what a target gets of an event of a rule.
+// transform returns the input transformation of a rule's target.
 func transform(t plan.Target, rule, bus string) buslocal.Transform {
 	return buslocal.Transform{Input: t.Input, Path: t.Path, Template: t.Template, Paths: t.Paths, RuleName: rule, RuleARN: plan.RuleARN(bus, rule)}
 }
 
-// makeRules puts the rules on the bus.
+// makeRules creates the rules on the bus.
 func (s *Stage) makeRules() error {
 	for _, r := range s.plan.Rules {
 		if r.Disabled {
@@ -137,7 +138,8 @@ func (s *Stage) makeRules() error {
 	return nil
 }
 
-// deadLetter sends to a dead-letter queue what a rule's target fails to take.
+// deadLetter returns the dead-letter queue for events that a rule's target does not
+// accept.
 func (s *Stage) deadLetter(id, arn string) *buslocal.DeadLetters {
 	if arn == "" {
 		return nil
@@ -157,11 +159,11 @@ func (s *Stage) deadLetter(id, arn string) *buslocal.DeadLetters {
 		for name, value := range l.Attributes {
 			entry.MessageAttributes[name] = sqslocal.String(value)
 		}
-		_, _ = q.Send(entry, l.TraceHeader) // a queue that refuses it loses it
+		_, _ = q.Send(entry, l.TraceHeader) // an event that the queue refuses is dropped
 	}}
 }
 
-// makeSchedules makes Scheduler's schedules there, and has rules with a schedule fire.
+// makeSchedules creates the schedules of Scheduler, and starts the rules with a schedule.
 func (s *Stage) makeSchedules() error {
 	for _, one := range s.plan.Schedules {
 		if len(one.Targets) == 0 {
@@ -210,12 +212,12 @@ func (s *Stage) makeSchedule(one plan.Schedule) error {
 		return err
 	}
 	if err := s.times.Create(one.Name, body); err != nil {
-		s.note("%v", err) // one that is past, as an at(…) of last year
+		s.note("%v", err) // a schedule in the past, such as an at(…) of last year
 	}
 	return nil
 }
 
-// scheduled brings a schedule of Scheduler's to its target.
+// scheduled invokes the target of a schedule of Scheduler.
 func (s *Stage) scheduled(ctx context.Context, t schedulerlocal.Target) (string, error) {
 	if service := plan.ServiceOf(t.ARN); service == "sqs" || service == "sns" {
 		return s.bring(plan.Target{ARN: t.ARN}, []byte(t.Input), "")
@@ -223,7 +225,7 @@ func (s *Stage) scheduled(ctx context.Context, t schedulerlocal.Target) (string,
 	return schedulerlocal.To(s.invoke, s.bus)(ctx, t)
 }
 
-// keep has a rule with a schedule fire at its times, until the stage is closed.
+// keep fires a rule with a schedule at its times until the stage is closed.
 func (s *Stage) keep(one plan.Schedule, when schedulerlocal.Expression) {
 	for due, ok := when.Next(s.options.Clock.Now()); ok; due, ok = when.Next(due) {
 		rings, stop := s.options.Clock.At(due)
@@ -235,11 +237,11 @@ func (s *Stage) keep(one plan.Schedule, when schedulerlocal.Expression) {
 		if s.ctx.Err() != nil {
 			return
 		}
-		_ = s.fire(one, due) // there is nobody to tell
+		_ = s.fire(one, due) // nobody waits for the result
 	}
 }
 
-// fire sends a rule's event of a schedule to its targets.
+// fire sends the event of a rule's schedule to the rule's targets.
 func (s *Stage) fire(one plan.Schedule, due time.Time) error {
 	arn := plan.RuleARN("default", one.Name)
 	event, err := json.Marshal(map[string]any{
@@ -259,7 +261,7 @@ func (s *Stage) fire(one plan.Schedule, due time.Time) error {
 	return err
 }
 
-// makeRoutes has functions answer over HTTP.
+// makeRoutes starts the HTTP APIs and function URLs.
 func (s *Stage) makeRoutes() error {
 	var routes []apilocal.Route
 	for _, r := range s.plan.Routes {
@@ -269,10 +271,11 @@ func (s *Stage) makeRoutes() error {
 	return nil
 }
 
-// Invoke invokes a function and waits for its answer, or queues an asynchronous invocation.
+// Invoke invokes a function and returns its response, or queues an asynchronous
+// invocation.
 func (s *Stage) Invoke(ctx context.Context, name string, payload []byte, async bool) (lambdalocal.Result, error) {
 	f := s.plan.Function(name)
-	for i := range s.plan.Functions { // by its logical ID too
+	for i := range s.plan.Functions { // the logical ID is accepted too
 		if f == nil && s.plan.Functions[i].ID == name {
 			f = &s.plan.Functions[i]
 		}
@@ -287,7 +290,7 @@ func (s *Stage) Invoke(ctx context.Context, name string, payload []byte, async b
 	return s.lambda.Deployment(f.Name).Invoke(ctx, payload, lambdalocal.InvokeOptions{Wait: true})
 }
 
-// Names are those of the functions.
+// Names returns the names of the functions.
 func (s *Stage) Names() []string {
 	var names []string
 	for _, f := range s.plan.Functions {

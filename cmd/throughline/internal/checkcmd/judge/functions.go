@@ -12,7 +12,7 @@ import (
 	"github.com/throughline/throughline/metrics"
 )
 
-// levels are Lambda's, from the least.
+// levels are Lambda's log levels, in ascending order.
 var levels = []string{"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"}
 
 func level(name string) int {
@@ -23,9 +23,9 @@ func level(name string) int {
 	return slices.Index(levels, name)
 }
 
-// logSettings: neither the format nor the level nor the class of a function's
-// log keeps metric lines from being read. Lines without a level count as INFO
-// (Lambda developer guide, "Log-level filtering").
+// logSettings checks that the format, the level and the class of a function's log let
+// metric lines be read. Lines without a level count as INFO (Lambda developer guide,
+// "Log-level filtering").
 func logSettings(s *system.System, _ Limits) Result {
 	if s.Local {
 		return skip("", "the local Lambda filters no lines")
@@ -50,9 +50,9 @@ func logSettings(s *system.System, _ Limits) Result {
 		}
 		switch class := fn.LogClass; {
 		case class == "" && s.Unread[system.Groups] == "":
-			f.warn("%s: the log group %s does not exist: it never ran, or its role may not make it", fn.Name, fn.LogGroup)
+			f.warn("%s: the log group %s does not exist: the function never ran, or its role cannot create the log group", fn.Name, fn.LogGroup)
 		case class != "" && class != "STANDARD" && !off:
-			f.fail("%s: the log group %s is of class %s, which CloudWatch takes no metrics from: make one of class STANDARD and set it in LoggingConfig", fn.Name, fn.LogGroup, class)
+			f.fail("%s: the log group %s is of class %s, from which CloudWatch extracts no metrics: create one of class STANDARD and set it in LoggingConfig", fn.Name, fn.LogGroup, class)
 		}
 	}
 	if why := s.Unread[system.Groups]; why != "" {
@@ -80,7 +80,7 @@ func formats(s *system.System) string {
 	return strings.Join(parts, ", ")
 }
 
-// arriving: each function's metrics are there.
+// arriving checks that each function's metrics are in CloudWatch.
 func arriving(s *system.System, _ Limits) Result {
 	if r, no := unread(s, system.Functions, system.Metrics); no {
 		return r
@@ -113,16 +113,16 @@ func arriving(s *system.System, _ Limits) Result {
 	}
 	for _, service := range s.Observed.Services() {
 		if n := s.Observed.Functions[service].Sum[string(metrics.TelemetryDropped)]; n > 0 {
-			f.warn("%s gave up %.0f observations (TelemetryDropped)", service, n)
+			f.warn("%s dropped %.0f observations (TelemetryDropped)", service, n)
 		}
 	}
-	return f.or(pass("those of %d of %s, %d names", seen, phrase.Count(len(s.Functions), "function"), len(distinct)),
-		"see that the layer is attached (docs/layer.md), and the items logs and names")
+	return f.or(pass("metrics of %d of %s, %d names", seen, phrase.Count(len(s.Functions), "function"), len(distinct)),
+		"check that the layer is attached (docs/layer.md), and see the items logs and names")
 }
 
-// names: what the layer emits is in the catalogue, and alarms name what somebody
-// emits. CloudWatch tells upper from lower case; AWS's own table of EventBridge's
-// metrics writes two of them otherwise than they are emitted.
+// names checks that the catalogue has what the layer emits, and that alarms name metrics
+// that are emitted. CloudWatch's names are case-sensitive. AWS's table of EventBridge's
+// metrics spells two of them differently than they are emitted.
 func names(s *system.System, _ Limits) Result {
 	if r, no := unread(s, system.Metrics); no {
 		return r
@@ -194,11 +194,11 @@ func busMetrics(published []string) []string {
 	return list
 }
 
-// meant is a hint at a name that differs in its case alone.
+// meant returns a hint at a name that differs only in case.
 func meant(name string, known []string) string {
 	for _, k := range known {
 		if strings.EqualFold(k, name) && k != name {
-			return "; it is " + k
+			return "; did you mean " + k + "?"
 		}
 	}
 	return ""

@@ -1,5 +1,5 @@
-// Package judge holds the items of the checklist of `throughline check`. Each item
-// judges a description of a system, and is pure.
+// Package judge has the items of the checklist of `throughline check`. Each item judges a
+// description of a system. The package is pure.
 package judge
 
 import (
@@ -11,10 +11,10 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/system"
 )
 
-// Status is how an item went.
+// Status is the result of an item.
 type Status string
 
-// The statuses. Only a failed item makes the command end with 1.
+// The statuses. Only a failed item sets exit code 1.
 const (
 	Pass Status = "pass"
 	Fail Status = "fail"
@@ -27,25 +27,25 @@ type Result struct {
 	ID       string   `json:"id"`
 	Title    string   `json:"title"`
 	Status   Status   `json:"status"`
-	Evidence string   `json:"evidence"`          // what was seen, or why it was skipped
+	Evidence string   `json:"evidence"`          // what was found, or why the item was skipped
 	Details  []string `json:"details,omitempty"` // further findings
-	Next     string   `json:"next,omitempty"`    // what to do
+	Next     string   `json:"next,omitempty"`    // the next step
 }
 
-// Limits are what the items compare with. All are required.
+// Limits are the limits that items compare with. All are required.
 type Limits struct {
-	Size     int           // of an event, in bytes
-	Duration time.Duration // of an invocation
-	Hops     int           // above which a loop is suspected
+	Size     int           // the limit of an event, in bytes
+	Duration time.Duration // the limit of an invocation
+	Hops     int           // more hops than this count as a loop
 }
 
-// Item is one line of the checklist and how it is judged.
+// Item is one line of the checklist and its check.
 type Item struct {
 	ID, Title string
 	judge     func(*system.System, Limits) Result
 }
 
-// items are the checklist, in the order in which it is printed.
+// items is the checklist in the order of the report.
 var items = []Item{
 	{"serialise", "events serialise", serialise},
 	{"size", "largest payload", size},
@@ -66,11 +66,11 @@ var items = []Item{
 	{"newbus", "what new custom buses do that AWS does not document", unknowns},
 }
 
-// Items are the items of the checklist, in its order.
+// Items returns the items of the checklist, in order.
 func Items() []Item { return slices.Clone(items) }
 
-// Judge judges s by each item, or by those of only, by ID, where it is not empty. The item
-// of new custom buses is left out of a system that has none.
+// Judge checks s with each item, or with those in only, which has IDs, if it is not
+// empty. It omits the item on new custom buses for a system without one.
 func Judge(s *system.System, l Limits, only []string) []Result {
 	var results []Result
 	for _, i := range items {
@@ -92,7 +92,7 @@ func skip(next, format string, args ...any) Result {
 	return Result{Status: Skip, Evidence: fmt.Sprintf(format, args...), Next: next}
 }
 
-// findings collects what is wrong, the worst first.
+// findings collects problems, the worst first.
 type findings struct {
 	bad, doubtful []string
 }
@@ -105,7 +105,7 @@ func (f *findings) warn(format string, args ...any) {
 	f.doubtful = append(f.doubtful, fmt.Sprintf(format, args...))
 }
 
-// or is good where nothing was found, else the findings with what to do.
+// or returns good if there are no findings, else the findings with the next step.
 func (f *findings) or(good Result, next string) Result {
 	all := append(append([]string(nil), f.bad...), f.doubtful...)
 	if len(all) == 0 {
@@ -118,7 +118,7 @@ func (f *findings) or(good Result, next string) Result {
 	return r
 }
 
-// unread is the skip for want of a part, if one of them could not be read.
+// unread returns a skipped result if one of the parts could not be read.
 func unread(s *system.System, parts ...system.Part) (Result, bool) {
 	for _, p := range parts {
 		if why := s.Unread[p]; why != "" {
@@ -128,7 +128,7 @@ func unread(s *system.System, parts ...system.Part) (Result, bool) {
 	return Result{}, false
 }
 
-// window says which time was looked at.
+// window describes the time that was looked at.
 func window(s *system.System) string {
 	if s.Observed.Over == 0 {
 		return s.Source

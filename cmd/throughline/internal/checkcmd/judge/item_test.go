@@ -68,12 +68,12 @@ func result(t *testing.T, s *system.System, id string) Result {
 func TestSound(t *testing.T) {
 	evidence := map[string]string{
 		"serialise": "3 events published, none refused", "size": "RebalancePlanned from portfolio: 28256 bytes (plan-1), 14 % of 200000",
-		"replay": "1 replayed delivery flagged, and no event came of it: signal-1 at portfolio", "dlq": "e-1 reached dead after 2s: NO_RESOURCE",
+		"replay": "1 replayed delivery flagged, and no event was published for it: signal-1 at portfolio", "dlq": "e-1 reached dead after 2s: NO_RESOURCE",
 		"durations": "slowest of 3 invocations is portfolio, 4s (request req-1) of 1m", "correlation": "workflow-1 runs through 2 functions: portfolio, strategy",
 		"delay": "with 2s added portfolio's longest call to paper-api.alpaca.markets took 2100 ms and its longest invocation 4s of 10s",
 		"loops": "no loop suspected; the deepest event is at hop 2 of 16", "bus": "trading, which portfolio's EVENT_BUS_NAME names, with 1 rule",
-		"resources": "1 rule, 1 of them on resources: none matches otherwise", "targets": "1 target, each with a queue: dead", "policies": "2 policies, each lets its rule send",
-		"timeouts": "portfolio, 4s of 10s, 40 %", "logs": "1 function: 1 JSON at INFO", "metrics": "those of 1 of 1 function, 2 names", "names": "2 names in the catalogue, 2 alarms on names that are emitted",
+		"resources": "1 rule, 1 of them on resources: none matches differently", "targets": "1 target, each with a queue: dead", "policies": "2 policies, each allows its rule to send",
+		"timeouts": "portfolio, 4s of 10s, 40 %", "logs": "1 function: 1 JSON at INFO", "metrics": "metrics of 1 of 1 function, 2 names", "names": "2 names in the catalogue, 2 alarms on names that are emitted",
 	}
 	results := Judge(sound(), usual, nil)
 	if len(results) != len(evidence) || len(results) != len(items)-1 { // but for that of new custom buses
@@ -134,7 +134,7 @@ func TestFaults(t *testing.T) {
 			traffic(s).Sizes["SignalGenerated"] = system.Size{Max: 200_000, Count: 1, EventID: "big-1"}
 		}},
 		"NoSizes": {"size", Skip, "no sizes of events", func(s *system.System) { clear(traffic(s).Sizes) }},
-		"CameOutAgain": {"replay", Fail, "HedgeEvaluated hedge-1 came out again and reached notifications", func(s *system.System) {
+		"CameOutAgain": {"replay", Fail, "HedgeEvaluated hedge-1 was published again and reached notifications", func(s *system.System) {
 			s.Observed.Lines = append(s.Observed.Lines, system.Line{Kind: "repeat", Repeat: "republish", Service: "notifications", EventID: "hedge-1", EventType: "HedgeEvaluated", CorrelationID: "workflow-1"})
 		}},
 		"RepublishedBefore": {"replay", Pass, "signal-1", func(s *system.System) { // another workflow's
@@ -149,14 +149,14 @@ func TestFaults(t *testing.T) {
 		"ReplayTold": {"replay", Pass, "replay throughline-check-1: 1 replayed delivery flagged", func(s *system.System) {
 			s.Observed.Replay = &system.ReplayTrial{Name: "throughline-check-1", Replayed: s.Observed.Lines}
 		}},
-		"ReplayOfNothing": {"replay", Skip, "no function told of a replayed event", func(s *system.System) {
+		"ReplayOfNothing": {"replay", Skip, "no function reported a replayed event", func(s *system.System) {
 			s.Observed.Replay = &system.ReplayTrial{Name: "throughline-check-1", State: "COMPLETED"}
 		}},
 		"NoReplay": {"replay", Skip, "no replay was seen", func(s *system.System) { s.Observed.Lines = nil }},
-		"DidNotArrive": {"dlq", Fail, "dead: e-1 failed at rule r, and did not arrive within 1s", func(s *system.System) {
-			s.Observed.DLQ[0].Letter, s.Observed.DLQ[0].Why = nil, "e-1 failed at rule r, and did not arrive within 1s"
+		"DidNotArrive": {"dlq", Fail, "dead: e-1 failed at rule r, and was not received from the queue within 1s", func(s *system.System) {
+			s.Observed.DLQ[0].Letter, s.Observed.DLQ[0].Why = nil, "e-1 failed at rule r, and was not received from the queue within 1s"
 		}},
-		"Lost": {"dlq", Fail, "2 events of rule signals failed and could not be put into its dead-letter queue", func(s *system.System) {
+		"Lost": {"dlq", Fail, "2 events of rule signals failed and could not be sent to its dead-letter queue", func(s *system.System) {
 			s.Observed.Dead.Lost = map[string]float64{"signals": 2}
 		}},
 		"LeftBehind": {"dlq", Warn, "not cleaned up: the rule x", func(s *system.System) { s.Observed.DLQ[0].Left = []string{"the rule x"} }},
@@ -165,20 +165,20 @@ func TestFaults(t *testing.T) {
 		}},
 		"Slow":     {"durations", Fail, "portfolio took 1m1s (request req-1), the limit is 1m", func(s *system.System) { traffic(s).Duration = 61 * time.Second }},
 		"NeverRan": {"durations", Skip, "no invocation", func(s *system.System) { traffic(s).Duration = 0 }},
-		"Uncorrelated": {"correlation", Fail, "portfolio was handed 2 events without a correlation ID", func(s *system.System) {
+		"Uncorrelated": {"correlation", Fail, "portfolio received 2 events without a correlation ID", func(s *system.System) {
 			traffic(s).Sum["UncorrelatedReceived"] = 2
 		}},
 		"MintedOnly":        {"correlation", Warn, "portfolio published 1 of 3 events without", func(s *system.System) { traffic(s).Sum["UncorrelatedPublished"] = 1 }},
 		"DeliveredWithout":  {"correlation", Fail, "T e-9 was delivered without", func(s *system.System) { s.Observed.Delivered = []system.Delivered{{ID: "e-9", Type: "T"}} }},
-		"PublisherNotSeen":  {"correlation", Fail, "the span that published it was not seen", func(s *system.System) { s.Observed.Spans = handled("wf", "wf", false, "") }},
+		"PublisherNotSeen":  {"correlation", Fail, "the span that published it is missing", func(s *system.System) { s.Observed.Spans = handled("wf", "wf", false, "") }},
 		"OtherID":           {"correlation", Fail, "portfolio handled e-1 under other, and strategy published it under wf", func(s *system.System) { s.Observed.Spans = handled("wf", "other", true, "") }},
 		"SpansAgree":        {"correlation", Pass, "workflow-1", func(s *system.System) { s.Observed.Spans = handled("wf", "wf", true, "") }},
 		"NothingCorrelated": {"correlation", Skip, "no correlation ID", func(s *system.System) { s.Observed.Functions = nil }},
-		"TimedOutByDelay": {"delay", Fail, "it ran into its time-out 2 times", func(s *system.System) {
+		"TimedOutByDelay": {"delay", Fail, "the function timed out 2 times", func(s *system.System) {
 			traffic(s).Sum["Timeouts"], traffic(s).Duration = 2, 10*time.Second
 		}},
 		"ErrorsByDelay":    {"delay", Warn, "1 invocation ended in an error", func(s *system.System) { traffic(s).Sum["SoftErrors"] = 1 }},
-		"DelayWithoutCall": {"delay", Skip, "adds 2s to each call, and no call that long was seen", func(s *system.System) { clear(traffic(s).Hosts) }},
+		"DelayWithoutCall": {"delay", Skip, "adds 2s to each call, and no call took that long", func(s *system.System) { clear(traffic(s).Hosts) }},
 		"NoDelay":          {"delay", Skip, "no delay was tried", func(s *system.System) { s.Functions[0].Environment = nil }},
 		"NothingToDelay": {"delay", Skip, "no function made a call over HTTP in", func(s *system.System) {
 			s.Functions[0].Environment, s.Local = nil, true
@@ -195,8 +195,8 @@ func TestFaults(t *testing.T) {
 		}},
 		"LoopCounted":  {"loops", Fail, "portfolio suspected a loop 3 times", func(s *system.System) { traffic(s).Sum["LoopSuspected"] = 3 }},
 		"ComesBack":    {"loops", Warn, "A comes back under wf: A → A", func(s *system.System) { s.Observed.Spans = recursion() }},
-		"LoopsUnknown": {"loops", Skip, "no function told", func(s *system.System) { delete(traffic(s).Sum, "LoopSuspected") }},
-		"MisspeltBus":  {"bus", Fail, "there is no bus tradnig, which portfolio's EVENT_BUS_NAME names: EventBridge takes its events and drops them; there is trading, default", misspell},
+		"LoopsUnknown": {"loops", Skip, "no function reported", func(s *system.System) { delete(traffic(s).Sum, "LoopSuspected") }},
+		"MisspeltBus":  {"bus", Fail, "there is no bus tradnig, which portfolio's EVENT_BUS_NAME names: EventBridge accepts its events and drops them; there is trading, default", misspell},
 		"BusWithout":   {"bus", Warn, "has no rules", func(s *system.System) { s.Buses[0].Rules = nil }},
 		"NothingMatch": {"bus", Warn, "published 3 events, and none matched a rule of bus trading", func(s *system.System) { s.Observed.Matched = map[string]float64{} }},
 		"NoBus":        {"bus", Skip, "no bus is known", func(s *system.System) { s.Buses = nil }},
@@ -205,28 +205,28 @@ func TestFaults(t *testing.T) {
 			rule(s).Pattern = `{"resources":[{"exists":false}]}`
 			s.Functions[0].Environment["THROUGHLINE_STAMP"] = "off"
 		}},
-		"Suffix":       {"resources", Warn, `a correlation ID may happen to match it`, func(s *system.System) { rule(s).Pattern = `{"resources":[{"suffix":"/prod"}]}` }},
+		"Suffix":       {"resources", Warn, `a correlation ID can match it by chance`, func(s *system.System) { rule(s).Pattern = `{"resources":[{"suffix":"/prod"}]}` }},
 		"BadPattern":   {"resources", Warn, "read its pattern", func(s *system.System) { rule(s).Pattern = `{"resources":"x"}` }},
 		"NoRules":      {"resources", Skip, "no rules are known", func(s *system.System) { s.Buses[0].Rules = nil }},
 		"NoDeadLetter": {"targets", Fail, "rule signals, target portfolio: no dead-letter queue", func(s *system.System) { rule(s).Targets[0].DeadLetter = "" }},
 		"FIFO":         {"targets", Fail, "is a FIFO queue", func(s *system.System) { rule(s).Targets[0].DeadLetter = arnOf("sqs", "dead.fifo") }},
 		"QueueIsGone":  {"targets", Fail, "its dead-letter queue dead does not exist", func(s *system.System) { s.Queues[0].Exists = false }},
-		"QueueHolds":   {"targets", Warn, "dead holds 2 messages", func(s *system.System) { s.Queues[0].Messages = 2 }},
+		"QueueHolds":   {"targets", Warn, "dead has 2 messages", func(s *system.System) { s.Queues[0].Messages = 2 }},
 		"NoTarget":     {"targets", Warn, "has no target", func(s *system.System) { rule(s).Targets = nil }},
 		"Disabled":     {"targets", Skip, "no rule with a target", func(s *system.System) { rule(s).Disabled = true }},
-		"NotPermitted": {"policies", Fail, "rule signals may not send to function portfolio: it has no resource policy", func(s *system.System) { s.Functions[0].Policy = "" }},
-		"QueueRefuses": {"policies", Fail, "rule signals may not send to queue dead: it lets other through, not signals", func(s *system.System) {
+		"NotPermitted": {"policies", Fail, "rule signals cannot send to function portfolio: it has no resource policy", func(s *system.System) { s.Functions[0].Policy = "" }},
+		"QueueRefuses": {"policies", Fail, "rule signals cannot send to queue dead: it allows other, not signals", func(s *system.System) {
 			s.Queues[0].Policy = strings.ReplaceAll(s.Queues[0].Policy, "/signals", "/other")
 		}},
 		"FunctionGone":  {"policies", Fail, "sends to the function portfolio, which does not exist", func(s *system.System) { s.Missing = []string{s.Functions[0].ARN}; s.Functions = nil }},
-		"StepFunctions": {"policies", Warn, "whether rules may send to machine was not looked at", func(s *system.System) { rule(s).Targets[0].ARN = arnOf("states", "stateMachine:machine") }},
+		"StepFunctions": {"policies", Warn, "whether rules can send to machine was not checked", func(s *system.System) { rule(s).Targets[0].ARN = arnOf("states", "stateMachine:machine") }},
 		"ByRole": {"policies", Pass, "1 policy", func(s *system.System) {
 			rule(s).Targets[0] = system.Target{ARN: arnOf("states", "stateMachine:m"), Role: "r", DeadLetter: rule(s).Targets[0].DeadLetter}
 		}},
-		"TimedOut":    {"timeouts", Fail, "portfolio ran into its time-out of 10s once (request req-1)", func(s *system.System) { traffic(s).Sum["Timeouts"] = 1 }},
+		"TimedOut":    {"timeouts", Fail, "portfolio timed out after 10s once (request req-1)", func(s *system.System) { traffic(s).Sum["Timeouts"] = 1 }},
 		"AtTimeout":   {"timeouts", Fail, "portfolio took 10s, its time-out is 10s", func(s *system.System) { traffic(s).Duration = 10 * time.Second }},
 		"NearTimeout": {"timeouts", Warn, "portfolio took 8.5s, 85 % of its time-out of 10s", func(s *system.System) { traffic(s).Duration = 8500 * time.Millisecond }},
-		"NoTimeout":   {"timeouts", Skip, "no function's durations", func(s *system.System) { s.Functions[0].Timeout = 0 }},
+		"NoTimeout":   {"timeouts", Skip, "for no function both the durations", func(s *system.System) { s.Functions[0].Timeout = 0 }},
 		"LevelIsHigh": {"logs", Fail, "portfolio: ApplicationLogLevel is ERROR, and metric lines count as INFO: set THROUGHLINE_EMF_LEVEL=ERROR", func(s *system.System) {
 			s.Functions[0].LogLevel = "ERROR"
 		}},
@@ -237,7 +237,7 @@ func TestFaults(t *testing.T) {
 			s.Functions[0].LogLevel, s.Functions[0].Environment["THROUGHLINE_EMF_LEVEL"] = "WARN", "WARN"
 		}},
 		"TextHasNoLevel":   {"logs", Pass, "1 Text", func(s *system.System) { s.Functions[0].LogFormat, s.Functions[0].LogLevel = "Text", "ERROR" }},
-		"InfrequentAccess": {"logs", Fail, "of class INFREQUENT_ACCESS, which CloudWatch takes no metrics from", func(s *system.System) { s.Functions[0].LogClass = "INFREQUENT_ACCESS" }},
+		"InfrequentAccess": {"logs", Fail, "of class INFREQUENT_ACCESS, from which CloudWatch extracts no metrics", func(s *system.System) { s.Functions[0].LogClass = "INFREQUENT_ACCESS" }},
 		"NoGroup":          {"logs", Warn, "the log group /aws/lambda/portfolio does not exist", func(s *system.System) { s.Functions[0].LogClass = "" }},
 		"NoFunctions":      {"logs", Skip, "no function is known", func(s *system.System) { s.Functions = nil }},
 		"NoMetrics":        {"metrics", Fail, "portfolio was invoked 3 times in the last 1h, and has no metrics with Service=portfolio in Throughline", func(s *system.System) { clear(traffic(s).Metrics) }},
@@ -247,16 +247,16 @@ func TestFaults(t *testing.T) {
 			s.Functions[0].Environment["THROUGHLINE_METRICS"] = "off"
 		}},
 		"EMFRejected": {"metrics", Fail, "/aws/lambda/portfolio: CloudWatch could not read 4 metric lines", func(s *system.System) { s.Observed.EMFRejected = map[string]float64{"/aws/lambda/portfolio": 4} }},
-		"GaveUp":      {"metrics", Warn, "portfolio gave up 5 observations", func(s *system.System) { traffic(s).Sum["TelemetryDropped"] = 5 }},
-		"SpellingTrap": {"names", Fail, "the alarm late watches AWS/Events IngestiontoInvocationStartLatency, which nothing emits; it is IngestionToInvocationStartLatency", func(s *system.System) {
+		"GaveUp":      {"metrics", Warn, "portfolio dropped 5 observations", func(s *system.System) { traffic(s).Sum["TelemetryDropped"] = 5 }},
+		"SpellingTrap": {"names", Fail, "the alarm late watches AWS/Events IngestiontoInvocationStartLatency, which nothing emits; did you mean IngestionToInvocationStartLatency", func(s *system.System) {
 			s.Alarms[0].Metric = "IngestiontoInvocationStartLatency"
 		}},
-		"TheOtherSpelling": {"names", Fail, "the alarm late watches AWS/Events IngestionToInvocationStartLatency, which nothing emits; it is IngestiontoInvocationStartLatency", func(s *system.System) {
+		"TheOtherSpelling": {"names", Fail, "the alarm late watches AWS/Events IngestionToInvocationStartLatency, which nothing emits; did you mean IngestiontoInvocationStartLatency", func(s *system.System) {
 			s.PublishedMetrics["AWS/Events"] = []string{"IngestiontoInvocationStartLatency"} // should AWS ever emit what its table says
 		}},
 		"NoDataYet":   {"names", Pass, "2 alarms", func(s *system.System) { s.PublishedMetrics = nil }},
-		"OwnMisspelt": {"names", Fail, "the alarm cold watches Throughline Coldstart, which nothing emits; it is ColdStart", func(s *system.System) { s.Alarms[1].Metric = "Coldstart" }},
-		"NotOurs":     {"names", Warn, "portfolio has a metric coldStart, which this version does not emit; it is ColdStart", func(s *system.System) { traffic(s).Metrics["coldStart"] = true }},
+		"OwnMisspelt": {"names", Fail, "the alarm cold watches Throughline Coldstart, which nothing emits; did you mean ColdStart", func(s *system.System) { s.Alarms[1].Metric = "Coldstart" }},
+		"NotOurs":     {"names", Warn, "portfolio has a metric coldStart, which this version does not emit; did you mean ColdStart", func(s *system.System) { traffic(s).Metrics["coldStart"] = true }},
 		"NoNames":     {"names", Skip, "no metrics and no alarms", func(s *system.System) { s.Alarms = nil; clear(traffic(s).Metrics) }},
 	} {
 		t.Run(name, func(t *testing.T) {

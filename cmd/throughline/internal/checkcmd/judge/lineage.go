@@ -15,7 +15,8 @@ import (
 	"github.com/throughline/throughline/metrics"
 )
 
-// correlation: no event arrived without an ID, and the trees have no gap.
+// correlation checks that every event arrived with a correlation ID, and that the trees
+// have no gap.
 func correlation(s *system.System, _ Limits) Result {
 	if r, no := unread(s, system.Metrics); no {
 		return r
@@ -24,7 +25,7 @@ func correlation(s *system.System, _ Limits) Result {
 	for _, service := range s.Observed.Services() {
 		t := s.Observed.Functions[service]
 		if n := t.Sum[string(metrics.UncorrelatedReceived)]; n > 0 {
-			f.fail("%s was handed %.0f events without a correlation ID", service, n)
+			f.fail("%s received %.0f events without a correlation ID", service, n)
 		}
 	}
 	for _, d := range s.Observed.Delivered {
@@ -36,7 +37,7 @@ func correlation(s *system.System, _ Limits) Result {
 	for _, service := range s.Observed.Services() {
 		t := s.Observed.Functions[service]
 		if n := t.Sum[string(metrics.UncorrelatedPublished)]; n > 0 {
-			f.warn("%s published %.0f of %.0f events without a correlation ID while it handled others: one was made up, so the workflow breaks there", service, n, t.Sum[string(metrics.EventsPublished)])
+			f.warn("%s published %.0f of %.0f events without a correlation ID while it handled others: a new one was generated, so the workflow breaks there", service, n, t.Sum[string(metrics.EventsPublished)])
 		}
 	}
 	id, through := widest(s)
@@ -50,8 +51,8 @@ func correlation(s *system.System, _ Limits) Result {
 		"give each event the correlation ID of the one being handled; with the layer or publisher.New the stamp carries it")
 }
 
-// gaps are events whose publisher was not seen, and handlings under another
-// correlation ID than their event was published with.
+// gaps finds events whose publisher is missing, and events that are handled under another
+// correlation ID than they were published with.
 func gaps(spans []workflow.Span, f *findings) {
 	published := map[workflow.ID]*workflow.Span{}
 	for i := range spans {
@@ -71,7 +72,7 @@ func gaps(spans []workflow.Span, f *findings) {
 			event, _ := l.Attributes["throughline.event.id"].(string)
 			switch p := published[l.To]; {
 			case p == nil && l.Sampled:
-				f.fail("%s handled %s %s, and the span that published it was not seen", h.Service, h.Text("throughline.event.type"), event)
+				f.fail("%s handled %s %s, and the span that published it is missing", h.Service, h.Text("throughline.event.type"), event)
 			case p != nil && h.Text("throughline.correlation.id") != "" && p.Text("throughline.correlation.id") != "" && h.Text("throughline.correlation.id") != p.Text("throughline.correlation.id"):
 				f.fail("%s handled %s under %s, and %s published it under %s", h.Service, event, h.Text("throughline.correlation.id"), p.Service, p.Text("throughline.correlation.id"))
 			}
@@ -79,7 +80,7 @@ func gaps(spans []workflow.Span, f *findings) {
 	}
 }
 
-// widest is the correlation ID that most services saw.
+// widest returns the correlation ID that most services share.
 func widest(s *system.System) (id string, through []string) {
 	seen := map[string][]string{}
 	for _, service := range s.Observed.Services() {
@@ -125,7 +126,8 @@ func recurring(spans []workflow.Span) []string {
 
 const replayNext = "make the handler find the event ID among those it has handled before it does anything: `throughline dedupe --help`, or handler.WithSuppression in Go"
 
-// replay: what was replayed was flagged, and nothing came of it a second time.
+// replay checks that replayed events were flagged, and that they had no effect a second
+// time.
 func replay(s *system.System, _ Limits) Result {
 	o := &s.Observed
 	if o.Replay != nil && !o.Replay.Dry {
@@ -155,16 +157,16 @@ func replay(s *system.System, _ Limits) Result {
 		if t.Reason != "" {
 			return skip("", "%s", t.Reason)
 		}
-		return skip("say --write to do it: what these handle they handle again", "--write would replay %s from %s to %s to %s, which reach %s", t.Archive, t.From.UTC().Format("15:04"), t.To.UTC().Format("15:04"), phrase.Some(t.Rules), phrase.Some(t.Reaches))
+		return skip("give --write to replay: the consumers handle these events again", "--write would replay %s from %s to %s to %s, which reach %s", t.Archive, t.From.UTC().Format("15:04"), t.To.UTC().Format("15:04"), phrase.Some(t.Rules), phrase.Some(t.Reaches))
 	}
 	return skip("replay an archive to the bus, then check again", "no replay was seen in %s", window(s))
 }
 
-// judgeReplay judges what log lines tell of a replay.
+// judgeReplay checks the log lines of a replay.
 func judgeReplay(replayed, again []system.Line, published map[string]float64) Result {
 	var f findings
 	for _, l := range again {
-		f.fail("%s %s came out again and reached %s", l.EventType, l.EventID, l.Service)
+		f.fail("%s %s was published again and reached %s", l.EventType, l.EventID, l.Service)
 	}
 	for _, service := range slices.Sorted(maps.Keys(published)) {
 		f.fail("%s published %s while it handled replayed events", service, phrase.Count(int(published[service]), "event"))
@@ -173,7 +175,7 @@ func judgeReplay(replayed, again []system.Line, published map[string]float64) Re
 	for _, l := range replayed {
 		names = append(names, l.EventID+" at "+l.Service)
 	}
-	return f.or(pass("%s flagged, and no event came of it: %s; what is written elsewhere than to the bus is not seen here", phrase.Count(len(replayed), "replayed delivery"), phrase.Some(names)), replayNext)
+	return f.or(pass("%s flagged, and no event was published for it: %s; effects other than events are not checked", phrase.Count(len(replayed), "replayed delivery"), phrase.Some(names)), replayNext)
 }
 
 func replayTrial(t *system.ReplayTrial) Result {
@@ -181,14 +183,14 @@ func replayTrial(t *system.ReplayTrial) Result {
 	case t.Reason != "":
 		return Result{Status: Fail, Evidence: fmt.Sprintf("replay %s of %s: %s", t.Name, t.Archive, t.Reason), Next: "see `aws events describe-replay --replay-name " + t.Name + "`"}
 	case len(t.Replayed) == 0 && len(t.Published) == 0 && len(t.Again) == 0:
-		return skip("widen it with --replay 1h, or check that the functions have the layer", "replay %s of %s is %s, and no function told of a replayed event", t.Name, t.Archive, t.State)
+		return skip("replay more with --replay 1h, or check that the functions have the layer", "replay %s of %s is %s, and no function reported a replayed event", t.Name, t.Archive, t.State)
 	}
 	r := judgeReplay(t.Replayed, t.Again, t.Published)
 	r.Evidence = fmt.Sprintf("replay %s: %s", t.Name, r.Evidence)
 	return r
 }
 
-// effectsOfReplays are what handlings of replayed events published or sent.
+// effectsOfReplays returns what was published or sent while replayed events were handled.
 func effectsOfReplays(spans []workflow.Span) (effects, replayed []string) {
 	children := map[workflow.ID][]*workflow.Span{}
 	for i := range spans {
@@ -214,7 +216,7 @@ func effectsOfReplays(spans []workflow.Span) (effects, replayed []string) {
 			queue = append(queue, children[c.ID]...)
 			method := c.Text("http.request.method")
 			switch {
-			case c.Kind == "PRODUCER" && c.Text("throughline.event.type") != "": // one without an ID of its own counts too
+			case c.Kind == "PRODUCER" && c.Text("throughline.event.type") != "": // an event without an ID counts too
 				effects = append(effects, strings.TrimSpace(fmt.Sprintf("%s handled the replay of %s and published %s %s", h.Service, event, c.Text("throughline.event.type"), c.Text("throughline.event.id"))))
 			case c.Kind == "CLIENT" && method != "" && method != "GET" && method != "HEAD":
 				effects = append(effects, fmt.Sprintf("%s handled the replay of %s and sent %s, answered %s", h.Service, event, c.Name, cmp.Or(c.Text("http.response.status_code"), "nothing")))
@@ -226,7 +228,7 @@ func effectsOfReplays(spans []workflow.Span) (effects, replayed []string) {
 	return effects, replayed
 }
 
-// deadLetters: a failed event reached its queue.
+// deadLetters checks that a failed event reached its dead-letter queue.
 func deadLetters(s *system.System, _ Limits) Result {
 	if r, no := unread(s, system.Rules); no {
 		return r
@@ -234,7 +236,7 @@ func deadLetters(s *system.System, _ Limits) Result {
 	var f findings
 	for _, rule := range slices.Sorted(maps.Keys(s.Observed.Dead.Lost)) {
 		if n := s.Observed.Dead.Lost[rule]; n > 0 {
-			f.fail("%.0f events of rule %s failed and could not be put into its dead-letter queue", n, rule)
+			f.fail("%.0f events of rule %s failed and could not be sent to its dead-letter queue", n, rule)
 		}
 	}
 	var arrived, dry []string
@@ -243,7 +245,7 @@ func deadLetters(s *system.System, _ Limits) Result {
 		case t.Dry && t.Why != "":
 			dry = append(dry, fmt.Sprintf("%s: %s", arn.Name(t.Queue), t.Why))
 		case t.Dry:
-			dry = append(dry, fmt.Sprintf("--write would make the rule %s, publish one event that no target takes, look for it in %s, and remove both", t.Rule, arn.Name(t.Queue)))
+			dry = append(dry, fmt.Sprintf("--write would create the rule %s, publish one event that no target accepts, look for it in %s, and delete both", t.Rule, arn.Name(t.Queue)))
 		case t.Letter != nil:
 			arrived = append(arrived, fmt.Sprintf("%s reached %s after %s: %s", t.EventID, arn.Name(t.Queue), phrase.Duration(t.After.Round(100*time.Millisecond)), t.Letter.Code))
 		default:
@@ -260,12 +262,12 @@ func deadLetters(s *system.System, _ Limits) Result {
 		}
 		arrived = append(arrived, fmt.Sprintf("%s %s of %s, %s", l.EventType, l.EventID, of, l.Code))
 	}
-	const next = "look at the queue's policy: it must let events.amazonaws.com send from the rule's ARN"
+	const next = "check the queue's policy: it must allow events.amazonaws.com to send, with the rule's ARN as aws:SourceArn"
 	switch {
 	case len(f.bad) > 0 || len(arrived) > 0:
 		return f.or(pass("%s", phrase.Some(arrived)), next)
 	case len(dry) > 0:
-		return Result{Status: Skip, Evidence: dry[0], Details: dry[1:], Next: "say --write to do it"}
+		return Result{Status: Skip, Evidence: dry[0], Details: dry[1:], Next: "give --write to do it"}
 	case !anyQueue(s):
 		return skip("see the item targets", "no rule has a dead-letter queue")
 	}
@@ -274,7 +276,7 @@ func deadLetters(s *system.System, _ Limits) Result {
 
 func anyQueue(s *system.System) bool { return len(s.DeadLetterQueues()) > 0 }
 
-// delay: with calls to Alpaca delayed, functions end in time.
+// delay checks that functions end in time while calls to Alpaca are delayed.
 func delay(s *system.System, _ Limits) Result {
 	if r, no := unread(s, system.Functions, system.Metrics); no {
 		return r
@@ -296,11 +298,11 @@ func delay(s *system.System, _ Limits) Result {
 			}
 		}
 		if longest < float64(added.Milliseconds()) {
-			return skip("run a workflow that calls Alpaca through "+fn.Name+", then check again", "%s adds %s to each call, and no call that long was seen", fn.Name, phrase.Duration(added))
+			return skip("run a workflow that calls Alpaca through "+fn.Name+", then check again", "%s adds %s to each call, and no call took that long", fn.Name, phrase.Duration(added))
 		}
 		took := fmt.Sprintf("with %s added %s's longest call to %s took %.0f ms and its longest invocation %s of %s", phrase.Duration(added), fn.Name, host, longest, phrase.Duration(t.Duration), phrase.Duration(fn.Timeout))
 		if n := t.Sum[string(metrics.Timeouts)]; n > 0 || fn.Timeout > 0 && t.Duration >= fn.Timeout {
-			f.fail("%s: it ran into its time-out %s", took, phrase.Times(max(n, 1)))
+			f.fail("%s: the function timed out %s", took, phrase.Times(max(n, 1)))
 			continue
 		}
 		if n := t.Sum[string(metrics.SoftErrors)] + t.Sum[string(metrics.Errors)]; n > 0 {
@@ -315,7 +317,7 @@ func delay(s *system.System, _ Limits) Result {
 	return untried(s)
 }
 
-// injected is the delay of a text of faults, as extension/faults.go has it.
+// injected returns the delay in a text of faults; extension/faults.go has its form.
 func injected(faults string) time.Duration {
 	for part := range strings.SplitSeq(faults, ",") {
 		if value, ok := strings.CutPrefix(strings.TrimSpace(part), "delay="); ok {
@@ -328,11 +330,11 @@ func injected(faults string) time.Duration {
 	return 0
 }
 
-// untried says what a delay would come to, from the calls of each invocation.
+// untried estimates the effect of a delay from the calls of each invocation.
 func untried(s *system.System) Result {
 	const added = 2 * time.Second
 	const next = "set THROUGHLINE_ALPACA_FAULTS=delay=2s on a function in dev, run a workflow, and check again"
-	calls := map[string]int{} // most in one invocation, by service
+	calls := map[string]int{} // the most calls in one invocation, by service
 	perInvocation := map[string]int{}
 	for i := range s.Observed.Spans {
 		c := &s.Observed.Spans[i]

@@ -37,7 +37,7 @@ func buses(s *system.System, _ Limits) Result {
 			if len(b.Others) > 0 {
 				nearest = "; there is " + phrase.Some(b.Others)
 			}
-			lost := "EventBridge takes its events and drops them"
+			lost := "EventBridge accepts its events and drops them"
 			if b.New != nil {
 				lost = "calls that publish there fail"
 			}
@@ -49,7 +49,7 @@ func buses(s *system.System, _ Limits) Result {
 			continue
 		}
 		if len(b.Rules) == 0 && s.Unread[system.Rules] == "" {
-			f.warn("bus %s has no rules: its events go nowhere", b.Name)
+			f.warn("bus %s has no rules: its events are not delivered", b.Name)
 			continue
 		}
 		if published, _ := sum(s, metrics.EventsPublished); published > 0 && s.Observed.Matched != nil && s.Observed.Matched[b.Name] == 0 {
@@ -58,7 +58,7 @@ func buses(s *system.System, _ Limits) Result {
 		}
 		good = append(good, fmt.Sprintf("%s%s, with %s", b.Name, said, phrase.Count(len(b.Rules), "rule")))
 	}
-	return f.or(pass("%s", phrase.Some(good)), "correct the name where it is set, or make the bus")
+	return f.or(pass("%s", phrase.Some(good)), "correct the name where it is set, or create the bus")
 }
 
 func namedBy(s *system.System, bus string) []string {
@@ -73,7 +73,7 @@ func namedBy(s *system.System, bus string) []string {
 	return by
 }
 
-// resources finds rules that the stamp's lines in Resources make match otherwise.
+// resources finds rules that match differently because of the stamp's lines in Resources.
 func resources(s *system.System, _ Limits) Result {
 	if r, no := unread(s, system.Buses, system.Rules); no {
 		return r
@@ -103,20 +103,20 @@ func resources(s *system.System, _ Limits) Result {
 	if rules == 0 {
 		return skip("name the bus with --bus", "no rules are known")
 	}
-	good := pass("%s, none looks at resources", phrase.Count(rules, "rule"))
+	good := pass("%s, none matches on resources", phrase.Count(rules, "rule"))
 	if looking > 0 {
-		good.Evidence = fmt.Sprintf("%s, %d of them on resources: none matches otherwise once lines are added", phrase.Count(rules, "rule"), looking)
+		good.Evidence = fmt.Sprintf("%s, %d of them on resources: none matches differently when lines are added", phrase.Count(rules, "rule"), looking)
 	}
-	r := f.or(good, "let the rule look at detail-type or source, or set THROUGHLINE_STAMP=detail where its events are published")
+	r := f.or(good, "let the rule match on detail-type or source, or set THROUGHLINE_STAMP=detail where its events are published")
 	if mode := unstamped(s); r.Status == Fail && mode != "" {
 		r.Status, r.Next = Warn, "leave THROUGHLINE_STAMP as it is"
-		r.Evidence += "; not now, for all functions have THROUGHLINE_STAMP=" + mode
+		r.Evidence += "; not at present, because all functions have THROUGHLINE_STAMP=" + mode
 	}
 	return r
 }
 
-// unstamped is the setting by which no function writes lines into Resources, ""
-// where one writes them.
+// unstamped returns the setting with which no function writes lines into Resources, or ""
+// if one does.
 func unstamped(s *system.System) (mode string) {
 	for _, fn := range s.Functions {
 		switch set := fn.Environment["THROUGHLINE_STAMP"]; set {
@@ -141,7 +141,7 @@ func targets(s *system.System, _ Limits) Result {
 				continue
 			}
 			if len(r.Targets) == 0 {
-				f.warn("rule %s of bus %s has no target: what it matches goes nowhere", r.Name, b.Name)
+				f.warn("rule %s of bus %s has no target: matching events are not delivered", r.Name, b.Name)
 			}
 			for _, t := range r.Targets {
 				count++
@@ -151,15 +151,15 @@ func targets(s *system.System, _ Limits) Result {
 				queue := s.Queue(t.DeadLetter)
 				switch {
 				case t.DeadLetter == "" && b.New != nil:
-					f.fail("subscriber %s: no OnFailureConfiguration; what cannot be delivered in its retries is dropped", r.Name)
+					f.fail("subscriber %s: no OnFailureConfiguration; events that are not delivered after all retries are dropped", r.Name)
 				case t.DeadLetter == "":
-					f.fail("rule %s, target %s: no dead-letter queue; what cannot be delivered in its retries is lost", r.Name, arn.Name(t.ARN))
+					f.fail("rule %s, target %s: no dead-letter queue; events that are not delivered after all retries are lost", r.Name, arn.Name(t.ARN))
 				case strings.HasSuffix(t.DeadLetter, ".fifo"):
-					f.fail("rule %s, target %s: %s is a FIFO queue, and EventBridge sends to standard ones", r.Name, arn.Name(t.ARN), arn.Name(t.DeadLetter))
+					f.fail("rule %s, target %s: %s is a FIFO queue, and EventBridge needs a standard queue", r.Name, arn.Name(t.ARN), arn.Name(t.DeadLetter))
 				case queue != nil && !queue.Exists:
 					f.fail("rule %s, target %s: its dead-letter queue %s does not exist", r.Name, arn.Name(t.ARN), arn.Name(t.DeadLetter))
 				case queue != nil && queue.Messages > 0 && !slices.ContainsFunc(f.doubtful, func(d string) bool { return strings.HasPrefix(d, arn.Name(t.DeadLetter)+" ") }):
-					f.warn("%s holds %s: somebody has to look at what failed", arn.Name(t.DeadLetter), phrase.Count(queue.Messages, "message"))
+					f.warn("%s has %s: look at what failed with throughline dlq", arn.Name(t.DeadLetter), phrase.Count(queue.Messages, "message"))
 				}
 			}
 		}
@@ -171,10 +171,11 @@ func targets(s *system.System, _ Limits) Result {
 		"give each target a DeadLetterConfig, and each subscriber an OnFailureConfiguration, with the ARN of a standard queue")
 }
 
-// policies: what a rule sends to, and its dead-letter queue, let it send.
+// policies checks that the policies of targets and dead-letter queues allow the rules to
+// send.
 func policies(s *system.System, _ Limits) Result {
 	if s.Local {
-		return skip("", "the local bus asks for no permissions")
+		return skip("", "the local bus does not check permissions")
 	}
 	if r, no := unread(s, system.Buses, system.Rules, system.Policies); no {
 		return r
@@ -202,7 +203,7 @@ func policies(s *system.System, _ Limits) Result {
 					default:
 						judged++
 						if why := resourcepolicy.Allows(policy, action, resource, r.ARN); why != "" {
-							f.fail("rule %s may not send to %s %s: %s", r.Name, what, arn.Name(resource), why)
+							f.fail("rule %s cannot send to %s %s: %s", r.Name, what, arn.Name(resource), why)
 						}
 					}
 				}
@@ -210,10 +211,10 @@ func policies(s *system.System, _ Limits) Result {
 		}
 	}
 	for _, o := range slices.Compact(other) {
-		f.warn("whether rules may send to %s was not looked at", o)
+		f.warn("whether rules can send to %s was not checked", o)
 	}
 	if judged == 0 && len(f.doubtful) == 0 {
 		return skip("name the bus with --bus", "no target with a resource policy is known")
 	}
-	return f.or(pass("%s, each lets its rule send", phrase.Count(judged, "policy")), "add a statement for events.amazonaws.com with the rule's ARN as aws:SourceArn (`aws lambda add-permission`, `aws sqs set-queue-attributes`)")
+	return f.or(pass("%s, each allows its rule to send", phrase.Count(judged, "policy")), "add a statement for events.amazonaws.com with the rule's ARN as aws:SourceArn (`aws lambda add-permission`, `aws sqs set-queue-attributes`)")
 }

@@ -8,25 +8,25 @@ import (
 	"github.com/throughline/throughline/local/eventpattern"
 )
 
-// change is a rule's condition on resources that the stamp's lines touch.
+// change is a rule's condition on resources that the stamp's lines affect.
 type change struct {
-	certain bool // else only where an ID happens to fit
+	certain bool // if false, only an ID that happens to match
 	why     string
 }
 
-// stamps are what is added to an event's resources (docs/wire.md): at a
-// workflow's first event, and at one that another caused.
+// stamps are the lines that are added to an event's resources (docs/wire.md): for a
+// workflow's first event, and for an event that another one caused.
 var stamps = [][]string{
 	{"correlation:workflow-6513270e-269e-4d37-b2a7-4de452e6b438", "traceparent:00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "hops:0"},
 	{"correlation:workflow-6513270e-269e-4d37-b2a7-4de452e6b438", "causation:rebalance-b2061ecc-65d4-44fd-a9e7-8b06a72ed508", "parent:signal-d23f0824-128b-4f33-8c5c-7fd0a6a3a450",
 		"traceparent:00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00", "origin:00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "hops:12"},
 }
 
-// bases are the resources that an event may have of its own.
+// bases are resources that an event can have itself.
 var bases = [][]string{nil, {"arn:aws:s3:::a-bucket-of-somebody/an.object"}}
 
-// stampChanges finds the conditions on resources of an event pattern that
-// match otherwise once lines are added. An error is a pattern that cannot be
+// stampChanges finds the conditions on resources of an event pattern that match
+// differently when lines are added. It returns an error for a pattern that cannot be
 // read.
 func stampChanges(pattern string) ([]change, error) {
 	if pattern == "" {
@@ -71,14 +71,13 @@ func changesIn(object map[string]json.RawMessage) ([]change, error) {
 	}
 	for _, c := range list {
 		if byAnID(c) {
-			found = append(found, change{false, fmt.Sprintf("resources [%s]: a correlation ID may happen to match it", c)})
+			found = append(found, change{false, fmt.Sprintf("resources [%s]: a correlation ID can match it by chance", c)})
 		}
 	}
 	return found, nil
 }
 
-// matchesOtherwise says how events match otherwise once stamped, "" where they
-// do not.
+// matchesOtherwise describes how stamped events match differently, or returns "".
 func matchesOtherwise(conditions json.RawMessage) (string, error) {
 	p, err := eventpattern.Compile(append(append([]byte(`{"resources":`), conditions...), '}'))
 	if err != nil {
@@ -95,9 +94,9 @@ func matchesOtherwise(conditions json.RawMessage) (string, error) {
 				which = "an event with other resources"
 			}
 			if before {
-				return which + " matches it no longer once it is stamped", nil
+				return which + " does not match it when stamped", nil
 			}
-			return which + " matches it once it is stamped", nil
+			return which + " matches it when stamped", nil
 		}
 	}
 	return "", nil

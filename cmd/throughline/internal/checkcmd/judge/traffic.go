@@ -24,9 +24,8 @@ func sum(s *system.System, name metrics.Name) (total float64, known bool) {
 	return total, known
 }
 
-// serialise: nothing that was published was refused for what it is, nothing
-// that was handed over is no event, and no function said that it could not
-// write one.
+// serialise checks that no published event was refused, that every delivered event
+// parses, and that no function failed to serialise one.
 func serialise(s *system.System, _ Limits) Result {
 	if r, no := unread(s, system.Metrics); no {
 		return r
@@ -51,10 +50,10 @@ func serialise(s *system.System, _ Limits) Result {
 			}
 		}
 		if len(codes) == 0 {
-			codes = []string{"the error code stands in the function's log"}
+			codes = []string{"see the error code in the function's log"}
 		}
 		report := f.fail
-		if throttled == n { // they would have been taken at another moment
+		if throttled == n { // a retry would have succeeded
 			report = f.warn
 		}
 		report("%s: %.0f of %.0f events were not published: %s", service, n, n+t.Sum[string(metrics.EventsPublished)], strings.Join(codes, ", "))
@@ -67,8 +66,8 @@ func serialise(s *system.System, _ Limits) Result {
 	}
 	if published+failed == 0 && len(s.Observed.Delivered) == 0 && len(f.bad) == 0 {
 		if a := s.Observed.Account; a.Failed > 0 {
-			f.warn("%.0f of %.0f entries of the whole account failed: EventBridge does not tell whose", a.Failed, a.Entries)
-			return f.or(Result{}, "attach the layer or the library, which tell whose and why")
+			f.warn("%.0f of %.0f entries of the whole account failed: EventBridge's metric does not name the publisher", a.Failed, a.Entries)
+			return f.or(Result{}, "attach the layer or the library, which report the publisher and the error")
 		} else if a.Entries > 0 {
 			return pass("none of the %.0f entries of the whole account failed", a.Entries)
 		}
@@ -116,7 +115,7 @@ func size(s *system.System, l Limits) Result {
 	if len(list) == 0 {
 		switch largest := s.Observed.Account.LargestRequest; {
 		case largest >= float64(l.Size):
-			return Result{Status: Warn, Evidence: fmt.Sprintf("the account's largest request is %.0f bytes, of one to ten events", largest), Next: "attach the layer or the library, which tell the sizes of events"}
+			return Result{Status: Warn, Evidence: fmt.Sprintf("the account's largest request is %.0f bytes, of one to ten events", largest), Next: "attach the layer or the library, which report the sizes of events"}
 		case largest > 0:
 			return pass("the account's largest request is %.0f bytes, so no event is larger; %.0f %% of %d", largest, 100*largest/float64(l.Size), l.Size)
 		}
@@ -131,7 +130,7 @@ func size(s *system.System, l Limits) Result {
 		}
 	}
 	return f.or(pass("largest of %.0f is %s, %.0f %% of %d", count, list[0], 100*list[0].Max/float64(l.Size), l.Size),
-		"keep what is large in S3 and publish a reference: package claimcheck, or publisher.WithClaims in Go")
+		"store large details in S3 and publish a reference: package claimcheck, or publisher.WithClaims in Go")
 }
 
 func durations(s *system.System, l Limits) Result {
@@ -158,7 +157,7 @@ func durations(s *system.System, l Limits) Result {
 	}
 	t := s.Observed.Functions[slowest]
 	return f.or(pass("slowest of %.0f invocations is %s, %s%s of %s", invocations, slowest, phrase.Duration(t.Duration), request(t), l.Duration),
-		"see what took the time with `throughline trace --slowest`; split the work over several events")
+		"find the slow part with `throughline trace --slowest`; split the work over several events")
 }
 
 func request(t *system.Traffic) string {
@@ -189,22 +188,22 @@ func timeouts(s *system.System, _ Limits) Result {
 		}
 		switch n := t.Sum[string(metrics.Timeouts)]; {
 		case n > 0:
-			f.fail("%s ran into its time-out of %s %s%s", fn.Name, phrase.Duration(fn.Timeout), phrase.Times(n), request(t))
-			next = "find the cause before raising Timeout: the function's log shows what the request did last; a handler that does not end exports no span"
-		case used >= 1: // AWS/Lambda tells no time-outs
+			f.fail("%s timed out after %s %s%s", fn.Name, phrase.Duration(fn.Timeout), phrase.Times(n), request(t))
+			next = "find the cause before raising Timeout: the function's log shows the last action of the request; a handler that times out exports no span"
+		case used >= 1: // AWS/Lambda has no metric of time-outs
 			f.fail("%s took %s, its time-out is %s", fn.Name, phrase.Duration(t.Duration), phrase.Duration(fn.Timeout))
 		case used >= close:
 			f.warn("%s took %s, %.0f %% of its time-out of %s%s", fn.Name, phrase.Duration(t.Duration), 100*used, phrase.Duration(fn.Timeout), request(t))
 		}
 	}
 	if seen == 0 {
-		return skip(runFirst, "no function's durations and time-out are both known")
+		return skip(runFirst, "for no function both the durations and the time-out are known")
 	}
 	return f.or(pass("nearest of %s is %s, %.0f %%", phrase.Count(seen, "function"), nearest, 100*share),
 		next)
 }
 
-// loops: nothing flagged a loop, and no event stands among its own causes.
+// loops checks that no loop was flagged, and that no event is among its own causes.
 func loops(s *system.System, l Limits) Result {
 	if r, no := unread(s, system.Metrics); no {
 		return r
@@ -232,11 +231,11 @@ func loops(s *system.System, l Limits) Result {
 		f.warn("%s", found)
 	}
 	if !counted && len(s.Observed.Spans) == 0 && len(f.bad) == 0 {
-		return skip(runFirst+"; loops are told by the layer or the library", "no function told of the events that it was handed in %s", window(s))
+		return skip(runFirst+"; the layer and the library report loops", "no function reported received events in %s", window(s))
 	}
 	good := pass("no loop suspected")
 	if deepest > 0 {
 		good.Evidence += fmt.Sprintf("; the deepest event is at hop %.0f of %d", deepest, l.Hops)
 	}
-	return f.or(good, "look at the workflow with `throughline trace`; a rule that matches what its own target publishes is the usual cause, error notifications first")
+	return f.or(good, "look at the workflow with `throughline trace`; the usual cause is a rule that matches events of its own target, often error notifications")
 }

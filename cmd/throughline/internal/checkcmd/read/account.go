@@ -1,5 +1,5 @@
-// Package read describes a system for `throughline check`: an account through its
-// APIs, or the files that `throughline demo` left. It changes nothing.
+// Package read describes a system for `throughline check`, from the APIs of an account or
+// from the files of `throughline demo`. It changes nothing.
 package read
 
 import (
@@ -26,7 +26,7 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
-// Scope is what to look at: names or ARNs. The zero value is nothing.
+// Scope is what to read: names or ARNs. The zero value is empty.
 type Scope struct {
 	Buses, Functions []string
 	// NewBuses are new custom buses by name; Buses may have their ARNs.
@@ -55,17 +55,17 @@ func (s *Scope) AddFunction(function string) {
 // AddBus adds an event bus.
 func (s *Scope) AddBus(bus string) { s.Buses = add(s.Buses, bus) }
 
-// Options are how an account is read. All are required.
+// Options configure reading an account. All are required.
 type Options struct {
 	Now       time.Time
-	Over      time.Duration // how far back to look at traffic
-	Namespace string        // of the metrics of functions that set none of their own
+	Over      time.Duration // the time of traffic to read, up to now
+	Namespace string        // the namespace of the metrics of functions that set none
 	Progress  terminal.Progress
 }
 
 // Account reads an account. It is not safe for concurrent use.
 type Account struct {
-	// Scope is what to read. Reading adds to it what the rules lead to.
+	// Scope is what to read. Reading adds what the rules refer to.
 	Scope Scope
 	// System is what has been read so far.
 	System *system.System
@@ -90,8 +90,8 @@ func New(cfg aws.Config, o Options) *Account {
 	}
 }
 
-// skipPart takes an answer that AWS refused: the part is not known, and the rest
-// goes on. Where no answer came it returns an error.
+// skipPart handles an error that AWS returned: the part stays unknown, and reading
+// continues. Without a response from AWS it returns an error.
 func (r *Account) skipPart(p system.Part, step string, err error) error {
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		r.System.Cannot(p, fmt.Sprintf("%s: %s: %s", step, api.ErrorCode(), api.ErrorMessage()))
@@ -122,7 +122,7 @@ func (r *Account) buses(ctx context.Context) error {
 }
 
 // ReadRules describes the rules of the buses in scope and, with targets, the functions,
-// queues and topics that they send to, with their policies; nothing that was observed.
+// queues and topics that they send to, with their policies. It does not read traffic.
 func (r *Account) ReadRules(ctx context.Context, targets bool) error {
 	defer r.options.Progress.End()
 	if err := r.buses(ctx); err != nil || !targets {
@@ -140,7 +140,7 @@ func (r *Account) ReadRules(ctx context.Context, targets bool) error {
 	return r.guards(ctx)
 }
 
-// Read describes what is in scope, and what the rules and the functions lead to.
+// Read describes what is in scope, and what the rules and the functions refer to.
 func (r *Account) Read(ctx context.Context) error {
 	if err := r.buses(ctx); err != nil {
 		return err
@@ -170,7 +170,7 @@ func (r *Account) Read(ctx context.Context) error {
 	return nil
 }
 
-// identify says in which account it was read, as the ARNs tell.
+// identify sets the account and Region, from the ARNs.
 func (r *Account) identify() {
 	arns := []string{}
 	for _, b := range r.System.Buses {
@@ -187,7 +187,7 @@ func (r *Account) identify() {
 	}
 }
 
-// busesOfFunctions are the buses that functions' environments name.
+// busesOfFunctions returns the buses that functions' environments name.
 func (r *Account) busesOfFunctions() []string {
 	var list []string
 	for _, f := range r.System.Functions {

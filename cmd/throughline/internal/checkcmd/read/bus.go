@@ -49,7 +49,7 @@ func (r *Account) bus(ctx context.Context, name string) error {
 	return nil
 }
 
-// similar are the buses that there are, the likeliest first.
+// similar returns the existing buses, the most similar name first.
 func (r *Account) similar(ctx context.Context, name string) ([]string, error) {
 	var list []string
 	for token := (*string)(nil); ; {
@@ -84,7 +84,7 @@ func (r *Account) rules(ctx context.Context, bus string) ([]system.Rule, error) 
 		}
 		for _, rule := range page.Rules {
 			name := aws.ToString(rule.Name)
-			// An archive is fed by a rule of EventBridge's own.
+			// EventBridge creates a rule for each archive.
 			managed := aws.ToString(rule.ManagedBy) != "" || strings.HasPrefix(name, "Events-Archive-")
 			foreign := bus == "default" && r.Scope.OnDefault != nil && !slices.Contains(r.Scope.OnDefault, name)
 			if managed || foreign || aws.ToString(rule.EventPattern) == "" {
@@ -135,7 +135,7 @@ func (r *Account) archives(ctx context.Context, bus string) ([]system.Archive, e
 		for _, a := range page.Archives {
 			name := aws.ToString(a.ArchiveName)
 			archives = append(archives, system.Archive{
-				Name: name, ARN: strings.Split(bus, ":event-bus/")[0] + ":archive/" + name, // which the list leaves out
+				Name: name, ARN: strings.Split(bus, ":event-bus/")[0] + ":archive/" + name, // ListArchives does not return it
 				Enabled: a.State == types.ArchiveStateEnabled, Events: a.EventCount,
 			})
 		}
@@ -145,8 +145,8 @@ func (r *Account) archives(ctx context.Context, bus string) ([]system.Archive, e
 	}
 }
 
-// discover adds the functions that rules send to, and those that take from the
-// queues that rules send to.
+// discover adds the functions that rules send to, and the consumers of the queues that
+// rules send to.
 func (r *Account) discover(ctx context.Context) error {
 	for _, b := range r.System.Buses {
 		for _, rule := range b.Rules {
@@ -170,7 +170,7 @@ func (r *Account) consumers(ctx context.Context, queue string) error {
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return r.skipPart(system.Functions, "list who takes from "+arn.Name(queue), err)
+			return r.skipPart(system.Functions, "list the consumers of "+arn.Name(queue), err)
 		}
 		for _, m := range page.EventSourceMappings {
 			r.Scope.AddFunction(aws.ToString(m.FunctionArn))
@@ -219,7 +219,7 @@ func (r *Account) queue(ctx context.Context, queueARN string) error {
 	r.options.Progress.Show("reading queue %s", arn.Name(queueARN))
 	parts := strings.SplitN(queueARN, ":", 6)
 	if len(parts) != 6 {
-		return fmt.Errorf("%s is no ARN of a queue", queueARN)
+		return fmt.Errorf("%s is not the ARN of a queue", queueARN)
 	}
 	q := system.Queue{ARN: queueARN}
 	url, err := r.sqs.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: &parts[5], QueueOwnerAWSAccountId: &parts[4]})
@@ -239,7 +239,7 @@ func (r *Account) queue(ctx context.Context, queueARN string) error {
 		return r.skipPart(system.Policies, "read queue "+parts[5], err)
 	}
 	q.Policy = answer.Attributes["Policy"]
-	_, _ = fmt.Sscan(answer.Attributes["ApproximateNumberOfMessages"], &q.Messages) // absent is none
+	_, _ = fmt.Sscan(answer.Attributes["ApproximateNumberOfMessages"], &q.Messages) // 0 if it is absent
 	r.System.Queues = append(r.System.Queues, q)
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// Demo reads the files that `throughline demo` leaves in a folder.
+// Demo reads the files that `throughline demo` writes into a folder.
 func Demo(dir string) (*system.System, error) {
 	s, err := readDescription(dir)
 	if err != nil {
@@ -54,8 +54,8 @@ func Demo(dir string) (*system.System, error) {
 	return s, nil
 }
 
-// readDescription reads what was deployed. Where it is not told, the functions
-// are those that told of themselves.
+// readDescription reads the description of the system. Without one, the functions are
+// those that reported telemetry.
 func readDescription(dir string) (*system.System, error) {
 	path := filepath.Join(dir, "system.json")
 	data, err := os.ReadFile(path)
@@ -102,12 +102,12 @@ func readSpans(s *system.System, path string) error {
 	}
 	s.Observed.Spans = spans
 	if text := left.String(); text != "" {
-		s.Notes = append(s.Notes, fmt.Sprintf("left out of %s: %s", path, text))
+		s.Notes = append(s.Notes, fmt.Sprintf("not read from %s: %s", path, text))
 	}
 	return nil
 }
 
-// takeDelivered reads an event as a consumer was handed it.
+// takeDelivered reads an event as a consumer received it.
 func takeDelivered(o *system.Observed, reader *lineage.Reader, number int, line []byte) {
 	var envelope struct {
 		ID         string                     `json:"id"`
@@ -127,8 +127,7 @@ func takeDelivered(o *system.Observed, reader *lineage.Reader, number int, line 
 	}
 }
 
-// takeLetter reads a message of a dead-letter queue, as SQS's ReceiveMessage
-// gives it.
+// takeLetter reads a message of a dead-letter queue, in the form of SQS's ReceiveMessage.
 func takeLetter(o *system.Observed, reader *lineage.Reader, line []byte) {
 	var m struct {
 		Body              string
@@ -141,8 +140,8 @@ func takeLetter(o *system.Observed, reader *lineage.Reader, line []byte) {
 	o.Letters = append(o.Letters, Letter(reader, m.Body, of))
 }
 
-// Letter reads a message of a dead-letter queue: who failed to take which event,
-// and why. attribute gives the message attributes of the name.
+// Letter reads a message of a dead-letter queue: which event was not delivered, to whom,
+// and why. attribute returns a message attribute by name.
 func Letter(reader *lineage.Reader, body string, attribute func(string) string) system.Letter {
 	l := system.Letter{Rule: attribute("RULE_ARN"), Target: attribute("TARGET_ARN"), Code: attribute("ERROR_CODE"), Message: attribute("ERROR_MESSAGE")}
 	if subscriber := attribute("SUBSCRIBER_ARN"); subscriber != "" { // it names events and does not carry them

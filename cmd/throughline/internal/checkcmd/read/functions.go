@@ -18,7 +18,7 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/system"
 )
 
-// function reads how a function is configured. One that was named has to exist.
+// function reads a function's configuration. If the function was named, it has to exist.
 func (r *Account) function(ctx context.Context, name string, named bool) error {
 	r.options.Progress.Show("reading function %s", arn.Function(name))
 	answer, err := r.lambda.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &name})
@@ -90,26 +90,26 @@ func (r *Account) groups(ctx context.Context) error {
 	return nil
 }
 
-// Stack puts into scope what a CloudFormation stack made, the stacks inside it
-// included.
+// Stack adds the resources of a CloudFormation stack and of its nested stacks to the
+// scope.
 func (r *Account) Stack(ctx context.Context, name string) error { return r.stack(ctx, name, 0) }
 
 func (r *Account) stack(ctx context.Context, name string, depth int) error {
 	const deepest = 5
 	if depth > deepest {
-		return fmt.Errorf("stack %s: stacks in stacks are followed %d deep", name, deepest)
+		return fmt.Errorf("stack %s: nested stacks are read to a depth of %d", name, deepest)
 	}
 	r.options.Progress.Show("reading stack %s", arn.Name(name))
 	pages := cloudformation.NewListStackResourcesPaginator(r.stacks, &cloudformation.ListStackResourcesInput{StackName: &name})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return fmt.Errorf("list what stack %s made: %w", name, err)
+			return fmt.Errorf("list the resources of stack %s: %w", name, err)
 		}
 		for _, resource := range page.StackResourceSummaries {
 			id := aws.ToString(resource.PhysicalResourceId)
 			if id == "" {
-				continue // it is not made yet
+				continue // not created yet
 			}
 			switch aws.ToString(resource.ResourceType) {
 			case "AWS::Lambda::Function":
@@ -128,8 +128,8 @@ func (r *Account) stack(ctx context.Context, name string, depth int) error {
 	return nil
 }
 
-// rule puts a rule's bus into scope: BUS|RULE, or RULE on the default bus, as
-// CloudFormation calls them.
+// rule adds a rule's bus to the scope. The physical ID of a rule is BUS|RULE, or RULE on
+// the default bus.
 func (s *Scope) rule(id string) {
 	if bus, _, custom := strings.Cut(id, "|"); custom {
 		s.AddBus(arn.Name(bus))

@@ -31,10 +31,10 @@ func eachLine(r io.Reader, f func(number int, line []byte)) error {
 	}
 }
 
-// Take reads one line of a log: a metric document or a rare line. What is
-// neither is passed over.
+// Take reads one line of a log: a metric document or a log line of Throughline. It skips
+// other lines.
 func Take(o *system.Observed, line []byte) {
-	i := bytes.IndexByte(line, '{') // a time or a request ID may stand before it
+	i := bytes.IndexByte(line, '{') // a time or a request ID can stand before it
 	if i < 0 {
 		return
 	}
@@ -71,8 +71,8 @@ func takeRare(o *system.Observed, line []byte) {
 	}
 }
 
-// takeMetrics adds an EMF document. What the profile leaves out of the metrics
-// stands beside them as a property, and counts as well.
+// takeMetrics adds an EMF document. Values that the profile does not emit as metrics are
+// properties of the document, and count as well.
 func takeMetrics(o *system.Observed, line []byte) {
 	var head struct {
 		Service, EventType, Host         string
@@ -149,7 +149,7 @@ func takeService(t *system.Traffic, slowest string, fields map[string]any) {
 
 func milliseconds(ms float64) time.Duration { return time.Duration(ms * float64(time.Millisecond)) }
 
-// largest is how many values there are, and the largest of them and of at least.
+// largest returns the number of values, and the largest of them and of least.
 func largest(value any, least float64) (n int, top float64) {
 	top = least
 	switch v := value.(type) {

@@ -17,8 +17,8 @@ import (
 	"github.com/throughline/throughline/metrics"
 )
 
-// traffic reads what happened: names from the log lines, as far as they can be
-// read in a bounded time, then the numbers from CloudWatch, which are whole.
+// traffic reads what happened: first names from log lines, as far as they can be read in
+// a bounded time, then complete numbers from CloudWatch.
 func (r *Account) traffic(ctx context.Context) error {
 	for _, f := range r.System.Functions {
 		r.options.Progress.Show("reading the log of %s", f.Name)
@@ -30,7 +30,7 @@ func (r *Account) traffic(ctx context.Context) error {
 		}
 	}
 	if why := r.System.Unread[system.Logs]; why != "" {
-		r.Note("the logs could not be read, which name events and requests: %s", why)
+		r.Note("the logs, which name events and requests, could not be read: %s", why)
 	}
 	r.options.Progress.Show("reading metrics")
 	if err := r.ownMetrics(ctx); err != nil {
@@ -42,26 +42,26 @@ func (r *Account) traffic(ctx context.Context) error {
 	return nil
 }
 
-// The patterns of log lines: ours, and those of a function that could not write
-// an event (Python's json, and EventBridge's error code).
+// The patterns of log lines: Throughline's, and those of a function that could not
+// serialise an event (Python's json, and EventBridge's error code).
 const (
 	ourLines = `{ ($.throughline = "*") || ($._aws.Timestamp > 0) }`
 	refusals = `?"is not JSON serializable" ?"MalformedDetail"`
 )
 
-// Lines calls f with each line that Throughline wrote into a function's log since
-// the time, oldest first. It reads a bounded number of pages for a bounded time,
-// and notes where that was not the whole log.
+// Lines calls f with each line that Throughline wrote into a function's log since the
+// time, oldest first. It reads a bounded number of pages in a bounded time, and adds a
+// note if that is not the whole log.
 func (r *Account) Lines(ctx context.Context, fn system.Function, since time.Time, f func(line []byte)) error {
 	return r.log(ctx, fn, ourLines, since, func(_ time.Time, line string) { f([]byte(line)) })
 }
 
-// log calls f with the lines of a function that match, oldest first, within a
-// bounded number of pages and time.
+// log calls f with the matching lines of a function's log, oldest first, within a bounded
+// number of pages and a bounded time.
 func (r *Account) log(ctx context.Context, fn system.Function, pattern string, since time.Time, f func(time.Time, string)) error {
 	const pages, patience = 20, 30 * time.Second
 	if fn.LogClass == "" {
-		return nil // there is none
+		return nil // no log group
 	}
 	deadline := time.Now().Add(patience)
 	input := &logs.FilterLogEventsInput{LogGroupName: &fn.LogGroup, FilterPattern: &pattern, StartTime: aws.Int64(since.UnixMilli())}
@@ -100,15 +100,15 @@ func (r *Account) addRefusal(f system.Function, at time.Time, line string) {
 
 var statistics = []string{"Sum", "Maximum", "SampleCount"}
 
-// ownMetrics reads what the layer or the library emitted. It takes the place of
-// what the log lines summed up to.
+// ownMetrics reads the metrics that the layer or the library emitted. They replace the
+// sums over log lines.
 func (r *Account) ownMetrics(ctx context.Context) error {
 	o := &r.System.Observed
 	var namespaces []string
 	for _, f := range r.System.Functions {
 		namespaces = add(namespaces, f.Namespace)
 	}
-	fresh := map[string]bool{} // counters and sizes that CloudWatch has begun to tell
+	fresh := map[string]bool{} // counters and sizes that CloudWatch has already returned
 	for _, namespace := range namespaces {
 		all, err := account.ListMetrics(ctx, r.metrics, namespace)
 		if err != nil {
@@ -137,8 +137,8 @@ func (r *Account) ownMetrics(ctx context.Context) error {
 	return nil
 }
 
-// record takes an hour's Sum, Maximum and SampleCount of a metric. The first
-// replaces what is there.
+// record adds an hour's Sum, Maximum and SampleCount of a metric. The first hour replaces
+// the existing value.
 func record(t *system.Traffic, name metrics.Name, eventType, host string, hour []float64, first bool) {
 	sum, most, count := hour[0], hour[1], hour[2]
 	m, known := metrics.Lookup(name)
@@ -152,7 +152,7 @@ func record(t *system.Traffic, name metrics.Name, eventType, host string, hour [
 			z.Count = 0
 		}
 		if z.Count += count; most > z.Max {
-			z.Max, z.EventID = most, "" // the line that names it was not read
+			z.Max, z.EventID = most, "" // the log line with its ID was not read
 		}
 		t.Sizes[eventType] = z
 	case eventType != "" && name == metrics.HopCount:
@@ -174,7 +174,7 @@ func record(t *system.Traffic, name metrics.Name, eventType, host string, hour [
 	}
 }
 
-// awsMetrics reads what AWS counts of functions, rules and log groups.
+// awsMetrics reads AWS's metrics of functions, rules and log groups.
 func (r *Account) awsMetrics(ctx context.Context) error {
 	o := &r.System.Observed
 	o.EMFRejected, o.Matched = map[string]float64{}, map[string]float64{}
@@ -191,7 +191,7 @@ func (r *Account) awsMetrics(ctx context.Context) error {
 		list = append(list, metric("AWS/Lambda", "Duration", "FunctionName", f.Name), metric("AWS/Lambda", "Invocations", "FunctionName", f.Name),
 			metric("AWS/Logs", "EMFValidationErrors", "LogGroupName", f.LogGroup), metric("AWS/Logs", "EMFParsingErrors", "LogGroupName", f.LogGroup))
 	}
-	of := map[string]string{} // the bus of a rule on the default bus, whose metrics name none
+	of := map[string]string{} // the bus of each rule on the default bus, whose metrics have no EventBusName
 	for _, b := range r.System.Buses {
 		for _, rule := range b.Rules {
 			for _, name := range []string{"MatchedEvents", "InvocationsSentToDlq", "InvocationsFailedToBeSentToDlq"} {
@@ -247,7 +247,8 @@ func (r *Account) service(function string) string {
 	return function
 }
 
-// alarms reads which metrics alarms watch, and how EventBridge's are spelt here.
+// alarms reads which metrics alarms watch, and how this account spells EventBridge's
+// metrics.
 func (r *Account) alarms(ctx context.Context) error {
 	r.options.Progress.Show("reading alarms")
 	listed, err := account.ListMetrics(ctx, r.metrics, "AWS/Events")

@@ -23,26 +23,26 @@ import (
 	"github.com/throughline/throughline/internal/pause"
 )
 
-// failing is one trial at a dead-letter queue: a target that does not exist,
-// put on a rule, and the entry that the rule matches.
+// failing is one trial of a dead-letter queue: a target that does not exist, added to a
+// rule, and an entry that the rule matches.
 type failing struct {
 	bus      system.Bus
-	rule     string // its name
+	rule     string // the rule's name
 	queue    system.Queue
-	own      bool // the rule is check's
+	own      bool // check creates the rule
 	target   types.Target
 	entry    types.PutEventsRequestEntry
 	targetID string
 }
 
-// DeadLetters has an event fail for each dead-letter queue of the buses' rules.
+// DeadLetters lets an event fail for each dead-letter queue of the buses' rules.
 func (t *Trials) DeadLetters(ctx context.Context) error {
 	o := &t.account.System.Observed
 	for _, bus := range t.account.System.Buses {
 		for _, arn := range bus.DeadLetterQueues() {
 			queue := t.account.System.Queue(arn)
 			if queue == nil || !queue.Exists {
-				continue // the item targets says so
+				continue // the item targets reports it
 			}
 			f, why, err := t.prepare(bus, *queue)
 			if err != nil {
@@ -58,7 +58,7 @@ func (t *Trials) DeadLetters(ctx context.Context) error {
 	return nil
 }
 
-// prepare is the trial for a queue, or why there can be none.
+// prepare returns the trial for a queue, or why it is not possible.
 func (t *Trials) prepare(bus system.Bus, queue system.Queue) (failing, string, error) {
 	if bus.New != nil {
 		return failing{}, "records of a new custom bus are written by the role of a subscriber, and check makes no roles: publish an event that a subscriber's target refuses, and look with throughline dlq", nil
@@ -74,18 +74,18 @@ func (t *Trials) prepare(bus system.Bus, queue system.Queue) (failing, string, e
 	if t.options.Event != "" {
 		return t.prepareRule(f)
 	}
-	detail, err := json.Marshal(map[string]string{"event_id": f.rule, "correlation_id": f.rule, "note": "published by throughline check: no target takes it"})
+	detail, err := json.Marshal(map[string]string{"event_id": f.rule, "correlation_id": f.rule, "note": "published by throughline check: no target accepts it"})
 	if err != nil {
 		return f, "", err
 	}
 	f.entry = types.PutEventsRequestEntry{Source: aws.String(source), DetailType: &f.rule, Detail: aws.String(string(detail)), EventBusName: aws.String(bus.Name)}
 	if why := resourcepolicy.Allows(queue.Policy, "sqs:SendMessage", queue.ARN, base+":rule/"+rulePath(bus.Name, f.rule)); why != "" {
-		return f, "its policy admits rules by name (" + why + "), so a rule of check's own cannot try it: give --rule NAME and --event FILE", nil
+		return f, "its policy allows only rules by name (" + why + "), so a rule that check creates cannot send to it: give --rule NAME and --event FILE", nil
 	}
 	return f, "", nil
 }
 
-// rulePath is a rule's resource as its ARN has it.
+// rulePath returns the resource part of a rule's ARN.
 func rulePath(bus, rule string) string {
 	if bus == "default" {
 		return rule
@@ -93,12 +93,12 @@ func rulePath(bus, rule string) string {
 	return bus + "/" + rule
 }
 
-// prepareRule lets the rule and the event that were given fail, where the rule
-// sends its dead letters to the queue.
+// prepareRule prepares the given rule and event, if the rule sends its dead letters to
+// the queue.
 func (t *Trials) prepareRule(f failing) (failing, string, error) {
 	i := slices.IndexFunc(f.bus.Rules, func(r system.Rule) bool { return r.Name == t.options.Rule })
 	if i < 0 || !slices.ContainsFunc(f.bus.Rules[i].Targets, func(g system.Target) bool { return g.DeadLetter == f.queue.ARN }) {
-		return f, "the rule " + t.options.Rule + " does not send its dead letters there", nil
+		return f, "the rule " + t.options.Rule + " does not use this dead-letter queue", nil
 	}
 	data, err := os.ReadFile(t.options.Event)
 	if err != nil {
@@ -113,8 +113,8 @@ func (t *Trials) prepareRule(f failing) (failing, string, error) {
 	return f, "", nil
 }
 
-// readEntry reads one entry: by itself, in the list that put-events --entries takes, or
-// in the request that PutEvents takes. Its Detail is a text, or the object itself.
+// readEntry reads one entry: the entry itself, the array that put-events --entries takes,
+// or the request of PutEvents. Its Detail is a text or an object.
 func readEntry(data []byte) (types.PutEventsRequestEntry, error) {
 	type entry struct {
 		Source, DetailType string
@@ -138,7 +138,7 @@ func readEntry(data []byte) (types.PutEventsRequestEntry, error) {
 	case 1:
 		e = request.Entries[0]
 	default:
-		return types.PutEventsRequestEntry{}, fmt.Errorf("it holds %d entries: give one", len(request.Entries))
+		return types.PutEventsRequestEntry{}, fmt.Errorf("the file has %d entries: give one", len(request.Entries))
 	}
 	detail := string(e.Detail)
 	var text string
@@ -146,16 +146,16 @@ func readEntry(data []byte) (types.PutEventsRequestEntry, error) {
 		detail = text
 	}
 	if e.Source == "" || e.DetailType == "" || detail == "" {
-		return types.PutEventsRequestEntry{}, errors.New("it needs Source, DetailType and Detail")
+		return types.PutEventsRequestEntry{}, errors.New("the entry needs Source, DetailType and Detail")
 	}
 	return types.PutEventsRequestEntry{Source: &e.Source, DetailType: &e.DetailType, Detail: &detail, Resources: e.Resources}, nil
 }
 
-// fail does the trial and removes what it made, whatever came of it.
+// fail makes the trial and always deletes what it created.
 func (t *Trials) fail(ctx context.Context, f failing) (trial system.DLQTrial) {
 	trial = system.DLQTrial{Queue: f.queue.ARN, Rule: f.rule}
 	defer func() {
-		// Ctrl-C must not leave a rule behind.
+		// Ctrl-C must not leave a rule in the account.
 		const patience = 30 * time.Second
 		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		defer cancel()
@@ -170,7 +170,7 @@ func (t *Trials) fail(ctx context.Context, f failing) (trial system.DLQTrial) {
 	began := time.Now()
 	again := time.Time{}
 	for {
-		// A new rule takes effect after a while, so the event is published anew.
+		// A new rule takes effect with a delay, so the event is published again.
 		const anew = 20 * time.Second
 		if now := time.Now(); now.After(again) {
 			id, err := t.publish(ctx, f)
@@ -191,7 +191,7 @@ func (t *Trials) fail(ctx context.Context, f failing) (trial system.DLQTrial) {
 			return trial
 		}
 		if trial.Waited = time.Since(began); trial.Waited > t.options.Wait {
-			trial.Why = fmt.Sprintf("%s failed at rule %s, and did not arrive within %s", trial.EventID, f.rule, phrase.Duration(t.options.Wait))
+			trial.Why = fmt.Sprintf("%s failed at rule %s, and was not received from the queue within %s", trial.EventID, f.rule, phrase.Duration(t.options.Wait))
 			return trial
 		}
 		t.options.Progress.Show("waiting for %s in %s", trial.EventID, arn.Name(f.queue.ARN))
@@ -202,7 +202,7 @@ func (t *Trials) fail(ctx context.Context, f failing) (trial system.DLQTrial) {
 	}
 }
 
-// put makes the rule, where it is check's, and puts the target on it.
+// put creates the rule, if it is check's, and adds the target to it.
 func (t *Trials) put(ctx context.Context, f failing) error {
 	if f.own {
 		pattern, err := json.Marshal(map[string][]string{"source": {source}, "detail-type": {f.rule}})
@@ -211,11 +211,11 @@ func (t *Trials) put(ctx context.Context, f failing) error {
 		}
 		if _, err := t.events.PutRule(ctx, &eventbridge.PutRuleInput{
 			Name: &f.rule, EventBusName: &f.bus.Name, EventPattern: aws.String(string(pattern)), State: types.RuleStateEnabled,
-			Description: aws.String("throughline check: an event that fails; to be removed"),
+			Description: aws.String("throughline check: an event that fails; delete this rule"),
 		}); err != nil {
 			return fmt.Errorf("put rule %s: %w", f.rule, err)
 		}
-		t.recordChange("made the rule %s on %s", f.rule, f.bus.Name)
+		t.recordChange("created the rule %s on %s", f.rule, f.bus.Name)
 	}
 	answer, err := t.events.PutTargets(ctx, &eventbridge.PutTargetsInput{Rule: &f.rule, EventBusName: &f.bus.Name, Targets: []types.Target{f.target}})
 	if err == nil && answer.FailedEntryCount > 0 {
@@ -224,7 +224,7 @@ func (t *Trials) put(ctx context.Context, f failing) error {
 	if err != nil {
 		return fmt.Errorf("put a target on rule %s: %w", f.rule, err)
 	}
-	t.recordChange("put a target that does not exist on the rule %s", f.rule)
+	t.recordChange("added a target that does not exist to the rule %s", f.rule)
 	return nil
 }
 
@@ -234,7 +234,7 @@ func (t *Trials) publish(ctx context.Context, f failing) (string, error) {
 		return "", fmt.Errorf("publish: %w", err)
 	}
 	if len(answer.Entries) != 1 {
-		return "", fmt.Errorf("publish: %d answers to one entry", len(answer.Entries))
+		return "", fmt.Errorf("publish: the response has %d results for one entry", len(answer.Entries))
 	}
 	if answer.FailedEntryCount > 0 {
 		return "", fmt.Errorf("publish: %s: %s", aws.ToString(answer.Entries[0].ErrorCode), aws.ToString(answer.Entries[0].ErrorMessage))
@@ -244,7 +244,7 @@ func (t *Trials) publish(ctx context.Context, f failing) (string, error) {
 	return id, nil
 }
 
-// remove takes away what put made, and says what it could not.
+// remove deletes what put created, and returns what it could not delete.
 func (t *Trials) remove(ctx context.Context, f failing) (left []string) {
 	if _, err := t.events.RemoveTargets(ctx, &eventbridge.RemoveTargetsInput{Rule: &f.rule, EventBusName: &f.bus.Name, Ids: []string{f.targetID}}); err != nil && account.ErrorCode(err) != "ResourceNotFoundException" {
 		return []string{fmt.Sprintf("the target %s of rule %s: %v", f.targetID, f.rule, err)}
@@ -256,6 +256,6 @@ func (t *Trials) remove(ctx context.Context, f failing) (left []string) {
 	if _, err := t.events.DeleteRule(ctx, &eventbridge.DeleteRuleInput{Name: &f.rule, EventBusName: &f.bus.Name}); err != nil && account.ErrorCode(err) != "ResourceNotFoundException" {
 		return []string{fmt.Sprintf("the rule %s: %v", f.rule, err)}
 	}
-	t.recordChange("removed the rule %s", f.rule)
+	t.recordChange("deleted the rule %s", f.rule)
 	return nil
 }

@@ -15,7 +15,7 @@ func TestReadEntry(t *testing.T) {
 		}
 	}
 	for data, want := range map[string]string{
-		"[" + text + "," + text + "]": "it holds 2 entries: give one", "[]": "it needs Source, DetailType and Detail", "{}": "it needs Source", `{"Source":"s","DetailType":"T"}`: "it needs Source",
+		"[" + text + "," + text + "]": "the file has 2 entries: give one", "[]": "the entry needs Source, DetailType and Detail", "{}": "the entry needs Source", `{"Source":"s","DetailType":"T"}`: "the entry needs Source",
 		"": "unexpected end", "[1]": "cannot unmarshal number",
 	} {
 		if e, err := readEntry([]byte(data)); err == nil || !strings.Contains(err.Error(), want) {

@@ -16,16 +16,16 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// mailbox looks for check's events in a dead-letter queue. Its messages are
-// deleted, those of others are made visible again.
+// mailbox receives check's events from a dead-letter queue. It deletes their messages,
+// and makes other messages visible again.
 type mailbox struct {
 	*Trials
 	queue     system.Queue
-	published map[string]bool // IDs that EventBridge gave
-	others    []string        // receipts
+	published map[string]bool // the event IDs that PutEvents returned
+	others    []string        // receipt handles
 }
 
-// look receives once, and returns the first of check's messages; nil for none.
+// look receives once, and returns the first of check's messages, or nil.
 func (m *mailbox) look(ctx context.Context) (*system.Letter, error) {
 	const most, hidden = 10, 60 // messages; seconds
 	answer, err := m.sqs.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
@@ -37,7 +37,7 @@ func (m *mailbox) look(ctx context.Context) (*system.Letter, error) {
 	var found *system.Letter
 	for _, message := range answer.Messages {
 		var envelope struct{ ID string }
-		_ = json.Unmarshal([]byte(aws.ToString(message.Body)), &envelope) // what is none is of others
+		_ = json.Unmarshal([]byte(aws.ToString(message.Body)), &envelope) // a message that is not an event is not check's
 		if !m.published[envelope.ID] {
 			m.others = append(m.others, aws.ToString(message.ReceiptHandle))
 			continue
@@ -57,7 +57,7 @@ func (m *mailbox) look(ctx context.Context) (*system.Letter, error) {
 	return found, nil
 }
 
-// release makes the messages of others visible again.
+// release makes other messages visible again.
 func (m *mailbox) release(ctx context.Context) {
 	const batch, patience = 10, 30 * time.Second
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
@@ -68,7 +68,7 @@ func (m *mailbox) release(ctx context.Context) {
 			input.Entries = append(input.Entries, types.ChangeMessageVisibilityBatchRequestEntry{Id: aws.String(fmt.Sprintf("m%d", n)), ReceiptHandle: &receipt})
 		}
 		if _, err := m.sqs.ChangeMessageVisibilityBatch(ctx, input); err != nil {
-			m.account.Note("messages of others in %s stay hidden for a minute: %v", arn.Name(m.queue.ARN), err)
+			m.account.Note("other messages in %s stay invisible for a minute: %v", arn.Name(m.queue.ARN), err)
 			return
 		}
 	}

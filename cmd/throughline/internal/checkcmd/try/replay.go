@@ -20,15 +20,15 @@ import (
 	"github.com/throughline/throughline/metrics"
 )
 
-// Replay replays a slice of a bus's archive, or says what that would be.
+// Replay replays a part of a bus's archive, or describes what it would replay.
 func (t *Trials) Replay(ctx context.Context) error {
 	for _, bus := range t.account.System.Buses {
 		archive := t.choose(bus)
 		if archive == nil {
 			continue
 		}
-		// What was published in the last ten minutes may not be archived yet
-		// (EventBridge user guide, "Archiving and replaying events").
+		// Events of the last ten minutes may not be in the archive yet (EventBridge user
+		// guide, "Archiving and replaying events").
 		const lag = 10 * time.Minute
 		to := t.options.Now.Add(-lag).Truncate(time.Minute)
 		trial := &system.ReplayTrial{Name: "throughline-check-" + mark(), Archive: archive.Name, From: to.Add(-t.options.Slice), To: to, Dry: !t.options.Write}
@@ -88,29 +88,29 @@ func (t *Trials) choose(bus system.Bus) *system.Archive {
 	return nil
 }
 
-// start replays, waits until it is done, and reads what came of it.
+// start replays, waits until the replay ends, and reads its effects.
 func (t *Trials) start(ctx context.Context, bus system.Bus, archive *system.Archive, trial *system.ReplayTrial, rules []string) error {
 	began := time.Now()
 	if _, err := t.events.StartReplay(ctx, &eventbridge.StartReplayInput{
 		ReplayName: &trial.Name, EventSourceArn: &archive.ARN, EventStartTime: &trial.From, EventEndTime: &trial.To,
 		Destination: &types.ReplayDestination{Arn: &bus.ARN, FilterArns: rules},
 	}); err != nil {
-		trial.Reason = fmt.Sprintf("start it: %v", err)
+		trial.Reason = fmt.Sprintf("start the replay: %v", err)
 		return nil
 	}
-	t.recordChange("replayed %s from %s to %s as %s; its entry stays in the list of replays", archive.Name, trial.From.UTC().Format(time.DateTime), trial.To.UTC().Format(time.DateTime), trial.Name)
+	t.recordChange("replayed %s from %s to %s as %s; the list of replays keeps its entry", archive.Name, trial.From.UTC().Format(time.DateTime), trial.To.UTC().Format(time.DateTime), trial.Name)
 	if err := t.await(ctx, trial); err != nil || trial.Reason != "" {
 		return err
 	}
 	return t.settle(ctx, trial, began)
 }
 
-// await waits until the replay has ended, and cancels one that takes too long.
+// await waits until the replay has ended, and cancels it if it takes too long.
 func (t *Trials) await(ctx context.Context, trial *system.ReplayTrial) error {
 	for began := time.Now(); ; {
 		answer, err := t.events.DescribeReplay(ctx, &eventbridge.DescribeReplayInput{ReplayName: &trial.Name})
 		if err != nil {
-			trial.Reason = fmt.Sprintf("describe it: %v", err)
+			trial.Reason = fmt.Sprintf("describe the replay: %v", err)
 			return nil
 		}
 		switch trial.State = string(answer.State); answer.State {
@@ -127,9 +127,9 @@ func (t *Trials) await(ctx context.Context, trial *system.ReplayTrial) error {
 		const patience = 30 * time.Second
 		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		defer cancel()
-		trial.Reason = fmt.Sprintf("it was not done within %s, and was cancelled", phrase.Duration(t.options.Wait))
+		trial.Reason = fmt.Sprintf("it did not end within %s, and was cancelled", phrase.Duration(t.options.Wait))
 		if _, err := t.events.CancelReplay(clean, &eventbridge.CancelReplayInput{ReplayName: &trial.Name}); err != nil {
-			trial.Reason = fmt.Sprintf("it was not done within %s, and could not be cancelled: %v", phrase.Duration(t.options.Wait), err)
+			trial.Reason = fmt.Sprintf("it did not end within %s, and could not be cancelled: %v", phrase.Duration(t.options.Wait), err)
 			return nil
 		}
 		t.recordChange("cancelled the replay %s", trial.Name)
@@ -137,9 +137,9 @@ func (t *Trials) await(ctx context.Context, trial *system.ReplayTrial) error {
 	}
 }
 
-// settle reads the functions' logs until nothing more comes of the replay.
+// settle reads the functions' logs until no new line of the replay appears.
 func (t *Trials) settle(ctx context.Context, trial *system.ReplayTrial, began time.Time) error {
-	const longest, looks = time.Minute, 3 // looks alike in a row
+	const longest, looks = time.Minute, 3 // equal results in a row
 	before, alike := -1, 0
 	for {
 		var lines [][]byte
@@ -155,15 +155,15 @@ func (t *Trials) settle(ctx context.Context, trial *system.ReplayTrial, began ti
 		if len(trial.Replayed) > 0 && alike >= looks || time.Since(began) > min(longest, t.options.Wait) {
 			return nil
 		}
-		t.options.Progress.Show("reading what came of replay %s", trial.Name)
+		t.options.Progress.Show("reading the effects of replay %s", trial.Name)
 		if pause.For(ctx, t.pause) != nil {
 			return ctx.Err()
 		}
 	}
 }
 
-// consequences are what lines written after a replay began tell of it: which
-// deliveries were flagged, and what was published under their correlation IDs.
+// consequences reads the lines that were written after a replay began: which deliveries
+// were flagged, and what was published under their correlation IDs.
 func consequences(trial *system.ReplayTrial, lines [][]byte) {
 	trial.Replayed, trial.Again, trial.Published = nil, nil, map[string]float64{}
 	var told system.Observed
@@ -190,7 +190,7 @@ func consequences(trial *system.ReplayTrial, lines [][]byte) {
 		read.Take(&one, line)
 		for service, t := range one.Functions {
 			n := t.Sum[string(metrics.EventsPublished)]
-			// A line with other workflows too does not tell whose events they are.
+			// If a line also has other workflows, the publisher of its events is unknown.
 			if n > 0 && len(t.Correlations) > 0 && within(t.Correlations, replayed) {
 				trial.Published[service] += n
 			}
@@ -198,7 +198,7 @@ func consequences(trial *system.ReplayTrial, lines [][]byte) {
 	}
 }
 
-// within reports whether each key of of is a key of in.
+// within reports whether every key of of is a key of in.
 func within(of, in map[string]bool) bool {
 	for k := range of {
 		if !in[k] {

@@ -1,7 +1,7 @@
-// Package try finds out what cannot be read of an account: whether a dead-letter
-// queue receives an event that fails, what comes of a replay, and what new custom
-// buses do that AWS does not document. Only with
-// Options.Write does it change anything; without it, it says what it would do.
+// Package try tests what cannot be read from an account: whether a dead-letter queue
+// receives an event that fails, what a replay causes, and undocumented behaviour of new
+// custom buses. It changes the account only with Options.Write; without it, it describes
+// what it would do.
 package try
 
 import (
@@ -22,20 +22,20 @@ import (
 // source is the source of the events that check publishes.
 const source = "throughline.check"
 
-// Options are what to try.
+// Options configure the trials.
 type Options struct {
 	Write    bool          // make changes
-	Event    string        // a file with the entry that is to fail at Rule; empty: one of check's own
-	Rule     string        // by name; empty: a rule of check's own, and a replay to all rules
-	Archive  string        // by name; empty: the bus's first
-	Slice    time.Duration // of the archive, to replay; required
-	Wait     time.Duration // for a replay, and for the event that fails; required
+	Event    string        // a file with the entry to fail at Rule; empty means an event of check
+	Rule     string        // a rule's name; empty means a rule that check creates, and a replay to all rules
+	Archive  string        // an archive's name; empty means the first one of the bus
+	Slice    time.Duration // the time of the archive to replay; required
+	Wait     time.Duration // how long to wait for the replay and for the failed event; required
 	Now      time.Time     // required
 	Progress terminal.Progress
 }
 
-// Trials tries the system of an account that has been read, and adds to its
-// description what came of it. It is not safe for concurrent use.
+// Trials makes trials in an account that was read, and adds their results to its
+// description. It is not safe for concurrent use.
 type Trials struct {
 	options Options
 	account *read.Account
@@ -43,7 +43,7 @@ type Trials struct {
 	fresh   *newbus.Client
 	sqs     *sqs.Client
 	did     []string
-	pause   time.Duration // between looks at what came of it
+	pause   time.Duration // the interval between checks for results
 }
 
 // New returns the trials of the account that was read with cfg.
@@ -52,14 +52,14 @@ func New(cfg aws.Config, account *read.Account, o Options) *Trials {
 	return &Trials{options: o, account: account, events: eventbridge.NewFromConfig(cfg), fresh: newbus.New(cfg), sqs: sqs.NewFromConfig(cfg), pause: min(pause, o.Wait/10)}
 }
 
-// Did are the changes that were made, in order.
+// Did returns the changes that were made, in order.
 func (t *Trials) Did() []string { return t.did }
 
 func (t *Trials) recordChange(format string, args ...any) {
 	t.did = append(t.did, fmt.Sprintf(format, args...))
 }
 
-// mark is part of the names of what check makes.
+// mark returns a random part of the names of what check creates.
 func mark() string {
 	var b [4]byte
 	_, _ = rand.Read(b[:]) // it never fails

@@ -2,15 +2,15 @@
 # CloudWatch alarms of orders, rendered by throughline. Needs the AWS CLI.
 set -eu
 
-# A value as it stands inside a JSON text.
+# Escapes a value for a JSON string.
 _json() { printf '%s' "$1" | sed 's/\\/\\\\/g; s/"/\\"/g'; }
 # OrdersFn: the function
 OrdersFn=$(_json "${OrdersFn:?give it a value in the environment}")
 [ -n "${AlertTopic:-}" ] || AlertTopic='arn:aws:sns:eu-west-1:123456789012:alerts'
 AlertTopic=$(_json "$AlertTopic")
 
-# Tags are taken when an alarm is made and passed over when it is changed. ARNs
-# differ in the alarm's name alone, so the first tells the others.
+# put-metric-alarm sets tags only when it creates an alarm. ARNs
+# differ only in the alarm's name, so one call finds their beginning.
 _base=
 _tag() {
   if [ -z "$_base" ]; then
@@ -29,7 +29,7 @@ _tag 'orders/'"${OrdersFn}"'-errors' '[{"Key":"team","Value":"trade"}]'
 aws cloudwatch put-metric-alarm --cli-input-json '{"ActionsEnabled":true,"AlarmDescription":"warning: claimed concurrency comes near the account'\''s limit. Runbook: https://wiki.example/account-concurrency","AlarmName":"orders/account-concurrency","ComparisonOperator":"GreaterThanThreshold","DatapointsToAlarm":1,"EvaluationPeriods":1,"MetricName":"ClaimedAccountConcurrency","Namespace":"AWS/Lambda","Period":60,"Statistic":"Maximum","Tags":[{"Key":"team","Value":"trade"}],"Threshold":800,"TreatMissingData":"notBreaching"}'
 _tag 'orders/account-concurrency' '[{"Key":"team","Value":"trade"}]'
 
-aws cloudwatch put-metric-alarm --cli-input-json '{"ActionsEnabled":true,"AlarmDescription":"warning: how long events take from the bus to a target that took them. Runbook: https://wiki.example/event-rule-latency","AlarmName":"orders/orders-order-created-latency","ComparisonOperator":"GreaterThanThreshold","DatapointsToAlarm":1,"Dimensions":[{"Name":"EventBusName","Value":"orders"},{"Name":"RuleName","Value":"order-created"}],"EvaluationPeriods":1,"ExtendedStatistic":"p99","MetricName":"IngestionToInvocationSuccessLatency","Namespace":"AWS/Events","Period":60,"Tags":[{"Key":"team","Value":"trade"}],"Threshold":30000,"TreatMissingData":"notBreaching"}'
+aws cloudwatch put-metric-alarm --cli-input-json '{"ActionsEnabled":true,"AlarmDescription":"warning: the time from the bus to a successful call of the target. Runbook: https://wiki.example/event-rule-latency","AlarmName":"orders/orders-order-created-latency","ComparisonOperator":"GreaterThanThreshold","DatapointsToAlarm":1,"Dimensions":[{"Name":"EventBusName","Value":"orders"},{"Name":"RuleName","Value":"order-created"}],"EvaluationPeriods":1,"ExtendedStatistic":"p99","MetricName":"IngestionToInvocationSuccessLatency","Namespace":"AWS/Events","Period":60,"Tags":[{"Key":"team","Value":"trade"}],"Threshold":30000,"TreatMissingData":"notBreaching"}'
 _tag 'orders/orders-order-created-latency' '[{"Key":"team","Value":"trade"}]'
 
 aws cloudwatch put-composite-alarm --cli-input-json '{"ActionsEnabled":true,"AlarmActions":["'"${AlertTopic}"'"],"AlarmDescription":"critical: '"${OrdersFn}"'-errors and orders-order-created-latency","AlarmName":"orders/broken","AlarmRule":"ALARM(\"orders/'"${OrdersFn}"'-errors\") AND ALARM(\"orders/orders-order-created-latency\")","Tags":[{"Key":"team","Value":"trade"}]}'

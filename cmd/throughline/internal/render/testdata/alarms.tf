@@ -99,7 +99,7 @@ resource "aws_cloudwatch_metric_alarm" "orders_order_created_latency" {
   evaluation_periods  = 1
   datapoints_to_alarm = 1
   treat_missing_data  = "notBreaching"
-  alarm_description   = "warning: how long events take from the bus to a target that took them. Runbook: https://wiki.example/event-rule-latency"
+  alarm_description   = "warning: the time from the bus to a successful call of the target. Runbook: https://wiki.example/event-rule-latency"
   tags = {
     team = "trade"
   }

@@ -23,7 +23,7 @@ func File(tb testing.TB, spans ...workflow.Span) string {
 	return Write(tb, "spans.jsonl", string(data))
 }
 
-// Line is a span as a line of OTLP/JSON.
+// Line returns a span as a line of OTLP/JSON.
 func Line(tb testing.TB, span workflow.Span) []byte {
 	tb.Helper()
 	return OTLPLines(tb, []workflow.Span{span})[0]
@@ -39,7 +39,12 @@ func Write(tb testing.TB, name, text string) string {
 	return path
 }
 
-// Run runs a command and returns what it printed, its error at the end, and its exit code.
+// Envelope returns an event of the source "shop" as EventBridge delivers it, on one line.
+func Envelope(id, eventType, detail string) string {
+	return fmt.Sprintf(`{"version":"0","id":%q,"detail-type":%q,"source":"shop","account":"1","time":"2026-11-23T10:00:00Z","region":"eu-west-1","resources":[],"detail":%s}`, id, eventType, detail)
+}
+
+// Run runs a command and returns its output, followed by its error, and its exit code.
 func Run(tb testing.TB, cmd *cobra.Command, args ...string) (out string, code int) {
 	tb.Helper()
 	var b bytes.Buffer

@@ -1,5 +1,5 @@
-// Package spanstoretest puts spans where package spanstore reads them, for tests: files, and
-// stand-ins of X-Ray and of Logs Insights; and runs commands that read them there.
+// Package spanstoretest writes spans in the forms that package spanstore reads, emulates
+// X-Ray and Logs Insights, and runs commands that read spans, for tests.
 package spanstoretest
 
 import (
@@ -16,7 +16,7 @@ import (
 // Object is a document of JSON.
 type Object = map[string]any
 
-// Encode is a value as JSON.
+// Encode returns a value as JSON.
 func Encode(tb testing.TB, v any) []byte {
 	tb.Helper()
 	data, err := json.Marshal(v)
@@ -26,7 +26,7 @@ func Encode(tb testing.TB, v any) []byte {
 	return data
 }
 
-// otlpValue is a value as OTLP/JSON writes it: integers as strings.
+// otlpValue returns a value in the form of OTLP/JSON: integers as strings.
 func otlpValue(v any) Object {
 	switch v := v.(type) {
 	case string:
@@ -57,8 +57,8 @@ func otlpAttributes(attrs map[string]any) []Object {
 
 var kindNumbers = map[string]int{"INTERNAL": 1, "SERVER": 2, "CLIENT": 3, "PRODUCER": 4, "CONSUMER": 5}
 
-// OTLPLines writes spans as file exporters do, and as a collector is sent them:
-// requests of up to a hundred spans.
+// OTLPLines writes spans as file exporters do and as a collector receives them: requests
+// of up to a hundred spans.
 func OTLPLines(tb testing.TB, spans []workflow.Span) [][]byte {
 	var lines [][]byte
 	for chunk := range slices.Chunk(spans, 100) {
@@ -66,7 +66,7 @@ func OTLPLines(tb testing.TB, spans []workflow.Span) [][]byte {
 		for _, s := range chunk {
 			links := []Object{}
 			for _, l := range s.Links {
-				flags := 256 // is-remote is told, the trace flags are not set
+				flags := 256 // is-remote is known, and the trace flags are not set
 				if l.Sampled {
 					flags |= 1
 				}
@@ -89,9 +89,9 @@ func OTLPLines(tb testing.TB, spans []workflow.Span) [][]byte {
 	return lines
 }
 
-// SegmentDocument writes a span as OpenTelemetry's X-Ray exporter and X-Ray's
-// OTLP endpoint do: annotations for what aws.xray.annotations lists, the rest
-// as metadata, the resource at segments alone, HTTP in a block of its own.
+// SegmentDocument writes a span as OpenTelemetry's X-Ray exporter and X-Ray's OTLP
+// endpoint do: annotations for the attributes in aws.xray.annotations, metadata for the
+// others, the resource only in segments, and HTTP in its own block.
 func SegmentDocument(tb testing.TB, s workflow.Span, dots bool) string {
 	annotations, metadata := Object{}, Object{}
 	listed, _ := s.Attributes[lineage.AttrXRayAnnotations].([]any)
@@ -161,7 +161,7 @@ func SpanRecord(tb testing.TB, s workflow.Span) string {
 	return string(Encode(tb, record))
 }
 
-// JaegerTraces writes spans as Jaeger's query API does: a link is a reference
+// JaegerTraces writes spans in the form of Jaeger's query API: a link is a reference
 // without attributes.
 func JaegerTraces(spans []workflow.Span) []Object {
 	byTrace := map[string][]workflow.Span{}

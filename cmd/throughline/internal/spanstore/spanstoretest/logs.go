@@ -19,12 +19,11 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// spansLogGroup is where Transaction Search keeps spans.
+// spansLogGroup is the log group of Transaction Search.
 const spansLogGroup = "aws/spans"
 
-// Logs stands in for Logs Insights with what moto does not serve: the
-// filters and the stats of these queries. A query is Running when first asked
-// about.
+// Logs emulates the parts of Logs Insights that moto does not have: the filters and the
+// stats of these queries. The first read of a query returns the status Running.
 type Logs struct {
 	URL     string
 	tb      testing.TB
@@ -34,12 +33,12 @@ type Logs struct {
 	}
 	mu      sync.Mutex
 	queries []Object
-	Asked   map[string]int // by query, and by other operation
-	Fail    string         // the status that every query has
-	Failed  func()         // called where Fail was answered
+	Asked   map[string]int // the number of calls, by query and by operation
+	Fail    string         // the status of every query, if not empty
+	Failed  func()         // called after Fail was returned
 }
 
-// NewLogs starts it with the spans in it until the test ends, and returns a client of it.
+// NewLogs starts it with the spans until the test ends, and returns a client.
 func NewLogs(tb testing.TB, spans []workflow.Span) (*Logs, *cloudwatchlogs.Client) {
 	s := &Logs{tb: tb, Asked: map[string]int{}}
 	spans = slices.SortedStableFunc(slices.Values(spans), func(a, b workflow.Span) int { return b.Start.Compare(a.Start) }) // the latest first

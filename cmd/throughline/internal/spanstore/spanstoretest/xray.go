@@ -20,8 +20,9 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
 )
 
-// AWS is the configuration of an AWS at url. Each test has a Region of its
-// own, for moto keeps one state a Region. Its connections end with the test.
+// AWS returns a configuration for an AWS endpoint at url. Each test should have a Region
+// of its own, because moto keeps one state for each Region. Its connections end with the
+// test.
 func AWS(tb testing.TB, url, region string) aws.Config {
 	transport := &http.Transport{}
 	tb.Cleanup(transport.CloseIdleConnections)
@@ -33,20 +34,20 @@ func AWS(tb testing.TB, url, region string) aws.Config {
 	}
 }
 
-// standIn stands in for X-Ray with what moto does not serve: filter
-// expressions over annotations, annotations in summaries, pages, traces left
-// unprocessed, subsegments inside their segments. If behind is a URL, it
-// answers only for summaries and hands everything else on to it.
+// standIn emulates the parts of X-Ray that moto does not have: filter expressions on
+// annotations, annotations in summaries, pages, unprocessed traces, and subsegments
+// within their segments. If behind is a URL, it serves only summaries and forwards
+// everything else.
 type standIn struct {
 	tb     testing.TB
 	behind string
 	mu     sync.Mutex
 	ids    []string
 	traces map[string][]Object
-	left   map[string]bool // was left unprocessed once
+	left   map[string]bool // traces that were once left unprocessed
 }
 
-// NewXRay starts it until the test ends, and returns its URL and a client of it.
+// NewXRay starts it until the test ends, and returns its URL and a client.
 func NewXRay(tb testing.TB, behind string) (url string, client *xray.Client) {
 	server := httptest.NewServer(&standIn{tb: tb, behind: behind, traces: map[string][]Object{}, left: map[string]bool{}})
 	tb.Cleanup(server.Close)
@@ -56,7 +57,7 @@ func NewXRay(tb testing.TB, behind string) (url string, client *xray.Client) {
 func (s *standIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return // whoever asked is gone
+		return // the client has gone
 	}
 	var in struct {
 		FilterExpression, NextToken     string
@@ -148,7 +149,7 @@ func (s *standIn) summaries(w http.ResponseWriter, filter, token string, from, t
 	_, _ = w.Write(Encode(s.tb, out))
 }
 
-// batch answers with subsegments inside their segments, and a guessed one.
+// batch returns segments with their subsegments, and an inferred one.
 func (s *standIn) batch(w http.ResponseWriter, ids []string) {
 	if len(ids) > 5 {
 		s.tb.Errorf("%d traces at once", len(ids))

@@ -1,6 +1,6 @@
-// Package templatetest makes templates for tests: over the product of the ways to name a
-// resource, to give a number and to refer to a queue, with the other features of SAM and
-// CloudFormation going round.
+// Package templatetest generates templates for tests. They combine the ways to name a
+// resource, to give a number and to refer to a queue, and take turns with other features
+// of SAM and CloudFormation.
 package templatetest
 
 import (
@@ -15,7 +15,7 @@ var (
 	buses   = []string{"", "EventBusName: default, ", "EventBusName: !Ref Bus, ", "EventBusName: !GetAtt Bus.Arn, ", "EventBusName: 'arn:aws:events:eu-west-1:123456789012:event-bus/other', ", "EventBusName: !Ref BusName, ", "EventBusName: !If [Prod, x, !Ref 'AWS::NoValue'], "}
 )
 
-// Templates are the templates, 336 of them, the same each time.
+// Templates returns the 336 templates, always the same.
 func Templates() []string {
 	var out []string
 	for i, name := range names {
@@ -36,8 +36,8 @@ type generator struct {
 	dead                string
 }
 
-// of is a property with the name of what, followed by a comma; nothing for names that
-// CloudFormation makes up.
+// of returns a property with a name, followed by a comma, or "" for a name that
+// CloudFormation generates.
 func (g *generator) of(property, what string) string {
 	if g.name == "" {
 		return ""
@@ -47,12 +47,12 @@ func (g *generator) of(property, what string) string {
 
 func (g *generator) add(format string, args ...any) { fmt.Fprintf(g, format, args...) }
 
-// every says whether a feature that one template in m has is in this one.
+// every reports whether this template has a feature that one template in m has.
 func (g *generator) every(m, of int) bool { return g.index%m == of }
 
 func (g *generator) template(condition int) string {
 	dead := g.of("QueueName", "dead")
-	if strings.Contains(g.queue, "@") { // by its name, which must be told
+	if strings.Contains(g.queue, "@") { // by its name, which the template must have
 		g.queue, dead = strings.ReplaceAll(g.queue, "@", "dead-queue"), "QueueName: dead-queue, "
 	}
 	g.add("%s", []string{"", "\ufeff", "%YAML 1.1\n---\n"}[g.index%3])
@@ -93,7 +93,7 @@ func (g *generator) template(condition int) string {
 	return g.String()
 }
 
-// serverless is what SAM makes resources of.
+// serverless adds resources of SAM.
 func (g *generator) serverless(timeout, bus, rule string) {
 	more, events := "", ""
 	if g.every(3, 0) {
@@ -124,7 +124,7 @@ func (g *generator) serverless(timeout, bus, rule string) {
 	}
 }
 
-// plain is the same without SAM.
+// plain adds the same resources without SAM.
 func (g *generator) plain(timeout, bus, rule, config string) {
 	target := "!GetAtt Function.Arn"
 	g.add("  Function: {Type: AWS::Lambda::Function, Properties: {%s%s%sRuntime: python3.12}}\n", g.of("FunctionName", "function"), timeout, config)

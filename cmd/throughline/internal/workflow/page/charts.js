@@ -1,4 +1,4 @@
-// ---- the timeline: a lane a function; all bars of a kind are one path, so that thousands cost no more than ten
+// ---- the timeline: a lane for each function. All bars of a kind are one path, so that thousands are as fast as ten.
 
 const SVG = 'http://www.w3.org/2000/svg';
 function svg(name, attributes, text) {
@@ -7,8 +7,8 @@ function svg(name, attributes, text) {
   if (text !== undefined) node.textContent = text;
   return node;
 }
-const tenth = (n) => Math.round(n * 10) / 10; // toFixed is slow, and is called for every bar
-// short leaves out the middle of a long name: names that begin alike differ at the end.
+const tenth = (n) => Math.round(n * 10) / 10; // toFixed is slow, and this runs for every bar
+// short shortens a long name in its middle, because names often differ at the end.
 const short = (text, most) => text.length > most ? text.slice(0, Math.ceil(most * 0.6) - 1) + '…' + text.slice(-Math.floor(most * 0.4)) : text;
 let view, bars, lanes, area;
 
@@ -28,11 +28,12 @@ function charts(keep) {
   drawPlots();
 }
 
-let above = 0; // room above the bars of a lane for its name, where there is none beside them
+let above = 0; // room for a lane's name above its bars, if there is none beside them
 
-// pack gives each bar a row of its lane where it covers no other, as far as there are rows.
+// pack gives each bar a row of its lane in which it covers no other bar, as far as there
+// are rows.
 function pack(perPixel) {
-  const most = bars.length < 800 ? 18 : lanes.length > 7 ? 4 : 6; // of a day of some hundred, the workers of one moment stand side by side
+  const most = bars.length < 800 ? 18 : lanes.length > 7 ? 4 : 6; // with some hundred bars, concurrent handlings are next to each other
   for (const lane of lanes) lane.rows = [];
   for (const b of bars) {
     if (isPoint(b) || b.kind === 'call') continue;
@@ -58,7 +59,7 @@ let drawing = 0;
 function drawTimeline() { if (!drawing) drawing = requestAnimationFrame(() => { drawing = 0; drawTimelineNow(); }); }
 function drawTimelineNow() {
   const box = $('lanes');
-  if (!bars || !bars.length) { box.replaceChildren(make('p', { class: 'empty' }, 'Nothing has a time.')); return; }
+  if (!bars || !bars.length) { box.replaceChildren(make('p', { class: 'empty' }, 'No span has a time.')); return; }
   const width = box.clientWidth || 480, left = width < 560 ? 14 : Math.min(190, width * 0.22), right = width - 16, span = view[1] - view[0];
   above = width < 560 ? 15 : 0;
   const height = pack((doc.duration_ms || 1) / (right - left)) + 4;
@@ -87,7 +88,7 @@ function drawTimelineNow() {
   for (const b of bars) {
     const n = nodes[b.i];
     if (n.kind !== 'handling' || n.parent < 0) continue;
-    const cause = byNode.get(n.parent) || byNode.get(nodes[n.parent].parent); // a handling's event or hop, or the handling whose result it got
+    const cause = byNode.get(n.parent) || byNode.get(nodes[n.parent].parent); // the event or hop of a handling, or the handling whose result it received
     if (!cause || cause.from > view[1] && b.from > view[1] || b.from < view[0]) continue;
     const x1 = x(cause.to), y1 = isPoint(cause) ? pin(cause) : barTop(cause) + 3, x2 = x(b.from), y2 = barTop(b) + 3, bend = Math.min(90, Math.max(14, (x2 - x1) / 2));
     const curve = `M${tenth(x1)} ${y1}C${tenth(x1 + bend)} ${y1} ${tenth(x2 - bend)} ${y2} ${tenth(x2)} ${y2}`;
@@ -212,7 +213,7 @@ $('in').addEventListener('click', () => bars.length && zoom(0.6, middle()));
 $('out').addEventListener('click', () => bars.length && zoom(1.7, middle()));
 $('reset').addEventListener('click', () => doc && whole());
 
-// ---- sizes and durations: a dot a value, a row a name, on a logarithmic scale
+// ---- sizes and durations: a dot for each value, a row for each name, on a logarithmic scale
 
 function drawPlots() {
   const sizes = new Map(), durations = new Map();
@@ -226,7 +227,7 @@ function drawPlots() {
 }
 function strip(id, rows, format, marks, kind) {
   const box = $(id), all = [...rows.values()].flat().map(([v]) => v);
-  if (!all.length) { box.replaceChildren(make('p', { class: 'empty' }, 'Nothing was reported.')); return; }
+  if (!all.length) { box.replaceChildren(make('p', { class: 'empty' }, 'No values.')); return; }
   const least = Math.min(...bounds(all)), most = Math.max(...bounds(all));
   const low = Math.log10(least) - 0.1, high = Math.max(Math.log10(most), low + 0.5) + 0.12;
   const width = box.clientWidth || 360, left = Math.min(190, width * 0.36), right = width - 74, lane = 28, height = rows.size * lane + 26;
@@ -268,14 +269,15 @@ function strip(id, rows, format, marks, kind) {
   box.onclick = (e) => { const i = near(e); if (i !== undefined) select(i, true); };
   box.replaceChildren(root);
 }
-// bounds are a list's ends: Math.max takes no list of a hundred thousand.
+// bounds returns the minimum and maximum of a list. Math.max does not accept a hundred
+// thousand arguments.
 function bounds(list) {
   let least = Infinity, most = -Infinity;
   for (const v of list) { least = Math.min(least, v); most = Math.max(most, v); }
   return [least, most];
 }
 
-// ---- begin
+// ---- start
 
 choices();
 let resizing = 0;

@@ -3,13 +3,13 @@ const began = performance.now();
 const $ = (id) => document.getElementById(id);
 let documents = JSON.parse($('data').textContent);
 const HEAD = 27, narrow = matchMedia('(max-width: 760px)');
-let ROW, STEP, LEVELS; // the height of a row, which has two lines on a phone, the indent of a level, and how many are indented
+let ROW, STEP, LEVELS; // the height of a row (two lines on a phone), the indent of a level, and the number of indented levels
 function measure() { [ROW, STEP, LEVELS] = narrow.matches ? [46, 7, 9] : [26, 12, 20]; }
 measure();
-if (window !== window.top) document.documentElement.dataset.inside = ''; // a part of another page, which has the title and the choice
+if (window !== window.top) document.documentElement.dataset.inside = ''; // in a frame of a page that has the title and the selection
 let doc, nodes, hay, children, folded, visible, place, selected, hits, isHit, hit;
 
-// make builds an element. Whatever spans say goes in as text, never as markup.
+// make builds an element. Texts of spans are inserted as text, never as markup.
 function make(name, attributes, ...inner) {
   const node = document.createElement(name);
   for (const [k, v] of Object.entries(attributes || {})) {
@@ -32,30 +32,30 @@ function took(ms) {
 }
 const bytes = (n) => n === undefined ? '' : n >= 1e6 ? (n / 1e6).toFixed(2) + ' MB' : n >= 1e3 ? (n / 1e3).toFixed(1) + ' KB' : n + ' B';
 const gaps = {
-  publisher_not_seen: ['publisher not seen', 'A link points at a span that is not here: it was lost, is older than was searched, or its function exports elsewhere.'],
-  publisher_not_sampled: ['publisher not sampled', 'The link says that the span it points at was not recorded. Nothing was lost.'],
-  publisher_not_traced: ['publisher not traced', 'The event carried no stamp and no trace context: its publisher is not decorated, or an input transformer left the stamp out.'],
-  handling_not_seen: ['handling not seen', 'What stands below was published while the event above was handled, and the span of that handling is missing.'],
-  cause_not_seen: ['cause not seen', 'Its hops say that this is not the first event of the workflow, and nothing here says what caused it.'],
+  publisher_not_seen: ['publisher not seen', 'A link refers to a span that is missing: it was lost, is older than the searched time, or its function exports to another backend.'],
+  publisher_not_sampled: ['publisher not sampled', 'The link says that its span was not sampled. No span was lost.'],
+  publisher_not_traced: ['publisher not traced', 'The event has neither stamp nor trace context: its publisher is not instrumented, or an input transformer removed the stamp.'],
+  handling_not_seen: ['handling not seen', 'The events below were published while the event above was handled, but the span of that handling is missing.'],
+  cause_not_seen: ['cause not seen', 'The number of hops shows that this is not the first event of the workflow, but its cause is unknown.'],
   not_handled: ['not handled', 'No span handled this event: no rule matched it, its consumer is not traced, or its handling has not ended yet.'],
 };
 const failed = (n) => n.span && n.span.failed;
 const title = (n) => n.kind === 'event' ? n.event_type || 'event' : n.kind === 'hop' ? n.span ? n.span.name : n.event_type : n.kind === 'call' || n.kind === 'span' ? n.span.name : n.span ? n.span.function : 'unknown function';
 const sign = { event: '● ', handling: '⇢ ', call: '↗ ', hop: '→ ', span: '▪ ' };
 const loops = {
-  type: 'An event of this type is among its own causes: the events may go round. A rule that matches what its own target publishes is the usual cause.',
-  hops: 'It came over so many hops that events may go round. A rule that matches what its own target publishes is the usual cause.',
+  type: 'One of its causes has the same type, so the events may be in a loop. The usual cause is a rule that matches events of its own target.',
+  hops: 'It has so many hops that the events may be in a loop. The usual cause is a rule that matches events of its own target.',
 };
 const by = (n) => n.how ? n.via + ' ' + n.how + (n.by ? (n.how === 'inferred' ? ' from ' : ' by ') + n.by : '') : '';
-// halves puts a name in two parts, of which the first is cut where there is no room:
-// names that begin alike differ at the end.
+// halves splits a name in two parts. The first is cut if there is not enough room,
+// because names often differ at the end.
 function halves(text) {
   const end = text.length > 12 ? Math.min(9, Math.floor(text.length / 3)) : 0, head = end ? text.slice(0, -end) : text;
   return [make('span', { class: 'cut' }, head), end && /^[\x20-\x7e]+$/.test(text) ? make('span', { class: 'end' }, text.slice(-end)) : end ? text.slice(-end) : undefined];
 }
 
-// replaceDocuments shows other data in the place of what is shown, and leaves the reader
-// where he is.
+// replaceDocuments replaces the data and keeps the reader's
+// position.
 function replaceDocuments(list) {
   const keep = doc && nodes.length ? { id: doc.correlation_id, at: key(selected), folded: new Set([...folded].map(key)), top: $('tree').scrollTop, view: view[1] - view[0] < doc.duration_ms * 0.999 && view } : undefined;
   const part = document.activeElement && document.activeElement.closest('#summary, #detail'), button = part && [...part.querySelectorAll('button')].indexOf(document.activeElement);
@@ -64,7 +64,7 @@ function replaceDocuments(list) {
   show(0, keep && list.length && list[0].correlation_id === keep.id ? keep : undefined);
   if (part) (part.querySelectorAll('button')[button] || $('tree')).focus();
 }
-// key names a node of a document that is there in the next one as well.
+// key identifies a node that also exists in the next document.
 const key = (i) => { const n = nodes[i]; return n && [n.kind, n.span ? n.span.trace_id + n.span.span_id : n.event_type, n.event_id].join(' '); };
 
 function choices() {
@@ -113,7 +113,7 @@ const is = {
   handling: (n) => n.kind === 'handling', hop: (n) => n.kind === 'hop', linked: (n) => n.how === 'linked', joined: (n) => n.how === 'joined', inferred: (n) => n.how === 'inferred',
   broken: (n) => n.correlation_changed, waiting: (n) => n.waited_for, late: (n) => n.out_of_order_ms !== undefined, batch: (n) => n.batch,
 };
-// What is searched is put together at the first search.
+// The first search builds the searched texts.
 const haystack = () => hay = hay || nodes.map((n) => [n.event_type, n.event_id, gaps[n.gap] && gaps[n.gap][0], n.repeat && n.repeat.kind, n.repeat && n.repeat.first_request_id, n.replay_name, n.status, n.x_request_id, n.causation_id, n.via, n.how, n.by, n.correlation_id, n.run_id,
   n.span && [n.span.name, n.span.function, n.span.trace_id, n.span.span_id, n.span.error, n.span.request_id].join(' ')].join(' ').toLowerCase());
 function search(jump) {
@@ -157,7 +157,7 @@ let wanted = 0, wide = 0; // the width of a name's cell
 function drawRows() { if (!wanted) wanted = requestAnimationFrame(() => { wanted = 0; drawRowsNow(); }); }
 function drawRowsNow() {
   const tree = $('tree'), first = Math.max(0, Math.floor((tree.scrollTop - HEAD) / ROW) - 6), last = Math.min(visible.length, first + Math.ceil(tree.clientHeight / ROW) + 12);
-  // A deep tree moves to the left as one scrolls, in steps, rather than off the page.
+  // A deep tree moves to the left in steps while scrolling, so that it stays on the page.
   let least = Infinity;
   for (let at = first; at < last; at++) least = Math.min(least, nodes[visible[at]].depth);
   const base = least > LEVELS / 2 ? Math.floor((least - 4) / 6) * 6 : 0;
@@ -169,7 +169,7 @@ function drawRowsNow() {
   const at = place.get(selected);
   if (at >= first && at < last) tree.setAttribute('aria-activedescendant', 'n' + selected); else tree.removeAttribute('aria-activedescendant');
 }
-// aside is what stands beside a node's name.
+// aside returns the text beside a node's name.
 const aside = (n) => (n.kind === 'event' ? n.event_id : n.kind === 'call' ? n.x_request_id || doc.trace_id && n.span.function : n.kind === 'span' ? n.span.function : '') || '';
 const tone = (n) => failed(n) ? ' bad' : n.repeat || n.loop ? ' rep' : '';
 function row(i, at, base) {
@@ -198,14 +198,14 @@ function row(i, at, base) {
   node.style.top = at * ROW + 'px';
   return node;
 }
-// fitting are the first of a row's marks for which there is room, and how many more there are.
+// fitting returns the first marks of a row that fit, and the number of others.
 function fitting(list, room) {
   const most = Math.max(1, Math.floor((room - 34) / 66));
   if (list.length <= most || list.length * 66 <= room) return list;
   const more = list.splice(most);
   return [...list, make('span', { class: 'chip more', title: more.map((c) => c.textContent).join(', ') }, '+' + more.length)];
 }
-// chips are the marks of a node, the worst first.
+// chips returns the marks of a node, the worst first.
 function chips(n) {
   const list = [], chip = (text, kind) => list.push(make('span', { class: 'chip ' + (kind || ''), title: text }, text));
   if (failed(n) && n.kind !== 'call') chip(n.span.error || (n.kind === 'event' ? 'failed' : 'error'), 'error');
@@ -242,7 +242,7 @@ function select(i, jump) {
   detail();
   drawTimeline();
 }
-// ---- details of what is selected
+// ---- details of the selection
 
 function detail() {
   const n = nodes[selected];
@@ -250,13 +250,13 @@ function detail() {
   const s = n.span, list = make('dl');
   const fact = (name, value, code) => { if (value !== undefined && value !== '') list.append(make('dt', {}, name), make('dd', {}, code ? make('code', {}, String(value)) : String(value))); };
   const parts = [make('h3', {}, title(n)), make('div', { class: 'soft' }, n.kind === 'call' ? 'outbound call' : n.kind)];
-  if (n.correlation_changed) parts.push(make('p', { class: 'note error' }, 'The correlation ID is another than above: it was lost or changed on the way.'));
+  if (n.correlation_changed) parts.push(make('p', { class: 'note error' }, 'The correlation ID differs from the one above: it was lost or changed on the way.'));
   if (n.loop) parts.push(make('p', { class: 'note warn' }, loops[n.loop] || n.loop));
   if (n.gap) parts.push(make('p', { class: 'note' }, gaps[n.gap] ? gaps[n.gap][1] : n.gap));
-  if (failed(n)) parts.push(make('p', { class: 'note error' }, s.error || (n.status ? 'HTTP status ' + n.status : 'The span is in error and says no more.')));
+  if (failed(n)) parts.push(make('p', { class: 'note error' }, s.error || (n.status ? 'HTTP status ' + n.status : 'The status of the span is an error without a message.')));
   fact('Type', n.event_type); fact('Event ID', n.event_id, true); fact('Causation ID', n.causation_id, true);
   if (s) { fact('Function', s.function); fact('Started', new Date(Date.parse(doc.start) + s.offset_ms).toISOString().replace('T', ' ').replace('Z', ' UTC')); fact('Since began', '+' + took(s.offset_ms)); fact('Took', took(s.duration_ms)); }
-  fact('Lag', n.lag_ms === undefined ? undefined : lag(n) + ({ publisher: ', from the end of its publication', message: ', from when the queue or stream got it', event: ', from the event\'s whole second' })[n.lag_from]); fact('Size', bytes(n.size_bytes)); fact('Hops', n.hops); fact('Batch', n.batch && plural(n.batch, 'record')); fact('Cold start', n.cold_start && 'yes');
+  fact('Lag', n.lag_ms === undefined ? undefined : lag(n) + ({ publisher: ', from the end of its publication', message: ', from when the queue or stream received it', event: ', from the event\'s whole second' })[n.lag_from]); fact('Size', bytes(n.size_bytes)); fact('Hops', n.hops); fact('Batch', n.batch && plural(n.batch, 'record')); fact('Cold start', n.cold_start && 'yes');
   if (n.repeat) { fact('Repeat', n.repeat.kind + (n.repeat.count ? ', no. ' + n.repeat.count : '')); fact('First request', n.repeat.first_request_id, true); fact('First handled', n.repeat.first_time && n.repeat.first_time.replace('T', ' ').replace('Z', ' UTC')); }
   fact('Came by', by(n)); fact('Correlation ID', n.correlation_id, true); fact('Run', n.run_id, true); fact('Messages', n.messages); fact('Failed', n.failed_messages);
   fact('Replay', n.replay_name); fact('Out of order', n.out_of_order_ms !== undefined ? 'its child came ' + took(n.out_of_order_ms) + ' earlier' : undefined);

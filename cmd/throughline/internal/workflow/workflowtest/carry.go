@@ -10,7 +10,7 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// send puts one to ten messages into a queue, of which some fail.
+// send sends one to ten messages to a queue. Some of them fail.
 func (w *hopWorld) send(t task) {
 	queue := []string{"orders", "trades.fifo", "hedges"}[w.random.IntN(3)]
 	count, failed := 1, 0
@@ -35,7 +35,7 @@ func (w *hopWorld) send(t task) {
 		attributes["messaging.batch.message_count"] = int64(count)
 	}
 	through := w.hop(t, workflow.ViaSQS, "send "+queue, attributes)
-	if len(ids) > 0 && w.chance(8) { // another call that was given the same ID
+	if len(ids) > 0 && w.chance(8) { // another call that got the same ID
 		w.hop(t, workflow.ViaSQS, "send "+queue, map[string]any{"messaging.destination.name": queue, lineage.AttrMessageIDs: []any{ids[0]}})
 		if !sent[0].linked && queue != "trades.fifo" { // a FIFO queue delivers the first
 			sent[0].from = ""
@@ -71,7 +71,7 @@ func (w *hopWorld) notify(t task) {
 	}
 }
 
-// drain lets each queue be polled once.
+// drain polls each queue once.
 func (w *hopWorld) drain() {
 	for _, queue := range slices.Sorted(maps.Keys(w.queues)) {
 		waiting := w.queues[queue]
@@ -85,13 +85,13 @@ func (w *hopWorld) drain() {
 		if queue == "dead" || !w.chance(25) {
 			continue
 		}
-		for _, m := range batch { // some of them failed: they come again
+		for _, m := range batch { // the failed ones are received again
 			switch m.receives++; {
 			case m.receives < 3:
 				w.queues[queue] = append(w.queues[queue], m)
 			case w.chance(50):
 				w.queues["dead"] = append(w.queues["dead"], m) // with the same ID
-			default: // redriven: with a new one
+			default: // redriven messages get a new ID
 				if m.id, m.receives = w.newID("message"), 0; !m.linked && m.notification == "" {
 					m.from = ""
 				}
@@ -101,7 +101,7 @@ func (w *hopWorld) drain() {
 	}
 }
 
-// deliver hands messages to a function.
+// deliver delivers messages to a function.
 func (w *hopWorld) deliver(queue, function string, batch []message, depth int) {
 	var ids, notifications []any
 	correlation := batch[0].correlation
@@ -122,7 +122,7 @@ func (w *hopWorld) deliver(queue, function string, batch []message, depth int) {
 		more["messaging.batch.message_count"] = int64(len(batch))
 		delete(more, lineage.AttrEventID)
 	} else if correlation == "" {
-		correlation = batch[0].id // its own ID is its workflow
+		correlation = batch[0].id // its own ID becomes the correlation ID
 		if batch[0].notification != "" {
 			correlation = batch[0].notification
 		}
@@ -131,7 +131,7 @@ func (w *hopWorld) deliver(queue, function string, batch []message, depth int) {
 	if len(batch) > 1 {
 		t.workflow = correlation
 	}
-	linked := map[workflow.ID]bool{} // the spans that sent a part of the batch
+	linked := map[workflow.ID]bool{} // the spans that sent messages of the batch
 	for _, m := range batch {
 		linked[m.through] = linked[m.through] || m.linked
 	}
@@ -150,17 +150,17 @@ func (w *hopWorld) deliver(queue, function string, batch []message, depth int) {
 		}
 		w.edge(m.from, t.request, m.through, m.via, how)
 	}
-	if t.workflow == "" { // a batch of several workflows: what it makes is nobody's in particular
+	if t.workflow == "" { // a batch of several workflows: its results belong to none of them
 		return
 	}
 	w.work(t)
 }
 
-// call invokes a function, which may die three times and have a destination.
+// call invokes a function, which can fail three times and have a destination.
 func (w *hopWorld) call(t task) {
 	correlation := w.carried(t)
 	if correlation != "" && w.chance(10) {
-		correlation = "sync-" + correlation // another one, which begins here
+		correlation = "sync-" + correlation // a new correlation ID
 	}
 	callee := w.invoke("worker", correlation, t.depth+1, nil)
 	through := w.hop(t, workflow.ViaLambda, "invoke worker", map[string]any{"faas.invoked_name": "worker", lineage.AttrCalleeRequestID: callee.request})
@@ -186,7 +186,7 @@ func (w *hopWorld) startExecution(t task) {
 	}
 }
 
-// schedule has a function invoked once, some seconds later.
+// schedule schedules a single invocation of a function in a few seconds.
 func (w *hopWorld) schedule(t task) {
 	const target = "arn:aws:lambda:us-east-1:111122223333:function:"
 	function, arn := "planned-"+w.newID("f"), "arn:aws:scheduler:us-east-1:111122223333:schedule/default/"+w.newID("schedule")
@@ -197,7 +197,7 @@ func (w *hopWorld) schedule(t task) {
 	})
 	w.clock = due.Add(time.Second)
 	switch w.random.IntN(3) {
-	case 0: // its input names the schedule
+	case 0: // the input has the schedule's ARN
 		run := w.invoke(function, w.carried(t), t.depth+1, map[string]any{lineage.AttrScheduleARN: arn})
 		w.edge(t.request, run.request, through, workflow.ViaScheduler, workflow.Joined)
 		w.work(run)
@@ -205,7 +205,7 @@ func (w *hopWorld) schedule(t task) {
 		run := w.invoke(function, t.workflow, t.depth+1, nil)
 		w.edge(t.request, run.request, through, workflow.ViaScheduler, workflow.Inferred)
 		w.work(run)
-	default: // neither that nor the correlation ID: it may be anybody's
+	default: // neither the ARN nor the correlation ID: the cause is unknown
 		w.work(w.invoke(function, w.newID("stranger"), 6, nil))
 		w.ledger.Unknown++
 	}
@@ -226,7 +226,7 @@ func (w *hopWorld) stream(t task) {
 	w.deliver("ticks", "reader", batch, t.depth+1)
 }
 
-// publish puts an event on the bus, which one to three functions handle.
+// publish publishes an event, which one to three functions handle.
 func (w *hopWorld) publish(t task) {
 	id, at := w.newID("event"), w.tick()
 	p := workflow.Span{

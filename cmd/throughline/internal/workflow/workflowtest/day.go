@@ -9,11 +9,11 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// Day makes the spans of a trading day: a clock has a one-time schedule made, which runs
-// 16 strategies side by side; 13 of them send 38 trades through a FIFO queue; of each
-// run the trades meet in a table, and the last of them goes on; one event of the data
-// lake; seven clock runs that publish nothing. They are 131 invocations, 122 of which
-// another one caused, in two trees and seven alone.
+// Day makes the spans of a trading day: a clock creates a one-time schedule, which runs
+// 16 strategies in parallel. 13 of them send 38 trades through a FIFO queue. The trades
+// of each run are counted in a table, and the last one continues. There is one event of
+// the data lake, and seven clock runs publish nothing. In total there are 131
+// invocations; another one caused 122 of them, in two trees, and seven are alone.
 func Day(start time.Time) (spans []workflow.Span, correlationID string) {
 	const id = "daily-2026-11-23"
 	w := &hopWorld{

@@ -1,5 +1,5 @@
-// Package workflowtest makes workflows whose tree is known beforehand, for
-// tests of what reads and draws them.
+// Package workflowtest generates workflows with a known tree, for tests of readers and
+// printers.
 package workflowtest
 
 import (
@@ -12,24 +12,24 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// Truth is what the tree of a generated workflow must say.
+// Truth is the expected tree of a generated workflow.
 type Truth struct {
 	CorrelationID string
-	Parent        map[string]string // of an event the one that caused it, "" for the first
-	Handlings     map[string]int    // of an event, how often it was handled
+	Parent        map[string]string // the cause of each event; "" for the first
+	Handlings     map[string]int    // the number of handlings of each event
 	Gaps          map[string]workflow.Gap
 	Calls         int
 	Repeats       int
 	Errors        int
 	Spans         int
-	Depth         int // of the deepest event, in events
+	Depth         int // the depth of the deepest event, in events
 }
 
-// The events of which something is missing, by number.
+// The events with something missing, by number.
 const (
-	unseenPublisher  = 7  // its span was lost
-	unsampled        = 11 // its link says that it was not recorded
-	unseenHandling   = 13 // published by a handling that was lost
+	unseenPublisher  = 7  // its publishing span is lost
+	unsampled        = 11 // its link says that the span was not recorded
+	unseenHandling   = 13 // published by a handling whose span is lost
 	firstOfNoHandler = 17 // and every 29th after it
 )
 
@@ -41,10 +41,10 @@ type generator struct {
 	ids    uint64
 }
 
-// Workflow makes a workflow of n events that began at start: fan-out and a long
-// chain, several consumers, calls, errors, repeats of each kind, a publisher
-// that was never seen, one that was not sampled, a handling that was lost, and
-// events that nobody handled. The same n gives the same workflow.
+// Workflow makes a workflow of n events that begins at start. It has fan-out and a long
+// chain, several consumers, calls, errors, repeats of each kind, a missing publisher, a
+// publisher that was not sampled, a missing handling, and events without a handling. The
+// same n gives the same workflow.
 func Workflow(n int, start time.Time) ([]workflow.Span, Truth) {
 	g := &generator{
 		random: rand.New(rand.NewPCG(1, uint64(n))), start: start.Truncate(time.Millisecond).UTC(),
@@ -54,7 +54,7 @@ func Workflow(n int, start time.Time) ([]workflow.Span, Truth) {
 		id       string
 		depth    int
 		at       time.Duration
-		handlers []workflow.Span // those that may publish
+		handlers []workflow.Span // the handlings that can publish
 		origin   workflow.ID
 	}
 	events := make([]made, 0, n)
@@ -62,7 +62,7 @@ func Workflow(n int, start time.Time) ([]workflow.Span, Truth) {
 	for i := range n {
 		parent := -1
 		if i > 0 {
-			parent = max(0, i-1-g.random.IntN(min(i, 12))) // near: deep, and fanned out
+			parent = max(0, i-1-g.random.IntN(min(i, 12))) // a near parent, so that the tree is deep and has fan-out
 			if i%40 == 0 {
 				parent = 0 // one event with many children
 			}
@@ -229,9 +229,9 @@ func (g *generator) span() string {
 	return fmt.Sprintf("%08x%08x", g.random.Uint32(), g.ids)
 }
 
-// Check compares a workflow with the truth and returns what differs, at most
-// twenty lines. Backends that do not keep the flags of links cannot tell a
-// publisher that was not sampled from one that was not seen.
+// Check compares a workflow with the truth and returns the differences, at most twenty
+// lines. A backend without the flags of links cannot distinguish a publisher that was not
+// sampled from a missing one.
 func (t *Truth) Check(w *workflow.Workflow, keepsFlags bool) []string {
 	var wrong []string
 	say := func(format string, args ...any) {
@@ -249,7 +249,7 @@ func (t *Truth) Check(w *workflow.Workflow, keepsFlags bool) []string {
 			continue
 		}
 		if seen[n.EventID] {
-			say("%s stands twice", n.EventID)
+			say("%s occurs twice", n.EventID)
 		}
 		seen[n.EventID] = true
 		above := ""
@@ -257,7 +257,7 @@ func (t *Truth) Check(w *workflow.Workflow, keepsFlags bool) []string {
 			above = w.Nodes[n.Parent].EventID
 		}
 		if want, known := t.Parent[n.EventID]; !known || above != want {
-			say("%s stands below %q, was caused by %q", n.EventID, above, want)
+			say("%s is below %q, but %q caused it", n.EventID, above, want)
 		}
 		want := t.Gaps[n.EventID]
 		if want == workflow.PublisherNotSampled && !keepsFlags {

@@ -11,20 +11,22 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// Ledger is what really caused what in spans made by [Hops].
+// Ledger has the true causes in spans made by [Hops].
 type Ledger struct {
-	// Edges are, of each invocation that was caused, who did: "from → to via how", where
-	// from and to are request IDs.
+	// Edges are the causes of invocations: "from → to via how", where from and to are
+	// request IDs.
 	Edges map[string]int
-	// Trees are the invocations that causes connect, as request IDs; the largest first.
+	// Trees are the invocations that causes connect, as request IDs; the largest tree
+	// first.
 	Trees [][]string
-	Roots []string // correlation IDs with which workflows began
-	// Unknown counts what leaves no trace in what is handed over: raw delivery of SNS,
-	// redriven messages, two senders that were given one ID.
+	Roots []string // the first correlation ID of each workflow
+	// Unknown counts deliveries without any evidence of their cause: raw delivery of SNS,
+	// redriven messages, two senders with one ID.
 	Unknown int
 }
 
-// hopWorld plays a system whose functions call each other by all that leaves the bus.
+// hopWorld simulates a system whose functions call each other through every service other
+// than the bus.
 type hopWorld struct {
 	generator
 	ledger  Ledger
@@ -32,14 +34,14 @@ type hopWorld struct {
 	queues  map[string][]message
 	budget  int
 	request int
-	joined  map[string]string // of a request the one above it: trees as they grow
+	joined  map[string]string // the request above each request
 }
 
-// message is one that waits in a queue.
+// message is a message in a queue.
 type message struct {
 	id, notification string
-	correlation      string // "" where the body tells none
-	from             string // the request that sent it; "" where nothing tells it any more
+	correlation      string // "" if the body has none
+	from             string // the request that sent it; "" if there is no evidence of it
 	through          workflow.ID
 	via              workflow.Via
 	linked           bool
@@ -51,14 +53,14 @@ type task struct {
 	request  string
 	span     *workflow.Span
 	depth    int
-	workflow string // the correlation ID that it passes on
+	workflow string // the correlation ID that it propagates
 }
 
-// Hops makes the spans of about n invocations that call each other over SQS, SNS,
+// Hops makes the spans of about n invocations that call each other through SQS, SNS,
 // Invoke, Step Functions, Scheduler, Kinesis and the bus: batches with failed entries,
-// FIFO queues, redelivery, dead-letter queues and redrive, raw delivery, fan-out,
-// correlation IDs that are lost on the way, and the same IDs in two queues.
-// The same n and seed give the same.
+// FIFO queues, redelivery, dead-letter queues and redrive, raw delivery, fan-out, lost
+// correlation IDs, and the same IDs in two queues. The same n and seed give the same
+// spans.
 func Hops(n int, seed uint64, start time.Time) ([]workflow.Span, Ledger) {
 	w := &hopWorld{
 		generator: generator{random: rand.New(rand.NewPCG(seed, uint64(n))), start: start},
@@ -98,7 +100,7 @@ func (w *hopWorld) tree(request string) string {
 	return request
 }
 
-// edge writes down that a request caused another.
+// edge records that a request caused another.
 func (w *hopWorld) edge(from, to string, through workflow.ID, via workflow.Via, how workflow.How) {
 	w.ledger.Edges[fmt.Sprintf("%s → %s %s %s", from, to, via, how)] = 1
 	if a, b := w.tree(from), w.tree(to); a != b {
@@ -113,7 +115,7 @@ func (w *hopWorld) tick() time.Time {
 
 func (w *hopWorld) chance(percent int) bool { return w.random.IntN(100) < percent }
 
-// invoke begins an invocation; more are what its span tells.
+// invoke starts an invocation. more are attributes of its span.
 func (w *hopWorld) invoke(function, correlation string, depth int, more map[string]any) task {
 	w.request++
 	w.budget--
@@ -143,12 +145,12 @@ func (w *hopWorld) attempt(request, function, correlation string, depth int, mor
 	}
 	w.add(s)
 	if correlation == "" {
-		correlation = request // what an invocation without events publishes has the request ID
+		correlation = request // an invocation without events uses its request ID
 	}
 	return task{request: request, span: &w.spans[len(w.spans)-1], depth: depth, workflow: correlation}
 }
 
-// hop adds the span of one call that leaves the bus.
+// hop adds the span of a call to a service other than the bus.
 func (w *hopWorld) hop(t task, via workflow.Via, name string, more map[string]any) workflow.ID {
 	at := w.tick()
 	s := workflow.Span{
@@ -165,7 +167,7 @@ func (w *hopWorld) hop(t task, via workflow.Via, name string, more map[string]an
 	return s.ID
 }
 
-// work lets an invocation do one to four things.
+// work makes one to four calls of an invocation.
 func (w *hopWorld) work(t task) {
 	if t.depth > 6 {
 		return
@@ -193,7 +195,7 @@ func (w *hopWorld) work(t task) {
 	}
 }
 
-// carried is the correlation ID in the body of what t sends, "" where it is lost.
+// carried returns the correlation ID in the body of what t sends, or "" if it is lost.
 func (w *hopWorld) carried(t task) string {
 	if w.chance(25) {
 		return ""
@@ -206,7 +208,7 @@ func (w *hopWorld) newID(kind string) string {
 	return fmt.Sprintf("%s-%06d", kind, w.ids)
 }
 
-// Check compares the causes that spans tell with the ledger, and returns what differs.
+// Check compares the causes in spans with the ledger, and returns the differences.
 func (l *Ledger) Check(spans []workflow.Span) []string {
 	var wrong []string
 	told := map[string]bool{}

@@ -1,5 +1,5 @@
-// Command go leaves this machine by HTTP, which its proxy refuses, and, where it is asked to, by
-// a connection of its own, which nothing here can refuse.
+// Command go makes a call over HTTP, which its proxy refuses, and, if asked, over a
+// connection of its own, which the proxy cannot refuse.
 package main
 
 import (
