@@ -179,7 +179,7 @@ func (s *sender) invoke(ctx context.Context, item redrive.Item) redrive.Result {
 	}
 	const accepted = 202
 	if answer.StatusCode != accepted {
-		return redrive.Result{Err: fmt.Errorf("Lambda returned the status %d, not 202", answer.StatusCode)}
+		return redrive.Result{Err: fmt.Errorf("status %d from Lambda, not 202", answer.StatusCode)}
 	}
 	id, _ := awsmiddleware.GetRequestIDMetadata(answer.ResultMetadata)
 	return redrive.Result{ID: id}
