@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// record is one telemetry record; the fields are those of every type that is
-// read (Lambda developer guide, "Telemetry API Event schema reference").
-// Numbers are read leniently: the samples and the schema disagree about them.
+// record is one telemetry record. Its fields are those of all record types that the
+// Tracker uses (Lambda developer guide, "Telemetry API Event schema reference").
+// A number may be a JSON number or a string: the guide's samples and its schema differ.
 type record struct {
 	Time   time.Time
 	Type   string
@@ -34,8 +34,8 @@ type record struct {
 	}
 }
 
-// readRecords reads a batch. What cannot be read is left out and counted; a
-// batch that breaks off in the middle gives what stands before the break.
+// readRecords reads a batch. It skips and counts records that it cannot read. If
+// the batch is truncated, it returns the records before that point.
 func readRecords(batch []byte) (records []record, unread int) {
 	d := json.NewDecoder(bytes.NewReader(batch))
 	if t, err := d.Token(); err != nil || t != json.Delim('[') {
@@ -68,7 +68,7 @@ func readRecords(batch []byte) (records []record, unread int) {
 	return records, unread
 }
 
-// number is n as a number; ok is false where it is absent.
+// number returns n as a number; ok is false if n is absent or is no number.
 func number(n json.Number) (float64, bool) {
 	f, err := n.Float64()
 	return f, err == nil

@@ -15,8 +15,9 @@ import (
 
 const scope = "github.com/throughline/throughline/extension"
 
-// writeSpan writes the span of an invocation whose process span was seen. The wrapper minted its ID: it is the process span's
-// parent. One whose process span is not recorded is not either.
+// writeSpan writes the span of an invocation whose process span was seen. The handler
+// wrapper generated its ID: the span is the parent of the process span. If the process
+// span is not sampled, the span of the invocation is not written.
 func (t *Tracker) writeSpan(i *invocation) {
 	if !i.process.Sampled || !i.process.ParentID.IsValid() {
 		return
@@ -46,8 +47,8 @@ func (t *Tracker) writeSpan(i *invocation) {
 	t.config.Export(otlp.Encode(t.resource(), span))
 }
 
-// initSpan is the span of the init phase, in a trace of its own; ok is false
-// where telemetry has not told of one, or it is written already.
+// initSpan returns the span of the init phase, in a trace of its own. ok is false
+// if telemetry has not reported the init phase, or its span is already written.
 func (t *Tracker) initSpan() (otlp.Span, bool) {
 	if t.init.traced || t.init.start.IsZero() || t.init.end.IsZero() {
 		return otlp.Span{}, false
@@ -60,15 +61,16 @@ func (t *Tracker) initSpan() (otlp.Span, bool) {
 	}, true
 }
 
-// Resource describes the function.
+// Resource returns the OpenTelemetry resource of the function.
 func (t *Tracker) Resource() otlp.Resource {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.resource()
 }
 
-// resource describes the function. The variables that would give its instance
-// and log group are hidden from extensions.
+// resource returns the resource without the function's instance and log group:
+// Lambda does not pass their environment variables to extensions. The caller holds
+// the mutex.
 func (t *Tracker) resource() otlp.Resource {
 	attributes := []attribute.KeyValue{
 		attribute.String("service.name", cmp.Or(t.config.Service, t.name)), attribute.String("faas.name", t.name),
@@ -83,8 +85,8 @@ func (t *Tracker) resource() otlp.Resource {
 	return otlp.Resource{Attributes: attributes, Scope: scope}
 }
 
-// times are those of an invocation: telemetry's where it told them, else as they
-// were seen here.
+// times returns the start and the end of an invocation: as telemetry reported them,
+// or else as the extension saw them.
 func (i *invocation) times() (start, end time.Time) {
 	start, end = i.start, i.end
 	if end.IsZero() {
@@ -100,7 +102,8 @@ func (i *invocation) times() (start, end time.Time) {
 	return start, end
 }
 
-// The invoke span holds the process span, though two clocks dated them.
+// earlier and later extend the invocation's span so that it encloses the process
+// span: the times of the two spans are from different clocks.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || b.Before(a) {
 		return b
@@ -115,10 +118,10 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// Unseen are the invocations that this environment ends with, and whose events were
-// not seen: the runtime died, or its time was over, before it fetched its event, or
-// the library's span of it died with the runtime. It is asked after Settle, with the
-// same reason.
+// Unseen returns the invocations that were in flight when the environment ended and
+// for which no process span exists: the runtime exited or timed out before it
+// fetched the event, or before the library exported the span. Call it after Settle,
+// with the same reason.
 func (t *Tracker) Unseen(reason string) (unseen []Unseen) {
 	if !endsByFault(reason) {
 		return nil
@@ -136,13 +139,13 @@ func (t *Tracker) Unseen(reason string) (unseen []Unseen) {
 	return unseen
 }
 
-// Unseen is an invocation of which only Lambda has told.
+// Unseen is an invocation that only Lambda reported.
 type Unseen struct {
 	RequestID, ARN string
 	Start, End     time.Time
 }
 
-// cutOff says that the platform ended it, and not the handler's answer.
+// cutOff reports whether the platform ended the invocation, and not the handler's answer.
 func (i *invocation) cutOff() bool {
 	platform := strings.HasPrefix(i.errorType, "Runtime.") || strings.HasPrefix(i.errorType, "Sandbox.") || strings.HasPrefix(i.errorType, "Extension.")
 	return i.state >= counted && (platform || endsByFault(i.status))

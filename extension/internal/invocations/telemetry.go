@@ -8,7 +8,8 @@ import (
 	"github.com/throughline/throughline/metrics"
 )
 
-// Telemetry takes one delivery of records.
+// Telemetry processes one batch of records from the Telemetry API. It ignores
+// records that were delivered before.
 func (t *Tracker) Telemetry(batch []byte, now time.Time) {
 	records, unread := readRecords(batch)
 	t.config.Metrics.Dropped(unread)
@@ -46,13 +47,13 @@ func (t *Tracker) apply(r record, now time.Time) {
 		}
 	case "platform.start":
 		i := t.known[r.Record.RequestID]
-		if i == nil || i.state >= counted && !i.start.IsZero() { // telemetry may be first to tell, and on Managed Instances alone tells
+		if i == nil || i.state >= counted && !i.start.IsZero() { // telemetry may report an invocation first; on Managed Instances only telemetry reports it
 			i = t.add(r.Record.RequestID, now)
 		}
 		i.start = r.Time
 	case "platform.runtimeDone":
 		i := t.known[r.Record.RequestID]
-		if i == nil { // told before the Extensions API tells of the invocation itself
+		if i == nil { // the Extensions API has not reported the invocation yet
 			i = t.add(r.Record.RequestID, now)
 		}
 		t.silent = false
@@ -65,7 +66,7 @@ func (t *Tracker) apply(r record, now time.Time) {
 	}
 }
 
-// finish counts an invocation whose end a record tells.
+// finish counts an invocation whose end a record reports.
 func (t *Tracker) finish(i *invocation, r record) {
 	if i.state >= counted {
 		return
@@ -79,7 +80,7 @@ func (t *Tracker) finish(i *invocation, r record) {
 	t.advance(i, counted)
 }
 
-// count records what is counted of each invocation, once.
+// count records the metrics that each invocation has once.
 func (t *Tracker) count(i *invocation, at time.Time, ms float64) {
 	t.record(at, metrics.Duration, ms, i.requestID, "")
 	if i.deadline.After(i.begun) {
@@ -102,7 +103,8 @@ func (t *Tracker) count(i *invocation, at time.Time, ms float64) {
 
 const outOfMemory = "Runtime.OutOfMemory"
 
-// coldKind is how the environment came to be.
+// coldKind returns how the environment was initialised: on-demand, proactive, or a
+// type that Lambda reports.
 func (t *Tracker) coldKind(i *invocation) string {
 	kind := cmp.Or(t.init.kind, t.config.InitType)
 	kind = cmp.Or(kind, "on-demand")
@@ -112,8 +114,8 @@ func (t *Tracker) coldKind(i *invocation) string {
 	return kind
 }
 
-// report counts what only platform.report gives; on Managed Instances it is
-// also the only one to tell the duration.
+// report records the metrics that only platform.report contains. On Managed
+// Instances only platform.report contains the duration.
 func (t *Tracker) report(r record) {
 	i := t.known[r.Record.RequestID]
 	m := r.Record.Metrics

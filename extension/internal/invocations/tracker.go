@@ -20,13 +20,13 @@ import (
 // Config describes the function. Metrics and Export are required.
 type Config struct {
 	Metrics *metrics.Set
-	// Export takes the spans that are made here.
+	// Export receives the spans that the Tracker makes, as an OTLP request.
 	Export func(request []byte)
-	// Function is the function's name; the Extensions API may tell it later.
+	// Function is the function's name; if it is empty, SetFunction sets it.
 	Function string
-	// Service is the service.name of the spans; empty is the function's name.
+	// Service is the service.name of the spans; if it is empty, the function's name.
 	Service string
-	// InitType is AWS_LAMBDA_INITIALIZATION_TYPE.
+	// InitType is the value of AWS_LAMBDA_INITIALIZATION_TYPE.
 	InitType string
 	Region   string
 	MemoryMB int
@@ -39,10 +39,10 @@ type Tracker struct {
 	mu        sync.Mutex
 	name      string
 	listening bool          // to telemetry
-	endpoint  bool          // the runtime uses our endpoint, which sees every end
+	endpoint  bool          // the runtime uses the runtime endpoint, which sees every end
 	wrapper   bool          // the function uses the library's handler wrapper
-	silent    bool          // telemetry did not tell of an end when it should have
-	unsettled []*invocation // whose end was seen here, and that are not counted yet
+	silent    bool          // the last end that was waited for was not reported in time
+	unsettled []*invocation // they ended, and telemetry has not reported the end yet
 	init      initPhase
 	began     bool // the first invocation has begun
 	current   *invocation
@@ -56,16 +56,16 @@ type Tracker struct {
 type initPhase struct {
 	kind       string
 	start, end time.Time
-	counted    bool // InitDuration
+	counted    bool // InitDuration is recorded
 	traced     bool // its span is written
 }
 
-// state is how far an invocation has come. It only grows.
+// state is the progress of an invocation. It only grows.
 type state int
 
 const (
 	running state = iota // its end is not known
-	ended                // its end is known; telemetry may still tell more of it
+	ended                // its end is known; telemetry may still report more of it
 	counted              // its metrics are recorded
 	traced               // its span is written too
 )
@@ -74,17 +74,17 @@ const (
 type invocation struct {
 	requestID, arn string
 	state          state
-	over           chan struct{} // closed when it is ended
+	over           chan struct{} // closed when its end is known
 	cold           bool
-	arrived        bool // its event came past the runtime endpoint
+	arrived        bool // its event passed the runtime endpoint
 
-	begun, deadline time.Time     // by our clock; no deadline before the Extensions API has told of it
-	start, end      time.Time     // by telemetry's; zero where it has not told
-	seen            time.Time     // when its end was seen here, by our clock
-	took            time.Duration // as seen here; 0 is unknown
+	begun, deadline time.Time     // by the extension's clock; no deadline before the Extensions API reports it
+	start, end      time.Time     // by telemetry's clock; zero until telemetry reports them
+	seen            time.Time     // when the extension saw its end, by the extension's clock
+	took            time.Duration // as the runtime endpoint measured it; 0 if it is unknown
 	status          string
 	errorType       string
-	process         *otlp.Found // the span that handled its events; nil where none was found
+	process         *otlp.Found // the span that handled its events; nil if none was found
 }
 
 type recordKey struct {
@@ -96,23 +96,24 @@ const (
 	maxKnown = 1_000 // invocations remembered
 	maxSeen  = 4_000 // records
 	maxID    = 128   // bytes of a request ID; Lambda's have 36
-	// proactive is how long after its init an environment's first invocation
-	// begins when it was not initialised for it.
+	// proactive is the time between init and the first invocation above which
+	// the environment was initialised proactively, and not for that invocation.
 	proactive = 10 * time.Second
-	// overdue is how long after an end telemetry may still tell of it, before
-	// what was seen here is counted in its place.
+	// overdue is how long after an end telemetry may report it. After that time
+	// the invocation is counted as the extension saw it.
 	overdue = 5 * time.Second
-	// lastRecords is how long telemetry may still be on its way at SHUTDOWN.
+	// lastRecords is how long Settle waits for telemetry at SHUTDOWN.
 	lastRecords = 300 * time.Millisecond
 )
 
-// New returns a Tracker that knows of no invocation.
+// New returns a Tracker without invocations.
 func New(config Config) *Tracker {
 	return &Tracker{config: config, name: config.Function, known: map[string]*invocation{}, seen: map[recordKey]bool{}}
 }
 
-// advance moves an invocation on to a state, and on to the next where all of
-// that is known. It is the only place where a state changes. The mutex is held.
+// advance moves an invocation to a state. A counted invocation whose process span
+// is known moves on to traced. No other function changes a state. The caller holds
+// the mutex.
 func (t *Tracker) advance(i *invocation, to state) {
 	if i.state == running && to > running {
 		close(i.over)
@@ -124,34 +125,34 @@ func (t *Tracker) advance(i *invocation, to state) {
 	}
 }
 
-// SetFunction sets the function's name, unless it is known.
+// SetFunction sets the function's name, unless the name is already known.
 func (t *Tracker) SetFunction(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.name = cmp.Or(t.name, name)
 }
 
-// Function is the function's name, empty where it is not known.
+// Function returns the function's name, empty if it is not known.
 func (t *Tracker) Function() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.name
 }
 
-// Subscribed says that telemetry will be delivered.
+// Subscribed records that the extension is subscribed to the Telemetry API.
 func (t *Tracker) Subscribed() { t.mu.Lock(); t.listening = true; t.mu.Unlock() }
 
-// EndSignal says who tells of the end of an invocation.
+// EndSignal is the source that reports the end of an invocation.
 type EndSignal int
 
 // The signals.
 const (
-	NoSignal        EndSignal = iota // nobody
-	TelemetrySignal                  // telemetry, after its buffer's 25 ms
-	LocalSignal                      // the runtime endpoint, or the library's spans: at once
+	NoSignal        EndSignal = iota // no source
+	TelemetrySignal                  // telemetry, which is buffered for 25 ms
+	LocalSignal                      // the runtime endpoint, or the library's spans: without delay
 )
 
-// EndSignal is who will tell of the end of the next invocation.
+// EndSignal returns the source that will report the end of the next invocation.
 func (t *Tracker) EndSignal() EndSignal {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -165,22 +166,22 @@ func (t *Tracker) EndSignal() EndSignal {
 	}
 }
 
-// EndMissed says that an end was waited for in vain. It is not waited for again
-// until telemetry has told of one.
+// EndMissed records that the end of an invocation was not reported in time.
+// EndSignal does not return TelemetrySignal until telemetry reports an end.
 func (t *Tracker) EndMissed() { t.mu.Lock(); t.silent, t.wrapper = true, false; t.mu.Unlock() }
 
-// Begin takes an invocation that the Extensions API tells of, and returns a
-// channel that is closed when its end is known.
+// Begin records an invocation that the Extensions API reports, and returns a
+// channel that is closed when the end of the invocation is known.
 func (t *Tracker) Begin(requestID, arn string, deadline, now time.Time) <-chan struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if last := t.current; last != nil && last.state < counted && last.seen.IsZero() {
-		last.seen = now // at the latest: Lambda waits for everybody
+		last.seen = now // at the latest: Lambda starts no invocation before the last one is over
 		t.unsettled = append(t.unsettled, last)
 	}
 	t.sweep(now, overdue)
 	i := t.known[requestID]
-	if i == nil || !i.deadline.IsZero() { // what is told of twice is another attempt
+	if i == nil || !i.deadline.IsZero() { // a request ID that is reported twice is a retry
 		i = t.add(requestID, now)
 	}
 	i.arn, i.deadline = arn, deadline
@@ -188,9 +189,10 @@ func (t *Tracker) Begin(requestID, arn string, deadline, now time.Time) <-chan s
 	return i.over
 }
 
-// Arrive takes an invocation whose event is about to be handed to the runtime,
-// which may answer before the Extensions API has told of it. Telemetry may have told
-// of its end before: the runtime died while its event was on the way.
+// Arrive records an invocation whose event is about to be passed to the runtime.
+// The runtime may answer before the Extensions API reports the invocation. If the
+// runtime exits while the event is on its way, telemetry may report the end of the
+// invocation before Arrive is called.
 func (t *Tracker) Arrive(requestID string, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -202,8 +204,8 @@ func (t *Tracker) Arrive(requestID string, now time.Time) {
 	i.arrived = true
 }
 
-// sweep counts the invocations that have been over for a while and that
-// telemetry has not told of: from what the runtime endpoint saw, else as lost.
+// sweep counts the invocations that ended longer ago than after and whose end
+// telemetry has not reported: as the runtime endpoint saw them, or else as dropped.
 func (t *Tracker) sweep(now time.Time, after time.Duration) {
 	for len(t.unsettled) > 0 {
 		i := t.unsettled[0]
@@ -225,14 +227,15 @@ func (t *Tracker) sweep(now time.Time, after time.Duration) {
 	}
 }
 
-// countSeen counts an invocation as the runtime endpoint saw it.
+// countSeen counts an invocation with the duration that the runtime endpoint measured.
 func (t *Tracker) countSeen(i *invocation) {
 	t.count(i, i.seen, float64(i.took)/float64(time.Millisecond))
 	t.advance(i, counted)
 }
 
-// add begins an invocation; one with the same request ID before it was an
-// attempt that failed. One whose ID is none is not remembered.
+// add adds an invocation. It replaces an earlier one with the same request ID,
+// which was an attempt that failed. An invocation whose ID is longer than a
+// request ID can be is returned but not stored.
 func (t *Tracker) add(requestID string, now time.Time) *invocation {
 	i := &invocation{requestID: requestID, begun: now, over: make(chan struct{}), cold: !t.began}
 	t.began = true
@@ -254,9 +257,9 @@ func (t *Tracker) record(at time.Time, name metrics.Name, value float64, request
 	t.config.Metrics.Record(metrics.Observation{At: at, Name: name, Value: value, RequestID: requestID, Kind: kind})
 }
 
-// Spans looks for process spans in a request of spans: each is the child of its
-// invocation's span, which is written here. fromLibrary says that the function's
-// own handler wrapper sent them, and not our runtime endpoint.
+// Spans finds the process spans in an OTLP request. A process span is the child of
+// the span of its invocation, which the Tracker writes. fromLibrary reports whether
+// the library's handler wrapper sent the spans, and not the runtime endpoint.
 func (t *Tracker) Spans(request []byte, fromLibrary bool, now time.Time) {
 	for _, found := range otlp.Find(request, "faas.invocation_id", lineage.AttrInvokeParent) {
 		t.process(found, fromLibrary, now)
@@ -267,22 +270,22 @@ func (t *Tracker) process(found otlp.Found, fromLibrary bool, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	i := t.known[found.Texts[0]]
-	if i == nil && fromLibrary { // before the Extensions API tells of the invocation
+	if i == nil && fromLibrary { // the Extensions API has not reported the invocation yet
 		i = t.add(found.Texts[0], now)
 	}
 	if i == nil || i.process != nil {
 		return
 	}
 	i.process = &found
-	// The library exports when the handler is done, so that finding the span
-	// tells the end before telemetry does.
+	// The library exports when the handler returns, so the span shows the end
+	// before telemetry reports it.
 	t.wrapper = t.wrapper || fromLibrary
 	t.advance(i, ended)
 }
 
-// Answered takes the end of an invocation from the runtime endpoint: errorType is
-// empty for a success. It is counted where telemetry is not heard, or does not
-// tell of it in time.
+// Answered records the end of an invocation that the runtime endpoint saw; errorType
+// is empty for a success. The invocation is counted as the endpoint saw it if
+// telemetry is not subscribed to, or does not report the end in time.
 func (t *Tracker) Answered(requestID string, at time.Time, took time.Duration, errorType string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -309,8 +312,9 @@ func (t *Tracker) Answered(requestID string, at time.Time, took time.Duration, e
 	t.advance(i, ended)
 }
 
-// Settle waits for what telemetry still has to say of the last invocation, and
-// counts what SHUTDOWN alone tells of it: reason is its reason.
+// Settle waits until telemetry reports the last invocation, for 300 ms at most. If
+// it does not, and the reason of SHUTDOWN is a fault, Settle counts the invocation
+// as ended by that fault. It also counts all other invocations that have ended.
 func (t *Tracker) Settle(ctx context.Context, reason string, now time.Time) {
 	t.mu.Lock()
 	i, listening := t.current, t.listening
@@ -340,13 +344,13 @@ func (t *Tracker) Settle(ctx context.Context, reason string, now time.Time) {
 	}
 }
 
-// endsByFault says that a reason of SHUTDOWN, or a status, is a fault of an invocation.
+// endsByFault reports whether a reason of SHUTDOWN, or a status, is a fault of an invocation.
 func endsByFault(reason string) bool {
 	return strings.EqualFold(reason, "timeout") || strings.EqualFold(reason, "failure")
 }
 
-// waitCounted waits until i is counted. Telemetry comes in batches 25 ms apart,
-// so looking now and then costs nothing that matters at the end of an environment.
+// waitCounted waits until i is counted. It polls: telemetry arrives in batches 25 ms
+// apart, and the environment ends after the wait.
 func (t *Tracker) waitCounted(ctx context.Context, i *invocation) {
 	const step = 5 * time.Millisecond
 	for {

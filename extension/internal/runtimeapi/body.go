@@ -8,21 +8,21 @@ import (
 	"sync"
 )
 
-// Bounds of what is kept of a payload and of an answer for reading. A longer
-// payload is read as it passes; a longer answer passes unread.
+// The largest payload and the largest answer, in bytes, that are buffered to be
+// read. A longer payload is read as it passes; a longer answer passes unread.
 const (
 	maxEvent  = 1<<20 + 64<<10
 	maxAnswer = 64 << 10
 )
 
-// keptBody keeps the beginning of a body that passes. Its lock is there because
-// an upstream may answer before the transport has read the body's end.
+// keptBody keeps the first maxAnswer bytes of a body that passes. It has a lock
+// because the upstream may answer before the transport has read the whole body.
 type keptBody struct {
 	io.ReadCloser
 	mu       sync.Mutex
 	kept     []byte
 	overlong bool
-	ended    bool // and so are its trailers, which are filled by then
+	ended    bool // the body was read to its end, and its trailers are set
 }
 
 func (b *keptBody) Read(p []byte) (int, error) {
@@ -38,7 +38,7 @@ func (b *keptBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// read returns what has passed; nothing where that is more than was kept.
+// read returns the bytes that have passed, nil if they are more than maxAnswer.
 func (b *keptBody) read() (kept []byte, ended bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -48,10 +48,10 @@ func (b *keptBody) read() (kept []byte, ended bool) {
 	return b.kept, b.ended
 }
 
-// read takes a payload into a buffer and puts that before what is left of the
-// body. It says whether it did: one that is long, or of unknown length, or for
-// which there is no room, is to be read as it passes. A payload that breaks off is
-// none.
+// read reads a payload into a buffer and replaces the response's body by it. whole
+// is false, and nothing is read, if the payload is too long, its length is unknown,
+// or the budget is spent: the payload is then read as it passes. The payload is nil
+// if the body ends early.
 func (e *Endpoint) read(resp *http.Response) (payload []byte, whole bool) {
 	if resp.ContentLength < 0 || resp.ContentLength > maxEvent || !e.config.Budget.Take(int(resp.ContentLength)) {
 		return nil, false
@@ -70,7 +70,7 @@ func (e *Endpoint) read(resp *http.Response) (payload []byte, whole bool) {
 			e.buffers.Put(buffer)
 		}
 	}}
-	if err != nil { // which the runtime sees too
+	if err != nil { // the runtime gets the same error
 		return nil, true
 	}
 	return payload, true
@@ -80,7 +80,7 @@ type failing struct{ err error }
 
 func (b failing) Read([]byte) (int, error) { return 0, b.err }
 
-// pooledBody gives its buffer back when it is closed.
+// pooledBody returns its buffer to the pool when it is closed.
 type pooledBody struct {
 	io.Reader
 	body    io.Closer

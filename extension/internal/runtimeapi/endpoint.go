@@ -32,19 +32,19 @@ type Config struct {
 	Invocations *invocations.Tracker
 	InFlight    *inflight.Invocations
 	Metrics     *metrics.Set
-	Budget      *server.Budget // of the payloads that are held for reading
-	Kept        *server.Budget // of the events of large batches that are being handled
+	Budget      *server.Budget // for the payloads that are buffered
+	Kept        *server.Budget // for the events of large batches that are being handled
 	Now         func() time.Time
-	// Settle is called before an invocation begins and before one ends: what was
-	// reported until then belongs to those that are in flight.
+	// Settle is called before an invocation begins and before one ends. It has to
+	// process the reports that are pending: they belong to the invocations in flight.
 	Settle   func()
 	InitType string // AWS_LAMBDA_INITIALIZATION_TYPE
-	// Sidecar says that nobody else tells of invocations.
+	// Sidecar reports whether the runtime endpoint is the only source of invocations.
 	Sidecar bool
 }
 
-// Endpoint is the runtime endpoint. It sees each event on its way in and each
-// answer on its way out. It is an http.Handler.
+// Endpoint is the runtime endpoint: a reverse proxy that reads each event and each
+// answer. It is an http.Handler, and safe for concurrent use.
 type Endpoint struct {
 	config  Config
 	proxy   *httputil.ReverseProxy
@@ -58,7 +58,7 @@ func New(config Config) *Endpoint {
 	e.proxy = &httputil.ReverseProxy{
 		Rewrite: e.rewrite, ModifyResponse: e.answered, ErrorHandler: server.BreakOff, BufferPool: &server.CopyBuffers,
 		ErrorLog: log.New(io.Discard, "", 0),
-		// No time limit: next blocks for as long as there is nothing to do.
+		// No timeout: next blocks until Lambda has an event.
 		Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64},
 	}
 	return e
@@ -69,13 +69,13 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/healthz" {
 		return
 	}
-	w.Header()["Content-Type"], w.Header()["Date"] = nil, nil // else Go adds them where Lambda's answer has none
+	w.Header()["Content-Type"], w.Header()["Date"] = nil, nil // otherwise Go adds them if Lambda's answer has none
 	c := &call{}
 	c.kind, c.request = operation(r)
 	e.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callKey{}, c)))
 }
 
-// call is one call of the Runtime API on its way.
+// call is one call of the Runtime API.
 type call struct {
 	kind    string // next, response, error; empty for any other
 	request string // ID
@@ -107,8 +107,8 @@ func operation(r *http.Request) (kind, request string) {
 
 func (e *Endpoint) rewrite(r *httputil.ProxyRequest) {
 	r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", e.config.Upstream, e.config.Upstream
-	r.Out.URL.RawQuery = r.In.URL.RawQuery // as it came, even where it cannot be parsed
-	r.Out.Trailer = r.In.Trailer           // one map: it is filled when the body has been read
+	r.Out.URL.RawQuery = r.In.URL.RawQuery // unchanged, even if it cannot be parsed
+	r.Out.Trailer = r.In.Trailer           // the same map: net/http sets its values when the body has been read
 	c := callOf(r.In.Context())
 	if c == nil || c.request == "" {
 		return
@@ -121,8 +121,8 @@ func (e *Endpoint) rewrite(r *httputil.ProxyRequest) {
 	r.Out.Body = &c.kept
 }
 
-// answered looks at what Lambda answered before the runtime gets it. Whatever
-// goes wrong in here, the answer goes on.
+// answered reads Lambda's answer before the runtime gets it. After a panic in
+// Throughline's code the runtime still gets the answer.
 func (e *Endpoint) answered(resp *http.Response) (err error) {
 	defer func() {
 		if recover() != nil {
@@ -141,8 +141,8 @@ func (e *Endpoint) answered(resp *http.Response) (err error) {
 	return nil
 }
 
-// handOver reads an event that is about to be handed to the runtime, or sees to
-// it that it is read on its way.
+// handOver reads an event before it is passed to the runtime, or arranges that it
+// is read as it passes.
 func (e *Endpoint) handOver(resp *http.Response) {
 	millis, _ := strconv.ParseInt(resp.Header.Get("Lambda-Runtime-Deadline-Ms"), 10, 64) // 0 is no deadline
 	inv := lineage.Invocation{
@@ -159,8 +159,8 @@ func (e *Endpoint) handOver(resp *http.Response) {
 	e.inFlight(e.config.Handling.Begin(context.Background(), payload, inv, !e.config.Sidecar), inv, 0)
 }
 
-// inFlight makes an invocation current; a nil one is none. kept is what its events
-// take of the budget.
+// inFlight makes an invocation current; it ignores a nil one. kept is the number of
+// bytes that its events hold of the budget Kept.
 func (e *Endpoint) inFlight(i *handling.Invocation, inv lineage.Invocation, kept int) {
 	if i == nil {
 		e.config.Kept.Give(kept)
@@ -168,7 +168,7 @@ func (e *Endpoint) inFlight(i *handling.Invocation, inv lineage.Invocation, kept
 	}
 	e.config.Settle()
 	for n := range i.Delivery.Events {
-		i.Delivery.Events[n].Detail = nil // part of the payload, which is not kept
+		i.Delivery.Events[n].Detail = nil // a detail aliases the payload, whose buffer is reused
 	}
 	e.config.InFlight.Begin(&inflight.Invocation{Invocation: i, Header: inv.TraceHeader, Kept: kept})
 }
@@ -179,7 +179,7 @@ type reported struct{ kind, message string }
 func (e *reported) Error() string     { return e.message }
 func (e *reported) ErrorCode() string { return e.kind }
 
-// done ends an invocation whose answer Lambda has taken.
+// done ends an invocation whose answer Lambda has accepted.
 func (e *Endpoint) done(c *call) {
 	const errorType = "Lambda-Runtime-Function-Error-Type"
 	e.config.Settle()
@@ -187,7 +187,7 @@ func (e *Endpoint) done(c *call) {
 	switch {
 	case c.kind == "error":
 		var body struct{ ErrorType, ErrorMessage string }
-		_ = json.Unmarshal(kept, &body) // what cannot be read is left empty
+		_ = json.Unmarshal(kept, &body) // fields that cannot be read stay empty
 		e.end(c.request, nil, &reported{cmp.Or(c.in.Header.Get(errorType), body.ErrorType, "Runtime.Unknown"), body.ErrorMessage})
 	case ended && c.in.Trailer.Get(errorType) != "":
 		e.end(c.request, nil, &reported{c.in.Trailer.Get(errorType), "the answer broke off"})
@@ -203,8 +203,8 @@ func (e *Endpoint) end(request string, answer []byte, err *reported) {
 	}
 }
 
-// CutOff ends every invocation that is in flight: by a time-out, or because the
-// runtime is gone. reason is SHUTDOWN's.
+// CutOff ends every invocation that is in flight, after a timeout or because the
+// runtime has exited. reason is the reason of SHUTDOWN.
 func (e *Endpoint) CutOff(reason string) {
 	e.config.Settle()
 	for _, i := range e.config.InFlight.EndAll() {

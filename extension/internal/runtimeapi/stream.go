@@ -11,14 +11,14 @@ import (
 	"github.com/throughline/throughline/metrics"
 )
 
-// unreadBusy is in [metrics.InvocationsUnread] why a payload, or a part of one,
-// passed unread: there was no memory for it.
+// unreadBusy is the kind of [metrics.InvocationsUnread] for a payload that passed
+// unread, in whole or in part, because the memory budget was spent.
 const unreadBusy = "busy"
 
-// stream lets a payload be read as it passes.
+// stream arranges that a payload is read as it passes.
 func (e *Endpoint) stream(resp *http.Response, inv lineage.Invocation) {
 	s := e.config.Handling.Stream(inv.RequestID, e.config.Budget.Take, e.config.Kept.Take)
-	failed := false // a fault of ours: the payload passes unread
+	failed := false // after a panic in Throughline's code: the payload passes unread
 	guarded := func(do func()) {
 		defer func() {
 			if recover() != nil {
@@ -38,7 +38,7 @@ func (e *Endpoint) stream(resp *http.Response, inv lineage.Invocation) {
 			guarded(func() {
 				held, kept := s.Used()
 				defer func() { e.config.Budget.Give(held) }()
-				if !complete || failed { // that it breaks off the runtime sees too
+				if !complete || failed { // the runtime sees a payload that breaks off too
 					e.config.Kept.Give(kept)
 					e.inFlight(e.config.Handling.Begin(context.Background(), nil, inv, !e.config.Sidecar), inv, 0)
 					return
@@ -53,18 +53,18 @@ func (e *Endpoint) stream(resp *http.Response, inv lineage.Invocation) {
 	}
 }
 
-// streamedBody is a payload that is read as it passes. Its last byte is handed on
-// once all of it was read: what a function does with its events comes after they
-// are known.
+// streamedBody is a payload that is read as it passes. It holds back the last byte
+// until the whole payload was read, so that the events are known before the function
+// handles them.
 type streamedBody struct {
 	io.ReadCloser
-	write func([]byte)        // takes what passes
-	ended func(complete bool) // is told, once, that no more comes
+	write func([]byte)        // gets the bytes that pass
+	ended func(complete bool) // is called once, at the end of the body
 	once  sync.Once
 
 	last  byte
-	holds bool  // last is still to be handed on
-	err   error // what comes after it
+	holds bool  // last is not passed on yet
+	err   error // the error after the last byte
 }
 
 // Read implements [io.Reader].

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Budget bounds the bytes of all requests that are held at once. It is safe for
-// concurrent use.
+// Budget bounds the bytes that all requests together hold at one time. It is safe
+// for concurrent use. The zero value is a budget of 0 bytes.
 type Budget struct{ left atomic.Int64 }
 
 // NewBudget returns a Budget of n bytes.
@@ -22,7 +22,8 @@ func NewBudget(n int) *Budget {
 	return b
 }
 
-// Take takes n bytes, which the caller gives back, and says whether they were left.
+// Take takes n bytes, which the caller returns with Give. It returns false, and takes
+// nothing, if fewer bytes are left.
 func (b *Budget) Take(n int) bool {
 	if b.left.Add(-int64(n)) >= 0 {
 		return true
@@ -31,7 +32,7 @@ func (b *Budget) Take(n int) bool {
 	return false
 }
 
-// Give gives n bytes back.
+// Give returns n bytes to the budget.
 func (b *Budget) Give(n int) { b.left.Add(int64(n)) }
 
 // The errors of [Read].
@@ -41,17 +42,18 @@ var (
 	ErrBroken   = errors.New("the request broke off")
 )
 
-// bodyPatience is how long the body of a request may take where it is read whole.
+// bodyPatience is how long the body of a request may take if it is read as a whole.
 const bodyPatience = 10 * time.Second
 
-// ReadBody reads the body of a request, which has to arrive in time, as Read does.
+// ReadBody reads the body of a request as Read does. The body has to arrive within
+// 10 s, or the error is ErrBroken.
 func ReadBody(w http.ResponseWriter, r *http.Request, budget *Budget, longest int) (body []byte, release func(), err error) {
 	defer hurry(w)()
 	return Read(r.Body, int(min(r.ContentLength, int64(longest)+1)), budget, longest)
 }
 
-// ReadGzip reads a body that is packed with gzip as ReadBody does; longest bounds
-// what it unpacks to.
+// ReadGzip reads a body that is compressed with gzip as ReadBody does; longest
+// bounds the uncompressed size.
 func ReadGzip(w http.ResponseWriter, r *http.Request, budget *Budget, longest int) (body []byte, release func(), err error) {
 	defer hurry(w)()
 	zip, err := gzip.NewReader(r.Body)
@@ -61,18 +63,18 @@ func ReadGzip(w http.ResponseWriter, r *http.Request, budget *Budget, longest in
 	return Read(zip, -1, budget, longest)
 }
 
-// hurry bounds the time that the body may take, until the function that it
-// returns is called.
+// hurry sets a deadline for reading the body; the function that it returns removes
+// the deadline.
 func hurry(w http.ResponseWriter) func() {
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(bodyPatience)) // which every connection of ours has
+	_ = control.SetReadDeadline(time.Now().Add(bodyPatience)) // all connections of the server support deadlines
 	return func() { _ = control.SetReadDeadline(time.Time{}) }
 }
 
-// Read reads all of in, of which size bytes are announced; below 0 for unknown.
-// It takes what it holds from the budget until release is called, which is nil
-// where err is not. The errors are ErrTooLarge, above longest, ErrBusy, where the
-// budget is spent, and ErrBroken.
+// Read reads all of in. size is the expected number of bytes, negative if it is
+// unknown. The memory of body is taken from the budget until the caller calls
+// release, which is nil if err is not. The error is ErrTooLarge if in is longer than
+// longest, ErrBusy if the budget is spent, or wraps ErrBroken if reading fails.
 func Read(in io.Reader, size int, budget *Budget, longest int) (body []byte, release func(), err error) {
 	const step = 16 << 10
 	switch {
@@ -84,7 +86,7 @@ func Read(in io.Reader, size int, budget *Budget, longest int) (body []byte, rel
 	if !budget.Take(size + 1) {
 		return nil, nil, ErrBusy
 	}
-	body = make([]byte, 0, size+1) // one more, to see the end
+	body = make([]byte, 0, size+1) // one more byte, to detect the end
 	for {
 		n, err := in.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
@@ -109,9 +111,9 @@ func Read(in io.Reader, size int, budget *Budget, longest int) (body []byte, rel
 	}
 }
 
-// Refuse answers a request that Read could not read. What is left of the body is
-// read first, within bounds, so that the caller, which still writes, sees the
-// answer and not a broken connection.
+// Refuse answers a request that Read could not read: 413 for ErrTooLarge, 503 for
+// ErrBusy, otherwise 400. It first reads the rest of the body, up to 64 MiB, so that
+// a client that is still writing gets the answer and not a broken connection.
 func Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	const (
 		maxDrained = 64 << 20

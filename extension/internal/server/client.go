@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// waitsForAnswer says whether the client of a connection, from which the end of
-// its data came, still has its socket open: it has closed its own direction and
-// waits for the answer. A client that is gone has left its socket, if at all, to
-// the kernel. Both ends are on this machine, so that the kernel's list tells it;
-// where that cannot be read the client counts as gone.
+// waitsForAnswer reports whether a client that has sent the end of its data still
+// has its socket open: it has then closed only its own direction and waits for the
+// answer. After a client has exited, its socket belongs to the kernel, if it still
+// exists. Both ends are on this machine, so the kernel's list of sockets contains the
+// client's. If the list cannot be read, the client counts as gone.
 func waitsForAnswer(c *net.TCPConn) bool {
 	ours, ok := c.LocalAddr().(*net.TCPAddr)
 	theirs, known := c.RemoteAddr().(*net.TCPAddr)
@@ -30,9 +30,9 @@ func waitsForAnswer(c *net.TCPConn) bool {
 	return err == nil && hasSocket(string(list), theirs, ours)
 }
 
-// hasSocket says whether a process has a socket with these two ends, by the lines
-// of /proc/net/tcp: "sl local remote st … uid timeout inode". The kernel's own
-// sockets, which outlive their process, have inode 0.
+// hasSocket reports whether a process has a socket with these two addresses. list is
+// /proc/net/tcp, with lines "sl local remote st … uid timeout inode". A socket that
+// has outlived its process has inode 0.
 func hasSocket(list string, local, remote *net.TCPAddr) bool {
 	wanted := " " + asListed(local) + " " + asListed(remote) + " "
 	for line := range strings.Lines(list) {
@@ -46,8 +46,8 @@ func hasSocket(list string, local, remote *net.TCPAddr) bool {
 	return false
 }
 
-// asListed is an IPv4 address as /proc/net/tcp has it: in the order of a
-// little-endian machine's bytes, as both of Lambda's architectures are.
+// asListed formats an IPv4 address as /proc/net/tcp does on a little-endian machine,
+// which both of Lambda's architectures are.
 func asListed(a *net.TCPAddr) string {
 	ip := a.IP.To4()
 	return fmt.Sprintf("%s:%04X", strings.ToUpper(hex.EncodeToString([]byte{ip[3], ip[2], ip[1], ip[0]})), a.Port)

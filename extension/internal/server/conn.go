@@ -16,8 +16,8 @@ import (
 
 // conn is a connection of a client. net/http reads it in one goroutine at a time.
 // It keeps the head of the request that is being read, bounds the time and the
-// memory that a head takes, and keeps a request alive whose client has closed its
-// own direction.
+// memory that a head takes, and keeps a request alive after its client has closed
+// only its own direction.
 type conn struct {
 	*net.TCPConn
 	server *Server
@@ -25,11 +25,11 @@ type conn struct {
 	head  []byte
 	size  int  // of the head so far
 	whole bool // the head has been read
-	// early is the next request's first byte, where it was read to notice a client
-	// that goes away.
+	// early is the first byte of the next request, if net/http has read it to
+	// detect a client that disconnects.
 	early []byte
 	held  int         // bytes of the budget
-	busy  atomic.Bool // something was read that is not answered yet
+	busy  atomic.Bool // a request was read, at least in part, and is not answered yet
 
 	mu     sync.Mutex
 	closed bool
@@ -37,17 +37,18 @@ type conn struct {
 }
 
 const (
-	// maxHead is as much of a head as is kept: of a longer one nothing is known.
+	// maxHead is the longest head that is kept, in bytes.
 	maxHead = 64 << 10
-	// longHead is what a long head takes of the budget, all at once: it is held
-	// about three times while it is read.
+	// longHead is the number of bytes that a head longer than maxHead takes of the
+	// budget: net/http holds about three copies while it reads one.
 	longHead = 3 * MaxHeaderBytes
-	// longHeadPatience is how long a long head waits for that.
+	// longHeadPatience is how long a long head waits for the budget.
 	longHeadPatience = 30 * time.Second
-	// headPatience is how long a head may take from its first byte. A connection
-	// may be open for long before that.
+	// headPatience is how long a head may take from its first byte. Before that
+	// byte a connection may be idle for any time.
 	headPatience = 5 * time.Second
-	// watch is how often a client that has closed its own direction is looked at.
+	// watch is the interval of checks whether a client that has closed its own
+	// direction still waits for the answer.
 	watch = 500 * time.Millisecond
 )
 
@@ -73,7 +74,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// addHead takes a part of a head.
+// addHead processes a part of a head.
 func (c *conn) addHead(part []byte) error {
 	if c.size == 0 {
 		_ = c.TCPConn.SetReadDeadline(time.Now().Add(headPatience))
@@ -88,7 +89,7 @@ func (c *conn) addHead(part []byte) error {
 		}
 		return nil
 	}
-	// Of a long head the end is enough, to know where it ends.
+	// Of a long head only the last bytes are kept, to find where it ends.
 	tail := append(c.head[max(0, len(c.head)-3):len(c.head):len(c.head)], part...)
 	c.head = append(c.head[:0], tail[max(0, len(tail)-3):]...)
 	if bytes.Contains(tail, headEnd) {
@@ -105,8 +106,8 @@ func (c *conn) headRead() {
 	_ = c.TCPConn.SetReadDeadline(time.Time{})
 }
 
-// hold takes of the budget for a long head, and waits for it: the client waits
-// meanwhile to send the rest.
+// hold takes the bytes for a long head from the budget and waits until they are
+// left. Meanwhile nothing is read, so the client cannot send the rest.
 func (c *conn) hold() error {
 	if c.held > 0 {
 		return nil
@@ -120,7 +121,7 @@ func (c *conn) hold() error {
 	return c.TCPConn.SetReadDeadline(time.Now().Add(headPatience))
 }
 
-// release gives back what the head held.
+// release returns the bytes of the head to the budget.
 func (c *conn) release() {
 	if c.held > 0 {
 		c.server.budget.Give(c.held)
@@ -138,8 +139,9 @@ func (c *conn) idle() {
 	c.busy.Store(false)
 }
 
-// SetReadDeadline implements net.Conn. net/http clears the deadline when it begins
-// to read a head, whose first byte may have set one.
+// SetReadDeadline implements net.Conn. It ignores a zero t while a head is read:
+// net/http clears the deadline when it begins to read a head, after the head's
+// first byte may have set one.
 func (c *conn) SetReadDeadline(t time.Time) error {
 	if t.IsZero() && c.size > 0 && !c.whole {
 		return nil
@@ -168,9 +170,9 @@ func (c *conn) wakeUp(closed bool) {
 	}
 }
 
-// awaitClient is called while a request is handled whose client sends no more. It
-// returns io.EOF, which ends the request, once the client is gone; as long as it
-// has only closed its own direction it is waiting for the answer.
+// awaitClient is called while a request is handled, after its client has sent the
+// end of its data. It blocks while the client waits for the answer, and returns
+// io.EOF, which cancels the request, when the client is gone.
 func (c *conn) awaitClient() error {
 	c.mu.Lock()
 	wake := make(chan struct{})
@@ -191,7 +193,7 @@ func (c *conn) awaitClient() error {
 	return io.EOF
 }
 
-// unread says whether something has arrived that is not read yet.
+// unread reports whether bytes have arrived that are not read yet.
 func (c *conn) unread() bool {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -200,7 +202,7 @@ func (c *conn) unread() bool {
 	n := 0
 	err = raw.Control(func(fd uintptr) {
 		var one [1]byte
-		n, _, _ = syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT) // below 0 where there is nothing
+		n, _, _ = syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT) // negative if there is nothing
 	})
 	return err == nil && n > 0
 }
@@ -224,7 +226,8 @@ func (l listener) Accept() (net.Conn, error) {
 
 type connKey struct{}
 
-// observe has an http.Server tell its conns of their requests.
+// observe sets the hooks of an http.Server through which its conns learn when a
+// request is over and when a connection is closed.
 func observe(s *http.Server) {
 	s.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) }
 	s.ConnState = func(nc net.Conn, state http.ConnState) {
@@ -245,22 +248,22 @@ func connOf(r *http.Request) *conn {
 	return c
 }
 
-// framing is what is known of how a request says where it ends.
+// framing is the way in which a request marks its end.
 type framing int
 
 const (
-	framedOnce    framing = iota // in one way
-	framedTwice                  // in two
-	framedSomehow                // its head was not seen: it stood behind another request
+	framedOnce    framing = iota // by a Content-Length or by chunked coding
+	framedTwice                  // by both
+	framedSomehow                // unknown: the head was not kept
 )
 
-// framingOf tells how a request is framed. One that has a Content-Length and is
-// chunked too can be read in two ways. net/http reads it in one and takes the
-// other's header off, so that nobody behind it can tell; RFC 9112, 6.3, has it
-// refused. For that the head is kept as it came.
+// framingOf returns how a request is framed. A request that has a Content-Length
+// and is also chunked is ambiguous, and a server may refuse it (RFC 9112, 6.3).
+// net/http reads it as chunked and removes the Content-Length, so a handler cannot
+// detect it. Therefore conn keeps the head as it was received.
 func framingOf(r *http.Request) framing {
 	if len(r.TransferEncoding) == 0 {
-		return framedOnce // two lengths net/http refuses itself
+		return framedOnce // net/http refuses a request with two lengths
 	}
 	c := connOf(r)
 	if c == nil || !c.whole || c.size > maxHead {

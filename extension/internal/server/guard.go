@@ -8,12 +8,12 @@ import (
 	"github.com/throughline/throughline/internal/loopback"
 )
 
-// Guarded is handler behind what holds for every request of an endpoint that
-// listens on address: it is framed in one way, it names a loopback address as its
-// Host, and it does not come from a page in a browser. A fault of ours in the
-// handler is given to fault and breaks the connection off.
+// Guarded returns handler behind checks of every request of an endpoint that listens
+// on address. It refuses a request that is framed in two ways, whose Host is not a
+// loopback address, or that comes from a page in a browser. If handler panics, it
+// calls fault with the value and closes the connection.
 func Guarded(handler http.Handler, address string, fault func(reason any)) http.Handler {
-	_, port, _ := net.SplitHostPort(address) // an address without a port names none
+	_, port, _ := net.SplitHostPort(address) // port is empty if address has none
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			switch reason := recover(); reason {
@@ -31,7 +31,7 @@ func Guarded(handler http.Handler, address string, fault func(reason any)) http.
 			http.Error(w, "the request has a Content-Length and is chunked: it can be read in two ways", http.StatusBadRequest)
 			return
 		case framedSomehow:
-			w.Header().Set("Connection", "close") // nothing behind it is read as a request
+			w.Header().Set("Connection", "close") // no bytes after it are read as another request
 		}
 		if !local(r.Host, port) || fromPage(r) {
 			w.Header().Set("Connection", "close")
@@ -42,8 +42,8 @@ func Guarded(handler http.Handler, address string, fault func(reason any)) http.
 	})
 }
 
-// local says whether host names a loopback address, so that no name that
-// somebody else resolves leads here. HTTP/1.0 has requests without a host.
+// local reports whether host is a loopback address, which protects against DNS
+// rebinding. An empty host is allowed: HTTP/1.0 has requests without one.
 func local(host, port string) bool {
 	if host == "" {
 		return true
@@ -56,17 +56,17 @@ func local(host, port string) bool {
 	return (named == "" || named == port) && loopback.Is(strings.ToLower(name))
 }
 
-// fromPage says whether a browser sent the request for a page. Browsers add
-// Origin to whatever may change something and to WebSockets, and Sec-Fetch-Site
-// (Fetch Metadata Request Headers) to the rest; programs add neither.
+// fromPage reports whether a browser sent the request for a page. Browsers add
+// Origin to requests that may change something and to WebSockets, and Sec-Fetch-Site
+// (Fetch Metadata Request Headers) to all others; programs add neither.
 func fromPage(r *http.Request) bool {
 	_, origin := r.Header["Origin"]
 	site := r.Header.Get("Sec-Fetch-Site")
 	return origin || site != "" && site != "none"
 }
 
-// Accepts says whether the request's Content-Type is one of types, and answers
-// 415 where it is not.
+// Accepts reports whether the request's Content-Type is one of types, and answers
+// 415 if it is not.
 func Accepts(w http.ResponseWriter, r *http.Request, types ...string) bool {
 	got, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	got = strings.TrimSpace(got)

@@ -16,9 +16,9 @@ import (
 	"github.com/throughline/throughline/internal/loopback"
 )
 
-// Server serves one listener.
+// Server serves one listener. It is safe for concurrent use.
 type Server struct {
-	// Address is where it listens: host:port.
+	// Address is the address that it listens on, as host:port.
 	Address string
 
 	server *http.Server
@@ -29,15 +29,16 @@ type Server struct {
 	conns map[*conn]bool
 }
 
-// MaxHeaderBytes bounds the head of a request. Runtime clients of Lambda send
-// heads of a MiB, and a little more.
+// MaxHeaderBytes is the largest head of a request, in bytes. Lambda's runtime
+// clients send heads of slightly more than 1 MiB.
 const MaxHeaderBytes = 2 << 20
 
-// Serve serves a listener until Close. Long heads take of the budget.
+// Serve serves a listener until Close. Heads longer than 64 KiB take memory from
+// the budget.
 func Serve(l net.Listener, handler http.Handler, budget *Budget) *Server {
 	s := &Server{
 		Address: l.Addr().String(), budget: budget, done: make(chan struct{}), conns: map[*conn]bool{},
-		// Idle connections are kept: a freeze may be hours long.
+		// No idle timeout: an environment may be frozen for hours.
 		server: &http.Server{Handler: handler, MaxHeaderBytes: MaxHeaderBytes, ErrorLog: log.New(io.Discard, "", 0)},
 	}
 	observe(s.server)
@@ -52,25 +53,26 @@ func (s *Server) remember(c *conn) { s.mu.Lock(); s.conns[c] = true; s.mu.Unlock
 
 func (s *Server) forget(c *conn) { s.mu.Lock(); delete(s.conns, c); s.mu.Unlock() }
 
-// Close ends the server, and what it serves.
+// Close closes the listener and all connections.
 func (s *Server) Close() {
 	_ = s.server.Close()
 	<-s.done
 }
 
-// Shutdown lets requests under way finish until ctx ends. Close ends the rest.
+// Shutdown waits until the requests in progress are answered, or until ctx is done.
+// Close then ends the others.
 func (s *Server) Shutdown(ctx context.Context) { _ = s.server.Shutdown(ctx) }
 
-// Unhurried says that Drain does not wait for the end of a request, because that
-// may be far.
+// Unhurried marks a request for whose answer Drain does not wait, because it may
+// take long.
 func Unhurried(r *http.Request) {
 	if c := connOf(r); c != nil {
 		c.busy.Store(false)
 	}
 }
 
-// Drain waits until the requests that have arrived are answered, for a while at
-// most: their clients may not have waited for that.
+// Drain waits until the requests that have arrived are answered, but not longer than
+// patience. The clients of these requests may not wait for an answer.
 func (s *Server) Drain(patience time.Duration) {
 	const step = time.Millisecond
 	for deadline := time.Now().Add(patience); s.pending() && time.Now().Before(deadline); {
@@ -89,8 +91,8 @@ func (s *Server) pending() bool {
 	return false
 }
 
-// Listen listens on a loopback address and on no other: whoever reaches an
-// endpoint calls with the function's role.
+// Listen listens on a loopback address and returns an error for any other: a client
+// of an endpoint makes calls with the function's role.
 func Listen(address string) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -102,9 +104,9 @@ func Listen(address string) (net.Listener, error) {
 	return ListenTCP(address)
 }
 
-// ListenTCP listens on an address whose host is not asked about. It is TCP alone:
-// Go listens for Multipath TCP too, which nobody on this machine speaks, and asks the
-// kernel about it first.
+// ListenTCP listens on an address without a check of its host. It turns off Multipath
+// TCP, which Go enables by default: no client on this machine uses it, and Go has to
+// ask the kernel about it first.
 func ListenTCP(address string) (net.Listener, error) {
 	var config net.ListenConfig
 	config.SetMultipathTCP(false)
