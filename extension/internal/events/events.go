@@ -29,23 +29,24 @@ import (
 )
 
 const (
-	maxRequest = 2 << 20 // bytes of a request that is read; a longer one passes
-	maxAnswer  = 1 << 20 // bytes of an answer that is read
+	maxRequest = 2 << 20 // bytes of a request that is read; a longer one is forwarded unread
+	maxAnswer  = 1 << 20 // bytes of a response that are read
 	// patience is how long the body of a request, and a TLS handshake, may take.
 	patience = 30 * time.Second
 )
 
-// Endpoint is the events endpoint. All fields are required but Credentials and
-// Upstream.
+// Endpoint is the events endpoint. All fields but Credentials and Upstream are
+// required. Make one with New. It is safe for concurrent use.
 type Endpoint struct {
 	InFlight *inflight.Invocations
 	Calls    *sdkcalls.Calls
 	Budget   *server.Budget
-	// Credentials are those whose signatures can be made anew; nil for none.
+	// Credentials returns the function's credentials: requests that are signed with
+	// them can be signed again. It is nil if there are none.
 	Credentials func(context.Context) (aws.Credentials, error)
-	// Region is that of requests which do not name one.
+	// Region is the region of requests whose signature does not name one.
 	Region string
-	// Upstream is called in the place of EventBridge; nil for EventBridge.
+	// Upstream is called instead of EventBridge; nil is EventBridge.
 	Upstream *url.URL
 	Now      func() time.Time
 
@@ -61,13 +62,13 @@ func New(e Endpoint) *Endpoint {
 	return &e
 }
 
-// request is one request on its way.
+// request is one request that is being forwarded.
 type request struct {
 	in       *http.Request
-	body     []byte    // nil where it is not read
-	rest     io.Reader // what of the body is not read; nil for nothing
-	cbor     bool      // it puts events on a new bus
-	endpoint string    // EndpointId, of a request that is signed for all regions
+	body     []byte    // nil if it is not read
+	rest     io.Reader // the part of the body that is not read; nil if all is read
+	cbor     bool      // it publishes to a new bus
+	endpoint string    // the EndpointId of a request that is signed for all regions
 	attempt  sdkcalls.Attempt
 }
 
@@ -95,14 +96,14 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	resp, err := e.transport.RoundTrip(out)
 	if err != nil {
 		e.report(q, sdkcalls.Outcome{Kind: sdkcalls.Failed, Error: "RequestFailed"}, start)
-		panic(http.ErrAbortHandler) // as the connection to EventBridge ended
+		panic(http.ErrAbortHandler) // the client sees that the connection to EventBridge broke
 	}
 	defer resp.Body.Close()
 	e.answer(w, q, resp, start)
 }
 
-// read takes the body of a request that puts events in where there is room for it.
-// release is nil where nothing was taken. It has answered where ok is false.
+// read reads the body of a request that puts events, if the budget allows. release
+// is nil if nothing was read. If ok is false, it has answered the request.
 func (e *Endpoint) read(w http.ResponseWriter, q *request) (release func(), ok bool) {
 	r := q.in
 	cbor, puts := putevents.Recognise(r.URL.EscapedPath(), r.Header.Get)
@@ -141,9 +142,9 @@ func (e *Endpoint) read(w http.ResponseWriter, q *request) (release func(), ok b
 	return func() { e.Budget.Give(reserved) }, true
 }
 
-// outgoing is the request to EventBridge: what puts events and is signed with our key
-// is stamped and signed anew, because the signature covers the host too. Every
-// other request goes as it came.
+// outgoing returns the request to EventBridge. A request that puts events and is
+// signed with the function's key is stamped and signed again, because the signature
+// covers the Host header too. Every other request is forwarded unchanged.
 func (e *Endpoint) outgoing(q *request) (*http.Request, error) {
 	signed := q.in.Header.Get("Authorization") != ""
 	covered := sigv4.Request{Method: q.in.Method, Path: q.in.URL.EscapedPath(), Header: func(name string) []string { return q.header(name, q.in.Host, q.in.ContentLength) }}
@@ -154,7 +155,7 @@ func (e *Endpoint) outgoing(q *request) (*http.Request, error) {
 	verified, reason := sigv4.Verify(q.in.Context(), "events", covered, e.Credentials)
 	switch {
 	case !signed:
-		reason = "" // there is nothing to break
+		reason = "" // there is no signature to invalidate
 	case reason == "" && (q.in.ContentLength < 0 && verified.Signs("content-length") || slices.ContainsFunc(hopByHop, verified.Signs)):
 		reason = "headers"
 	}
@@ -163,7 +164,7 @@ func (e *Endpoint) outgoing(q *request) (*http.Request, error) {
 		if signed && reason == sigv4.ReasonAlgorithm && !q.cbor {
 			q.endpoint = endpointOf(q.body)
 		}
-		if q.in.Header.Get("Throughline-Stamped") != "1" { // else the decorator has stamped and counted it
+		if q.in.Header.Get("Throughline-Stamped") != "1" { // otherwise the library's client has stamped and counted it
 			body = e.stamp(q, verified.AccessKeyID, reason)
 		}
 	}
@@ -174,14 +175,14 @@ func (e *Endpoint) outgoing(q *request) (*http.Request, error) {
 	case whole && signed && reason == "":
 		return q.anew(target, body, &verified, covered)
 	case signed:
-		return q.passed(target, q.in.Host) // which the signature covers
+		return q.passed(target, q.in.Host) // the signature covers the Host header
 	default:
 		q.body = body
 		return q.passed(target, "")
 	}
 }
 
-// anew is the request with body, signed anew.
+// anew returns the request with body, signed again for target.
 func (q *request) anew(target *url.URL, body []byte, verified *sigv4.Verified, covered sigv4.Request) (*http.Request, error) {
 	out, err := q.over(target, bytes.NewReader(body), int64(len(body)))
 	if err != nil {
@@ -197,7 +198,7 @@ func (q *request) anew(target *url.URL, body []byte, verified *sigv4.Verified, c
 	return out, nil
 }
 
-// header returns what a signature covers under a name.
+// header returns the values of a header that a signature covers.
 func (q *request) header(name, host string, length int64) []string {
 	switch name {
 	case "host":
@@ -208,8 +209,8 @@ func (q *request) header(name, host string, length int64) []string {
 	return q.in.Header[http.CanonicalHeaderKey(name)]
 }
 
-// stamp asks for the body to send. reason says why it is to stay as it is; empty
-// where it need not.
+// stamp returns the body to send. reason is why the body must not be changed, empty
+// if it may be.
 func (e *Endpoint) stamp(q *request, key, reason string) []byte {
 	ctx := q.in.Context()
 	var delivery *lineage.Delivery
@@ -229,8 +230,8 @@ func (e *Endpoint) stamp(q *request, key, reason string) []byte {
 	return putevents.Apply(q.body, changes)
 }
 
-// passed is the request with its body as it came, under the given Host; empty
-// for the target's.
+// passed returns the request with its body unchanged. host is its Host header; if it
+// is empty, the target's.
 func (q *request) passed(target *url.URL, host string) (*http.Request, error) {
 	body, length := io.Reader(bytes.NewReader(q.body)), int64(len(q.body))
 	if q.rest != nil {
@@ -246,7 +247,7 @@ func (q *request) passed(target *url.URL, host string) (*http.Request, error) {
 // hopByHop are the headers that belong to one connection (RFC 9110, 7.6.1), in lower case.
 var hopByHop = []string{"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "proxy-authorization", "expect"}
 
-// over is the request with another body, to target.
+// over returns the request to target with another body.
 func (q *request) over(target *url.URL, body io.Reader, length int64) (*http.Request, error) {
 	u := *target
 	u.Path, u.RawPath, u.RawQuery = q.in.URL.Path, q.in.URL.RawPath, q.in.URL.RawQuery
@@ -262,12 +263,12 @@ func (q *request) over(target *url.URL, body io.Reader, length int64) (*http.Req
 		out.Header.Del(name)
 	}
 	if _, named := out.Header["User-Agent"]; !named {
-		out.Header.Set("User-Agent", "") // else Go names itself
+		out.Header.Set("User-Agent", "") // otherwise Go sets its own
 	}
 	return out, nil
 }
 
-// answer hands EventBridge's answer on, byte for byte, and reads a copy.
+// answer forwards EventBridge's response byte for byte, and reads a copy of it.
 func (e *Endpoint) answer(w http.ResponseWriter, q *request, resp *http.Response, start time.Time) {
 	for name, values := range resp.Header {
 		if !slices.Contains(hopByHop, strings.ToLower(name)) {
@@ -289,7 +290,7 @@ func (e *Endpoint) answer(w http.ResponseWriter, q *request, resp *http.Response
 	_, _ = io.Copy(w, resp.Body)
 }
 
-// report tells what became of the request.
+// report records the outcome of the request.
 func (e *Endpoint) report(q *request, outcome sdkcalls.Outcome, start time.Time) {
 	if q.attempt.Body == nil {
 		return

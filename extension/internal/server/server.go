@@ -72,7 +72,7 @@ func Unhurried(r *http.Request) {
 }
 
 // Drain waits until the requests that have arrived are answered, but not longer than
-// patience. The clients of these requests may not wait for an answer.
+// patience. A client may send a report without waiting for the answer.
 func (s *Server) Drain(patience time.Duration) {
 	const step = time.Millisecond
 	for deadline := time.Now().Add(patience); s.pending() && time.Now().Before(deadline); {

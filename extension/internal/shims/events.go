@@ -16,13 +16,13 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// The types of a body: of a classic bus, and of a new one.
+// The content types of a body: for a classic bus, and for a new one.
 const (
 	typeJSON = "application/x-amz-json-1.1"
 	typeCBOR = "application/cbor"
 )
 
-// events answers the stamped form of a body that is not signed yet.
+// events answers a request for the stamped form of a body that is not signed yet.
 func (e *Endpoint) events(w http.ResponseWriter, r *http.Request) {
 	if !server.Accepts(w, r, typeJSON, typeCBOR) {
 		return
@@ -59,8 +59,8 @@ func answer(w http.ResponseWriter, contentType string, body []byte) {
 	_, _ = w.Write(body)
 }
 
-// callID is the Throughline-Call of a request: 32 hexadecimal digits. It has
-// answered where ok is false.
+// callID checks the Throughline-Call of a request, which is 32 lower-case hexadecimal
+// digits. If ok is false, it has answered the request.
 func callID(w http.ResponseWriter, id string) (_ string, ok bool) {
 	if !isCallID(id) {
 		http.Error(w, errCallID.Error(), http.StatusBadRequest)
@@ -85,12 +85,12 @@ type told struct {
 	Start      int64   `json:"start_unix_nano"`
 	End        int64   `json:"end_unix_nano"`
 	Invocation string  `json:"invocation_id"`
-	Answer     []byte  `json:"answer"` // of a new bus, in the place of entries and error
+	Answer     []byte  `json:"answer"` // the response of a new bus, instead of entries and error
 }
 
 type entry struct{ EventID, SuccessCode, ErrorCode, SequenceNumber string }
 
-// entries are the results of a request's entries, as many as are read of a request.
+// entries are the results of a request's entries, putevents.MaxEntries at most.
 type entries []entry
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -105,7 +105,7 @@ func (e *entries) UnmarshalJSON(list []byte) error {
 	return nil
 }
 
-// outcome takes what became of a call or an attempt.
+// outcome processes a report of the outcome of a call or an attempt.
 func (e *Endpoint) outcome(id string, body []byte) error {
 	if !isCallID(id) {
 		return errCallID

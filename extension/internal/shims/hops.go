@@ -7,8 +7,8 @@ import (
 	"github.com/throughline/throughline/extension/internal/hops"
 )
 
-// hops takes one call to a queue, a topic, a function, a state machine, a
-// schedule or a stream.
+// hops processes a report of one call to a queue, a topic, a function, a state
+// machine, a schedule or a stream.
 func (e *Endpoint) hops(trace string, body []byte) error {
 	var told hops.Report
 	if err := read(body, &told); err != nil {
@@ -22,9 +22,9 @@ func (e *Endpoint) hops(trace string, body []byte) error {
 	return nil
 }
 
-// calling is the context of the invocation that a call with this trace header
-// belongs to. A report that comes after its invocation belongs to none: not to the
-// one in hand.
+// calling returns the context of the invocation that a call with this trace header
+// belongs to. If a report arrives after its invocation is over, calling returns an
+// empty context, and not that of the current invocation.
 func (e *Endpoint) calling(header string) context.Context {
 	if i := e.InFlight.Find(header); i != nil && (header == "" || i.Header == "" || header == i.Header) {
 		return i.Context

@@ -17,7 +17,7 @@ import (
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
-// attempt is what a shim tells of one attempt at an outbound call.
+// attempt is a shim's report of one attempt at an outbound call.
 type attempt struct {
 	TraceID       string            `json:"trace_id"`
 	SpanID        string            `json:"span_id"`
@@ -37,8 +37,8 @@ type attempt struct {
 	Headers       map[string]string `json:"headers"`
 }
 
-// outbound takes one attempt at an outbound call: spans and metrics of the shims'
-// calls are made here, so that they are those of every other way.
+// outbound processes a report of one attempt at an outbound call. It makes the span
+// and the metrics with the same code as the library, so that they do not differ.
 func (e *Endpoint) outbound(_ string, body []byte) error {
 	var told attempt
 	if err := read(body, &told); err != nil {
@@ -75,8 +75,8 @@ func (e *Endpoint) outbound(_ string, body []byte) error {
 	return nil
 }
 
-// wrong says why a report is refused; empty where it is not. Any process of the
-// environment can send one, and what it holds ends up in metrics and spans.
+// wrong returns why a report is refused, empty if it is valid. Any process in the
+// environment can send a report, and its values are written to metrics and spans.
 func (r *attempt) wrong(hosts outbound.Hosts) string {
 	const highestPort, highestStatus = 1<<16 - 1, 999
 	switch {
@@ -94,7 +94,7 @@ func (r *attempt) wrong(hosts outbound.Hosts) string {
 	return ""
 }
 
-// tidy bounds the texts of a report.
+// tidy replaces texts of a report that are too long or not printable.
 func (r *attempt) tidy() {
 	if r.Error != "" && !lineage.ValidID(r.Error) {
 		r.Error = lineage.ErrorTypeOther
@@ -106,7 +106,7 @@ func (r *attempt) tidy() {
 	}
 }
 
-// hostPort is a host with its port, where that is known.
+// hostPort returns host:port, or host alone if the port is not known.
 func hostPort(host string, port int) string {
 	if port <= 0 {
 		return host
@@ -114,10 +114,11 @@ func hostPort(host string, port int) string {
 	return net.JoinHostPort(host, strconv.Itoa(port))
 }
 
-// within are the times of a report, or now where they are none that a call of
-// this environment can have.
+// within returns the times of a report, corrected if no call of this environment can
+// have them: an end more than 15 minutes from now becomes now, and an impossible
+// start becomes the end.
 func (e *Endpoint) within(startNano, endNano int64) (start, end time.Time) {
-	const longest = 15 * time.Minute // an invocation
+	const longest = 15 * time.Minute // the maximum duration of an invocation
 	now := e.Now()
 	start, end = time.Unix(0, startNano), time.Unix(0, endNano)
 	if end.Sub(now).Abs() > longest {
@@ -129,7 +130,7 @@ func (e *Endpoint) within(startNano, endNano int64) (start, end time.Time) {
 	return start, end
 }
 
-// isHost says whether a text is a host name or an IP address.
+// isHost reports whether a text has the characters of a host name or an IP address.
 func isHost(host string) bool {
 	const longest = 253 // RFC 1035
 	return host != "" && len(host) <= longest && strings.IndexFunc(host, func(r rune) bool {

@@ -11,11 +11,11 @@ import (
 	"github.com/throughline/throughline/extension/internal/server"
 )
 
-// taking takes a report. trace is Lambda's X-Ray header as its sender has it. The
+// taking processes a report. trace is Lambda's X-Ray header as the sender has it. The
 // error says what is wrong with the report.
 type taking func(trace string, body []byte) error
 
-// report is how a report to a path is taken, nil where there is none.
+// report returns the function that processes reports to a path, nil if there is none.
 func (e *Endpoint) report(path string) taking {
 	call, isOutcome := strings.CutPrefix(path, "events/")
 	switch {
@@ -30,13 +30,13 @@ func (e *Endpoint) report(path string) taking {
 	}
 }
 
-// Line takes a report that a shim wrote into the pipe: what follows Prefix in the
-// request that it stands for, a space, and the body. One that is wrong is dropped,
-// as its sender would drop the answer.
+// Line processes a report that a shim wrote into the pipe. A line is the part of the
+// path after Prefix with the query, a space, and the body that the request would
+// have. Line drops an invalid report, because its sender gets no answer.
 func (e *Endpoint) Line(line []byte) {
 	target, body, _ := strings.Cut(string(line), " ")
 	path, query, _ := strings.Cut(target, "?")
-	values, _ := url.ParseQuery(query) // what cannot be read is not there
+	values, _ := url.ParseQuery(query) // parameters that cannot be read are left out
 	if path == "events" {
 		e.unasked(values, []byte(body))
 	} else if take := e.report(path); take != nil {
@@ -44,8 +44,8 @@ func (e *Endpoint) Line(line []byte) {
 	}
 }
 
-// unasked takes the body of a call, or of an attempt, that goes out as it is: the
-// shim asks nothing at the moment, or has waited in vain.
+// unasked records the body of a call, or of an attempt, that is sent unchanged: the
+// shim did not ask for changes, or got no answer in time.
 func (e *Endpoint) unasked(about url.Values, body []byte) {
 	id := about.Get("call")
 	if !isCallID(id) {
@@ -57,7 +57,7 @@ func (e *Endpoint) unasked(about url.Values, body []byte) {
 	_, _ = e.Calls.Ask(attempt)
 }
 
-// reported takes a report that a shim sent as a request.
+// reported processes a report that a shim sent as an HTTP request.
 func (e *Endpoint) reported(w http.ResponseWriter, r *http.Request, take taking) {
 	if !server.Accepts(w, r, "application/json") {
 		return
@@ -68,7 +68,7 @@ func (e *Endpoint) reported(w http.ResponseWriter, r *http.Request, take taking)
 	}
 	defer release()
 	if err := take(r.URL.Query().Get("trace"), body); err != nil {
-		w.Header().Set("Throughline-Reason", "report") // by which a shim knows that it has asked an extension
+		w.Header().Set("Throughline-Reason", "report") // shows a shim that an extension answered
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}

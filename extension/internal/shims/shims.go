@@ -24,28 +24,30 @@ import (
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
-// Prefix begins the path of every request of the protocol.
+// Prefix is the prefix of the path of every request of the protocol.
 const Prefix = "/throughline/v1/"
 
 const (
-	maxReport  = 64 << 10 // an outcome, or an outbound call
-	maxRequest = 2 << 20  // the body of a PutEvents request
-	maxHead    = 64 << 10 // the line before it
+	maxReport  = 64 << 10 // bytes of a report
+	maxRequest = 2 << 20  // bytes of the body of a PutEvents request
+	maxHead    = 64 << 10 // bytes of the line before it
 )
 
-// Endpoint answers the protocol. All fields are required but Settle; Credentials
-// may be nil where there are none.
+// Endpoint answers the requests of the protocol. All fields but Settle and
+// Credentials are required. It is safe for concurrent use.
 type Endpoint struct {
 	InFlight *inflight.Invocations
 	Calls    *sdkcalls.Calls
 	Metrics  *metrics.Set
-	Spans    *otlp.Provider // of outbound calls
-	API      outbound.API   // what is known of the APIs that are called
+	Spans    *otlp.Provider // receives the spans of outbound calls
+	API      outbound.API   // describes the APIs that are called
 	Hops     *hops.Hops
 	Budget   *server.Budget
-	// Settle takes what the shims have reported before; nil takes nothing.
+	// Settle processes the pending reports of the shims before each request; nil
+	// does nothing.
 	Settle func()
-	// Credentials are the function's, as its SDK has them.
+	// Credentials returns the function's credentials, as its SDK has them; nil if
+	// there are none.
 	Credentials func(context.Context) (aws.Credentials, error)
 	Now         func() time.Time
 }
@@ -80,7 +82,7 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	serve(w, r)
 }
 
-// current answers which event the function handles.
+// current answers with the invocation in progress, or 204 if there is none.
 func (e *Endpoint) current(w http.ResponseWriter, r *http.Request) {
 	i := e.InFlight.Find(r.URL.Query().Get("trace"))
 	if i == nil {
@@ -96,11 +98,11 @@ func (e *Endpoint) current(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(view)
 }
 
-// publishing is the context that a call publishes in, and the events being
-// handled that it belongs to. header is Lambda's X-Ray header as its sender has
-// it, and traceparent what the call itself carries; empty for none.
+// publishing returns the context in which a call publishes, and the events that are
+// being handled by its invocation. header is Lambda's X-Ray header as the sender has
+// it, and traceparent is the header of the call itself; both may be empty.
 func (e *Endpoint) publishing(header, traceparent string) (context.Context, *lineage.Delivery) {
-	ctx := context.Background() // an asker that is gone may have sent the request
+	ctx := context.Background() // not the request's: the shim may have disconnected and still send its call
 	var delivery *lineage.Delivery
 	if i := e.InFlight.Find(header); i != nil {
 		ctx, delivery = i.Context, &i.Delivery
@@ -111,7 +113,7 @@ func (e *Endpoint) publishing(header, traceparent string) (context.Context, *lin
 	return ctx, delivery
 }
 
-// read reads a body. It has answered the request where ok is false.
+// read reads a body. If ok is false, it has answered the request.
 func (e *Endpoint) read(w http.ResponseWriter, r *http.Request, longest int) (body []byte, release func(), ok bool) {
 	body, release, err := server.ReadBody(w, r, e.Budget, longest)
 	if err == nil {
@@ -129,8 +131,8 @@ func (e *Endpoint) read(w http.ResponseWriter, r *http.Request, longest int) (bo
 	return nil, nil, false
 }
 
-// readEvents reads a request that holds a PutEvents body, and takes what it needs
-// of the budget. It has answered the request where ok is false.
+// readEvents reads a request that contains a PutEvents body, and takes the memory for
+// stamping it from the budget. If ok is false, it has answered the request.
 func (e *Endpoint) readEvents(w http.ResponseWriter, r *http.Request, longest int) (body []byte, release func(), ok bool) {
 	body, give, ok := e.read(w, r, longest)
 	if !ok {

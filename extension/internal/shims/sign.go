@@ -16,7 +16,7 @@ import (
 	"github.com/throughline/throughline/internal/jsonwalk"
 )
 
-// signedRequest is the line before a body that is signed already.
+// signedRequest is the line before a body whose request is already signed.
 type signedRequest struct {
 	method, path string
 	headers      []header
@@ -28,7 +28,7 @@ type header struct {
 	value []string
 }
 
-// readSigned reads the line, and says whether it is one.
+// readSigned reads the line; ok is false if it is not valid.
 func readSigned(line []byte) (s signedRequest, ok bool) {
 	const usual = 24
 	m := jsonwalk.MembersOf(line, 0)
@@ -48,7 +48,7 @@ func readSigned(line []byte) (s signedRequest, ok bool) {
 	return s, m.After > 0 && jsonwalk.SkipSpace(line, m.After) == len(line)
 }
 
-// header returns the values of a header, nil where there is none.
+// header returns the values of a header, nil if there is none.
 func (s *signedRequest) header(name string) []string {
 	for i := range s.headers {
 		if s.headers[i].name == name {
@@ -58,12 +58,12 @@ func (s *signedRequest) header(name string) []string {
 	return nil
 }
 
-// text is the value of a header, empty where there is none.
+// text returns the value of a header, empty if there is none.
 func (s *signedRequest) text(name string) string {
 	return strings.Join(s.header(name), "")
 }
 
-// sign answers the stamped and newly signed form of a request that is signed already.
+// sign answers a request for the stamped and newly signed form of a signed request.
 func (e *Endpoint) sign(w http.ResponseWriter, r *http.Request) {
 	if !server.Accepts(w, r, "application/octet-stream") {
 		return
@@ -115,12 +115,12 @@ func (e *Endpoint) sign(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// changed is the hash and the size of body with changes.
+// changed returns the hash and the size that body has after changes.
 func changed(body []byte, digest *sigv4.Digest, changes []putevents.Change) (sum string, size int) {
 	h, at := digest.Before(changes[0].At)
 	size = len(body)
 	for _, c := range changes {
-		_, _ = h.Write(body[at:c.At]) // it returns no error
+		_, _ = h.Write(body[at:c.At]) // a hash returns no error
 		_, _ = h.Write(c.Text)
 		at = c.At + c.Removed
 		size += len(c.Text) - c.Removed
@@ -129,7 +129,7 @@ func changed(body []byte, digest *sigv4.Digest, changes []putevents.Change) (sum
 	return hex.EncodeToString(h.Sum(nil)), size
 }
 
-// invocation is an amz-sdk-invocation-id, empty where it is none.
+// invocation returns an amz-sdk-invocation-id, empty if it is too long to be one.
 func invocation(id string) string {
 	if len(id) > sdkcalls.MaxID {
 		return ""
@@ -137,20 +137,20 @@ func invocation(id string) string {
 	return id
 }
 
-// verified says why a request cannot be signed again, and is empty where it was
-// signed with the function's own key.
+// verified verifies the signature of a request. reason is why the request cannot be
+// signed again, empty if it was signed with the function's own key.
 func (e *Endpoint) verified(ctx context.Context, asked *signedRequest, hash string) (v sigv4.Verified, reason string) {
 	return sigv4.Verify(ctx, "events", asked.covered(hash), e.Credentials)
 }
 
-// covered is what a signature of the request covers.
+// covered returns what a signature of the request covers.
 func (s *signedRequest) covered(hash string) sigv4.Request {
 	return sigv4.Request{Method: s.method, Path: s.path, PayloadHash: hash, Header: s.header}
 }
 
-// resigned is the answer that changes the body of a request, which gets this hash
-// and size: a line of JSON with the headers that change with the body and where
-// the body changes, then the texts that are put there.
+// resigned returns the answer that changes the body of a request. hash and size are
+// those of the changed body. The answer is a line of JSON with the changed headers
+// and the places of the changes, followed by the texts of the changes.
 func (s *signedRequest) resigned(v *sigv4.Verified, hash string, size int, changes []putevents.Change) []byte {
 	const usual = 1 << 10
 	b := append(make([]byte, 0, usual), `{"headers":{`...)
@@ -167,14 +167,14 @@ func (s *signedRequest) resigned(v *sigv4.Verified, hash string, size int, chang
 		b = append(append(append(append(b, '"'), h.name...), `":"`...), h.value[0]...)
 		b = append(b, `",`...)
 	}
-	authorization, _ := json.Marshal(v.Sign(s.covered(hash))) // it is a text
+	authorization, _ := json.Marshal(v.Sign(s.covered(hash))) // a string can be marshalled
 	b = append(append(b, `"authorization":`...), authorization...)
 	b = append(b, `},"changes":[`...)
 	for i, c := range changes {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		for at, n := range [...]int{c.At, c.Removed, len(c.Text)} { // offset, bytes to take out, bytes to put there
+		for at, n := range [...]int{c.At, c.Removed, len(c.Text)} { // offset, bytes to remove, bytes to insert
 			b = strconv.AppendInt(append(b, "[,,"[at]), int64(n), 10)
 		}
 		b = append(b, ']')
