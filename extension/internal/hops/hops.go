@@ -21,24 +21,24 @@ import (
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
-// Hops makes spans and metrics of calls that others make. Spans and Now are
-// required. It is safe for concurrent use; its fields are not changed by it.
+// Hops makes the spans and metrics of calls that the shims report. Spans and Now are
+// required. Its methods are safe for concurrent use and do not change its fields.
 type Hops struct {
-	// Off takes reports and does nothing with them.
+	// Off discards all reports.
 	Off bool
-	// Carry has calls carry the span of a report that is still to come.
+	// Carry makes calls carry the context of the span that their report will become.
 	Carry   bool
-	XRay    bool         // spans go to X-Ray
-	Nowhere bool         // spans go nowhere
+	XRay    bool         // spans are exported to X-Ray
+	Nowhere bool         // spans are not exported
 	Metrics *metrics.Set // nil records nothing
 	Spans   *otlp.Provider
 	Now     func() time.Time
 
 	mu   sync.Mutex
-	open []attempt // that failed, each of a call that may be tried again; the oldest first
+	open []attempt // failed attempts at calls that may be retried, oldest first
 }
 
-// attempt is one at a call, in its context.
+// attempt is one attempt at a call, with the context that the call is made in.
 type attempt struct {
 	id   string
 	ctx  context.Context
@@ -46,10 +46,11 @@ type attempt struct {
 	span trace.SpanContext
 }
 
-// maxOpen bounds the attempts that wait for the next one.
+// maxOpen bounds the failed attempts that wait for a retry.
 const maxOpen = 64
 
-// Report is what a shim tells of one call (docs/loopback.md).
+// Report is a shim's report of one call (docs/loopback.md). Size is in bytes, Start
+// and End are in nanoseconds since 1970.
 type Report struct {
 	Service            string         `json:"service"`
 	Operation          string         `json:"operation"`
@@ -68,26 +69,27 @@ type Report struct {
 	Error              string         `json:"error"`
 	Start              int64          `json:"start_unix_nano"`
 	End                int64          `json:"end_unix_nano"`
-	// TraceID, SpanID and Flags are those that the call carried; empty where it carried none.
+	// TraceID, SpanID and Flags are the context that the call carried, empty if none.
 	TraceID string `json:"trace_id"`
 	SpanID  string `json:"span_id"`
 	Flags   string `json:"flags"`
-	// Invocation is the same for all attempts at a call, where a report is of one
-	// attempt: that of number Attempt, from 1, of Max; 0 for a number that is not known.
+	// Invocation is the same for all attempts at a call. It is empty if the report is
+	// of the whole call. Attempt is the number of the attempt, from 1, and Max is the
+	// maximum number of attempts; 0 means unknown.
 	Invocation string `json:"invocation_id"`
 	Attempt    int    `json:"attempt"`
 	Max        int    `json:"max"`
 }
 
-// Bounds of what a report says: AWS's own, or a little above them.
+// Bounds of the values of a report: AWS's own limits, or slightly higher.
 const (
-	maxTarget = 2048    // an ARN of a target (Scheduler API reference)
-	maxID     = 512     // the ARN of an execution
+	maxTarget = 2048    // bytes of a target's ARN (Scheduler API reference)
+	maxID     = 512     // bytes of an ID, which may be an execution's ARN
 	maxSize   = 1 << 30 // bytes
 )
 
-// Wrong says why a report is refused; empty where it is not. Any process of the
-// environment can send one.
+// Wrong returns why a report is refused, empty if it is valid. Any process in the
+// environment can send a report.
 func (r *Report) Wrong() string {
 	switch {
 	case !hop.Known(r.Service, r.Operation):
@@ -116,7 +118,7 @@ func printable(s string, longest int) bool {
 	return len(s) <= longest && strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) < 0
 }
 
-// call is the report as a call, without what no service gives.
+// call converts the report, and leaves out values that no service returns.
 func (r *Report) call(start, end time.Time) hop.Call {
 	c := hop.Call{
 		Service: r.Service, Operation: r.Operation, Target: r.Target, Region: r.Region, Batch: r.Batch, Size: r.Size,
@@ -148,7 +150,7 @@ func (r *Report) call(start, end time.Time) hop.Call {
 	return c
 }
 
-// code is the code or class of an error, as far as it is one.
+// code returns text if it can be the code or class of an error, otherwise _OTHER.
 func code(text string) string {
 	const longest = 64
 	if text == "" || lineage.ValidID(text) && len(text) <= longest {
@@ -157,8 +159,8 @@ func code(text string) string {
 	return lineage.ErrorTypeOther
 }
 
-// Report makes the span and the metrics of a call, which is made in ctx: that of
-// the invocation, or one of nothing.
+// Report makes the span and the metrics of a call, or stores a failed attempt until
+// it is retried. ctx is the context of the call's invocation, or an empty context.
 func (h *Hops) Report(ctx context.Context, r *Report, start, end time.Time) {
 	if h.Off {
 		return
@@ -176,8 +178,9 @@ func (h *Hops) Report(ctx context.Context, r *Report, start, end time.Time) {
 	}
 }
 
-// tried takes an attempt at a call of which there may be more: all of them are
-// one call, with the outcome of the last.
+// tried processes one of several attempts at a call. All attempts together are one
+// call, with the start of the first and the outcome of the last. again reports
+// whether a retry may follow.
 func (h *Hops) tried(a attempt, again bool) {
 	h.mu.Lock()
 	i := slices.IndexFunc(h.open, func(o attempt) bool { return o.id == a.id })
@@ -198,8 +201,8 @@ func (h *Hops) tried(a attempt, again bool) {
 	}
 }
 
-// Close takes calls whose next attempt has not come for calls that failed. It is
-// called when an invocation is over, after which nothing is tried again.
+// Close ends the calls that still wait for a retry, as failed. It is called at the
+// end of an invocation, because no retry follows after it.
 func (h *Hops) Close() {
 	h.mu.Lock()
 	open := h.open
@@ -225,7 +228,7 @@ func (h *Hops) over(a attempt) {
 	if h.XRay {
 		s.Attributes = lineage.AnnotateHop(s.Attributes)
 	}
-	if s.Parent.TraceID() != span.TraceID() { // another invocation has begun since
+	if s.Parent.TraceID() != span.TraceID() { // ctx is that of a later invocation
 		s.Parent = trace.SpanContext{}
 	}
 	if c.ErrorType() != "" {
@@ -234,7 +237,8 @@ func (h *Hops) over(a attempt) {
 	h.Spans.Write(s)
 }
 
-// span is the context of a span for a call in ctx, recorded as its parent is.
+// span returns a new context for the span of a call in ctx. It is sampled if its
+// parent is; without a parent, Spans.Sample decides.
 func (h *Hops) span(ctx context.Context) trace.SpanContext {
 	parent := trace.SpanContextFromContext(ctx)
 	span := lineage.Mint(parent)
@@ -244,8 +248,8 @@ func (h *Hops) span(ctx context.Context) trace.SpanContext {
 	return span
 }
 
-// Carried is the trace header that calls of an invocation carry, with {span} in the
-// place of the ID of their span; empty where the header is to be left alone. ctx
+// Carried returns the X-Ray trace header that the calls of an invocation carry, with
+// {span} instead of the span ID. It is empty if calls must keep their own header. ctx
 // and header are the invocation's.
 func (h *Hops) Carried(ctx context.Context, header string) string {
 	span := trace.SpanContextFromContext(ctx)

@@ -12,17 +12,17 @@ import (
 	"github.com/throughline/throughline/internal/handshake"
 )
 
-// file is what the shims read, so that a call waits for no answer. It is written
-// only where the wrapper has made it, in a directory that is ours. Its methods are
-// for one goroutine at a time.
+// file is the file that the shims read, so that a call does not wait for an answer of
+// the extension. It is written only if the layer's wrapper has created it, in a
+// directory that belongs to the same user. It is not safe for concurrent use.
 type file struct {
 	path    string
-	looked  bool     // for whether it is there
-	file    *os.File // nil: not written
+	looked  bool     // open was tried
+	file    *os.File // nil if it is not written
 	written []byte
 }
 
-// wanted says whether the file is to be written.
+// wanted reports whether the file is to be written.
 func (f *file) wanted() bool {
 	if !f.looked && f.path != "" {
 		f.looked = true
@@ -31,8 +31,8 @@ func (f *file) wanted() bool {
 	return f.file != nil
 }
 
-// open opens the file if it and its directory belong to our user, and nobody
-// else can write to them.
+// open opens the file if it and its directory belong to the extension's user and no
+// other user can write to them.
 func (f *file) open(flags int) {
 	opened, err := os.OpenFile(f.path, os.O_WRONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK|flags, 0o600)
 	if err != nil {
@@ -45,29 +45,29 @@ func (f *file) open(flags int) {
 	f.file = opened
 }
 
-// write writes views, unless they are what is written already.
+// write writes views, unless the file already contains them.
 func (f *file) write(views []View) {
 	text, err := json.Marshal(views)
 	if err == nil && bytes.Equal(text, f.written) {
-		return // an end changes nothing: the last invocation stays current
+		return // for example at an end: the last invocation stays current
 	}
-	if _, err := os.Lstat(f.path); err != nil { // a function may clean its /tmp
+	if _, err := os.Lstat(f.path); err != nil { // a function may delete the files in /tmp
 		f.release()
 		_ = os.Mkdir(filepath.Dir(f.path), 0o700)
 		if f.open(os.O_CREATE | os.O_EXCL); f.file == nil {
 			return
 		}
 	}
-	// In place, because the runtime waits for this and a rename takes forty times
-	// as long. The sum tells a reader whether it has read one writing, and the
-	// line's end where that ends.
+	// In place, because the runtime waits for this write and a rename takes forty
+	// times as long. With the checksum a reader detects a partial write; the newline
+	// marks the end of the text, after which older bytes may follow.
 	f.written = text
 	if err == nil {
 		_, err = f.file.WriteAt(fmt.Appendf(nil, "%08x\n%s\n", crc32.ChecksumIEEE(text), text), 0)
 	}
 	if err != nil {
 		f.release()
-		_ = os.Remove(f.path) // an old answer is worse than none
+		_ = os.Remove(f.path) // no file is better than an outdated one
 	}
 }
 

@@ -15,15 +15,15 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// Invocation is one that the runtime endpoint has handed over.
+// Invocation is an invocation that the runtime endpoint has passed to the runtime.
 type Invocation struct {
 	*handling.Invocation
-	Header string // Lambda's X-Ray header, as it was handed over
-	Kept   int    // bytes of memory that its events take of a budget
+	Header string // Lambda's X-Ray header of the invocation
+	Kept   int    // bytes that its events hold of a budget
 }
 
-// View is what an invocation looks like to the shims: the answer of
-// /throughline/v1/current, and an element of the file that they read.
+// View is an invocation in the form that the shims read: the answer of
+// /throughline/v1/current, and an element of the file.
 type View struct {
 	Trace         string `json:"trace,omitempty"`
 	RequestID     string `json:"request_id"`
@@ -31,12 +31,12 @@ type View struct {
 	CorrelationID string `json:"correlation_id"`
 	CausationID   string `json:"causation_id"`
 	Events        int    `json:"events"`
-	// Carry is the trace header of messages, with {span} for the ID of their span;
-	// empty where they keep theirs.
+	// Carry is the trace header of messages, with {span} instead of the span ID;
+	// empty if messages keep their own header.
 	Carry string `json:"carry,omitempty"`
 }
 
-// View is the invocation as the shims see it, without its trace header.
+// View returns the View of the invocation, without Trace and Carry.
 func (i *Invocation) View() View {
 	h := http.Header{}
 	lineage.SetHeaders(i.Context, trace.SpanContextFromContext(i.Context), h)
@@ -46,12 +46,12 @@ func (i *Invocation) View() View {
 	}
 }
 
-// Invocations are those in flight, oldest first. The last one that began stays
-// known until the next begins, because threads outlive invocations. It is safe
-// for concurrent use.
+// Invocations is the set of invocations in flight. The last one that began stays
+// known until the next begins, because threads outlive invocations. It is safe for
+// concurrent use.
 type Invocations struct {
-	// Carried tells View.Carry of an invocation, by its context and its header; nil
-	// tells nothing. It is set before others use the Invocations.
+	// Carried returns View.Carry of an invocation from its context and its header; if
+	// it is nil, Carry is empty. Set it before any method is called.
 	Carried func(ctx context.Context, header string) string
 
 	mu   sync.Mutex
@@ -60,8 +60,8 @@ type Invocations struct {
 	file file
 }
 
-// New returns Invocations that keep the file at path up to date where the
-// layer's wrapper has made it; an empty path is no file.
+// New returns Invocations that keep the file at path up to date if the layer's
+// wrapper has created it. If path is empty, there is no file.
 func New(path string) *Invocations { return &Invocations{file: file{path: path}} }
 
 // Begin adds an invocation.
@@ -72,7 +72,7 @@ func (v *Invocations) Begin(i *Invocation) {
 	v.write()
 }
 
-// End takes an invocation out and returns it, nil where it is not known.
+// End removes an invocation and returns it, nil if it is not in flight.
 func (v *Invocations) End(request string) *Invocation {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -86,7 +86,7 @@ func (v *Invocations) End(request string) *Invocation {
 	return i
 }
 
-// EndAll takes every invocation out and returns them.
+// EndAll removes all invocations and returns them, oldest first.
 func (v *Invocations) EndAll() []*Invocation {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -95,9 +95,9 @@ func (v *Invocations) EndAll() []*Invocation {
 	return open
 }
 
-// Find is the one invocation that a call with this X-Ray header belongs to, nil
-// where that cannot be told. The header may be percent-encoded, or empty where
-// the caller knows none.
+// Find returns the invocation that a call with this X-Ray header belongs to, nil if
+// it cannot be identified. The header may be percent-encoded, or empty if the caller
+// has none. If at most one invocation is in flight, Find ignores the header.
 func (v *Invocations) Find(header string) *Invocation {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -117,20 +117,20 @@ func (v *Invocations) Find(header string) *Invocation {
 			continue
 		}
 		if found != nil {
-			return nil // the events of one publisher share its header
+			return nil // invocations by events of one publisher have the same header
 		}
 		found = i
 	}
 	return found
 }
 
-// sameSpan says whether a trace header names the span that wanted names.
+// sameSpan reports whether wanted and a trace header have the same span.
 func sameSpan(wanted lineage.TraceHeader, header string) bool {
 	h, _ := lineage.ParseTraceHeader(header)
 	return wanted.Context.IsValid() && wanted.Context.TraceID() == h.Context.TraceID() && wanted.Context.SpanID() == h.Context.SpanID()
 }
 
-// decoded undoes the percent-encoding that Go's SDK applies to the header.
+// decoded decodes the percent-encoding that AWS's SDK for Go applies to the header.
 func decoded(header string) string {
 	if plain, err := url.PathUnescape(header); err == nil {
 		return plain

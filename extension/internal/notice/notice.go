@@ -8,18 +8,19 @@ import (
 	"sync"
 )
 
-// Level is how much is told; a level tells what those before it tell. The zero
+// Level is the verbosity of a Log. A level includes all levels before it. The zero
 // value is Warn.
 type Level int
 
 // The levels.
 const (
-	Warn  Level = iota // what somebody should mend
-	Info               // what answers where, and where spans go
-	Debug              // each invocation and each export
+	Warn  Level = iota // problems that need a fix
+	Info               // the addresses of the endpoints, and where spans are exported
+	Debug              // every invocation and every export
 )
 
-// Log writes lines. A nil Log writes nothing. It is safe for concurrent use.
+// Log writes lines. A nil Log, and the zero value, write nothing. It is safe for
+// concurrent use if its writer is.
 type Log struct {
 	out   io.Writer
 	level Level
@@ -28,16 +29,17 @@ type Log struct {
 	known map[string]bool
 }
 
-// maxKnown bounds what is remembered to have been told, and what is told.
+// maxKnown bounds the warnings of a Log, which are all remembered.
 const maxKnown = 200
 
-// New returns a Log that writes to out up to level; a nil out is nowhere.
+// New returns a Log that writes to out the lines up to level. If out is nil, it
+// writes nothing.
 func New(out io.Writer, level Level) *Log {
 	return &Log{out: out, level: level, known: map[string]bool{}}
 }
 
-// Once warns, unless it has told the same before: the same but for the numbers
-// and IDs in it, such as a port or a request's ID.
+// Once writes a warning, unless it has written the same one before. Two warnings are
+// the same if they differ only in numbers and IDs, such as a port or a request ID.
 func (l *Log) Once(format string, args ...any) {
 	if l == nil || l.out == nil {
 		return
@@ -53,14 +55,14 @@ func (l *Log) Once(format string, args ...any) {
 	fmt.Fprintf(l.out, "throughline: %s\n", text)
 }
 
-// Tell writes a line, where its level is asked for.
+// Tell writes a line if the level of the Log includes level.
 func (l *Log) Tell(level Level, format string, args ...any) {
 	if l != nil && l.out != nil && level <= l.level {
 		fmt.Fprintf(l.out, "throughline: "+format+"\n", args...)
 	}
 }
 
-// withoutNumbers is text with each word that has a digit in it replaced.
+// withoutNumbers returns text with each word that contains a digit replaced by #.
 func withoutNumbers(text string) string {
 	var key strings.Builder
 	start, digit := -1, false

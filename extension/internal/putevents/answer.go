@@ -9,7 +9,7 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// Results reads the answer of PutEvents. What cannot be read is left empty.
+// Results reads the response of PutEvents. Fields that cannot be read are empty.
 func Results(answer []byte) []lineage.Result {
 	var a struct {
 		Entries []struct {
@@ -25,9 +25,9 @@ func Results(answer []byte) []lineage.Result {
 	return results
 }
 
-// ResultsCBOR reads the answer of PutEvents or PutRawEvents of a new bus. What
-// cannot be read is left empty; of an answer that was cut off, the entries before
-// the cut are read.
+// ResultsCBOR reads the response of PutEvents or PutRawEvents of a new bus. Fields
+// that cannot be read are empty. If the response is truncated, ResultsCBOR returns
+// the entries before that point.
 func ResultsCBOR(answer []byte) (results []lineage.Result) {
 	for m := cborwalk.MembersOf(answer, 0); m.NextKey(); {
 		if string(m.Key) != "Entries" {
@@ -61,8 +61,8 @@ func resultOf(entry []byte) (r lineage.Result) {
 	return r
 }
 
-// ErrorCode is the code of an answer that is no success, in AWS's JSON protocol:
-// header is its X-Amzn-Errortype. It is RequestFailed where the answer names none.
+// ErrorCode returns the error code of a response in AWS's JSON protocol. header is its
+// X-Amzn-Errortype. The code is RequestFailed if the response contains none.
 func ErrorCode(header string, answer []byte) string {
 	var a struct {
 		Type string `json:"__type"`
@@ -72,7 +72,8 @@ func ErrorCode(header string, answer []byte) string {
 	return plainCode(cmp.Or(header, a.Type, a.Code))
 }
 
-// ErrorCodeCBOR is the code of an answer of a new bus that is no success.
+// ErrorCodeCBOR returns the error code of a response of a new bus, RequestFailed if
+// the response contains none.
 func ErrorCodeCBOR(answer []byte) string {
 	code := ""
 	for m := cborwalk.MembersOf(answer, 0); m.Next(); {
@@ -83,7 +84,7 @@ func ErrorCodeCBOR(answer []byte) string {
 	return plainCode(code)
 }
 
-// plainCode is a code without its namespace and without what follows a colon.
+// plainCode returns a code without its namespace and without the part after a colon.
 func plainCode(code string) string {
 	code = cmp.Or(code, "RequestFailed")
 	code, _, _ = strings.Cut(code, ":")

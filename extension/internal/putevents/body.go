@@ -15,23 +15,23 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// Copies is how many times a body is held while it is stamped: as it came, with
-// its details unescaped, and, by some callers, as it is sent.
+// Copies is how many copies of a body are held while it is stamped: the original,
+// one with unescaped details, and, by some callers, the changed body.
 const Copies = 3
 
-// MaxEntries is how many entries of a request are read. EventBridge takes ten on
-// a classic bus, and as many as this on a new one.
+// MaxEntries is how many entries of a request are read. EventBridge accepts 10 on
+// a classic bus, and 100 on a new one.
 const MaxEntries = 100
 
 // Target is the X-Amz-Target of PutEvents on a classic bus.
 const Target = "AWSEvents.PutEvents"
 
-// NewBusPath begins the paths of the operations of the new custom buses.
+// NewBusPath is the prefix of the paths of the new custom buses' operations.
 const NewBusPath = "/service/AWSEventsV2/operation/"
 
-// Recognise says whether a POST request puts events, and whether it does so on a
-// new bus, in CBOR. header returns a header by its name in lower case, empty where
-// there is none.
+// Recognise reports whether a POST request puts events (ok), and whether it does so
+// on a new bus, in CBOR (cbor). header returns the value of a header by its name in
+// lower case, empty if there is none.
 func Recognise(path string, header func(name string) string) (cbor, ok bool) {
 	switch path {
 	case "/":
@@ -42,11 +42,11 @@ func Recognise(path string, header func(name string) string) (cbor, ok bool) {
 	return false, false
 }
 
-// Body is the body of a PutEvents request, and where in it the members of each
-// entry stand. It aliases the bytes that it was read from.
+// Body is the body of a PutEvents request, with the places of the members of each
+// entry. It aliases the bytes that it was read from.
 type Body struct {
-	// EndpointID is the EndpointId of a request to a classic bus, empty where it
-	// names none.
+	// EndpointID is the EndpointId of a request to a classic bus, empty if it has
+	// none.
 	EndpointID string
 	// Bus is the EventBusArn of a request to a new bus.
 	Bus string
@@ -56,7 +56,7 @@ type Body struct {
 	cbor    bool
 }
 
-// Entries are the request's entries. Their details may be parts of the body.
+// Entries returns the request's entries. Their details may alias the body.
 func (p *Body) Entries() []lineage.Entry {
 	entries := make([]lineage.Entry, len(p.entries))
 	for i := range p.entries {
@@ -68,20 +68,20 @@ func (p *Body) Entries() []lineage.Entry {
 // located is one entry and the places of the members that a stamp may change.
 type located struct {
 	entry       lineage.Entry
-	end         int // of the entry: after its closing brace
+	end         int // offset after the entry's closing brace
 	resources   place
 	detail      place
 	traceHeader place
 	empty       bool
-	packed      *packed // of a body in CBOR
+	packed      *packed // only of a body in CBOR
 }
 
-// place is where a member's value stands; the zero value is nowhere.
+// place is the place of a member's value; the zero value means no such member.
 type place struct{ from, to int }
 
 func (p place) there() bool { return p.to > 0 }
 
-// The errors of [Read]: the body is to be left as it is.
+// The errors of [Read] and [ReadCBOR]. The body must be sent unchanged.
 var (
 	ErrMalformed = errors.New("the body is no PutEvents request")
 	ErrTooMany   = errors.New("the request has more entries than are read")
@@ -113,8 +113,8 @@ func Read(body []byte) (Body, error) {
 	return p, nil
 }
 
-// readEntries reads the array of entries at i and returns the index after it,
-// below 0 where there is none or it has too many.
+// readEntries reads the array of entries at i and returns the index after it, -1
+// if there is no array or it has too many entries.
 func (p *Body) readEntries(i int) int {
 	e := jsonwalk.ElementsOf(p.body, i)
 	for e.NextAt() {
@@ -148,7 +148,7 @@ func readEntry(body []byte, i int) (e located, ok bool) {
 		case "EventBusName":
 			ok = ok && readString(value, &e.entry.Bus)
 		case "Detail":
-			// Not a copy: it may be large, and nobody keeps it for longer than the call.
+			// Not a copy: a detail may be large, and is not kept after the call.
 			ok, e.detail = ok && (value[0] == '"' || string(value) == "null"), at
 			e.entry.Detail = jsonwalk.View(jsonwalk.Inner(value))
 		case "TraceHeader":
@@ -163,12 +163,12 @@ func readEntry(body []byte, i int) (e located, ok bool) {
 	return e, ok && m.After > 0
 }
 
-// maxName bounds every text but the detail, in bytes as it is written. What
-// EventBridge takes is shorter.
+// maxName bounds every string but the detail, in bytes of its JSON or CBOR form. The
+// strings that EventBridge accepts are shorter.
 const maxName = 16 << 10
 
-// readString reads a string, or null as an empty one: a copy, because names may
-// be kept for longer than the body.
+// readString reads a string, or null as an empty one. It copies, because names may
+// be kept longer than the body.
 func readString(raw []byte, into *string) bool {
 	if len(raw) > maxName {
 		return false
@@ -177,8 +177,8 @@ func readString(raw []byte, into *string) bool {
 	return raw[0] == '"' || string(raw) == "null"
 }
 
-// maxResources bounds the resources of an entry. A request with more does not
-// fit EventBridge's size limit with any ARNs in it, and passes as it came.
+// maxResources bounds the resources of an entry. An entry with so many ARNs exceeds
+// EventBridge's size limit; its request is sent unchanged.
 const maxResources = 10_000
 
 func readStrings(raw []byte, into *[]string) bool {
@@ -195,14 +195,15 @@ func readStrings(raw []byte, into *[]string) bool {
 	return raw[0] == '['
 }
 
-// names are the keys of an object so far.
+// names are the keys of an object that were read so far.
 type names [][]byte
 
-// mostNames is more than any object of the API has. Each is compared with those
-// before it, so their number is bounded.
+// mostNames bounds the keys of an object, because each is compared with all before
+// it. No object of the API has as many.
 const mostNames = 64
 
-// first says whether key had not been there, nor too many others.
+// first adds key. It returns false if key was there already, or if there are too
+// many keys.
 func (n *names) first(key []byte) bool {
 	if len(*n) == mostNames {
 		return false
@@ -219,14 +220,14 @@ func (n *names) first(key []byte) bool {
 	return true
 }
 
-// Change takes Removed bytes out of a body at the offset At and puts Text there.
+// Change replaces Removed bytes of a body at the offset At by Text.
 type Change struct {
 	At, Removed int
 	Text        []byte
 }
 
-// Apply returns a copy of body with changes, which are in the order of their
-// offsets and do not overlap.
+// Apply returns a copy of body with changes. The changes must be sorted by offset and
+// must not overlap.
 func Apply(body []byte, changes []Change) []byte {
 	size := len(body)
 	for i := range changes {
@@ -241,8 +242,8 @@ func Apply(body []byte, changes []Change) []byte {
 	return append(out, body[at:]...)
 }
 
-// With returns what changes the body's entries to sent, which has as many and
-// differs in resources, detail and trace header alone.
+// With returns the changes from the body's entries to sent. sent must have as many
+// entries, and may differ only in resources, detail and trace header.
 func (p *Body) With(sent []lineage.Entry) ([]Change, error) {
 	if p.cbor {
 		return p.withCBOR(sent), nil
@@ -281,14 +282,15 @@ func (p *Body) With(sent []lineage.Entry) ([]Change, error) {
 	return changes, nil
 }
 
-// member is a member of an entry with another value than it came with.
+// member is a member of an entry whose value is changed.
 type member struct {
 	name  string
 	place place
 	value any
 }
 
-// where is the place of the value, or before the brace that closes the entry.
+// where returns the place of the value. If the entry has no such member, it is the
+// empty place before the entry's closing brace.
 func (m member) where(e *located) place {
 	if m.place.there() {
 		return m.place
@@ -296,7 +298,7 @@ func (m member) where(e *located) place {
 	return place{e.end - 1, e.end - 1}
 }
 
-// marshal writes text as it is: an escaped < or > would count more bytes for nothing.
+// marshal does not escape < and >, because escaping adds to the size of the entry.
 func marshal(value any) ([]byte, error) {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)

@@ -8,19 +8,19 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// packed is where the members of an entry stand in a body in CBOR.
+// packed has the places of the members of an entry in a CBOR body.
 type packed struct {
 	members   cborwalk.Members  // the walk over the entry, at its end
-	carrier   place             // of Resources or Metadata
+	carrier   place             // the place of Resources or Metadata
 	resources cborwalk.Elements // the walk over Resources, at its end
 	metadata  cborwalk.Members  // the walk over Metadata, at its end
-	carried   []carried         // the members of Metadata that say lineage
-	detail    place             // of Detail or Data
+	carried   []carried         // the members of Metadata that carry lineage
+	detail    place             // the place of Detail or Data
 	body      []byte
 }
 
-// carried is a member of Metadata: where its key begins, where its value stands,
-// and the line that it says.
+// carried is a member of Metadata that carries lineage: the offset of its key, the
+// place of its value, and the equivalent line of Resources.
 type carried struct {
 	from  int
 	value place
@@ -28,8 +28,8 @@ type carried struct {
 }
 
 // ReadCBOR reads the body of PutEvents or PutRawEvents of the new custom buses
-// (EventBridgeV2 API reference; protocol smithy-rpc-v2-cbor). Which of the two an
-// entry is of is told by its members. The error is ErrMalformed or ErrTooMany.
+// (EventBridgeV2 API reference; protocol smithy-rpc-v2-cbor). It determines the
+// operation from the members of an entry. The error is ErrMalformed or ErrTooMany.
 func ReadCBOR(body []byte) (Body, error) {
 	p := Body{body: body, cbor: true}
 	sound, contentBased := true, false
@@ -61,8 +61,8 @@ func ReadCBOR(body []byte) (Body, error) {
 	return p, nil
 }
 
-// readPacked reads the list of entries at i and returns the index after it, below
-// 0 where there is none or it has too many.
+// readPacked reads the list of entries at i and returns the index after it, -1 if
+// there is no list or it has too many entries.
 func (p *Body) readPacked(i int) int {
 	e := cborwalk.ElementsOf(p.body, i)
 	for e.NextAt() {
@@ -97,7 +97,7 @@ func readPackedEntry(body []byte, i int) (e located, ok bool) {
 		case "DetailType":
 			ok, structured = ok && readText(value, &e.entry.DetailType), true
 		case "Detail":
-			// Not a copy: it may be large, and nobody keeps it for longer than the call.
+			// Not a copy: a detail may be large, and is not kept after the call.
 			detail, sound := stringOf(value, cborwalk.Text)
 			ok, structured, p.detail = ok && sound && utf8.Valid(detail), true, at
 			e.entry.Detail = jsonwalk.View(detail)
@@ -134,7 +134,7 @@ func readPackedEntry(body []byte, i int) (e located, ok bool) {
 	return e, true
 }
 
-// stringOf is what a text or bytes say, nothing where the value is null.
+// stringOf returns the content of a text or byte string, nil if the value is null.
 func stringOf(value []byte, major cborwalk.Major) (s []byte, ok bool) {
 	if cborwalk.IsNull(value) {
 		return nil, true
@@ -144,8 +144,8 @@ func stringOf(value []byte, major cborwalk.Major) (s []byte, ok bool) {
 	return s, ok && h.Major == major
 }
 
-// readText reads a text, or null as an empty one: a copy, because names may be
-// kept for longer than the body.
+// readText reads a text string, or null as an empty one. It copies, because names may
+// be kept longer than the body.
 func readText(value []byte, into *string) bool {
 	text, ok := stringOf(value, cborwalk.Text)
 	if !ok || len(text) > maxName || !utf8.Valid(text) {
@@ -155,7 +155,7 @@ func readText(value []byte, into *string) bool {
 	return true
 }
 
-// readTexts reads the list that e walks over, or null as none.
+// readTexts reads the list of e, or null as an empty one.
 func readTexts(e *cborwalk.Elements, value []byte, into *[]string) bool {
 	if cborwalk.IsNull(value) {
 		return true
@@ -170,8 +170,8 @@ func readTexts(e *cborwalk.Elements, value []byte, into *[]string) bool {
 	return e.After > 0
 }
 
-// readMetadata reads the map that metadata walks over, or null as none. A key that
-// is there twice makes it malformed.
+// readMetadata reads the map of metadata, or null as an empty one. A duplicate key of
+// lineage makes it malformed.
 func (p *packed) readMetadata(e *lineage.Entry, value []byte) bool {
 	if cborwalk.IsNull(value) {
 		return true
@@ -198,7 +198,7 @@ func (p *packed) readMetadata(e *lineage.Entry, value []byte) bool {
 	return m.After > 0
 }
 
-// readSystem reads what is looked at of a SystemMetadata, or null as nothing.
+// readSystem reads the group and the content type in a SystemMetadata, if it has them.
 func readSystem(value []byte, group, contentType *string) bool {
 	if cborwalk.IsNull(value) {
 		return true

@@ -10,8 +10,8 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// withCBOR is With for a body in CBOR. What is added is written with definite
-// lengths, into lists and maps of either kind.
+// withCBOR is With for a body in CBOR. Added items have definite lengths, also in
+// lists and maps of indefinite length.
 func (p *Body) withCBOR(sent []lineage.Entry) []Change {
 	var changes []Change
 	for i := range p.entries {
@@ -47,7 +47,7 @@ func (p *Body) withCBOR(sent []lineage.Entry) []Change {
 	return changes
 }
 
-// grow changes the head of a list or map, where it has to be another one.
+// grow replaces the head of a list or map by grown, if they differ.
 func (p *packed) grow(changes []Change, at int, head cborwalk.Head, grown []byte) []Change {
 	if bytes.Equal(p.body[at:at+head.Size], grown) {
 		return changes
@@ -55,8 +55,8 @@ func (p *packed) grow(changes []Change, at int, head cborwalk.Head, grown []byte
 	return append(changes, Change{At: at, Removed: head.Size, Text: grown})
 }
 
-// resourcesTo makes the entry's Resources lines. member is to be added to the
-// entry where it has none.
+// resourcesTo appends the changes that set the entry's Resources to lines. If the
+// entry has no Resources, it returns the member to add instead.
 func (p *packed) resourcesTo(changes []Change, had, lines []string) (_ []Change, member []byte) {
 	switch list := &p.resources; {
 	case !p.carrier.there():
@@ -80,12 +80,12 @@ func appendTexts(b []byte, texts []string) []byte {
 	return b
 }
 
-// metadataTo makes the entry's Metadata say lines. A line that is there with
-// another value is replaced where it stands, one that is not there any more is
-// taken out, and the others come last. member is to be added to the entry where it
-// has no Metadata.
+// metadataTo appends the changes after which the entry's Metadata carries lines. A
+// member with another value is changed in place, a member without a line is removed,
+// and new members are added at the end. If the entry has no Metadata, it returns the
+// member to add instead.
 func (p *packed) metadataTo(changes []Change, lines []string) (_ []Change, member []byte) {
-	had := map[string]bool{} // by the key that a stamp has
+	had := map[string]bool{} // by the name of the stamp's field
 	more := 0
 	for _, c := range p.carried {
 		name, _, _ := strings.Cut(c.line, ":")
@@ -120,7 +120,7 @@ func (p *packed) metadataTo(changes []Change, lines []string) (_ []Change, membe
 	}
 }
 
-// lineOf is the line with a name, empty where there is none.
+// lineOf returns the line with a name, empty if there is none.
 func lineOf(lines []string, name string) string {
 	for _, line := range lines {
 		if rest, ok := strings.CutPrefix(line, name); ok && strings.HasPrefix(rest, ":") {

@@ -23,20 +23,19 @@ import (
 )
 
 const (
-	// OpenFor is how long a call may wait for its outcome or its next attempt
-	// where no invocation ends.
+	// OpenFor is how long a call may wait for its outcome or its next attempt if no
+	// invocation ends.
 	OpenFor = 30 * time.Second
-	// maxOpen and maxKept bound the calls that are open: their number, and the
-	// bytes that they keep.
+	// maxOpen bounds the number of open calls, and maxKept the bytes that they hold.
 	maxOpen = 256
 	maxKept = 2 << 20
-	// maxReported is how many IDs are remembered whose outcome came before their question.
+	// maxReported is how many IDs with a reported outcome are remembered.
 	maxReported = 256
-	// MaxID is the longest ID of a call that is told apart, in bytes.
+	// MaxID is the longest amz-sdk-invocation-id that is used, in bytes.
 	MaxID = 128
 )
 
-// Calls are the SDK calls that are under way. It is safe for concurrent use.
+// Calls is the set of SDK calls in progress. It is safe for concurrent use.
 type Calls struct {
 	stamping stamping.Stamping
 	metrics  *metrics.Set
@@ -45,36 +44,36 @@ type Calls struct {
 	mu       sync.Mutex
 	open     []*call // oldest first
 	kept     int
-	round    int // invocations that have ended
+	round    int // the number of invocations that have ended
 	reported []string
 }
 
-// New returns Calls without a call. All fields of s but WarnTypes are required.
+// New returns an empty Calls. All fields of s but WarnTypes are required.
 func New(s stamping.Stamping) *Calls {
 	return &Calls{stamping: s, metrics: s.Metrics, now: s.Now}
 }
 
 // Attempt is an attempt at a call that is about to be sent. Body is required.
 type Attempt struct {
-	ID         string // by which its outcome will be reported; empty where Question is asked in process
-	Invocation string // amz-sdk-invocation-id; empty where the SDK sends none
+	ID         string // the ID that its outcome is reported under; empty if Answered is called instead of Report
+	Invocation string // amz-sdk-invocation-id; empty if the SDK sends none
 	Key        string // the access key ID that the request is signed with
-	Number     int    // in its call, from 1, and how many there may be; 0 where that is not known
+	Number     int    // the number of the attempt, from 1, and the maximum number of attempts; 0 if unknown
 	Max        int
-	Whole      bool // the outcome will be that of the call, and not of one attempt
+	Whole      bool // the reported outcome is that of the call, and not of one attempt
 	Body       []byte
-	CBOR       bool // the body is CBOR: the request is one to a new custom bus
-	// Hash is the SHA-256 of Body; where it is zero it is computed.
+	CBOR       bool // the body is CBOR: the request is for a new custom bus
+	// Hash is the SHA-256 of Body; if it is zero, it is computed.
 	Hash [sha256.Size]byte
-	// Raw is why the body will be sent as it is; empty where it is to be stamped.
+	// Raw is why the body is sent unchanged; empty if it is to be stamped.
 	Raw string
-	// Context is the one that is published in, and Delivery the events that are
-	// being handled; nil for none.
+	// Context is the context of the call, and Delivery the events that are being
+	// handled; nil if there are none.
 	Context  context.Context
 	Delivery *lineage.Delivery
 }
 
-// call is one SDK call. Its outcome is the last one that was told of it.
+// call is one SDK call. Its outcome is the one that was reported last.
 type call struct {
 	ids        []string // of its attempts
 	invocation string
@@ -83,9 +82,9 @@ type call struct {
 	whole      bool
 	number     int
 	max        int
-	request    *stamping.Request // nil where no attempt was asked about
+	request    *stamping.Request // nil if Ask was called for no attempt
 	kept       int
-	raw        string // why the last attempt went as it came
+	raw        string // why the last attempt was sent unchanged
 	waiting    bool   // for the outcome of an attempt
 	outcome    Outcome
 	start      time.Time
@@ -93,16 +92,16 @@ type call struct {
 	round      int
 }
 
-// Reasons of [Calls.Ask] for a body that goes as it is.
+// The reasons of [Calls.Ask] for a body that is sent unchanged.
 const (
-	ReasonBody    = "body"    // it is no PutEvents request
-	ReasonEntries = "entries" // it has none, or too many
-	ReasonLate    = "late"    // the attempt, or its outcome, is known already
-	// ReasonUnasked is Attempt.Raw of a body that nobody waits for an answer about.
+	ReasonBody    = "body"    // it is not a PutEvents request
+	ReasonEntries = "entries" // it has no entries, or too many
+	ReasonLate    = "late"    // the attempt, or its outcome, is already known
+	// ReasonUnasked is Attempt.Raw of a body that the shim sends without an answer.
 	ReasonUnasked = "unreachable"
 )
 
-// hash is the SHA-256 of the body.
+// hash returns the SHA-256 of the body.
 func (a *Attempt) hash() [sha256.Size]byte {
 	if a.Hash == [sha256.Size]byte{} {
 		a.Hash = sha256.Sum256(a.Body)
@@ -110,8 +109,8 @@ func (a *Attempt) hash() [sha256.Size]byte {
 	return a.Hash
 }
 
-// Ask takes an attempt and returns what stamps its body. Where nothing is to be
-// changed, reason says why, or is empty where the body is as it should be.
+// Ask records an attempt and returns the changes that stamp its body. If the body must
+// not be stamped, reason says why. If both are empty, the body needs no change.
 func (c *Calls) Ask(a Attempt) (changes []putevents.Change, reason string) {
 	read := putevents.Read
 	if a.CBOR {
@@ -147,7 +146,7 @@ func (c *Calls) Ask(a Attempt) (changes []putevents.Change, reason string) {
 		changes, reason = changesOf(&events, request.Sent())
 	}
 	for i := range entries {
-		entries[i].Detail, entries[i].Resources = "", nil // the request holds on to them
+		entries[i].Detail, entries[i].Resources = "", nil // the request references them
 	}
 	added := &call{
 		ids: []string{a.ID}, invocation: a.Invocation, key: a.Key, body: sum, whole: a.Whole, number: a.Number, max: a.Max,
@@ -165,8 +164,8 @@ func changesOf(events *putevents.Body, sent []lineage.Entry) ([]putevents.Change
 	return changes, ""
 }
 
-// join finds the open call that a belongs to, nil where it begins one. late says
-// that its outcome came before it, or that it came before.
+// join returns the open call that a belongs to, nil if a begins a call. late reports
+// that the outcome of a, or a itself, was already recorded.
 func (c *Calls) join(a *Attempt, body [sha256.Size]byte, now time.Time) (known *call, late bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -192,10 +191,10 @@ func (c *Calls) join(a *Attempt, body [sha256.Size]byte, now time.Time) (known *
 	return nil, false
 }
 
-// add opens a call, and closes the oldest ones where there is no room for it.
+// add adds an open call, and closes the oldest ones if the bounds are exceeded.
 func (c *Calls) add(o *call) {
 	c.mu.Lock()
-	if slices.Contains(c.reported, o.ids[0]) && o.ids[0] != "" { // in the meantime
+	if slices.Contains(c.reported, o.ids[0]) && o.ids[0] != "" { // since join
 		c.mu.Unlock()
 		o.request.Abandon(nil)
 		return
@@ -211,7 +210,7 @@ func (c *Calls) add(o *call) {
 	c.count(closed)
 }
 
-// take removes the open call i. The mutex is held.
+// take removes the open call i. The caller holds the mutex.
 func (c *Calls) take(i int) *call {
 	o := c.open[i]
 	c.open = slices.Delete(c.open, i, i+1)
@@ -219,7 +218,8 @@ func (c *Calls) take(i int) *call {
 	return o
 }
 
-// Report takes the outcome of the attempt, or of the call, with an ID.
+// Report records the outcome of the attempt, or of the call, with an ID. It ignores
+// a second outcome of a call that is closed.
 func (c *Calls) Report(id string, outcome Outcome) {
 	outcome.bound()
 	c.mu.Lock()
@@ -244,8 +244,8 @@ func (c *Calls) Report(id string, outcome Outcome) {
 	c.count(closed)
 }
 
-// Answered takes the outcome of an attempt that was asked about in process: that
-// of the open call with its body.
+// Answered records the outcome of an attempt without an ID. Its call is the open call
+// with the same body, key and amz-sdk-invocation-id.
 func (c *Calls) Answered(a *Attempt, outcome Outcome) {
 	outcome.bound()
 	sum := a.hash()
@@ -261,8 +261,8 @@ func (c *Calls) Answered(a *Attempt, outcome Outcome) {
 	c.count(closed)
 }
 
-// find is the index of the open call with an attempt of that ID, or of that SDK
-// invocation; below 0 where there is none. The mutex is held.
+// find returns the index of the open call with an attempt of that ID, or with that
+// amz-sdk-invocation-id; -1 if there is none. The caller holds the mutex.
 func (c *Calls) find(id, invocation string) int {
 	byInvocation := -1
 	for i, o := range slices.Backward(c.open) {
@@ -276,8 +276,8 @@ func (c *Calls) find(id, invocation string) int {
 	return byInvocation
 }
 
-// settle notes an outcome, and takes the call out where that is final. The mutex
-// is held.
+// settle records an outcome, and removes the call if the outcome is final. The caller
+// holds the mutex.
 func (c *Calls) settle(i int, outcome Outcome) (closed []*call) {
 	o := c.open[i]
 	if o.outcome.Start.IsZero() { // the call began with its first attempt
@@ -295,8 +295,8 @@ func (c *Calls) settle(i int, outcome Outcome) (closed []*call) {
 	return nil
 }
 
-// InvocationEnded closes the calls whose next attempt has not come by the end of
-// the invocation, and those of earlier ones whose outcome has not.
+// InvocationEnded closes the calls that wait for a retry at the end of an invocation,
+// and the calls of earlier invocations that wait for an outcome.
 func (c *Calls) InvocationEnded() {
 	c.mu.Lock()
 	round := c.round
@@ -306,7 +306,7 @@ func (c *Calls) InvocationEnded() {
 	c.count(closed)
 }
 
-// Expire closes the calls that nothing was heard of for OpenFor.
+// Expire closes the calls without an attempt or an outcome for OpenFor.
 func (c *Calls) Expire() {
 	c.mu.Lock()
 	now := c.now()
@@ -323,7 +323,8 @@ func (c *Calls) Close() {
 	c.count(closed)
 }
 
-// takeAll removes the open calls that are to be closed. The mutex is held.
+// takeAll removes the open calls for which closes returns true. The caller holds the
+// mutex.
 func (c *Calls) takeAll(closes func(*call) bool) (closed []*call) {
 	for i := 0; i < len(c.open); {
 		if closes(c.open[i]) {

@@ -12,35 +12,35 @@ import (
 	"github.com/throughline/throughline/metrics"
 )
 
-// Kind says what became of an attempt or a call. The zero value is Unknown.
+// Kind is the kind of outcome of an attempt or a call. The zero value is Unknown.
 type Kind string
 
 // The kinds of outcome.
 const (
-	Unknown   Kind = ""          // nothing can be said
+	Unknown   Kind = ""          // the outcome is not known
 	Answered  Kind = "answered"  // a response arrived
-	Failed    Kind = "failed"    // none did, or the SDK raised an error
-	Cancelled Kind = "cancelled" // the caller gave up
+	Failed    Kind = "failed"    // no response arrived, or the SDK raised an error
+	Cancelled Kind = "cancelled" // the caller cancelled the call
 )
 
-// Outcome is what became of an attempt, or of a call. The zero value says
-// nothing.
+// Outcome is the outcome of an attempt, or of a call. The zero value is an unknown
+// outcome.
 type Outcome struct {
 	Kind    Kind
 	Stamped bool   // the stamped body was sent
-	Reason  string // why it was not
+	Reason  string // why the body was not stamped
 	Status  int    // 0 without a response
 	// Entries are the results of the entries, in their order.
 	Entries    []lineage.Result
 	Error      string // code or class; empty for none
-	Attempts   int    // of the call, where the SDK tells it
+	Attempts   int    // the number of attempts at the call, if the SDK reports it
 	Start, End time.Time
-	Invocation string // amz-sdk-invocation-id, where it is known
+	Invocation string // amz-sdk-invocation-id, if it is known
 }
 
 const maxWord = 64 // bytes of a code or a reason
 
-// bound cuts what came from outside to the lengths that are kept.
+// bound truncates the values of a report to the lengths that are kept.
 func (o *Outcome) bound() {
 	o.Error, o.Reason = word(o.Error), word(o.Reason)
 	if len(o.Invocation) > MaxID {
@@ -60,9 +60,9 @@ func (o *Outcome) succeeded() bool {
 	return o.Kind == Answered && o.Status >= http.StatusOK && o.Status < http.StatusMultipleChoices
 }
 
-// retried says whether an SDK may try again after this outcome: after no answer,
+// retried reports whether an SDK may retry after this outcome: without a response,
 // after errors that AWS's SDKs retry ("Retry behavior", AWS SDKs and Tools
-// reference guide), and after those of a clock that the SDK corrects.
+// reference guide), and after clock skew errors, for which the SDK adjusts its clock.
 func (o *Outcome) retried() bool {
 	if o.Kind != Answered {
 		return true
@@ -73,7 +73,7 @@ func (o *Outcome) retried() bool {
 	return !o.succeeded() && retried(o.Error)
 }
 
-// retried says whether an SDK asks again after an error with this code.
+// retried reports whether an SDK retries after an error with this code.
 func retried(code string) bool {
 	switch code {
 	case "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottledException", "RequestThrottled",
@@ -94,13 +94,13 @@ type failure struct{ code string }
 func (f *failure) Error() string     { return f.code }
 func (f *failure) ErrorCode() string { return f.code }
 
-// Skipped counts a request that was sent as it came, and about which nothing
-// else is known.
+// Skipped counts a request that was sent unchanged and of which nothing else is
+// known, by the reason.
 func (c *Calls) Skipped(reason string) {
 	c.metrics.Record(metrics.Observation{At: c.now(), Name: metrics.StampSkipped, Value: 1, Kind: word(reason)})
 }
 
-// count counts calls that are closed.
+// count counts closed calls.
 func (c *Calls) count(closed []*call) {
 	for _, o := range closed {
 		if o.request == nil {
@@ -134,8 +134,8 @@ func (c *Calls) countAsked(o *call) {
 	}
 }
 
-// countUnasked counts a call of which only its report came: its entries have no
-// type, and where none were answered there was at least one.
+// countUnasked counts a call of which only the outcome was reported. The types of its
+// entries are not known; without a response it counts as one entry.
 func (c *Calls) countUnasked(o *call) {
 	record := func(name metrics.Name, kind string) {
 		c.metrics.Record(metrics.Observation{At: c.now(), Name: name, Value: 1, Kind: kind})
@@ -170,7 +170,7 @@ func (c *Calls) unknown(o *call, eventType string) {
 	c.metrics.Record(metrics.Observation{At: c.now(), Name: metrics.EventsUnknown, Value: 1, EventType: eventType, Kind: kind})
 }
 
-// took is the duration of a call, 0 where its times are none.
+// took returns the duration of a call, 0 if its times are missing or invalid.
 func took(o Outcome) time.Duration {
 	const longest = 15 * time.Minute
 	if d := o.End.Sub(o.Start); !o.Start.IsZero() && d > 0 && d < longest {
@@ -179,8 +179,8 @@ func took(o Outcome) time.Duration {
 	return 0
 }
 
-// Attempts reads amz-sdk-request, which says how often an SDK has tried and may
-// try: "attempt=1; max=3". What it does not say is 0.
+// Attempts reads the header amz-sdk-request, such as "attempt=1; max=3": the number of
+// the attempt and the maximum number of attempts. A missing number is 0.
 func Attempts(header string) (number, most int) {
 	for part := range strings.SplitSeq(header, ";") {
 		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
