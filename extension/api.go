@@ -18,10 +18,10 @@ import (
 type api struct {
 	name   string
 	id     string
-	client oneconn.Client // without a time-out: next blocks while the environment sleeps
+	client oneconn.Client // without a timeout: next blocks while the environment is frozen
 }
 
-// event is what next returns.
+// event is an event of the Extensions API, which next returns.
 type event struct {
 	EventType          string `json:"eventType"`
 	DeadlineMS         int64  `json:"deadlineMs"`
@@ -33,7 +33,7 @@ type event struct {
 	} `json:"tracing"`
 }
 
-// statusError is an answer other than 200.
+// statusError is a response with a status other than 200.
 type statusError struct {
 	call   string
 	status int
@@ -55,7 +55,7 @@ func (a *api) do(ctx context.Context, r oneconn.Request) (oneconn.Answer, error)
 	return answer, nil
 }
 
-// register tells the name of the function.
+// register registers the extension for events and returns the function's name.
 func (a *api) register(ctx context.Context, events []string) (function string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, apiPatience)
 	defer cancel()
@@ -82,8 +82,8 @@ func (a *api) register(ctx context.Context, events []string) (function string, e
 func (a *api) subscribe(ctx context.Context, schema, destination string) error {
 	ctx, cancel := context.WithTimeout(ctx, apiPatience)
 	defer cancel()
-	// Function and extension logs are left out: our own lines would come back.
-	// What stands here needs no escapes.
+	// Function and extension logs are left out: they contain the extension's own
+	// lines. The values in this JSON need no escapes.
 	_, err := a.do(ctx, oneconn.Request{
 		Method: http.MethodPut, Path: "/2022-07-01/telemetry", Header: a.identified(),
 		Body: []byte(`{"schemaVersion":"` + schema + `","types":["platform"],"buffering":{"maxItems":1000,"maxBytes":262144,"timeoutMs":25},` +
@@ -92,8 +92,8 @@ func (a *api) subscribe(ctx context.Context, schema, destination string) error {
 	return err
 }
 
-// next waits for the next event. asked, where it is not nil, is called once Lambda
-// has been asked.
+// next waits for the next event. asked is called after the request is written; it
+// may be nil.
 func (a *api) next(ctx context.Context, asked func()) (event, error) {
 	var e event
 	answer, err := a.do(ctx, oneconn.Request{Method: http.MethodGet, Path: "/2020-01-01/extension/event/next", Header: a.identified(), Wrote: asked})

@@ -16,133 +16,137 @@ import (
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
-// Config is what the extension needs to know. RuntimeAPI and Name are required.
+// Config is the configuration of the extension. RuntimeAPI and Name are required.
 type Config struct {
 	RuntimeAPI string // AWS_LAMBDA_RUNTIME_API: host:port
-	Name       string // the executable's file name, under which Lambda knows it
-	// InitType is AWS_LAMBDA_INITIALIZATION_TYPE.
+	Name       string // the file name of the executable, which is the extension's name in Lambda
+	// InitType is the value of AWS_LAMBDA_INITIALIZATION_TYPE.
 	InitType     string
 	FunctionName string
 	MemoryMB     int
 	Region       string
 	TempDir      string // for temporary files; empty means /tmp
-	HostsFile    string // where host names are looked up; empty means /etc/hosts
+	HostsFile    string // the file of host names; empty means /etc/hosts
 
-	// Disabled registers for SHUTDOWN alone and does nothing else.
+	// Disabled makes the extension register only for SHUTDOWN and do nothing else.
 	Disabled bool
-	// The addresses of the endpoints; an empty one switches its endpoint off.
+	// The addresses of the endpoints as host:port; an empty one turns its endpoint off.
 	OTLPAddr, EventsAddr, AlpacaAddr, RuntimeAddr string
-	// OTLPElsewhere takes another free port for the otlp endpoint, without a word,
-	// where OTLPAddr is in use.
+	// OTLPElsewhere uses another free port for the otlp endpoint if OTLPAddr is in
+	// use, without a warning.
 	OTLPElsewhere bool
-	// EventsUpstream and AlpacaUpstream are base URLs to call instead of AWS's
-	// and Alpaca's, for tests; empty for those.
+	// EventsUpstream and AlpacaUpstream are base URLs to call instead of EventBridge
+	// and Alpaca, for tests. If they are empty, EventBridge and Alpaca are called.
 	EventsUpstream, AlpacaUpstream string
-	// AlpacaFaults is what the alpaca endpoint does to calls, in the words of its
-	// faults resource: delay=2s,error=503:10%,rate-limit=100.
+	// AlpacaFaults are the faults that the alpaca endpoint injects into calls, in the
+	// syntax of its faults resource: delay=2s,error=503:10%,rate-limit=100.
 	AlpacaFaults string
-	// Credentials are those that calls to EventBridge are signed again with; nil
-	// means that they pass as they came.
+	// Credentials are used to sign calls to EventBridge again after they are stamped.
+	// If it is nil, signed calls are forwarded unchanged.
 	Credentials Credentials
-	// Tracing says how lineage is read and stamped. Its TracerProvider is not used.
+	// Tracing configures how lineage is read and stamped. Its TracerProvider is not used.
 	Tracing lineage.Config
-	// API is what is known of the HTTP APIs that the function calls.
+	// API describes the HTTP APIs that the function calls.
 	API outbound.API
-	// Hops says what is done about calls that leave the bus.
+	// Hops configures how calls to services other than EventBridge are traced.
 	Hops Hops
-	// Sample decides about spans that nothing upstream has decided; nil records all.
+	// Sample decides whether a span is sampled if no upstream service has decided; nil
+	// samples all spans.
 	Sample func(trace.TraceID) bool
-	// SizeLimit and SizeWarn are sizes of events in bytes: for utilisation, and
-	// from which one counts as oversized. 0 means sizemeter's defaults.
+	// SizeLimit is the event size, in bytes, that utilisation is measured against, and
+	// SizeWarn the size from which an event counts as oversized. 0 means sizemeter's
+	// default.
 	SizeLimit, SizeWarn int
-	// Dedupe detects repeats of the events that the runtime endpoint sees; nil detects
+	// Dedupe detects repeats of the events that pass the runtime endpoint; nil detects
 	// none.
 	Dedupe *dedupe.Checker
-	// Upstream is where spans go; an empty URL is nowhere.
+	// Upstream is the backend for spans. If its URL is empty, spans are not exported.
 	Upstream otlp.Config
-	// Signals is where the function's SDKs send metrics and logs, the base URL
-	// without /v1/…; empty is nowhere.
+	// Signals is the backend for the metrics and logs of the function's SDKs. If its URL
+	// is empty, they are not forwarded.
 	Signals Signals
 	Flush   Flush
 	Metrics metrics.Config
 
-	Out io.Writer // where metric lines go: the function's log; nil drops them
-	Log io.Writer // for what a person should know; nil for nothing
-	// LogLevel is how much of it.
+	Out io.Writer // gets the metric lines: the function's log; nil discards them
+	Log io.Writer // gets the extension's log lines; nil discards them
+	// LogLevel is the level of the lines that are written to Log.
 	LogLevel LogLevel
 	Now      func() time.Time
-	// Invoked is called once, when the first invocation has begun; nil does nothing.
+	// Invoked is called once, when the first invocation has begun; it may be nil.
 	Invoked func()
 }
 
 // LogLevel is the log level of the extension. The zero value is LogWarn.
 type LogLevel int
 
-// The levels, each with what those before it tell.
+// The log levels. Each level includes those before it.
 const (
-	LogWarn  LogLevel = iota // what somebody should mend, once
-	LogInfo                  // what answers where, and where spans go
-	LogDebug                 // each invocation and each export
+	LogWarn  LogLevel = iota // problems that need a fix, each once
+	LogInfo                  // the addresses of the endpoints, and where spans are exported
+	LogDebug                 // every invocation and every export
 )
 
-// Signals is the OTLP/HTTP backend of what is not a span.
+// Signals is the OTLP/HTTP backend for metrics and logs. URL is the base URL without
+// /v1/…; the zero value is no backend.
 type Signals struct {
 	URL     string
-	Headers map[string]string // added where a request does not carry them
-	TLS     *tls.Config       // nil: the system's certificates are trusted
+	Headers map[string]string // added to requests that do not have them
+	TLS     *tls.Config       // nil trusts the system's certificates
 }
 
-// Hops says what is done about calls to SQS, SNS, Kinesis, Lambda, Step Functions
-// and Scheduler that the shims see. The zero value is HopsJoin.
+// Hops is the way in which calls to SQS, SNS, Kinesis, Lambda, Step Functions and
+// Scheduler are traced that the shims report. The zero value is HopsJoin.
 type Hops string
 
-// What is done about hops.
+// The values of Hops.
 const (
-	// HopsJoin makes spans with the IDs that the services give.
+	// HopsJoin makes spans with the IDs that the services return.
 	HopsJoin Hops = "join"
-	// HopsCarry has messages to SQS and SNS carry their span, too.
+	// HopsCarry also makes messages to SQS and SNS carry the context of their span.
 	HopsCarry Hops = "carry"
 	HopsOff   Hops = "off"
 )
 
-// Flush says when spans are exported. The zero value is FlushAuto.
+// Flush is the time at which spans are exported. The zero value is FlushAuto.
 type Flush string
 
-// The ways to flush.
+// The values of Flush.
 const (
-	// FlushAuto exports at the end of an invocation until the traffic is steady,
-	// then beside the next one.
+	// FlushAuto exports at the end of an invocation until the traffic is steady, and
+	// then during the next invocation.
 	FlushAuto Flush = "auto"
 	// FlushEnd exports at the end of each invocation.
 	FlushEnd Flush = "end"
-	// FlushPeriodic exports beside the next invocation.
+	// FlushPeriodic exports during the next invocation.
 	FlushPeriodic Flush = "periodic"
 )
 
-// ManagedInstances is the InitType under which an environment takes many
-// invocations at once and extensions hear of SHUTDOWN alone.
+// ManagedInstances is the InitType of Lambda Managed Instances: an environment handles
+// several invocations at once, and extensions can register only for SHUTDOWN.
 const ManagedInstances = "lambda-managed-instances"
 
-// Credentials tells the credentials of the function's role at each call.
+// Credentials returns the current credentials of the function's role.
 type Credentials func(context.Context) (aws.Credentials, error)
 
-// requestBudget bounds the bytes of the requests that are held at once.
+// requestBudget bounds the bytes that all requests together hold at one time.
 const requestBudget = 10 << 20
 
-// eventsBudget bounds the bytes of the events of large batches that are being
-// handled: a batch of 6 MB takes two of them.
+// eventsBudget bounds the bytes that the events of large batches hold while they are
+// handled: a batch of 6 MB takes 2 MiB.
 const eventsBudget = 12 << 20
 
-// The bounds of every wait.
+// The bounds of all waits.
 const (
 	exportBudget   = 500 * time.Millisecond // an export at the end of an invocation
-	besideBudget   = 5 * time.Second        // one beside invocations, which nobody waits for
-	drainBudget    = 20 * time.Millisecond  // for the shims' reports that are still on their way
-	warmBudget     = 2 * time.Second        // connections that are opened ahead
-	deadlineMargin = 100 * time.Millisecond // kept of an invocation's own deadline
-	shutdownMargin = 300 * time.Millisecond // kept of SHUTDOWN's two seconds, to say what was lost
-	apiPatience    = 5 * time.Second        // calls to the Extensions API that do not wait by design
-	lastRecords    = 300 * time.Millisecond // for telemetry still on its way at SHUTDOWN
-	// longestInvocation is Lambda's; a clock that was set back gives no longer wait.
+	besideBudget   = 5 * time.Second        // an export during an invocation
+	drainBudget    = 20 * time.Millisecond  // for the shims' reports that are still in transit
+	warmBudget     = 2 * time.Second        // for opening connections in advance
+	deadlineMargin = 100 * time.Millisecond // left before an invocation's deadline
+	shutdownMargin = 300 * time.Millisecond // left of SHUTDOWN's two seconds, to record what was dropped
+	apiPatience    = 5 * time.Second        // calls to the Extensions API other than next
+	lastRecords    = 300 * time.Millisecond // for telemetry that is still in transit at SHUTDOWN
+	// longestInvocation is Lambda's maximum timeout. It bounds waits after the clock
+	// was set back.
 	longestInvocation = 15 * time.Minute
 )

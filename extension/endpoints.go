@@ -17,13 +17,13 @@ import (
 // endpointNames are the local endpoints, in the order in which they are announced.
 var endpointNames = []string{"otlp", "events", "alpaca", "runtime"}
 
-// addresses are those that the endpoints shall have, by name.
+// addresses returns the configured addresses of the endpoints, by name.
 func (c *Config) addresses() map[string]string {
 	return map[string]string{"otlp": c.OTLPAddr, "events": c.EventsAddr, "alpaca": c.AlpacaAddr, "runtime": c.RuntimeAddr}
 }
 
-// open opens the endpoints that have an address. One that cannot be opened is
-// said and done without.
+// open opens the endpoints that have an address. If one cannot be opened, open logs a
+// warning and continues without it.
 func (x *extension) open(addresses map[string]string) {
 	for _, name := range endpointNames {
 		address := addresses[name]
@@ -46,7 +46,7 @@ func (x *extension) open(addresses map[string]string) {
 // anyPort lets the system choose a port.
 const anyPort = "127.0.0.1:0"
 
-// endpoint is what answers under a name.
+// endpoint returns the handler of the endpoint with a name.
 func (x *extension) endpoint(name string) http.Handler {
 	c := &x.config
 	switch name {
@@ -61,7 +61,7 @@ func (x *extension) endpoint(name string) http.Handler {
 		if err != nil {
 			x.log.Once("THROUGHLINE_ALPACA_FAULTS: %v; there are none", err)
 			config.Faults = ""
-			endpoint, _ = alpacaproxy.New(config) // without faults there is nothing to be wrong
+			endpoint, _ = alpacaproxy.New(config) // without faults New returns no error
 		}
 		return endpoint
 	case "runtime":
@@ -87,8 +87,8 @@ func (x *extension) endpoint(name string) http.Handler {
 	}
 }
 
-// upstream is the URL that a setting gives in the place of the real one, nil
-// where it gives none. A wrong one is named once, and is none.
+// upstream returns the URL of a setting that replaces the real upstream, nil if it is
+// empty. If the URL is invalid, upstream logs a warning and returns nil.
 func (x *extension) upstream(setting, text string) *url.URL {
 	if text == "" {
 		return nil
@@ -101,7 +101,7 @@ func (x *extension) upstream(setting, text string) *url.URL {
 	return &url.URL{Scheme: u.Scheme, Host: u.Host, User: u.User}
 }
 
-// listening says in a line what answers where.
+// listening returns the endpoints and their addresses as text.
 func (x *extension) listening() string {
 	var text strings.Builder
 	for _, name := range endpointNames {

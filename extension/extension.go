@@ -28,13 +28,13 @@ import (
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
-// extension is one run of Run, or of Sidecar.
+// extension is the state of one call of Run or of Sidecar.
 type extension struct {
 	config      Config
 	log         *notice.Log
 	metrics     *metrics.Set
 	api         *api
-	exporter    *otlp.Exporter // nil: spans go nowhere
+	exporter    *otlp.Exporter // nil: spans are not exported
 	provider    *otlp.Provider
 	tracing     lineage.Config
 	handling    handling.Handling
@@ -45,17 +45,17 @@ type extension struct {
 	budget      *server.Budget
 	pipe        pipe.Pipe // of the shims' reports
 
-	servers   map[string]*server.Server // by endpoint: those that answer
+	servers   map[string]*server.Server // the open endpoints, by name
 	runtime   *runtimeapi.Endpoint      // nil: off
 	shims     *shims.Endpoint           // nil: off
 	telemetry *server.Server            // nil: telemetry is not received
-	sidecar   bool                      // outside Lambda
+	sidecar   bool                      // Sidecar runs it, outside Lambda
 	invoking  bool                      // an invocation has begun, and its end was not seen
-	last      event                     // that told of the last invocation
+	last      event                     // the last INVOKE event
 
 	flushing   flushStrategy
 	exporting  atomic.Bool
-	background sync.WaitGroup // what goes on beside invocations
+	background sync.WaitGroup // work that runs during invocations
 	stop       context.CancelFunc
 }
 
@@ -101,20 +101,20 @@ func newExtension(config Config) *extension {
 	return x
 }
 
-// export takes spans that were made here.
+// export queues spans that the extension made.
 func (x *extension) export(request []byte) {
 	if x.exporter != nil {
 		x.exporter.Add(request, false)
 	}
 }
 
-// recorded takes a span of an endpoint.
+// recorded queues a span that an endpoint made, and passes it to the tracker.
 func (x *extension) recorded(request []byte) {
 	x.export(request)
 	x.invocations.Spans(request, false, x.config.Now())
 }
 
-// received takes a request of spans from the function's SDKs.
+// received queues an OTLP request from the function's SDKs, and passes it to the tracker.
 func (x *extension) received(request []byte, isJSON bool) {
 	if x.exporter != nil {
 		x.exporter.Add(request, isJSON)
@@ -137,12 +137,12 @@ func (x *extension) close() {
 	x.api.client.Close()
 }
 
-// settle takes what the shims have reported through the pipe.
+// settle processes the reports that the shims have written to the pipe.
 func (x *extension) settle() {
 	x.pipe.Read(func(line []byte) { x.guard(func() { x.shims.Line(line) }) })
 }
 
-// rest ends what goes on beside invocations.
+// rest stops the background work and waits for its end.
 func (x *extension) rest() {
 	if x.stop != nil {
 		x.stop()
@@ -150,8 +150,8 @@ func (x *extension) rest() {
 	x.background.Wait()
 }
 
-// guard runs a piece of the lifecycle. A fault of ours is counted, and the
-// environment lives on.
+// guard runs a piece of the lifecycle. If it panics, guard counts the panic and logs
+// it once, and the extension continues.
 func (x *extension) guard(piece func()) {
 	defer func() {
 		if reason := recover(); reason != nil {
@@ -161,7 +161,7 @@ func (x *extension) guard(piece func()) {
 	piece()
 }
 
-// fault counts a fault of ours.
+// fault counts and logs a panic in Throughline's code.
 func (x *extension) fault(reason any) {
 	x.metrics.Dropped(1)
 	x.log.Once("a fault of ours: %v", reason)

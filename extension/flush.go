@@ -11,7 +11,7 @@ import (
 )
 
 // flushStrategy decides whether spans are exported at the end of an invocation or
-// beside the next one. The zero value is FlushAuto before its first invocation.
+// during the next one. The zero value is FlushAuto before the first invocation.
 type flushStrategy struct {
 	flush  Flush
 	steady int // invocations in a row with short gaps
@@ -19,14 +19,16 @@ type flushStrategy struct {
 }
 
 const (
-	steadyAfter = 20               // invocations
-	longGap     = 60 * time.Second // between two of them
-	tooOld      = 5 * time.Second  // of an unsent span: what a reaped environment may lose
+	steadyAfter = 20               // invocations with short gaps
+	longGap     = 60 * time.Second // between two invocations
+	tooOld      = 5 * time.Second  // age of an unsent span, which is lost if the environment is removed
 )
 
-// atEnd is asked once an invocation, when it begins.
+// atEnd reports whether to export at the end of the invocation that begins now. Call
+// it once for each invocation. oldest is the time of the oldest unsent span, if
+// waiting is true.
 func (p *flushStrategy) atEnd(now, oldest time.Time, waiting bool) bool {
-	now, oldest = now.Round(0), oldest.Round(0) // by the wall clock, which goes on while an environment is frozen
+	now, oldest = now.Round(0), oldest.Round(0) // the wall clock: the monotonic clock stops while an environment is frozen
 	gap := now.Sub(p.last)
 	first := p.last.IsZero()
 	p.last = now
@@ -51,13 +53,13 @@ func (x *extension) oldest() (time.Time, int, bool) {
 	return x.exporter.Oldest()
 }
 
-// flush exports within the budget and the deadline.
+// flush exports within exportBudget, and until shortly before the deadline.
 func (x *extension) flush(ctx context.Context, deadline time.Time) {
 	x.flushWithin(ctx, min(exportBudget, time.Until(deadline)-deadlineMargin))
 }
 
-// flushBeside exports while the invocation goes on, and beyond it if need be:
-// nobody waits. The channel is closed when there is nothing left to wait for.
+// flushBeside exports in the background, during the invocation and possibly after
+// it. The channel is closed when the export is over, or if there is none to wait for.
 func (x *extension) flushBeside(ctx context.Context, deadline time.Time) <-chan struct{} {
 	done := make(chan struct{})
 	if x.exporter == nil || !x.exporting.CompareAndSwap(false, true) {
@@ -101,5 +103,5 @@ func (x *extension) writeMetrics() {
 			x.metrics.Record(metrics.Observation{At: now, Name: metrics.ExportFailures, Value: float64(l.Failures)})
 		}
 	}
-	_ = x.metrics.Flush(x.config.Out, now) // counted by the set itself
+	_ = x.metrics.Flush(x.config.Out, now) // the set counts what it could not write
 }

@@ -7,9 +7,9 @@ import (
 	"github.com/throughline/throughline/internal/handshake"
 )
 
-// announce writes the addresses that really answer where the wrapper and the
-// library look for them, and opens the pipe of the shims' reports beside them. It
-// comes before registration, and Lambda starts the runtime only after that.
+// announce writes the addresses of the open endpoints to the directory in which the
+// wrapper and the library look for them, and opens the pipe for the shims' reports
+// there. It must run before registration: Lambda starts the runtime after that.
 func (x *extension) announce() {
 	dir := handshake.Dir(x.config.TempDir)
 	var endpoints []handshake.Endpoint
@@ -23,7 +23,7 @@ func (x *extension) announce() {
 		return
 	}
 	if runtime := x.servers["runtime"]; runtime != nil {
-		_, port, _ := net.SplitHostPort(runtime.Address) // by which a shim knows whose pipe it is
+		_, port, _ := net.SplitHostPort(runtime.Address) // shows a shim which extension the pipe belongs to
 		if err := x.pipe.Open(filepath.Join(dir, "reports."+port)); err != nil {
 			x.log.Once("%v; the shims' reports come as requests", err)
 		}

@@ -16,9 +16,8 @@ import (
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
-// Run lives as long as the environment does: it returns nil after SHUTDOWN. An
-// error means that Lambda itself did not answer as its Extensions API says;
-// nothing else ends it.
+// Run runs the extension until SHUTDOWN and then returns nil. It returns an error
+// only if Lambda does not answer as the Extensions API specifies.
 func Run(ctx context.Context, config Config) error {
 	x := newExtension(config)
 	defer x.close()
@@ -41,7 +40,7 @@ func Run(ctx context.Context, config Config) error {
 	return x.loop(ctx)
 }
 
-// described says in a line what goes where.
+// described returns where spans are exported, and the open endpoints, as text.
 func (x *extension) described() string {
 	text := "spans go nowhere"
 	if x.exporter != nil {
@@ -50,7 +49,8 @@ func (x *extension) described() string {
 	return text + x.listening()
 }
 
-// events are those that Lambda lets this environment's extensions hear of.
+// events returns the events to register for, of those that Lambda allows in this
+// environment.
 func (x *extension) events() []string {
 	if x.config.Disabled || x.config.InitType == ManagedInstances {
 		return []string{"SHUTDOWN"}
@@ -58,12 +58,12 @@ func (x *extension) events() []string {
 	return []string{"INVOKE", "SHUTDOWN"}
 }
 
-// loop asks for the next event until SHUTDOWN. What was recorded is written
-// before each, whatever becomes of spans.
+// loop handles events until SHUTDOWN. Before it asks for the next event, it writes
+// the recorded metrics, whether spans were exported or not.
 func (x *extension) loop(ctx context.Context) error {
 	beside, stop := context.WithCancel(ctx)
 	x.stop = stop
-	if x.config.InitType == ManagedInstances { // never frozen, and told of nothing but its end
+	if x.config.InitType == ManagedInstances { // it is never frozen, and gets no event but SHUTDOWN
 		x.background.Go(func() { x.tend(beside) })
 	}
 	asked := sync.OnceFunc(func() { x.background.Go(func() { x.guard(func() { x.warm(beside) }) }) })
@@ -89,8 +89,8 @@ func (x *extension) loop(ctx context.Context) error {
 	}
 }
 
-// warm opens what the first call would else wait for, once the environment
-// does not wait for us. Nothing comes of a failure.
+// warm opens the connections for which the first call would otherwise wait. It runs
+// after init, when the environment does not wait for it. It ignores failures.
 func (x *extension) warm(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, warmBudget)
 	defer cancel()
@@ -105,22 +105,23 @@ func (x *extension) warm(ctx context.Context) {
 	}
 }
 
-// invoke accompanies one invocation, for as long as its way of flushing asks for.
+// invoke handles one INVOKE event. When it returns, the extension asks for the next
+// event; until then Lambda does not freeze the environment.
 func (x *extension) invoke(ctx context.Context, e event) {
 	now := x.config.Now()
-	x.callsEnded() // at the latest: Lambda begins no invocation before the last one is over
+	x.callsEnded() // at the latest: Lambda starts no invocation before the last one is over
 	x.invoking, x.last = true, e
 	over := x.invocations.Begin(e.RequestID, e.InvokedFunctionARN, e.deadline(), now)
 	signal := x.invocations.EndSignal()
 	oldest, _, waiting := x.oldest()
 	atEnd := x.flushing.atEnd(now, oldest, waiting)
 	if x.exporter != nil && x.exporter.Paused() {
-		atEnd = false // nothing would be sent then, and the environment would be held up for it
+		atEnd = false // nothing would be sent, and the environment would wait for it
 	}
 	if !atEnd {
 		exported := x.flushBeside(ctx, e.deadline())
 		if signal != invocations.LocalSignal {
-			// Telemetry would tell 25 ms late of an end that nothing waits for.
+			// Telemetry would report the end 25 ms late, and nothing depends on it.
 			select {
 			case <-exported:
 			case <-over:
@@ -128,7 +129,7 @@ func (x *extension) invoke(ctx context.Context, e event) {
 			}
 			return
 		}
-		x.await(ctx, over, e, now) // and what it recorded is written before the freeze
+		x.await(ctx, over, e, now) // its metrics are then written before the freeze
 		return
 	}
 	if signal == invocations.NoSignal {
@@ -140,7 +141,8 @@ func (x *extension) invoke(ctx context.Context, e event) {
 	}
 }
 
-// await waits for the end of an invocation, until shortly before its deadline.
+// await waits for the end of an invocation, until shortly before its deadline. It
+// reports whether the invocation ended.
 func (x *extension) await(ctx context.Context, over <-chan struct{}, e event, now time.Time) bool {
 	timer := time.NewTimer(min(e.deadline().Sub(now), longestInvocation) - deadlineMargin)
 	defer timer.Stop()
@@ -156,7 +158,7 @@ func (x *extension) await(ctx context.Context, over <-chan struct{}, e event, no
 	return false
 }
 
-// callsEnded closes the SDK calls of the invocation that is over, once.
+// callsEnded closes the SDK calls of the last invocation, once.
 func (x *extension) callsEnded() {
 	if x.invoking {
 		x.invoking = false
@@ -169,11 +171,12 @@ func (x *extension) callsEnded() {
 	}
 }
 
-// shutdown writes what there is within Lambda's two seconds.
+// shutdown writes the remaining metrics and exports the remaining spans within
+// Lambda's two seconds.
 func (x *extension) shutdown(ctx context.Context, e event) {
 	until := e.deadline().Add(-shutdownMargin)
 	if bound := x.config.Now().Add(2*time.Second - shutdownMargin); until.After(bound) {
-		until = bound // a deadline that is none
+		until = bound // the deadline is not valid
 	}
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
@@ -184,7 +187,7 @@ func (x *extension) shutdown(ctx context.Context, e event) {
 	x.tellUnseen(e.ShutdownReason)
 	x.calls.Close()
 	x.hops.Close()
-	x.rest() // an export on a connection that a freeze has broken would hold up the last one
+	x.rest() // a pending export may hang on a connection that broke during a freeze
 	x.writeMetrics()
 	if x.exporter != nil {
 		if err := x.exporter.Flush(ctx); err != nil {
@@ -197,9 +200,9 @@ func (x *extension) shutdown(ctx context.Context, e event) {
 	x.writeMetrics()
 }
 
-// tellUnseen has the spans of invocations written whose events were not seen. Their
-// context is minted, and the sampling decision made, as for an invocation without
-// events; of the process span that this takes only the tracker hears.
+// tellUnseen writes the spans of invocations whose events were not seen. Their
+// context and their sampling decision are those of an invocation without events. For
+// that it makes a process span, which only the tracker gets: it is not exported.
 func (x *extension) tellUnseen(reason string) {
 	if x.exporter == nil {
 		return

@@ -8,19 +8,19 @@ import (
 	"github.com/throughline/throughline/metrics"
 )
 
-// The pace of a sidecar, which nobody freezes.
+// The intervals of a sidecar, which is never frozen.
 const (
 	sidecarMetrics = 10 * time.Second
 	sidecarSpans   = time.Second
-	sidecarEnd     = 5 * time.Second // for calls under way, then for what is queued
+	sidecarEnd     = 5 * time.Second // for calls in progress, and then for the queued spans
 )
 
-// Sidecar answers the endpoints outside Lambda until ctx ends, and then lets
-// calls under way finish. ready is called with the addresses once they answer.
-// An endpoint that cannot be opened is said and done without; it is an error
-// where none can. The runtime endpoint
-// stands before the Runtime API at config.RuntimeAPI: an emulator's. Nothing
-// registers as an extension, so the function as a whole is not measured.
+// Sidecar serves the endpoints outside Lambda until ctx is done, and then waits up to
+// 5 s for calls in progress. It calls ready with the addresses of the open endpoints
+// by name; ready may be nil. If an endpoint cannot be opened, Sidecar logs a warning
+// and continues without it; if none can, it returns an error. The runtime endpoint is
+// a proxy of the Runtime API of an emulator at config.RuntimeAPI. The sidecar does not
+// register as an extension, so it does not measure invocations as Lambda does.
 func Sidecar(ctx context.Context, config Config, ready func(addresses map[string]string)) error {
 	if config.RuntimeAddr != "" && config.RuntimeAPI == "" {
 		return errors.New("the runtime endpoint has nothing to stand before: set AWS_LAMBDA_RUNTIME_API to the emulator's host:port")
@@ -41,11 +41,11 @@ func Sidecar(ctx context.Context, config Config, ready func(addresses map[string
 	}
 	x.tend(ctx)
 
-	// ctx has ended: what is left has its own bound.
+	// ctx is done: the rest has a bound of its own.
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), sidecarEnd)
 	defer cancel()
 	for _, s := range x.servers {
-		s.Shutdown(last) // what does not finish in time is cut off
+		s.Shutdown(last) // calls that do not finish in time are cut off
 	}
 	x.calls.Close()
 	x.hops.Close()
@@ -63,7 +63,7 @@ func Sidecar(ctx context.Context, config Config, ready func(addresses map[string
 	return nil
 }
 
-// tend exports and writes now and then, until ctx ends.
+// tend exports spans and writes metrics at intervals until ctx is done.
 func (x *extension) tend(ctx context.Context) {
 	lines, spans := time.NewTicker(sidecarMetrics), time.NewTicker(sidecarSpans)
 	defer lines.Stop()

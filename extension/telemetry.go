@@ -14,15 +14,15 @@ import (
 )
 
 const (
-	// telemetryHost is the name under which Lambda delivers telemetry to us.
+	// telemetryHost is the host name to which Lambda delivers telemetry.
 	telemetryHost = "sandbox.localdomain"
-	// maxBatch bounds one delivery of telemetry: twice the buffer that was asked
-	// for and some room, as the Telemetry API's reference says to expect.
+	// maxBatch bounds one delivery of telemetry, in bytes: more than twice the size of
+	// the requested buffer, as the Telemetry API's reference recommends.
 	maxBatch = 2 << 20
 )
 
-// listenTelemetry listens for telemetry, on the address of telemetryHost alone.
-// Without it the extension goes on.
+// listenTelemetry listens for telemetry, only on the address of telemetryHost. If it
+// fails, the extension continues without telemetry.
 func (x *extension) listenTelemetry() {
 	listener, err := server.ListenTCP(net.JoinHostPort(addressOf(telemetryHost, x.config.hosts()), "0"))
 	if err != nil {
@@ -32,7 +32,7 @@ func (x *extension) listenTelemetry() {
 	x.telemetry = server.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, release, err := server.ReadBody(w, r, x.budget, maxBatch)
 		if err != nil {
-			server.Refuse(w, r, err) // Lambda sends it again
+			server.Refuse(w, r, err) // Lambda retries the delivery
 			return
 		}
 		defer release()
@@ -40,7 +40,7 @@ func (x *extension) listenTelemetry() {
 	}), x.budget)
 }
 
-// hosts is the file of the environment's host names.
+// hosts returns the path of the file of host names.
 func (c *Config) hosts() string {
 	if c.HostsFile != "" {
 		return c.HostsFile
@@ -48,8 +48,8 @@ func (c *Config) hosts() string {
 	return "/etc/hosts"
 }
 
-// addressOf is the IP address of a name in a file of hosts, the loopback one where
-// the file does not have it. Lambda's environments resolve telemetryHost there.
+// addressOf returns the IP address of a name in a file of host names, 127.0.0.1 if the
+// file does not contain it. In Lambda the file contains telemetryHost.
 func addressOf(name, file string) string {
 	const loopback = "127.0.0.1"
 	f, err := os.Open(file)
@@ -70,8 +70,9 @@ func addressOf(name, file string) string {
 	return loopback
 }
 
-// subscribe asks for telemetry, in the newest schema and, where that is not
-// known, in one that is. Without telemetry the extension goes on.
+// subscribe subscribes to telemetry with the newest schema. If Lambda does not know
+// it, subscribe tries an older one. If both fail, the extension continues without
+// telemetry.
 func (x *extension) subscribe(ctx context.Context) {
 	if x.telemetry == nil {
 		return

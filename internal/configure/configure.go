@@ -66,9 +66,9 @@ func Metrics(s settings.Settings) metrics.Config {
 	return c
 }
 
-// Dedupe tells repeats apart as the settings say; nil where they say off. The
-// warnings say what is wrong with them, and is done without; warn is told what
-// shows later to be wrong with events or with the table.
+// Dedupe returns the Checker that the settings configure, nil if they turn it off.
+// The warnings describe invalid settings, which are ignored. warn is called with
+// problems of events or of the table that are found later.
 func Dedupe(s settings.Settings, getenv func(string) string, credentials aws.CredentialsProvider, warn func(string)) (checker *dedupe.Checker, warnings []string) {
 	if s.Disabled || s.Dedupe == "off" {
 		return nil, nil
@@ -95,8 +95,8 @@ func Dedupe(s settings.Settings, getenv func(string) string, credentials aws.Cre
 	return dedupe.New(config), warnings
 }
 
-// withoutGroup is the rules of THROUGHLINE_ORDER without the word "group", and
-// whether it was there.
+// withoutGroup returns the rules of THROUGHLINE_ORDER without the word "group", and
+// whether they contain it.
 func withoutGroup(order string) (rules string, groups bool) {
 	var rest []string
 	for item := range strings.SplitSeq(order, ",") {
@@ -109,8 +109,9 @@ func withoutGroup(order string) (rules string, groups bool) {
 	return strings.Join(rest, ","), groups
 }
 
-// Sample decides about spans that nothing upstream has decided, by
-// OTEL_TRACES_SAMPLER; nil records all. warning says what could not be read.
+// Sample returns the sampler that OTEL_TRACES_SAMPLER names, for spans whose sampling
+// no upstream service has decided; nil samples all. warning describes an invalid
+// setting, empty if there is none.
 func Sample(getenv func(string) string) (sample func(trace.TraceID) bool, warning string) {
 	switch name := strings.TrimPrefix(getenv("OTEL_TRACES_SAMPLER"), "parentbased_"); name {
 	case "", "always_on":
@@ -148,9 +149,9 @@ type CredentialsFunc func(context.Context) (aws.Credentials, error)
 // Retrieve implements aws.CredentialsProvider.
 func (f CredentialsFunc) Retrieve(ctx context.Context) (aws.Credentials, error) { return f(ctx) }
 
-// MetricsOut is where metric lines go: stdout, or CloudWatch Logs itself. The
-// warning says why it is stdout although CloudWatch Logs was asked for; warn is
-// told of what shows later.
+// MetricsOut returns the writer of metric lines: stdout, or a writer to CloudWatch
+// Logs. warning says why it is stdout although the settings name CloudWatch Logs;
+// warn is called with problems that are found later.
 func MetricsOut(s settings.Settings, getenv func(string) string, credentials aws.CredentialsProvider, stdout io.Writer, warn func(string)) (out io.Writer, warning string) {
 	sink, group, _ := strings.Cut(s.MetricsSink, ":")
 	if sink != "logs" {

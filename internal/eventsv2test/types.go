@@ -37,14 +37,14 @@ type PutEventsSystemMetadata struct {
 	_ document.NoSerde // not exported, as in generated types
 }
 
-// DeduplicationConfiguration says how repeats are told.
+// DeduplicationConfiguration is how the bus detects repeats.
 type DeduplicationConfiguration struct {
 	DeduplicationType DeduplicationType
 
 	_ document.NoSerde // not exported, as in generated types
 }
 
-// DeduplicationType is how.
+// DeduplicationType is the method by which the bus detects repeats.
 type DeduplicationType string
 
 // DeduplicationTypeContentBased is by the content of the entries.

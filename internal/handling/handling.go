@@ -24,7 +24,7 @@ type Handling struct {
 	Reader  *lineage.Reader
 	Tracing lineage.Config
 	Metrics *metrics.Set    // nil records nothing
-	Dedupe  *dedupe.Checker // nil tells no repeats
+	Dedupe  *dedupe.Checker // nil detects no repeats
 	Now     func() time.Time
 	// Once leaves the check of an invocation with one event to [Invocation.Claim].
 	Once bool
@@ -150,16 +150,16 @@ func (i *Invocation) delivery(e *lineage.Event, traceparent string) dedupe.Deliv
 	}
 }
 
-// digest stands for the event's content.
+// digest returns the digest of the event's content.
 func (h *Handling) digest(e *lineage.Event) string {
 	return dedupe.Digest(e.Detail, cmp.Or(h.Tracing.DetailKey, lineage.DefaultDetailKey))
 }
 
-// direct reports whether the event was handed over by a direct invocation, which
-// is no delivery and repeats none. An event that Step Functions hands over looks
-// as EventBridge's; a task that is made in Workflow Studio names the version
-// $LATEST, which no other caller of a function with an event does. Other tasks are
-// told by when they come, see [dedupe.Delivery].
+// direct reports whether the event came with a direct invocation, which is not a
+// delivery and therefore no repeat of one. An event from Step Functions has the same
+// form as one from EventBridge. A task that was made in Workflow Studio invokes the
+// version $LATEST, which no other caller with an event does. Other tasks are
+// identified by the times of their events, see [dedupe.Delivery].
 func (i *Invocation) direct() bool {
 	switch i.Delivery.Shape {
 	case lineage.ShapeDirect, lineage.ShapeDurable:
@@ -170,7 +170,7 @@ func (i *Invocation) direct() bool {
 	return false
 }
 
-// flagAll flags what the checks told, once.
+// flagAll flags the repeats that the checks found, once.
 func (i *Invocation) flagAll() {
 	if i.flagged {
 		return
@@ -212,7 +212,7 @@ func (i *Invocation) End(soft bool, err error) {
 	lineage.FinishProcess(i.Span, err)
 }
 
-// SoftError tells an answer that AWS counts as a success and the caller as a failure.
+// SoftError reports whether an answer is a success to AWS and a failure to the caller.
 func SoftError(answer []byte) bool {
 	const longest = 1 << 20
 	if len(answer) > longest || !bytes.Contains(answer, []byte(`"statusCode"`)) && !bytes.Contains(answer, []byte(`"batchItemFailures"`)) {

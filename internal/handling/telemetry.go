@@ -15,7 +15,7 @@ type Telemetry struct {
 	Tracing   lineage.Config
 	Metrics   *metrics.Set
 	Out       io.Writer       // where metric lines go
-	Dedupe    *dedupe.Checker // nil tells no repeats
+	Dedupe    *dedupe.Checker // nil detects no repeats
 	Flush     func(context.Context) error
 	Extension bool   // the extension is attached
 	InitKind  string // AWS_LAMBDA_INITIALIZATION_TYPE

@@ -165,8 +165,8 @@ func (c *Call) region() string {
 	return c.Region
 }
 
-// Dimension is the target as metrics have it. Schedules and tasks are as many as
-// there are calls: they are told apart by their group, or not at all.
+// Dimension is the target in the form that metrics use. There may be a schedule or a
+// task for each call, so schedules are identified by their group, and tasks not at all.
 func (c *Call) Dimension() string {
 	name := c.name()
 	switch {

@@ -20,8 +20,8 @@ import (
 	"time"
 )
 
-// Request is one request. Its body is made anew each time, so that many at once
-// do not count for the sender either.
+// Request is one request. Its body is generated for each use, so that many at once
+// do not need memory in the sender either.
 type Request struct {
 	Name     string
 	Endpoint string // otlp, events, alpaca or runtime
@@ -175,7 +175,7 @@ func (r Request) peak(t *testing.T, start func(t *testing.T) (pid int, endpoints
 
 var peak = regexp.MustCompile(`(?m)^VmHWM:\s+(\d+) kB`)
 
-// Peak is the most memory that a process had, in bytes, 0 where that cannot be told.
+// Peak is the peak memory of a process, in bytes, 0 if it is not known.
 func Peak(pid int) int {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

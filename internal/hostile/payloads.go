@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Payload is one of the largest that Lambda hands a function, about 6 MB. It is
-// made anew for each invocation, with IDs of its own.
+// Payload is a payload of the largest size that Lambda passes to a function, about
+// 6 MB. Make generates it for each invocation, with IDs of its own.
 type Payload struct {
 	Name   string
 	Events int // in it

@@ -1,9 +1,9 @@
 package jsonwalk
 
-// Splitter cuts a JSON text that comes in pieces: an array into its elements, an
+// Splitter splits a JSON text that arrives in pieces: an array into its elements, an
 // object into its members, and the array of the member called List into its
-// elements too. It holds one of these at a time, and no more of it than it is
-// told to. Set its fields, then write the pieces. It is for one goroutine.
+// elements too. It holds one of these at a time, and at most Most bytes of it. Set
+// its fields, then write the pieces. It is not safe for concurrent use.
 type Splitter struct {
 	// List names the member whose elements are handed on in its place.
 	List string

@@ -9,21 +9,21 @@ import (
 	"github.com/throughline/throughline/internal/jsonwalk"
 )
 
-// Stamped says what Apply did. Its zero value is nothing. Added is in bytes of
-// the entry's size, as EventBridge counts it.
+// Stamped is the result of Apply. Added is the number of bytes that the stamp adds to
+// the entry's size, as EventBridge counts it. The zero value means no stamp.
 type Stamped struct {
 	Added   int
-	Skipped string // why a stamp, or a part of one, was left out: the words below, joined by commas
+	Skipped string // why a stamp, or a part of it, was left out: the words below, joined by commas
 }
 
-// Why a stamp, or a part of one, was left out.
+// Why a stamp, or a part of it, was left out.
 const (
 	SkippedBudget = "budget" // it would not fit
 	SkippedID     = "id"     // an ID is not 1 to 256 printable bytes
 	SkippedDetail = "detail" // the detail is not a JSON object
-	SkippedCount  = "count"  // there are as many resources, or metadata keys, as the bus takes
-	// SkippedContent: the bus was asked to tell repeats by content, and a stamp
-	// may make each a new event.
+	SkippedCount  = "count"  // the entry has as many resources, or metadata keys, as the bus allows
+	// SkippedContent: the bus deduplicates by content, and with a stamp a repeat
+	// may look like a new event.
 	SkippedContent = "content-based"
 )
 
@@ -34,10 +34,10 @@ func (s *Stamped) skip(why string) {
 	s.Skipped = why
 }
 
-// Apply returns entry with lineage written on it, where that takes no more than
-// budget bytes of the entry's size. The TraceHeader of a classic entry, which
-// EventBridge does not count, is set when it had none and Config asks for one.
-// Apply never changes what entry's slices hold.
+// Apply returns entry stamped with lineage, if the stamp adds no more than budget
+// bytes to the entry's size. Apply sets the TraceHeader of a classic entry, which
+// EventBridge does not count, if it is empty and Config requires one. It does not
+// modify the slices of entry.
 func (s *Stamper) Apply(entry Entry, lineage Lineage, budget int) (Entry, Stamped) {
 	var done Stamped
 	if entry.TraceHeader == "" && entry.Operation == ClassicPutEvents {
@@ -89,7 +89,7 @@ var fieldNames = [fieldCount]string{fieldCorrelation, fieldCausation, fieldParen
 // stampText is a stamp's values; an empty one is not written.
 type stampText [fieldCount]string
 
-// stampFields says what is written of l.
+// stampFields returns the values of l that are written.
 func stampFields(l *Lineage, done *Stamped) stampText {
 	f := stampText{atCorrelation: l.CorrelationID, atCausation: l.CausationID}
 	if l.ParentID != l.CausationID {
@@ -119,12 +119,12 @@ func stampFields(l *Lineage, done *Stamped) stampText {
 	return f
 }
 
-// lines returns resources with the stamp's lines, and how many bytes they add.
-// A line of a forwarded stamp is replaced where it stands.
+// lines returns resources with the stamp's lines, and how many bytes they add. It
+// replaces lines of a forwarded stamp in place.
 func (f *stampText) lines(resources []string, handled *Event) ([]string, int) {
 	var present [fieldCount]bool
-	var replace []int // pairs: the line's index, the field
-	drop := -1        // the line of a forwarded minted context, where ours is not
+	var replace []int // pairs of a line's index and its field
+	drop := -1        // the index of a forwarded line "minted", if this stamp has none
 	for i, line := range resources {
 		at, value := fieldOf(line)
 		if at < 0 {
@@ -133,7 +133,7 @@ func (f *stampText) lines(resources []string, handled *Event) ([]string, int) {
 		present[at] = true
 		switch {
 		case !forwarded(at, value, handled):
-			present[atMinted] = present[atMinted] || at == atTraceparent // it is about the caller's own context
+			present[atMinted] = present[atMinted] || at == atTraceparent // "minted" describes the traceparent, which is the caller's own
 		case f[at] != "":
 			replace = append(replace, i, at)
 		case at == atMinted:
@@ -158,7 +158,7 @@ func (f *stampText) lines(resources []string, handled *Event) ([]string, int) {
 		lines[i] = fieldNames[at] + ":" + f[at]
 		added += len(lines[i]) - len(resources[i])
 	}
-	var text strings.Builder // one piece of memory for all lines
+	var text strings.Builder // one allocation for all lines
 	text.Grow(size)
 	for at, value := range f {
 		if value != "" && !present[at] {
@@ -188,9 +188,9 @@ func fieldOf(line string) (at int, value string) {
 	return -1, ""
 }
 
-// forwarded says that a field is what the event being handled carried, so that
-// whoever passed it on did not mean it for the event that is published now.
-// Correlation and causation are the domain's own words and always stay.
+// forwarded reports whether a field has the value that the event being handled
+// carried. The caller has then copied it, and it does not describe the event that is
+// published now. Correlation and causation are the publisher's own and always stay.
 func forwarded(at int, value string, handled *Event) bool {
 	if handled == nil {
 		return false
@@ -214,9 +214,10 @@ func forwarded(at int, value string, handled *Event) bool {
 	return false
 }
 
-// splice returns detail with the stamp as its last member, every other byte
-// where it was; or why it could not. A member of that key which came with the
-// event being handled is replaced in place, another one is the caller's.
+// splice returns detail with the stamp as its last member and all other bytes
+// unchanged, or the reason why it cannot. If the detail already has the member, splice
+// replaces it if it came with the event being handled; otherwise it is the caller's
+// and stays.
 func (s *Stamper) splice(detail string, f *stampText, handled *Event) (string, string) {
 	m := jsonwalk.MembersOf(jsonwalk.Bytes(detail), 0)
 	var old []byte
@@ -230,7 +231,7 @@ func (s *Stamper) splice(detail string, f *stampText, handled *Event) (string, s
 		return "", SkippedDetail
 	}
 	if old != nil {
-		if isClaim(old) { // a claim check's, where the stamp stands beside it
+		if isClaim(old) { // the claim of a claim check: the stamp is added to it
 			text := f.object(nil)
 			return detail[:oldEnd-len(old)] + string(text[:len(text)-1]) + "," + detail[oldEnd-len(old)+1:], ""
 		}
@@ -249,7 +250,7 @@ func (s *Stamper) splice(detail string, f *stampText, handled *Event) (string, s
 	return string(append(f.object(out), detail[m.End:]...)), ""
 }
 
-// isClaim says that value is an object of a claim and nothing else.
+// isClaim reports whether value is an object with a claim as its only member.
 func isClaim(value []byte) bool {
 	m := jsonwalk.MembersOf(value, 0)
 	return m.Next() && string(m.Key) == "claim" && !m.Next() && m.After > 0
@@ -273,8 +274,8 @@ func (f *stampText) object(b []byte) []byte {
 	return append(bytes.TrimSuffix(b, []byte(",")), '}')
 }
 
-// appendQuoted appends s as a JSON string. The detail key may be anything, an
-// ID is printable.
+// appendQuoted appends s as a JSON string. A detail key may contain any characters;
+// an ID is printable.
 func appendQuoted(b []byte, s string) []byte {
 	b = append(b, '"')
 	for i := range len(s) {

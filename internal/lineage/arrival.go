@@ -13,26 +13,27 @@ import (
 )
 
 // Arrival is the IDs that AWS's services gave to the record in which an event
-// came. Whoever sent the record was told the same IDs, so that they find the
-// sender where the record carries no trace context. The zero value is none.
+// arrived. The services return the same IDs to the sender of the record, so they
+// identify the sender if the record carries no trace context. The zero value is none.
 type Arrival struct {
-	RecordID       string // SQS's message ID, eventID of a stream, SNS's message ID where no queue is between
-	NotificationID string // SNS's message ID, also where its notification stands in a queue
-	OriginRequest  string // the request ID of the invocation whose result, or whose failed event, this is
+	RecordID       string // SQS's message ID, eventID of a stream, SNS's message ID without a queue in between
+	NotificationID string // SNS's message ID, also of a notification in a queue
+	OriginRequest  string // the request ID of the invocation whose result or failed event this is
 	S3Request      string // x-amz-request-id of the request that changed the object
 	TaskToken      string // TokenHash of the task token of Step Functions
 }
 
-// InvocationContext is what a service put into the payload of a direct invocation
-// about itself, where the user asked it to. The zero value is none.
+// InvocationContext identifies the service that made a direct invocation, if the
+// user configured the service to put its context into the payload. The zero value is
+// none.
 type InvocationContext struct {
 	Execution string // the ARN of the execution of Step Functions
 	TaskToken string // TokenHash of its task token
 	Schedule  string // the ARN of the schedule of EventBridge Scheduler
 }
 
-// TokenHash names a task token of Step Functions, which is a capability and is
-// written nowhere: the first 32 hexadecimal digits of its SHA-256.
+// TokenHash returns an ID of a task token of Step Functions: the first 32 hexadecimal
+// digits of its SHA-256. The token itself is a credential and is never written.
 func TokenHash(token string) string {
 	if token == "" {
 		return ""
@@ -41,11 +42,11 @@ func TokenHash(token string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// maxContext is how large a payload is looked through for a service's context, in
-// bytes: what Step Functions and EventBridge Scheduler hand over is smaller.
+// maxContext is the largest payload that is searched for a service's context, in
+// bytes. The payloads of Step Functions and EventBridge Scheduler are smaller.
 const maxContext = 1 << 20
 
-// servicesContext looks for the context of Step Functions and of EventBridge Scheduler in
+// servicesContext returns the context of Step Functions or of EventBridge Scheduler in
 // the payload of a direct invocation.
 func servicesContext(payload []byte) InvocationContext {
 	if len(payload) > maxContext {
@@ -56,7 +57,7 @@ func servicesContext(payload []byte) InvocationContext {
 	return InvocationContext{Execution: c.execution.text(), TaskToken: TokenHash(c.token.text()), Schedule: c.schedule.text()}
 }
 
-// only is a value of which there is one. Two different ones are none.
+// only is a value that must be unique. If two different values are set, it is empty.
 type only struct {
 	value   string
 	several bool
@@ -76,8 +77,8 @@ func (o *only) text() string {
 
 type contextScan struct{ execution, token, schedule only }
 
-// scan looks at an object's members and at those of objects in it. It does not look
-// into what an execution was given as input: that may tell of another one.
+// scan searches an object's members and those of objects in it. It does not search the
+// input of an execution, which may contain the context of another execution.
 func (c *contextScan) scan(object []byte, depth int) {
 	const deepest = 2
 	for m := jsonwalk.MembersOf(object, 0); m.Next(); {
@@ -119,35 +120,35 @@ func (c *contextScan) text(key string, raw []byte) {
 	}
 }
 
-// plainName is a member's name without its spelling: execution_arn and ExecutionArn
-// are one.
+// plainName normalises the spelling of a member's name: execution_arn and ExecutionArn
+// become the same.
 func plainName(key string) string { return strings.ToLower(joints.Replace(key)) }
 
 var joints = strings.NewReplacer("_", "", "-", "", ".", "")
 
-// isARN reports whether arn names a resource of a service, of one of these kinds.
+// isARN reports whether arn is the ARN of a service's resource of one of these kinds.
 func isARN(arn, service string, kinds ...string) bool {
 	parts := strings.SplitN(arn, ":", 6)
 	return len(parts) == 6 && parts[0] == "arn" && parts[2] == service &&
 		slices.ContainsFunc(kinds, func(kind string) bool { return strings.HasPrefix(parts[5], kind) })
 }
 
-// isTaskToken tells a task token of Step Functions from other tokens that a member
-// called token holds.
+// isTaskToken reports whether a token is a task token of Step Functions. Other tokens
+// may be in a member with the same name.
 func isTaskToken(token string) bool {
 	const shortest = 100
 	return len(token) >= shortest && strings.Contains(token[:shortest], "AAAAKgAAAA")
 }
 
-// messageAttributes is what is read of a message's attributes.
+// messageAttributes are the attributes of a message that are read.
 type messageAttributes struct {
 	traceparent, tracestate string
 	datadog                 []byte // JSON
-	requestID               string // of the invocation that Lambda gave up, which wrote the message
+	requestID               string // of the failed invocation whose event Lambda sent to a dead-letter queue
 }
 
-// readAttributes reads the attributes of a message as SQS hands them to Lambda, or
-// as SNS writes them.
+// readAttributes reads the attributes of a message in the form that SQS passes to
+// Lambda, or in SNS's form.
 func readAttributes(raw []byte) (a messageAttributes) {
 	request, code := "", ""
 	for m := jsonwalk.MembersOf(raw, 0); m.Next(); {
@@ -164,14 +165,14 @@ func readAttributes(raw []byte) (a messageAttributes) {
 			code = string(attributeValue(m.Value))
 		}
 	}
-	if code != "" { // the two stand together in a dead-letter queue of Lambda's
+	if code != "" { // Lambda sets both on messages to a dead-letter queue
 		a.requestID = request
 	}
 	return a
 }
 
-// attributeValue is the value of an attribute: SQS says stringValue and binaryValue,
-// SNS says Value, in base64 where it says that its Type is Binary.
+// attributeValue is the value of an attribute: SQS's stringValue or binaryValue, or
+// SNS's Value. A binaryValue, and a Value whose Type is Binary, is in base64.
 func attributeValue(raw []byte) []byte {
 	var value []byte
 	encoded := false
@@ -203,8 +204,8 @@ func decodeBase64(text []byte) []byte {
 	return plain
 }
 
-// hopAttributes appends the IDs by which whoever caused the invocation is found, of
-// each kind at most MaxLinks.
+// hopAttributes appends the IDs that identify the sender of the invocation's events,
+// at most MaxLinks of each kind.
 func (d *Delivery) hopAttributes(attrs []attribute.KeyValue) []attribute.KeyValue {
 	lists := [...]struct {
 		one, many attribute.Key

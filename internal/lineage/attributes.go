@@ -8,7 +8,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// The attributes of the design (docs/wire.md), for whoever adds to a span.
+// The attributes that Throughline defines (docs/wire.md), for packages that add
+// attributes to a span.
 const (
 	AttrEventID            = "throughline.event.id"
 	AttrEventType          = "throughline.event.type"
@@ -28,18 +29,18 @@ const (
 	AttrEntrySize          = "throughline.entry.size"
 	AttrInitKind           = "throughline.init.kind"
 	AttrInvokeParent       = "throughline.invoke.parent" // traceparent: the parent of the invoke span
-	AttrXRayTrace          = "throughline.xray.trace_id" // Lambda's own trace, where spans do not go to X-Ray
+	AttrXRayTrace          = "throughline.xray.trace_id" // Lambda's own trace, if spans are not exported to X-Ray
 	AttrReplayName         = "throughline.replay.name"
 	AttrInvocationID       = "faas.invocation_id"
 	AttrXRayAnnotations    = "aws.xray.annotations"
 	AttrRunID              = "throughline.run.id"
 
-	// What a new custom bus tells of an event.
+	// What a new custom bus reports of an event.
 	AttrGroup        = "throughline.event.group"
 	AttrSequence     = "throughline.event.sequence" // its place in the group, as a number of 20 digits
-	AttrDeduplicated = "throughline.deduplicated"   // the bus had the event already
+	AttrDeduplicated = "throughline.deduplicated"   // the bus already had the event
 
-	// The IDs by which the two ends of a hop that leaves the bus find each other.
+	// The IDs that connect the two ends of a hop outside EventBridge.
 	AttrMessageIDs       = "throughline.message.ids"
 	AttrNotificationIDs  = "throughline.notification.ids"
 	AttrS3RequestIDs     = "throughline.s3.request_ids"
@@ -50,11 +51,11 @@ const (
 	AttrTaskTokenHashes  = "throughline.task.token_hashes" // of a batch, where there are several
 	AttrScheduleARN      = "throughline.schedule.arn"
 	AttrCalleeRequestID  = "throughline.callee.request_id"
-	AttrHopIDs           = "throughline.hop.ids" // all of them in one text, which X-Ray can index
+	AttrHopIDs           = "throughline.hop.ids" // all of these IDs in one string, which X-Ray can index
 )
 
-// OpenTelemetry's names are written out, because its semconv package fills
-// hundreds of variables when a program starts; a test holds them to it.
+// OpenTelemetry's names are literals, because its semconv package initialises
+// hundreds of variables when a program starts; a test compares them with it.
 const (
 	keyEventID       = attribute.Key(AttrEventID)
 	keyEventType     = attribute.Key(AttrEventType)
@@ -117,29 +118,29 @@ const (
 	defaultBus          = "default"
 )
 
-// The values of throughline.lag.from. No event tells when its publisher published
-// it: the publisher's own span does.
+// The values of throughline.lag.from. An event does not contain the time at which it
+// was published; only the publisher's span has it.
 const (
 	LagFromEvent     = "event"     // the time that EventBridge gave the event, in whole seconds
-	LagFromIngestion = "ingestion" // the time at which a new custom bus took the event, in milliseconds
-	LagFromMessage   = "message"   // the time at which a queue or stream got the message, in milliseconds
+	LagFromIngestion = "ingestion" // the time at which a new custom bus received the event, in milliseconds
+	LagFromMessage   = "message"   // the time at which a queue or stream received the message, in milliseconds
 )
 
-// ErrorTypeOther is error.type of an error that has no name of its own.
+// ErrorTypeOther is error.type of an error without a known code or class.
 const ErrorTypeOther = "_OTHER"
 
 // Scope is the name of the instrumentation scope.
 const Scope = "github.com/throughline/throughline/tracing"
 
-// annotations names the attributes that X-Ray indexes.
+// annotations lists the attributes that X-Ray indexes.
 var annotations = keyAnnotations.StringSlice([]string{AttrCorrelationID, AttrEventID, AttrEventType})
 
-// hopAnnotations are those and what the other end of a hop is found by.
+// hopAnnotations are annotations and the attributes that identify the ends of a hop.
 var hopAnnotations = keyAnnotations.StringSlice([]string{AttrCorrelationID, AttrEventID, AttrEventType, AttrInvocationID, AttrHopIDs})
 
-// AnnotateHop appends what lets X-Ray find a span by the IDs of a hop, to a span
-// whose attributes attrs are. X-Ray indexes single values of at most 1000
-// characters; of more IDs the first are found.
+// AnnotateHop appends to the attributes of a span the attributes by which X-Ray finds
+// it with the IDs of a hop. X-Ray indexes single values of at most 1000 characters, so
+// of many IDs only the first are indexed.
 func AnnotateHop(attrs []attribute.KeyValue) []attribute.KeyValue {
 	const longest = 1000
 	var text strings.Builder
@@ -171,7 +172,7 @@ func AnnotateHop(attrs []attribute.KeyValue) []attribute.KeyValue {
 	return append(attrs, hopAnnotations)
 }
 
-// withIDs appends what is known of an event, leaving out what is empty.
+// withIDs appends the attributes of an event that are not empty.
 func withIDs(attrs []attribute.KeyValue, eventID, eventType string, l *Lineage) []attribute.KeyValue {
 	attrs = append(attrs, annotations, keyHops.Int(l.Hops))
 	for _, a := range [...]struct {
@@ -189,8 +190,8 @@ func withIDs(attrs []attribute.KeyValue, eventID, eventType string, l *Lineage) 
 }
 
 // spanBuffer holds the attributes and links of one span while it is started or
-// ended. Buffers are pooled: a tracer reads them through
-// trace.NewSpanStartConfig, which copies, and the SDK's SetAttributes copies too.
+// ended. Buffers can be pooled, because trace.NewSpanStartConfig, through which a
+// tracer reads them, copies, and the SDK's SetAttributes copies too.
 type spanBuffer struct {
 	attrs []attribute.KeyValue
 	links []trace.Link

@@ -10,10 +10,10 @@ import (
 	"github.com/throughline/throughline/internal/jsonwalk"
 )
 
-// maxID bounds an ID in a stamp.
+// maxID bounds an ID in a stamp, in bytes.
 const maxID = 256
 
-// ValidID says that s may stand in a stamp: 1 to 256 printable bytes of ASCII.
+// ValidID reports whether s is a valid ID in a stamp: 1 to 256 printable ASCII bytes.
 func ValidID(s string) bool {
 	if s == "" || len(s) > maxID {
 		return false
@@ -26,7 +26,7 @@ func ValidID(s string) bool {
 	return true
 }
 
-// stamp is what one carrier says.
+// stamp is the content of one carrier.
 type stamp struct {
 	correlation, causation, parent string
 	publisher, origin              trace.SpanContext
@@ -35,7 +35,7 @@ type stamp struct {
 	malformed                      int
 }
 
-// The names of the stamp's fields, in lines and in the detail's member alike.
+// The names of the stamp's fields, in lines and in the detail's member.
 const (
 	fieldCorrelation = "correlation"
 	fieldCausation   = "causation"
@@ -46,14 +46,14 @@ const (
 	fieldMinted      = "minted"
 )
 
-// isMinted is the value of a stamp's field minted; there is no other.
+// isMinted is the only value of a stamp's field minted.
 const isMinted = "1"
 
-// maxHops is the most that a stamp says: six digits.
+// maxHops is the highest count in a stamp: six digits.
 const maxHops = 999_999
 
-// set takes the field name as value. Of a field that is there twice the first
-// counts; a name that is not ours is none of our business.
+// set sets the field with a name. Of a duplicate field the first counts. It ignores
+// names that are not in a stamp.
 func (s *stamp) set(name, value string) {
 	ok := true
 	switch name {
@@ -125,7 +125,7 @@ func resourceStamp(resources []string) stamp {
 	return s
 }
 
-// detailStamp reads the stamp in a detail's member of ours.
+// detailStamp reads the stamp in the detail's member for it.
 func detailStamp(raw []byte) stamp {
 	var s stamp
 	m := jsonwalk.MembersOf(raw, 0)
@@ -138,10 +138,10 @@ func detailStamp(raw []byte) stamp {
 	return s
 }
 
-// datadogContext reads the trace context that Datadog's tracers put into a
-// detail: a traceparent, else its own decimal IDs. flagged says that the sampled
-// flag is a decision: Datadog's priorities are another system's. carries says
-// that there are members of a trace context, which may be malformed.
+// datadogContext reads the trace context that Datadog's tracers write into a detail:
+// a traceparent, else Datadog's decimal IDs. flagged reports whether the sampled flag
+// is a sampling decision; Datadog's sampling priority is not one for other tracers.
+// carries reports whether there are members of a trace context, even malformed ones.
 func datadogContext(raw []byte) (sc trace.SpanContext, flagged, carries bool) {
 	var config trace.SpanContextConfig
 	for m := jsonwalk.MembersOf(raw, 0); m.Next(); {

@@ -10,50 +10,50 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Lineage is where an event comes from. The zero value is that of an event
-// about which nothing is known. It is a value: copies are independent.
+// Lineage is the origin of an event: its workflow, its cause and its publisher. The
+// zero value is that of an event of which nothing is known. Copies are independent.
 type Lineage struct {
-	// CorrelationID names the workflow. Of a received event it is never empty
-	// as long as the event has an ID: one that carries none starts with its own.
+	// CorrelationID identifies the workflow. A received event that has an ID always
+	// has one: an event without a correlation ID gets its own ID.
 	CorrelationID string
-	// CausationID is what the domain says caused the event; it may name
-	// anything, and may be empty.
+	// CausationID is the cause of the event in the publisher's own terms; it may be
+	// any ID, and may be empty.
 	CausationID string
 	// ParentID is the ID of the event that was being handled when this one was
-	// published; empty when there was none or none is known.
+	// published; empty if there was none or it is not known.
 	ParentID string
 	// Publisher is the span that published the event.
 	Publisher trace.SpanContext
-	// Origin is the span that published the workflow's first event: of that
-	// event itself it equals Publisher, or is not valid before it is published.
+	// Origin is the span that published the workflow's first event. For that event
+	// itself it equals Publisher, or is not valid before the event is published.
 	Origin trace.SpanContext
-	// Hops counts publications after the first.
+	// Hops is the number of publications in the workflow before this one.
 	Hops int
-	// Correlated is false when the correlation ID had to be minted.
+	// Correlated is false if the correlation ID was generated.
 	Correlated bool
-	// Stamped is true when the event carried our stamp.
+	// Stamped is true if the event carried Throughline's stamp.
 	Stamped bool
-	// Minted is true when Publisher's context was made up by a publisher without
-	// a tracer: its sampled flag is then nobody's decision.
+	// Minted is true if a publisher without a tracer generated Publisher's context.
+	// Its sampled flag is then not a sampling decision.
 	Minted bool
-	// Carrier says where Publisher was found; empty when it was not.
+	// Carrier is where Publisher was found; empty if it was not found.
 	Carrier Carrier
 
-	// segment is what X-Ray knows as the sender of the event's message: a span of
-	// its own making or, where a tracer goes on in its traces, one of that tracer's.
-	// It is set where spans go to X-Ray and nothing better is known.
+	// segment is the sender of the event's message in X-Ray: a segment that X-Ray
+	// made or, if a tracer continues X-Ray's traces, a span of that tracer. It is set
+	// if spans are exported to X-Ray and Publisher is not known.
 	segment trace.SpanContext
 
-	ignored  bool   // Publisher's sampled flag is not heard: Config.OwnSampling
-	decided  bool   // Publisher's sampled flag is a decision that a foreign traceparent carried
-	handled  *Event // being handled at publication; its stamp tells a forwarded line from a caller's own
+	ignored  bool   // Publisher's sampled flag is ignored: Config.OwnSampling
+	decided  bool   // Publisher's sampled flag is the sampling decision of a traceparent without a stamp
+	handled  *Event // handled at publication; lines that equal its stamp are forwarded, others are the caller's
 	upstream string // the invocation's X-Ray header
 }
 
-// Carrier names a place that trace context was read from.
+// Carrier is a place that trace context is read from.
 type Carrier string
 
-// The carriers of trace context, in the order in which they are asked.
+// The carriers of trace context, in the order in which they are read.
 const (
 	CarrierResources   Carrier = "resources"
 	CarrierMetadata    Carrier = "metadata" // of an event of a new custom bus
@@ -64,44 +64,44 @@ const (
 	CarrierXRay        Carrier = "xray"
 )
 
-// Event is one event as it was received. Detail, and no other field, aliases
-// the payload it was read from.
+// Event is one event as it was received. Detail is the only field that aliases the
+// payload that the event was read from.
 type Event struct {
-	ID         string    // the domain's ID, else the envelope's, else the message's
-	EnvelopeID string    // EventBridge's id, which the publisher was answered where it is known; empty outside an envelope
-	Type       string    // the detail-type, or what a bare message calls its type
-	Source     string    // the envelope's source, or a CloudEvent's own
-	Time       time.Time // the envelope's time, else when the queue got the message; zero when unknown
+	ID         string    // the event's own ID in the detail, else the envelope's, else the message's
+	EnvelopeID string    // EventBridge's id, that of the PutEvents response if it is known; empty outside an envelope
+	Type       string    // the detail-type, or the type in a message without an envelope
+	Source     string    // the envelope's source, or that of a CloudEvent
+	Time       time.Time // the envelope's time, else when the queue got the message; zero if unknown
 
-	ReplayName   string // the replay that delivered it, REPLAY where a new bus tells no name, else empty
-	MessageID    string // of the message or record: SNS's where it went through a topic; else empty
-	Queue        string // the queue or topic it came through, else empty
+	ReplayName   string // the replay that delivered it, REPLAY if a new bus gives no name; empty for no replay
+	MessageID    string // of the message or record, SNS's if it passed a topic; else empty
+	Queue        string // the queue or topic that it passed, else empty
 	ReceiveCount int    // ApproximateReceiveCount of SQS, else 0
-	RunID        string // the run of the domain that it belongs to, by which it waits for others; else empty
+	RunID        string // the publisher's ID of the run that it belongs to; else empty
 
-	// What a new custom bus tells of an event that it delivers with its metadata.
-	Group    string // the event group that it is ordered in; empty for none
+	// Set if a new custom bus delivered the event with its metadata.
+	Group    string // the event group in which it is ordered; empty for none
 	Sequence string // its place in the group: a number, as text
 
 	Arrival Arrival
 
-	Detail    []byte // JSON; aliases the payload where it was not escaped inside it
+	Detail    []byte // JSON; aliases the payload if it was not escaped in it
 	Resources []string
 	Lineage   Lineage
 
-	// Digest and BusinessKey are kept in the place of a detail that is not; else
-	// they are empty.
+	// Digest and BusinessKey are set if the detail is not kept; else they are
+	// empty.
 	Digest, BusinessKey string
 
-	identified   bool // ID is the invocation's: nothing was published under it
-	ingested     bool // Time is when a new bus took it, in milliseconds
+	identified   bool // ID is the invocation's request ID: no event was published with it
+	ingested     bool // Time is when a new bus received it, in milliseconds
 	withMetadata bool // a new bus delivered it with its metadata
 }
 
-// Shape names the form in which an invocation's payload came.
+// Shape is the form of an invocation's payload.
 type Shape string
 
-// The shapes that a Reader tells apart.
+// The shapes that a Reader distinguishes.
 const (
 	ShapeEventBridge Shape = "eventbridge"
 	ShapeSQS         Shape = "sqs"
@@ -118,10 +118,10 @@ const (
 	ShapeUnknown     Shape = "unknown"
 )
 
-// Delivery is what one invocation was handed. The zero value is a delivery of
-// nothing. Malformed counts the carriers that were there and could not be read.
-// Events is empty of a large batch that was read by a [Stream]: Len and Each
-// have the events of any delivery.
+// Delivery is the content of one invocation's payload. The zero value is an empty
+// delivery. Malformed counts the carriers that could not be read. If a [Stream] has
+// read a large batch, Events is empty: Len and Each work for any delivery. Reading
+// is safe for concurrent use.
 type Delivery struct {
 	Shape     Shape
 	Queue     string
@@ -129,12 +129,12 @@ type Delivery struct {
 	Malformed int
 	Context   InvocationContext
 
-	packed  *packed // in the place of Events
-	request string  // the invocation's, once it is known
-	index   *index  // of the events; nil where it is made for each look-up
+	packed  *packed // instead of Events
+	request string  // the invocation's request ID, once it is known
+	index   *index  // of the events; if nil, it is built for each lookup
 }
 
-// Len is how many events there are.
+// Len is the number of events.
 func (d *Delivery) Len() int {
 	if d.packed != nil {
 		return d.packed.len()
@@ -142,11 +142,11 @@ func (d *Delivery) Len() int {
 	return len(d.Events)
 }
 
-// Packed reports whether the events are kept without their details, and Events is
-// empty.
+// Packed reports whether the events are stored without their details, and Events
+// is empty.
 func (d *Delivery) Packed() bool { return d.packed != nil }
 
-// Each calls f with each event in order. The event may be f's for that call alone.
+// Each calls f with each event in order. f must not keep the event after it returns.
 func (d *Delivery) Each(f func(e *Event)) {
 	if d.packed == nil {
 		for i := range d.Events {
@@ -161,7 +161,7 @@ func (d *Delivery) Each(f func(e *Event)) {
 	}
 }
 
-// Event is the event number n, from 0. It is the caller's to keep.
+// Event returns event n, from 0. The caller may keep it.
 func (d *Delivery) Event(n int) *Event {
 	if d.packed == nil {
 		return &d.Events[n]
@@ -171,7 +171,7 @@ func (d *Delivery) Event(n int) *Event {
 	return e
 }
 
-// EventType is the type that all events have, empty where they differ.
+// EventType is the type that all events have, empty if they differ.
 func (d *Delivery) EventType() string {
 	if d.packed != nil {
 		return d.packed.eventType
@@ -179,7 +179,7 @@ func (d *Delivery) EventType() string {
 	return d.common(func(e *Event) string { return e.Type })
 }
 
-// correlationID is the correlation ID that all events have, empty where they differ.
+// correlationID is the correlation ID that all events have, empty if they differ.
 func (d *Delivery) correlationID() string {
 	if d.packed != nil {
 		return d.packed.correlation
@@ -187,12 +187,12 @@ func (d *Delivery) correlationID() string {
 	return d.common(func(e *Event) string { return e.Lineage.CorrelationID })
 }
 
-// Identify gives every event that came without an ID the invocation's request
-// ID, which stays the same over Lambda's own retries. What an invocation without
-// events publishes has it as correlation ID. It changes d.
+// Identify sets the ID of every event without one to the invocation's request ID,
+// which is the same in all of Lambda's retries. If there are no events, the request
+// ID is the correlation ID of the events that the invocation publishes.
 func (d *Delivery) Identify(requestID string) {
 	d.request = requestID
-	for i := range d.Events { // a Stream has done it
+	for i := range d.Events { // a Stream has identified packed events
 		d.Events[i].identify(requestID)
 	}
 }
@@ -211,14 +211,14 @@ type explicitKey struct{}
 
 type explicitIDs struct{ correlation, causation string }
 
-// handling is a delivery in a context, with the X-Ray header of its invocation
-// and what is counted while it is handled.
+// handling is a delivery in a context, with the X-Ray header of its invocation and
+// the counters of its handling.
 type handling struct {
 	delivery *Delivery
 	upstream string
 	ordinals ordinals
 
-	links, dropped int // of the process span; for the goroutine that ends it
+	links, dropped int // of the process span; only the goroutine that ends it uses them
 }
 
 // ordinals counts keys within one handling.
@@ -227,8 +227,9 @@ type ordinals struct {
 	seen map[[sha256.Size]byte]uint64
 }
 
-// Ordinal counts how often key was asked for in the handling that ctx belongs
-// to, this time included. It is 0 where nothing is handled.
+// Ordinal returns the number of calls with key in the handling that ctx belongs to,
+// including this one. It is 0 if no delivery is being handled. It is safe for
+// concurrent use.
 func Ordinal(ctx context.Context, key [sha256.Size]byte) uint64 {
 	h, _ := ctx.Value(deliveryKey{}).(*handling)
 	if h == nil {
@@ -244,14 +245,14 @@ func Ordinal(ctx context.Context, key [sha256.Size]byte) uint64 {
 	return o.seen[key]
 }
 
-// ContextWithDelivery returns a context in which d is being handled. What is
-// published with it, or with a context made from it, is caused by d. A handler
-// that takes a batch apart may give each event a context of its own.
+// ContextWithDelivery returns a context in which d is being handled. Events that are
+// published with it, or with a context derived from it, are caused by d. A handler
+// that splits a batch may use one context for each event.
 func ContextWithDelivery(ctx context.Context, d *Delivery) context.Context {
 	return context.WithValue(ctx, deliveryKey{}, &handling{delivery: d, upstream: upstreamHeader(ctx)})
 }
 
-// DeliveryFromContext returns the delivery being handled, nil when there is none.
+// DeliveryFromContext returns the delivery being handled, nil if there is none.
 func DeliveryFromContext(ctx context.Context) *Delivery {
 	if h, _ := ctx.Value(deliveryKey{}).(*handling); h != nil {
 		return h.delivery
@@ -259,8 +260,8 @@ func DeliveryFromContext(ctx context.Context) *Delivery {
 	return nil
 }
 
-// ContextWithIDs returns a context whose IDs come before all others in what is
-// published with it. An empty ID leaves that one to the usual order.
+// ContextWithIDs returns a context whose IDs take precedence over all others in
+// events that are published with it. An empty ID has no effect.
 func ContextWithIDs(ctx context.Context, correlation, causation string) context.Context {
 	return context.WithValue(ctx, explicitKey{}, explicitIDs{correlation, causation})
 }

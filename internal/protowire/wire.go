@@ -59,7 +59,7 @@ func AppendBytes(b, v []byte) []byte { return append(AppendVarint(b, uint64(len(
 // AppendString appends v behind its length.
 func AppendString(b []byte, v string) []byte { return append(AppendVarint(b, uint64(len(v))), v...) }
 
-// EncodeBool is the number that stands for v.
+// EncodeBool is the number that represents v.
 func EncodeBool(v bool) uint64 {
 	if v {
 		return 1

@@ -55,7 +55,7 @@ type Pair struct {
 const (
 	maxBytes    = 4 << 20
 	maxDepth    = 100
-	maxExpanded = 1 << 18 // nodes that aliases stand for, those of aliases within them counted again
+	maxExpanded = 1 << 18 // nodes that aliases expand to, including those of aliases within them
 )
 
 // Error is a document that cannot be read. Line is 0 where it is not known.
@@ -76,7 +76,7 @@ func (e *Error) Error() string {
 var yamlVersion = regexp.MustCompile(`\A(?:\x{FEFF})?(?:[ \t]*(?:#[^\n]*)?\n)*%YAML[ \t]+1\.[0-9]+`)
 
 // Parse reads one document of at most 4 MiB, nested at most 100 deep. Anchors,
-// aliases and merge keys are resolved; what aliases stand for is bounded. Tags
+// aliases and merge keys are resolved; the expansion of aliases is bounded. Tags
 // such as !Ref and !GetAtt become the mappings that they abbreviate. An empty
 // document is a Null. Errors are [Error]s.
 func Parse(data []byte) (n *Node, err error) {
@@ -139,7 +139,7 @@ type converter struct {
 
 type converted struct {
 	node  *Node
-	size  int // in nodes, with those that aliases stand for
+	size  int // in nodes, with those that aliases expand to
 	depth int // of the lists and mappings below it
 }
 

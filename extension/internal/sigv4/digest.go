@@ -6,15 +6,15 @@ import (
 	"hash"
 )
 
-// Digest is the SHA-256 of a body, with states of it on the way: a body that
-// differs from some place on is hashed from there.
+// Digest is the SHA-256 of a body, with intermediate states of the hash. A body that
+// differs only after some offset can be hashed from the state before that offset.
 type Digest struct {
 	Sum [sha256.Size]byte
 
-	states []hash.Hash // after each step
+	states []hash.Hash // after each step bytes
 }
 
-// step is how many bytes are hashed anew at most.
+// step is the distance between two states, in bytes.
 const step = 16 << 10
 
 // DigestOf hashes a body.
@@ -22,7 +22,7 @@ func DigestOf(body []byte) Digest {
 	var d Digest
 	h := sha256.New()
 	for len(body) > step {
-		_, _ = h.Write(body[:step]) // it returns no error
+		_, _ = h.Write(body[:step]) // a hash returns no error
 		body = body[step:]
 		d.states = append(d.states, clone(h))
 	}
@@ -43,8 +43,8 @@ func clone(h hash.Hash) hash.Hash {
 	return c
 }
 
-// Before is the state of the hash after some of the first n bytes of the body,
-// and how many they are.
+// Before returns the last state of the hash that covers at most the first n bytes of
+// the body, and the number of bytes that it covers. The caller may write to h.
 func (d *Digest) Before(n int) (h hash.Hash, written int) {
 	for i := min(n/step, len(d.states)) - 1; i >= 0; i-- {
 		if h := clone(d.states[i]); h != nil {
@@ -54,5 +54,5 @@ func (d *Digest) Before(n int) (h hash.Hash, written int) {
 	return sha256.New(), 0
 }
 
-// Hex is the sum as a signature has it.
+// Hex returns the sum in hexadecimal, as a signature contains it.
 func (d *Digest) Hex() string { return hex.EncodeToString(d.Sum[:]) }

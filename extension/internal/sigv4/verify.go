@@ -8,24 +8,25 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// The reasons of [Verify], which are also what the shims are told.
+// The reasons of [Verify], which are also sent to the shims.
 const (
-	ReasonAlgorithm   = "algorithm"      // it is signed in another way, such as SigV4a
-	ReasonScope       = "scope"          // its scope is malformed, or that of another service
+	ReasonAlgorithm   = "algorithm"      // it is signed with another algorithm, such as SigV4a
+	ReasonScope       = "scope"          // the scope is malformed, or names another service
 	ReasonKey         = "key"            // it is signed with another key
 	ReasonSignature   = "signature"      // the signature is wrong
-	ReasonCredentials = "no-credentials" // the function's own are not known
+	ReasonCredentials = "no-credentials" // the function's credentials are not known
 )
 
-// Verified is a signature that was made with credentials which are ours too. Its
-// Sign is for one goroutine.
+// Verified is a signature that was made with the function's credentials. It is not
+// safe for concurrent use.
 type Verified struct {
 	Authorization
-	signer hash.Hash // with the key that it was signed with
+	signer hash.Hash // an HMAC with the key of the signature
 }
 
-// Verify says whether a request for service was signed with the credentials that
-// the function gives; if not, reason says why. A nil function has none.
+// Verify verifies that a request for service was signed with the credentials that
+// the function credentials returns, which may be nil. reason is why it was not, empty
+// if it was.
 func Verify(ctx context.Context, service string, r Request, credentials func(context.Context) (aws.Credentials, error)) (v Verified, reason string) {
 	var header string
 	if values := r.Header("authorization"); len(values) > 0 {
@@ -58,9 +59,9 @@ func Verify(ctx context.Context, service string, r Request, credentials func(con
 	return v, ""
 }
 
-// Sign returns the Authorization header of r, a request with the date of the one
-// that was verified.
+// Sign returns the Authorization header of r. r must have the same date as the
+// verified request.
 func (v *Verified) Sign(r Request) string {
-	header, _ := v.sign(v.signer, r) // its date fits: it has verified
+	header, _ := v.sign(v.signer, r) // no error: the date was verified
 	return header
 }

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Case is one payload and what the span of its handling tells. The function is
-// called portfolio.
+// Case is one payload and the expected span of its handling. The function is called
+// portfolio.
 type Case struct {
 	Name, Payload string
 	Span          string   // its name

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// The attributes of a span, and of its links, that tell of the hop that it came by,
-// in the order in which [Hop] writes them.
+// The attributes of a span, and of its links, that describe the hop by which its
+// events arrived, in the order in which [Hop] writes them.
 var hopKeys = []struct{ key, name string }{
 	{"messaging.destination.name", "at"},
 	{"throughline.message.ids", "messages"}, {"throughline.notification.ids", "notifications"}, {"throughline.s3.request_ids", "s3"},
@@ -14,9 +14,9 @@ var hopKeys = []struct{ key, name string }{
 	{"throughline.task.token_hash", "token"}, {"throughline.task.token_hashes", "tokens"}, {"throughline.schedule.arn", "schedule"}, {"throughline.run.id", "run"},
 }
 
-// Hop writes what a span tells of the hop that it came by, as name=value,value. of
-// gives the values of an attribute, none where the span lacks it; linked are the
-// messages that its links name.
+// Hop writes the attributes that describe the hop by which a span's events arrived, as
+// name=value,value. of returns the values of an attribute, none if the span lacks it;
+// linked are the messages that its links name.
 func Hop(of func(key string) []string, linked []string) string {
 	var parts []string
 	for _, k := range hopKeys {
@@ -30,7 +30,7 @@ func Hop(of func(key string) []string, linked []string) string {
 	return strings.Join(parts, " ")
 }
 
-// WantedHop is what the span of a case tells of the hop that it came by, see [Hop].
+// WantedHop is the expected description of the hop of a case, see [Hop].
 func (c Case) WantedHop() string { return hops[c.Name] }
 
 const (
@@ -107,7 +107,7 @@ func hopCases(plain func(name, payload, span, trigger, system, id string) Case, 
 	}
 }
 
-// hops are what the cases tell of the hop that they came by. What is not named tells nothing.
+// hops are the expected descriptions by the names of the cases; others have none.
 var hops = map[string]string{
 	"SQS":                     "at=trades messages=m-1 linked=m-1",
 	"SQSFIFO":                 "at=trades messages=m-1 linked=m-1",
