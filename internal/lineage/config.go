@@ -7,69 +7,70 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// StampMode says where the stamp of a published event goes. The zero value is
+// StampMode is the place of the stamp in a published event. The zero value is
 // StampResources.
 type StampMode uint8
 
-// The stamp modes. A detail is never touched in StampResources and StampOff.
+// The stamp modes. StampResources and StampOff never change the detail.
 const (
 	StampResources StampMode = iota // lines in the entry's Resources
-	StampDetail                     // a member of the detail, spliced in as its last
+	StampDetail                     // the last member of the detail
 	StampBoth                       // both
 	StampOff                        // neither
 )
 
-// Config says how lineage is read, stamped and traced. Its zero value is the
-// design's defaults. It is read when a Reader, a Stamper or a handler is
-// made; copies may be shared.
+// Config configures how lineage is read, stamped and traced. The zero value is the
+// defaults. It is read when a Reader, a Stamper or a handler is made; copies may be
+// shared.
 type Config struct {
 	// TracerProvider makes the spans. In the public packages nil means
-	// OpenTelemetry's global provider, otel.GetTracerProvider; for no spans set
-	// noop.NewTracerProvider(). Where no spans are made, contexts are minted from
-	// crypto/rand with flags 00, so that causation by span ID still holds.
+	// OpenTelemetry's global provider, otel.GetTracerProvider; to make no spans, set
+	// noop.NewTracerProvider(). Without spans, contexts are generated from
+	// crypto/rand with flags 00, so that events still identify their cause by span ID.
 	TracerProvider trace.TracerProvider
 
-	// Stamp says where the stamp goes.
+	// Stamp is the place of the stamp.
 	Stamp StampMode
 	// DetailKey is the member that carries the stamp in a detail; empty means "_throughline".
 	DetailKey string
-	// TraceHeader asks for the entry's TraceHeader although spans do not go to
-	// X-Ray. Its Sampled is then the invocation's, or left out.
+	// TraceHeader sets the entry's TraceHeader even if spans are not exported to
+	// X-Ray. Its Sampled is then the invocation's, or absent.
 	TraceHeader bool
 
-	// StampContentBased stamps also entries that a new custom bus is asked to
-	// deduplicate by their content: a stamp may make each of them new.
+	// StampContentBased also stamps entries that a new custom bus deduplicates by
+	// their content. With different stamps, the bus does not detect repeats.
 	StampContentBased bool
 
 	// EventID, CorrelationID and CausationID are JSON pointers (RFC 6901) into
-	// the detail, the first hit winning. Nil means the usual spellings:
-	// event_id, eventId, …, at the top and under metadata.
+	// the detail. The first that finds an ID is used. Nil means the usual
+	// spellings: event_id, eventId, …, at the top and in metadata.
 	EventID, CorrelationID, CausationID []string
 
 	// ParentMode makes a process span the child of the span that published its
 	// event, instead of a root with a link (THROUGHLINE_TRACE_MODE=parent).
 	ParentMode bool
-	// XRay says that spans go to X-Ray: Lambda's segment is then the parent of
-	// process spans, and entries get a TraceHeader.
+	// XRay means that spans are exported to X-Ray. Lambda's segment is then the
+	// parent of process spans, and entries get a TraceHeader.
 	XRay bool
 
-	// OwnSampling asks the sampler about every trace, whatever an event's
-	// publisher decided (THROUGHLINE_SAMPLING=own).
+	// OwnSampling makes the sampler decide about every trace, and ignores the decision
+	// of an event's publisher (THROUGHLINE_SAMPLING=own).
 	OwnSampling bool
 
-	// MaxHops is the hop count above which a loop is suspected; 0 means 16.
+	// MaxHops is the hop count above which an event is reported as a possible loop;
+	// 0 means 16.
 	MaxHops int
 
-	// Sample decides whether a trace that nothing upstream has decided is
-	// recorded: a workflow's first event and one without a stamp. Nil leaves it
-	// to the TracerProvider.
+	// Sample decides whether a trace is sampled if no upstream service has decided:
+	// for a workflow's first event and for an event without a stamp. If it is nil,
+	// the TracerProvider decides.
 	Sample func(trace.TraceID) bool
 }
 
 // DefaultDetailKey is the member that carries the stamp in a detail.
 const DefaultDetailKey = "_throughline"
 
-// DefaultMaxHops is the hop count above which a loop is suspected.
+// DefaultMaxHops is the default of Config.MaxHops.
 const DefaultMaxHops = 16
 
 func (c Config) detailKey() string {
@@ -79,7 +80,7 @@ func (c Config) detailKey() string {
 	return c.DetailKey
 }
 
-// HopLimit is MaxHops, or its default.
+// HopLimit returns MaxHops, or its default.
 func (c Config) HopLimit() int {
 	if c.MaxHops <= 0 {
 		return DefaultMaxHops
@@ -87,8 +88,8 @@ func (c Config) HopLimit() int {
 	return c.MaxHops
 }
 
-// traces reports whether spans may be made now. OpenTelemetry's global provider
-// makes none until it has an SDK: then it is not Idle any more.
+// traces reports whether the provider makes spans now. OpenTelemetry's global
+// provider is Idle, and makes none, until an SDK is set.
 func (c Config) traces() bool {
 	if idle, ok := c.TracerProvider.(interface{ Idle() bool }); ok && idle.Idle() {
 		return false
@@ -97,17 +98,18 @@ func (c Config) traces() bool {
 	return c.TracerProvider != nil && !none
 }
 
-// Tracer is the provider's tracer of this library.
+// Tracer returns the provider's tracer for this library. TracerProvider must not be
+// nil.
 func (c Config) Tracer() trace.Tracer { return c.TracerProvider.Tracer(Scope) }
 
-// ownContext reports whether a provider made a context for span, a child of parent.
+// ownContext reports whether a provider made a new context for span, a child of parent.
 func ownContext(span trace.Span, parent trace.SpanContext) bool {
 	sc := span.SpanContext()
 	return sc.IsValid() && !sameSpan(sc, parent)
 }
 
-// ensureContext returns span, or a span that records nothing with a minted
-// context where the provider made no span of its own: a stamp needs one.
+// ensureContext returns span. If the provider made no new context, it returns a
+// non-recording span with a generated one, because a stamp needs a context.
 func ensureContext(ctx context.Context, span trace.Span, parent trace.SpanContext) trace.Span {
 	if ownContext(span, parent) {
 		return span

@@ -9,21 +9,21 @@ import (
 	"github.com/throughline/throughline/internal/jsonwalk"
 )
 
-// detail is what one walk over the top of a detail finds, raw.
+// detail is the raw members that one walk over the top of a detail finds.
 type detail struct {
 	ids
 	stamp, datadog          []byte
 	traceparent, tracestate []byte
 	specversion, cloudID    []byte
 	cloudSource             []byte
-	name                    []byte // what a bare message calls its type
+	name                    []byte // the type in a message without an envelope
 	nameRank                int
 	run, metadata           []byte
 	token                   []byte // a task token of Step Functions
 }
 
-// walkDetail reads the top of data. A detail that is no object, or breaks off,
-// yields what was found until there.
+// walkDetail reads the members at the top of data. If data is not an object, or is
+// truncated, it returns the members before that point.
 func (r *Reader) walkDetail(data []byte) detail {
 	var d detail
 	for m := jsonwalk.MembersOf(data, 0); m.Next(); {
@@ -57,7 +57,7 @@ func (r *Reader) walkDetail(data []byte) detail {
 	return d
 }
 
-// bareType is what data without an envelope calls its type, empty where it does not.
+// bareType returns the type in data without an envelope, empty if there is none.
 func bareType(data string) string {
 	var d detail
 	for m := jsonwalk.MembersOf(jsonwalk.Bytes(data), 0); m.Next(); {
@@ -66,7 +66,7 @@ func bareType(data string) string {
 	return jsonwalk.Text(d.name)
 }
 
-// named takes a member that says what type the event has.
+// named processes a member that may contain the event's type.
 func (d *detail) named(key, value []byte) {
 	switch string(key) {
 	case "detail-type":
@@ -86,7 +86,7 @@ func (d *detail) call(name []byte, rank int) {
 	}
 }
 
-// runID is the ID of the run that the domain says the event belongs to.
+// runID returns the ID of the run that the event belongs to, if the detail has one.
 func (d *detail) runID() string {
 	run := d.run
 	if run == nil && d.metadata != nil {
@@ -100,7 +100,7 @@ func (d *detail) runID() string {
 	return jsonwalk.Scalar(run)
 }
 
-// eventID is the domain's own ID, that of a CloudEvent included.
+// eventID returns the event's own ID in the detail, else that of a CloudEvent.
 func (d *detail) eventID() string {
 	if id := d.text(idEvent); id != "" || d.specversion == nil {
 		return id
@@ -108,13 +108,13 @@ func (d *detail) eventID() string {
 	return jsonwalk.Text(d.cloudID)
 }
 
-// carries says that the detail names its lineage at all.
+// carries reports whether the detail contains any lineage.
 func (d *detail) carries() bool {
 	return d.rank != [idKinds]int{} || d.stamp != nil || d.traceparent != nil || d.datadog != nil || d.specversion != nil
 }
 
-// lineage joins what an event's carriers say, those of its message included. It
-// returns how many carriers were there but could not be read.
+// lineage combines an event's carriers, including those of its message. It also
+// returns the number of carriers that could not be read.
 func (d *detail) lineage(r *Reader, resources []string, m *message) (Lineage, int) {
 	inLines, inMetadata, inDetail := resourceStamp(resources), resourceStamp(m.metadata), stamp{}
 	if d.stamp != nil {
@@ -124,8 +124,8 @@ func (d *detail) lineage(r *Reader, resources []string, m *message) (Lineage, in
 		CorrelationID: cmp.Or(inLines.correlation, inMetadata.correlation, inDetail.correlation, d.text(idCorrelation)),
 		CausationID:   cmp.Or(inLines.causation, inMetadata.causation, inDetail.causation, d.text(idCausation)),
 	}
-	// What the stamp says of one publication is taken from one carrier: a
-	// forwarded event may bring an older one in the other.
+	// All fields of a publication are read from one carrier: another may contain the
+	// older stamp of a forwarded event.
 	ours, carrier := inLines, CarrierResources
 	switch {
 	case inLines.publisher.IsValid():
@@ -133,7 +133,7 @@ func (d *detail) lineage(r *Reader, resources []string, m *message) (Lineage, in
 		ours, carrier = inMetadata, CarrierMetadata
 	case inDetail.publisher.IsValid():
 		ours, carrier = inDetail, CarrierDetail
-	case inMetadata.hasHops: // its context could not be read
+	case inMetadata.hasHops: // its traceparent could not be read
 		ours = inMetadata
 	}
 	l.Hops, l.ParentID, l.Origin, l.Minted = ours.hops, ours.parent, ours.origin, ours.minted
@@ -141,7 +141,7 @@ func (d *detail) lineage(r *Reader, resources []string, m *message) (Lineage, in
 	if ours.publisher.IsValid() {
 		l.Publisher, l.Carrier, l.Stamped = ours.publisher, carrier, true
 	} else {
-		if inMetadata.publisher.IsValid() { // somebody else's, as the lines of a stamp are not
+		if inMetadata.publisher.IsValid() { // a traceparent without hops is not from a stamp
 			l.Publisher, l.Carrier, l.decided = inMetadata.publisher, CarrierMetadata, true
 		}
 		if !l.Publisher.IsValid() {
@@ -152,17 +152,17 @@ func (d *detail) lineage(r *Reader, resources []string, m *message) (Lineage, in
 		}
 	}
 	if l.ParentID == "" && l.Hops > 0 {
-		l.ParentID = l.CausationID // the line is left out when it would say the same
+		l.ParentID = l.CausationID // a stamp leaves out a parent that equals the causation ID
 	}
 	if !l.Origin.IsValid() && l.Carrier != CarrierXRay && l.Carrier != CarrierAttributes {
-		l.Origin = l.Publisher // but of a message: its sender may stand anywhere in the workflow
+		l.Origin = l.Publisher // not for a message: its sender may be anywhere in the workflow
 	}
 	l.ignored = r.ownSampling
 	l.Correlated = l.CorrelationID != ""
 	return l, malformed
 }
 
-// foreign reads the trace context that others put beside an event.
+// foreign reads the trace context that other tracers wrote into the detail.
 func (d *detail) foreign(l *Lineage) (malformed int) {
 	if d.traceparent != nil {
 		malformed += l.traced(jsonwalk.Text(d.traceparent), jsonwalk.Text(d.tracestate), CarrierCloudEvents)
@@ -173,7 +173,7 @@ func (d *detail) foreign(l *Lineage) (malformed int) {
 	return malformed
 }
 
-// traced takes a W3C context.
+// traced sets the publisher from a W3C trace context.
 func (l *Lineage) traced(traceparent, tracestate string, carrier Carrier) (malformed int) {
 	sc, ok := ParseTraceparent(traceparent)
 	if !ok {
@@ -187,8 +187,8 @@ func (l *Lineage) traced(traceparent, tracestate string, carrier Carrier) (malfo
 	return malformed
 }
 
-// datadog takes the context that Datadog's tracers write. Of another context of
-// Datadog's, such as that of Step Functions, nothing is malformed.
+// datadog sets the publisher from the context that Datadog's tracers write. Another
+// context of Datadog's, such as that of Step Functions, does not count as malformed.
 func (l *Lineage) datadog(raw []byte) (malformed int) {
 	sc, flagged, carries := datadogContext(raw)
 	switch {
@@ -200,15 +200,16 @@ func (l *Lineage) datadog(raw []byte) (malformed int) {
 	return 0
 }
 
-// message is what carries an event beside the event itself. The zero value is none.
+// message is the metadata of the message that an event arrived in. The zero value is
+// none.
 type message struct {
 	attributes  []byte // SQS's messageAttributes or SNS's MessageAttributes, raw
 	traceHeader string // AWSTraceHeader of an SQS record
 	sent        time.Time
-	metadata    []string // what the metadata of a new bus's event says, as lines of a stamp
+	metadata    []string // the metadata of a new bus's event, as lines of a stamp
 }
 
-// sender reads the trace context that the sender of a message put beside it.
+// sender reads the trace context in the attributes and the trace header of a message.
 func (m *message) sender(r *Reader, l *Lineage) (malformed int) {
 	if m.attributes != nil {
 		a := readAttributes(m.attributes)
@@ -227,7 +228,7 @@ func (m *message) sender(r *Reader, l *Lineage) (malformed int) {
 	switch header, ok := ParseTraceHeader(m.traceHeader); {
 	case !ok:
 		malformed++
-	case !header.Context.IsValid(): // a root alone
+	case !header.Context.IsValid(): // only a root
 	case !header.begunAt(m.sent):
 		l.Publisher, l.Carrier = header.Context, CarrierXRay
 	case r.xray:
@@ -236,12 +237,12 @@ func (m *message) sender(r *Reader, l *Lineage) (malformed int) {
 	return malformed
 }
 
-// sampled is the decision that the event's traceparent carried.
+// sampled returns the sampling decision that the event's traceparent carried.
 func (l *Lineage) sampled() (sampled, decided bool) {
 	return l.Publisher.IsSampled(), !l.ignored && l.Publisher.IsValid() && (l.Stamped && !l.Minted || l.decided)
 }
 
-// sameSpan says that two contexts name one span, whatever their flags.
+// sameSpan reports whether two contexts have the same span, regardless of their flags.
 func sameSpan(a, b trace.SpanContext) bool {
 	return a.SpanID() == b.SpanID() && a.TraceID() == b.TraceID()
 }

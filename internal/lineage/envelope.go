@@ -2,14 +2,14 @@ package lineage
 
 import "github.com/throughline/throughline/internal/jsonwalk"
 
-// envelope is what stands at the top of a payload or a message, raw.
+// envelope is the raw members at the top of a payload or a message.
 type envelope struct {
 	id, detailType, source, time, resources, detail, replayName []byte
 	records                                                     []byte
 	requestPayload, requestContext, timestamp                   []byte // of a Lambda destination's record
-	alarmARN, alarmData                                         []byte // of an alarm that invokes Lambda itself
+	alarmARN, alarmData                                         []byte // of an alarm that invokes the function directly
 	kind, message, messageID, topicARN, snsTime, attributes     []byte // of an SNS notification
-	batchInfo                                                   []byte // of the record of a batch that a stream's reader gave up
+	batchInfo                                                   []byte // of the record of a failed batch that a stream's event source mapping discarded
 	body, base64                                                []byte // of an HTTP request
 	durable                                                     []byte // the initial state of a durable execution
 	data, metadata, system                                      []byte // of an event of a new custom bus, with its metadata

@@ -15,13 +15,13 @@ const (
 	HeaderCausationID   = "X-Causation-Id"
 )
 
-// HeaderCount is how many headers SetHeaders sets at most.
+// HeaderCount is the maximum number of headers that SetHeaders sets.
 const HeaderCount = 4
 
-// SetHeaders writes to header the span context sc, where it is valid, and the
-// lineage of what is handled in ctx: the correlation ID of the workflow and the
-// ID of the event that is the cause. A header that is present stays as it is.
-// An ID that is not 1 to 256 printable bytes is left out.
+// SetHeaders writes to header the span context sc, if it is valid, and the lineage
+// of the events that are handled in ctx: the correlation ID of the workflow and the
+// ID of the event that is the cause. It does not change a header that is present.
+// It leaves out an ID that is not 1 to 256 printable bytes.
 func SetHeaders(ctx context.Context, sc trace.SpanContext, header http.Header) {
 	values := make([]string, 0, HeaderCount) // one allocation for all values
 	set := func(name, value string) {
@@ -43,8 +43,8 @@ func SetHeaders(ctx context.Context, sc trace.SpanContext, header http.Header) {
 	}
 }
 
-// currentIDs are the IDs of what is done in ctx: those given explicitly, else
-// those of the event being handled; of a batch the workflow that all are of.
+// currentIDs returns the IDs of the work in ctx: those given explicitly, else those
+// of the event being handled. For a batch, correlation is that of all events.
 func currentIDs(ctx context.Context) (correlation, causation string) {
 	explicit, _ := ctx.Value(explicitKey{}).(explicitIDs)
 	correlation, causation = explicit.correlation, explicit.causation

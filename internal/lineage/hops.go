@@ -11,9 +11,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// WithCurrent appends what is known of the workflow that goes on in ctx: the
-// attributes that a span which publishes an event has, without those of an event
-// of its own. Of a batch of several workflows nothing is known.
+// WithCurrent appends the attributes of the workflow in ctx: those of a publishing
+// span, without the attributes of the published event. For a batch of several
+// workflows it appends none.
 func WithCurrent(ctx context.Context, attrs []attribute.KeyValue) []attribute.KeyValue {
 	correlation, causation := CurrentIDs(ctx)
 	if correlation == "" {
@@ -29,10 +29,10 @@ func WithCurrent(ctx context.Context, attrs []attribute.KeyValue) []attribute.Ke
 	return attrs
 }
 
-// CurrentIDs are the IDs that belong to what is done in ctx: those given
-// explicitly, else those of the event being handled; of a batch the workflow that
-// all events are of, and of an invocation without events its request ID. They are
-// empty where they cannot be told.
+// CurrentIDs returns the IDs of the work in ctx: those given explicitly, else those
+// of the event being handled. For a batch, correlation is that of all events; for an
+// invocation without events, it is the request ID. An ID that is not known, or
+// differs between the events of a batch, is empty.
 func CurrentIDs(ctx context.Context) (correlation, causation string) {
 	correlation, causation = currentIDs(ctx)
 	if d := DeliveryFromContext(ctx); correlation == "" && d != nil && len(d.Events) == 0 {
@@ -41,20 +41,21 @@ func CurrentIDs(ctx context.Context) (correlation, causation string) {
 	return correlation, causation
 }
 
-// InvocationHeader is the X-Ray header of the invocation that ctx belongs to;
-// empty where none is known.
+// InvocationHeader returns the X-Ray header of the invocation that ctx belongs to,
+// empty if none is known.
 func InvocationHeader(ctx context.Context) string { return upstreamHeader(ctx) }
 
-// Carry returns an X-Ray trace header that names span in the place of the span
-// that present names, for a message's attribute AWSTraceHeader. present is the
-// header that the request has, which an SDK copied from the invocation's; empty
-// for none. All else of it stays as it came: Lineage, which Lambda's loop
-// detection reads, and Sampled, which is absent where it was absent.
+// Carry returns an X-Ray trace header for a message's attribute AWSTraceHeader: the
+// header present with its Root and Parent replaced by those of span. present is the
+// header of the request, which an SDK copied from the invocation's; empty for none.
+// All other parts stay unchanged: Lineage, which Lambda's loop detection reads, and
+// Sampled, which stays absent if it was absent. toXRay means that spans are exported
+// to X-Ray.
 //
-// It returns false where the header is to be left alone: it is not the
-// invocation's, so that another tracer wrote it; it is malformed; X-Ray records
-// the invocation (Sampled=1) and toXRay, that spans go there, is false; or span
-// would be taken for Lambda's own, whose roots begin with the time.
+// ok is false if the header must not be changed: it differs from the invocation's,
+// because another tracer wrote it; it is malformed; X-Ray samples the invocation
+// (Sampled=1) and toXRay is false; span is not sampled; or readers would take span
+// for one of Lambda's, whose trace IDs begin with the time.
 func Carry(present, invocations string, span trace.SpanContext, toXRay bool, now time.Time) (header string, ok bool) {
 	source := present
 	if source == "" {
@@ -83,8 +84,8 @@ func Carry(present, invocations string, span trace.SpanContext, toXRay bool, now
 	return string(b), len(b) <= MaxTraceHeader
 }
 
-// recent says whether the root begins with a time of the last day or the next, by
-// which readers know Lambda's own.
+// recent reports whether the root begins with a time within one day of now, by which
+// readers recognise Lambda's own roots.
 func (h TraceHeader) recent(now time.Time) bool {
 	const day = 24 * 60 * 60
 	id := h.Context.TraceID()
@@ -92,7 +93,8 @@ func (h TraceHeader) recent(now time.Time) bool {
 	return -day <= apart && apart <= day
 }
 
-// unescaped undoes the percent-encoding that boto3 and Go's SDK apply to the header.
+// unescaped decodes the percent-encoding that boto3 and AWS's SDK for Go apply to the
+// header.
 func unescaped(header string) string {
 	if plain, err := url.PathUnescape(header); err == nil {
 		return plain

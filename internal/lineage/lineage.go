@@ -27,9 +27,11 @@ type Lineage struct {
 	// Origin is the span that published the workflow's first event. For that event
 	// itself it equals Publisher, or is not valid before the event is published.
 	Origin trace.SpanContext
-	// Hops is the number of publications in the workflow before this one.
+	// Hops is the number of publications that led from the workflow's first event to
+	// this one; 0 for the first event.
 	Hops int
-	// Correlated is false if the correlation ID was generated.
+	// Correlated is false if no correlation ID was given, so that CorrelationID was
+	// generated or is another ID of the event.
 	Correlated bool
 	// Stamped is true if the event carried Throughline's stamp.
 	Stamped bool

@@ -5,19 +5,19 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Why a link is there: the values of throughline.link.
+// The kinds of links: the values of throughline.link.
 const (
 	LinkCausation   = "causation"   // the span that published the cause
 	LinkCorrelation = "correlation" // the span that published the workflow's first event
 	LinkRepeat      = "repeat"      // the span that first processed the event
-	LinkTrace       = "trace"       // Lambda's own trace, where nothing else is known
+	LinkTrace       = "trace"       // Lambda's own trace, if no other span is known
 )
 
-// MaxLinks is how many links a process span gets; a provider's own limit must
-// be as high. SQS hands a function up to 10 000 records.
+// MaxLinks is the maximum number of links of a process span; the limit of the
+// TracerProvider must not be lower. A batch of SQS has up to 10 000 records.
 const MaxLinks = 1000
 
-// linkSet makes links whose attributes share one piece of memory.
+// linkSet makes links whose attributes share one allocation.
 type linkSet struct {
 	links []trace.Link
 	attrs []attribute.KeyValue
@@ -34,8 +34,8 @@ func (s *linkSet) add(sc trace.SpanContext, attrs ...attribute.KeyValue) {
 	s.links = append(s.links, trace.Link{SpanContext: sc, Attributes: s.attrs[at:end:end]})
 }
 
-// of adds the link of a record to a span. The record's own ID tells which of the
-// batch it is.
+// of adds the link from a record to a span. The record's own ID identifies the record
+// in the batch.
 func (s *linkSet) of(e *Event, why string, to trace.SpanContext) {
 	attrs := [3]attribute.KeyValue{keyLink.String(why), keyEventID.String(e.ID), keyMessageID.String(e.Arrival.RecordID)}
 	if e.Arrival.RecordID == "" {
@@ -53,7 +53,7 @@ func (s *linkSet) correlation(origin trace.SpanContext, correlationID string) {
 	s.add(origin, keyLink.String(LinkCorrelation), keyCorrelationID.String(correlationID))
 }
 
-// publishingLinks are those of the span that publishes an event of lineage l.
+// publishingLinks returns the links of the span that publishes an event of lineage l.
 func publishingLinks(l *Lineage, handled *Event) []trace.Link {
 	caused := handled != nil && handled.Lineage.Publisher.IsValid()
 	if !caused && !l.Origin.IsValid() {
@@ -69,9 +69,9 @@ func publishingLinks(l *Lineage, handled *Event) []trace.Link {
 	return set.links
 }
 
-// processLinks are those of the span that processes events: first one a record, to
-// its publisher, then one a distinct origin. Beyond MaxLinks they are dropped
-// and counted.
+// processLinks returns the links of the span that processes events: first one for each
+// record, to its publisher, then one for each distinct origin. dropped is the number
+// of links beyond MaxLinks.
 func processLinks(d *Delivery) (links []trace.Link, dropped int) {
 	set := newLinkSet(min(2*d.Len(), MaxLinks))
 	d.Each(func(e *Event) {

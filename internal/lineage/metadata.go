@@ -2,33 +2,33 @@ package lineage
 
 import "strings"
 
-// Operation is the operation that an entry is published by. The zero value is
-// PutEvents of EventBridge's classic buses.
+// Operation is the API operation that publishes an entry. The zero value is PutEvents
+// of EventBridge's classic buses.
 type Operation uint8
 
 // The operations.
 const (
 	ClassicPutEvents Operation = iota
-	PutEvents                  // of the new custom buses (API EventBridgeV2)
-	PutRawEvents               // of those too: any bytes, with metadata beside them
+	PutEvents                  // PutEvents of the new custom buses (API EventBridgeV2)
+	PutRawEvents               // PutRawEvents of the new custom buses: any bytes, with metadata
 )
 
-// maxCarried is how many resources an entry of the new PutEvents may have, and how
-// many metadata keys one of PutRawEvents (EventBridgeV2 API reference).
+// maxCarried is the maximum number of resources of an entry of the new PutEvents, and
+// of metadata keys of an entry of PutRawEvents (EventBridgeV2 API reference).
 const maxCarried = 100
 
-// Metadata is what the metadata of an entry of PutRawEvents weighs, with what
-// says its lineage. The zero value is no metadata.
+// Metadata is the size of the metadata of an entry of PutRawEvents, including the
+// members that carry lineage. The zero value is no metadata.
 type Metadata struct {
 	Keys  int
 	Bytes int // of keys and values
 }
 
-// metadataKeys are the keys of a stamp in metadata. A JSONata expression of a
-// subscriber names them without quotes.
+// metadataKeys are the keys of a stamp in metadata. They need no quotes in a JSONata
+// expression of a subscriber.
 var metadataKeys = [fieldCount]string{"correlationid", "causationid", "parentid", "traceparent", "originparent", "hops", "minted"}
 
-// metadataField is the field that a key of metadata says, below 0 for none.
+// metadataField returns the stamp's field that a key of metadata carries, -1 for none.
 func metadataField(key string) int {
 	switch key {
 	case "correlation_id", "correlationId":
@@ -44,8 +44,8 @@ func metadataField(key string) int {
 	return -1
 }
 
-// MetadataLine is the line of a stamp in resources that says what a member of
-// metadata says. ok is false for a member that is none of our business.
+// MetadataLine returns the line in resources that is equivalent to a member of
+// metadata. ok is false if the member does not belong to a stamp.
 func MetadataLine(key, value string) (line string, ok bool) {
 	at := metadataField(key)
 	if at < 0 {
@@ -54,7 +54,8 @@ func MetadataLine(key, value string) (line string, ok bool) {
 	return fieldNames[at] + ":" + value, true
 }
 
-// MetadataMember is the member of metadata that says what a line of a stamp says.
+// MetadataMember returns the member of metadata that is equivalent to a line of a
+// stamp. ok is false if the line does not belong to a stamp.
 func MetadataMember(line string) (key, value string, ok bool) {
 	at, value := fieldOf(line)
 	if at < 0 {
@@ -63,7 +64,7 @@ func MetadataMember(line string) (key, value string, ok bool) {
 	return metadataKeys[at], value, true
 }
 
-// metadataBytes is what members of metadata that say lines weigh.
+// metadataBytes returns the size of lines as members of metadata.
 func metadataBytes(lines []string) (n int) {
 	for _, line := range lines {
 		if key, value, ok := MetadataMember(line); ok {
@@ -73,8 +74,8 @@ func metadataBytes(lines []string) (n int) {
 	return n
 }
 
-// carry returns the entry with what carries f beside its detail: more resources,
-// or more metadata. It says why it could not.
+// carry returns the entry with the stamp added to its resources or its metadata. why
+// is the reason if it cannot.
 func (f *stampText) carry(entry Entry, handled *Event, budget int) (_ Entry, added int, why string) {
 	lines, added := f.lines(entry.Resources, handled)
 	count := len(lines)
@@ -92,7 +93,8 @@ func (f *stampText) carry(entry Entry, handled *Event, budget int) (_ Entry, add
 	return entry, added, ""
 }
 
-// newBus is the name of a new custom bus by its ARN, which a generated ID ends.
+// newBus returns the name of a new custom bus from its ARN, which ends with a
+// generated ID.
 func newBus(bus string) (name string, ok bool) {
 	_, path, ok := strings.Cut(bus, ":event-busv2/")
 	name, _, _ = strings.Cut(path, "/")

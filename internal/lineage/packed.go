@@ -9,35 +9,35 @@ import (
 	"github.com/throughline/throughline/internal/jsonwalk"
 )
 
-// packed are the events of a large batch in a third of the memory that they take
-// as values: SQS hands a function up to 10 000, and several such batches may be
-// handled at once. Details and resources are left out. Reading it is safe for
-// concurrent use once all events were added.
+// packed stores the events of a large batch, without details and resources, in a third
+// of the memory that they take as values. A batch of SQS has up to 10 000 events, and
+// several batches may be handled at once. Reading is safe for concurrent use after
+// all events were added.
 type packed struct {
 	room   Room
-	used   int // bytes that room had
+	used   int // bytes that were taken from room
 	blocks [][]byte
-	places []uint64 // of each event: the block, and where in it
+	places []uint64 // of each event: the block and the offset in it
 	names  []string // that several events have in common
 	known  map[string]uint64
 	buffer []byte
 
-	// What all events have in common; empty where they differ.
+	// The values that all events have; empty if they differ.
 	eventType, correlation string
 }
 
 const (
 	firstBlock = 4 << 10
 	packBlock  = 64 << 10
-	// maxNames bounds the texts that are kept once for all events.
+	// maxNames bounds the strings that are stored once for all events.
 	maxNames = 256
-	// perEvent is what a place in the list takes, as it grows.
+	// perEvent is the number of bytes of an element of places, as the list grows.
 	perEvent = 16
 )
 
 func (p *packed) len() int { return len(p.places) }
 
-// take asks for n bytes.
+// take takes n bytes from room, and reports whether they were left.
 func (p *packed) take(n int) bool {
 	if !p.room.take(n) {
 		return false
@@ -57,7 +57,7 @@ const (
 	hasTime
 	hasPublisher
 	hasOrigin
-	hasOwnOrigin // another one than the publisher
+	hasOwnOrigin // it differs from the publisher
 	hasState
 	hasSegment
 	isIngested
@@ -67,7 +67,7 @@ const (
 // carriers are the values of Lineage.Carrier.
 var carriers = [...]Carrier{"", CarrierResources, CarrierDetail, CarrierCloudEvents, CarrierDatadog, CarrierAttributes, CarrierXRay, CarrierMetadata}
 
-// add appends e, and says whether there was room.
+// add appends e, and reports whether there was room.
 func (p *packed) add(e *Event) bool {
 	l := &e.Lineage
 	var flags uint64
@@ -84,7 +84,7 @@ func (p *packed) add(e *Event) bool {
 	for _, text := range [...]string{e.ID, e.EnvelopeID, e.MessageID, l.CausationID, l.ParentID, e.Digest, e.BusinessKey, e.RunID, e.Arrival.NotificationID, e.Arrival.OriginRequest, e.Arrival.S3Request, e.Arrival.TaskToken, e.Sequence} {
 		b = appendText(b, text)
 	}
-	if record := e.Arrival.RecordID; record == e.MessageID { // as of SQS
+	if record := e.Arrival.RecordID; record == e.MessageID { // for example of SQS
 		b = append(b, 0)
 	} else {
 		b = appendText(append(b, 1), record)
@@ -116,7 +116,7 @@ func (p *packed) add(e *Event) bool {
 	return p.put(b, e)
 }
 
-// put writes b, which is e, into a block.
+// put writes b, the encoded e, into a block.
 func (p *packed) put(b []byte, e *Event) bool {
 	last := len(p.blocks) - 1
 	if last < 0 || cap(p.blocks[last])-len(p.blocks[last]) < len(b) {
@@ -147,8 +147,8 @@ func (p *packed) put(b []byte, e *Event) bool {
 	return true
 }
 
-// name appends a text that other events may have too: its number plus one or,
-// where there is none, 0 and the text.
+// name appends a string that other events may have too: its index in names plus one
+// or, if it is not in names, 0 and the string.
 func (p *packed) name(b []byte, text string) []byte {
 	n, ok := p.known[text]
 	if !ok && len(p.names) < maxNames {
@@ -172,14 +172,14 @@ func appendText(b []byte, s string) []byte {
 
 func appendContext(b []byte, sc trace.SpanContext) []byte {
 	id, span := sc.TraceID(), sc.SpanID()
-	flags := byte(sc.TraceFlags()) << 1 // the specification's are fewer than seven
+	flags := byte(sc.TraceFlags()) << 1 // the specification defines fewer than seven
 	if sc.IsRemote() {
 		flags |= 1
 	}
 	return append(append(append(b, id[:]...), span[:]...), flags)
 }
 
-// unpacker reads an event; its texts are parts of the block.
+// unpacker decodes an event; its strings alias the block.
 type unpacker []byte
 
 func (u *unpacker) uvarint() uint64 {
@@ -211,7 +211,7 @@ func (u *unpacker) context() trace.SpanContext {
 	return trace.NewSpanContext(config)
 }
 
-// read makes e the n-th event.
+// read sets e to the n-th event.
 func (p *packed) read(n int, e *Event) {
 	place := p.places[n]
 	u := unpacker(p.blocks[place>>32][place&0xffffffff:])
@@ -251,7 +251,7 @@ func (p *packed) read(n int, e *Event) {
 		l.segment = u.context()
 	}
 	if flags&hasState != 0 {
-		state, _ := trace.ParseTraceState(u.text()) // which it was
+		state, _ := trace.ParseTraceState(u.text()) // it was valid when it was added
 		l.Publisher = l.Publisher.WithTraceState(state)
 		if flags&hasOwnOrigin == 0 && flags&hasOrigin != 0 {
 			l.Origin = l.Publisher

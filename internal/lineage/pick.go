@@ -7,10 +7,10 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// pick finds which event of d an entry is published for; or, where only the
-// workflow can be told, the event of it with the fewest hops. Records of one
-// batch are strangers to one another: what one says of itself never makes it the
-// cause of what is published for another.
+// pick returns the event of d that an entry is published for (handled). If only the
+// workflow can be determined, it returns the workflow's event with the fewest hops
+// (workflow). The records of a batch are independent: a record is never the cause of
+// an entry that is published for another.
 func (d *Delivery) pick(eventID, traceparent string, l *Lineage) (handled, workflow *Event) {
 	switch {
 	case d == nil || d.Len() == 0:
@@ -38,18 +38,18 @@ func (d *Delivery) pick(eventID, traceparent string, l *Lineage) (handled, workf
 	return handled, workflow
 }
 
-// index finds the events of a delivery by what entries name. It is made when it
-// is first needed, and safe for concurrent use. It keeps hashes: of a batch of
-// 10 000 the names would take more memory than the events.
+// index finds the events of a delivery by the IDs that entries contain. It is built on
+// first use, and is safe for concurrent use. It stores hashes: the IDs of a batch of
+// 10 000 events would take more memory than the events.
 type index struct {
 	once   sync.Once
 	of     Delivery // without an index
 	seed   maphash.Seed
-	places map[uint64]places // by what events have in common
+	places map[uint64]places // by the hash of a ref
 }
 
-// ref is what an entry names of an event: its ID or its publisher's span, or
-// neither; and, where it is known, the correlation ID.
+// ref is a reference of an entry to an event: the event's ID or its publisher's span,
+// or neither; and the correlation ID, if it is known.
 type ref struct {
 	id          string
 	trace       trace.TraceID
@@ -61,17 +61,17 @@ func refOf(sc trace.SpanContext) ref { return ref{trace: sc.TraceID(), span: sc.
 
 func (x *index) hash(r ref) uint64 { return maphash.Comparable(x.seed, r) }
 
-// places are the events that have something in common.
+// places are the events with the same ref.
 type places struct {
 	workflow uint64 // the hash of the first one's correlation ID
-	place    int32  // of the one with the fewest hops, the first of several
-	hops     int32  // its
+	place    int32  // of the event with the fewest hops, the first of several
+	hops     int32  // of that event
 	count    int32
-	several  bool // workflows
+	several  bool // they are of several workflows
 }
 
-// indexed is the index of d's events. Where d is a copy that has other events, or
-// was not read by a Reader, it is made anew.
+// indexed returns the index of d's events. If d is a copy with other events, or was not
+// read by a Reader, it builds the index again.
 func (d *Delivery) indexed() *index {
 	x := d.index
 	if x == nil {
@@ -101,7 +101,7 @@ func (x *index) build(d *Delivery) {
 	})
 }
 
-// refer adds an event under r, of any workflow and of its own.
+// refer adds an event under r, both without and with its correlation ID.
 func (x *index) refer(r ref, at places, correlationID string) {
 	x.add(x.hash(r), at)
 	if r.correlation = correlationID; correlationID != "" {
@@ -122,8 +122,8 @@ func (x *index) add(key uint64, at places) {
 	x.places[key] = p
 }
 
-// find is the event that r names in a workflow. Where the workflow is not known
-// it is nil if events of several have that name.
+// find returns the event of a workflow that r references. If correlationID is empty, it
+// returns nil if events of several workflows match.
 func (x *index) find(r ref, correlationID string) *Event {
 	if r == (ref{}) {
 		return nil

@@ -8,7 +8,7 @@ import (
 	"github.com/throughline/throughline/internal/jsonwalk"
 )
 
-// The IDs that are looked for in a detail.
+// The kinds of IDs that are read from a detail.
 const (
 	idEvent = iota
 	idCorrelation
@@ -16,22 +16,22 @@ const (
 	idKinds
 )
 
-// maxRead bounds an ID that is read from a detail. A longer one is no ID.
+// maxRead bounds an ID that is read from a detail, in bytes. A longer value is no ID.
 const maxRead = 4096
 
-// pointers are JSON pointers (RFC 6901) to IDs, as a tree of their tokens. In
-// front of each level stands a filter: most members of a detail are told to be
-// none of ours by one look at their first byte and length.
+// pointers are JSON pointers (RFC 6901) to IDs, as a tree of their tokens. Each level
+// has a filter, which rejects most members of a detail by their length and their
+// first byte.
 type pointers struct {
 	names   []string
-	below   []*pointers // of each name
+	below   []*pointers // the level below each name
 	hits    []pointerTo // the pointers that end here
 	first   [256]bool
 	lengths uint64
 }
 
-// pointerTo is the end of a pointer. Of two hits for one kind that of lower
-// rank wins, of one rank the first in the document.
+// pointerTo is the end of a pointer. Of two hits for one kind the one with the lower
+// rank is used, and of the same rank the first in the document.
 type pointerTo struct{ kind, rank int }
 
 func newPointers(cfg Config) *pointers {
@@ -48,8 +48,8 @@ func newPointers(cfg Config) *pointers {
 	return p
 }
 
-// addDefaults adds the spellings in use: snake case, camel case, CloudEvents'
-// lower case, Go's; at the top, else under metadata.
+// addDefaults adds the usual spellings: snake case, camel case, CloudEvents' lower
+// case, Go's; at the top, else in metadata.
 func (p *pointers) addDefaults(kind int) {
 	word := [idKinds]string{"event", "correlation", "causation"}[kind]
 	title := strings.ToUpper(word[:1]) + word[1:]
@@ -60,7 +60,7 @@ func (p *pointers) addDefaults(kind int) {
 	}
 }
 
-// add adds the pointer text; one that does not begin with a slash points nowhere.
+// add adds the pointer text; it ignores one that does not begin with a slash.
 func (p *pointers) add(kind, rank int, text string) {
 	rest, ok := strings.CutPrefix(text, "/")
 	if !ok {
@@ -91,12 +91,12 @@ func (p *pointers) grow(name string) *pointers {
 // ids are the raw values found at pointers.
 type ids struct {
 	value [idKinds][]byte
-	rank  [idKinds]int // plus one; zero is no hit
+	rank  [idKinds]int // plus one; zero means no hit
 }
 
 func (d *ids) text(kind int) string { return jsonwalk.Scalar(d.value[kind]) }
 
-// view is text without a copy, for IDs that were read from a string.
+// view returns the ID without a copy, for IDs that were read from a Go string.
 func (d *ids) view(kind int) string {
 	raw := d.value[kind]
 	if len(raw) > 0 && raw[0] == '"' {
@@ -105,7 +105,7 @@ func (d *ids) view(kind int) string {
 	return jsonwalk.View(raw)
 }
 
-// offer looks whether the member key of an object is, or holds, an ID.
+// offer checks whether the member key of an object is, or contains, an ID.
 func (p *pointers) offer(d *ids, key, value []byte) {
 	if p.lengths&(1<<(len(key)%64)) == 0 || len(key) > 0 && !p.first[key[0]] {
 		return
@@ -118,7 +118,7 @@ func (p *pointers) offer(d *ids, key, value []byte) {
 	}
 }
 
-// take looks for IDs in, and at, a value that p points to.
+// take reads the IDs at, and in, a value that p points to.
 func (p *pointers) take(d *ids, value []byte) {
 	for _, hit := range p.hits {
 		found := d.rank[hit.kind]
@@ -141,12 +141,12 @@ func (p *pointers) take(d *ids, value []byte) {
 	}
 }
 
-// complete says that nothing later in the document can be a better hit.
+// complete reports whether no later hit in the document can have a lower rank.
 func (d *ids) complete() bool {
 	return d.rank == [idKinds]int{1, 1, 1}
 }
 
-// isID says that raw is a number or a string that is not empty.
+// isID reports whether raw is a number or a string that is not empty.
 func isID(raw []byte) bool {
 	c := raw[0]
 	if c == '"' {
@@ -155,7 +155,7 @@ func isID(raw []byte) bool {
 	return c == '-' || c >= '0' && c <= '9'
 }
 
-// member is the raw value of the object raw's member name; nil when there is none.
+// member returns the raw value of the object raw's member name; nil if there is none.
 func member(raw []byte, name string) []byte {
 	for m := jsonwalk.MembersOf(raw, 0); m.Next(); {
 		if string(m.Key) == name {
@@ -165,8 +165,8 @@ func member(raw []byte, name string) []byte {
 	return nil
 }
 
-// At is the string or the number at a JSON pointer (RFC 6901) in the event's
-// detail: empty where there is neither, or one of more than 4096 bytes.
+// At returns the string or the number at a JSON pointer (RFC 6901) in the event's
+// detail. It is empty if there is neither, or one of more than 4096 bytes.
 func (e *Event) At(pointer string) string {
 	rest, ok := strings.CutPrefix(pointer, "/")
 	if !ok {
@@ -184,7 +184,7 @@ func (e *Event) At(pointer string) string {
 	return jsonwalk.Scalar(value)
 }
 
-// child is the member or the element of raw that a token names; nil when there is none.
+// child returns the member or the element of raw that a token names; nil if there is none.
 func child(raw []byte, token string) []byte {
 	for e := jsonwalk.ElementsOf(raw, 0); e.Next(); {
 		if strconv.Itoa(e.Count-1) == token {
