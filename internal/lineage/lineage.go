@@ -30,8 +30,8 @@ type Lineage struct {
 	// Hops is the number of publications that led from the workflow's first event to
 	// this one; 0 for the first event.
 	Hops int
-	// Correlated is false if no correlation ID was given, so that CorrelationID was
-	// generated or is another ID of the event.
+	// Correlated is false if no correlation ID was given, so that CorrelationID is
+	// another ID, such as the event's own, or was generated.
 	Correlated bool
 	// Stamped is true if the event carried Throughline's stamp.
 	Stamped bool

@@ -14,29 +14,29 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Invocation is what is known of a Lambda invocation. Every field is optional.
+// Invocation describes a Lambda invocation. All fields are optional.
 type Invocation struct {
 	FunctionName string
 	RequestID    string
-	ARN          string    // as invoked, alias and all
+	ARN          string    // as invoked, with its version or alias
 	TraceHeader  string    // Lambda's X-Ray header
-	ColdStart    bool      // it is this environment's first
+	ColdStart    bool      // it is the first in its environment
 	InitKind     string    // AWS_LAMBDA_INITIALIZATION_TYPE
 	Start        time.Time // zero means now
 	Deadline     time.Time
-	// Invoke is the context of the invoke span, which the extension writes; the
-	// process span is its child. Not valid means that there is none.
+	// Invoke is the context of the invoke span, which the extension writes and which
+	// is the parent of the process span. It is not valid if there is none.
 	Invoke trace.SpanContext
 }
 
-// StartProcess starts the span of handling d. The context it returns has the
-// span current and d being handled. Events without an ID get the invocation's
-// (see Delivery.Identify), in d's own Events. The span is a root with links;
-// the child of the invoke span where there is one; of Lambda's segment when
-// spans go to X-Ray and the invocation is sampled there; of the event's
-// publisher with Config.ParentMode and a single event.
+// StartProcess starts the span of handling d. In the context that it returns, the
+// span is current and d is being handled. Events without an ID get the invocation's
+// (see Delivery.Identify), also in d.Events of the caller. The parent of the span is
+// the invoke span if there is one; Lambda's segment if spans are exported to X-Ray and
+// X-Ray samples the invocation; the event's publisher with Config.ParentMode and a
+// single event. Otherwise the span is a root. It has links in all cases.
 //
-// Without a TracerProvider the span records nothing and has a minted context.
+// Without a TracerProvider the span records nothing and has a generated context.
 func StartProcess(ctx context.Context, cfg Config, d Delivery, inv Invocation) (context.Context, trace.Span) {
 	d.Identify(inv.RequestID)
 	if inv.TraceHeader == "" {
@@ -48,7 +48,7 @@ func StartProcess(ctx context.Context, cfg Config, d Delivery, inv Invocation) (
 	parent := cfg.processParent(&d, header)
 	invokeParent := ""
 	if inv.Invoke.IsValid() {
-		invokeParent = FormatTraceparent(parent) // the extension writes the invoke span: tell it whose child that is
+		invokeParent = FormatTraceparent(parent) // for the extension, which writes the invoke span
 		parent = inv.Invoke.WithRemote(true)
 	}
 	if !cfg.traces() {
@@ -66,7 +66,7 @@ func StartProcess(ctx context.Context, cfg Config, d Delivery, inv Invocation) (
 	if invokeParent != "" {
 		buffer.attrs = append(buffer.attrs, keyInvokeParent.String(invokeParent))
 	}
-	if !cfg.XRay && header.Context.HasTraceID() { // a link would lead nowhere
+	if !cfg.XRay && header.Context.HasTraceID() { // the trace is in another backend, so a link has no target
 		buffer.attrs = append(buffer.attrs, keyXRayTrace.String(header.root()))
 	}
 	if cfg.XRay {
@@ -89,7 +89,7 @@ func StartProcess(ctx context.Context, cfg Config, d Delivery, inv Invocation) (
 	return trace.ContextWithSpan(ctx, span), span
 }
 
-// processParent is the parent that a process span has, not valid for a root.
+// processParent returns the parent of a process span, not valid for a root.
 func (c Config) processParent(d *Delivery, header TraceHeader) trace.SpanContext {
 	if c.XRay && header.Sampled == '1' && header.Context.IsValid() {
 		return header.Context
@@ -100,11 +100,11 @@ func (c Config) processParent(d *Delivery, header TraceHeader) trace.SpanContext
 	return trace.SpanContext{}
 }
 
-// processDecision is the decision about a process span. Under a parent it is the
-// parent's; an invoke span in between has made none. A root takes the flag that
-// its event carried; of a batch it is recorded when any is. Only where nothing
-// was carried the sampler is asked, and a Sampled=0 of the invocation heard,
-// which in a function without active tracing says nothing, when spans go to X-Ray.
+// processDecision returns the sampling decision for a process span. With a parent it is
+// the parent's; an invoke span in between makes none. A root has the decision that its
+// event carried; for a batch it is sampled if any event is. If an event carried none,
+// the sampler decides. If spans are exported to X-Ray, Sampled=0 of the invocation is
+// followed first; otherwise it has no meaning without active tracing.
 func (c Config) processDecision(d *Delivery, header TraceHeader) decision {
 	if parent := c.processParent(d, header); parent.IsValid() {
 		return parentDecision(parent)
@@ -124,8 +124,8 @@ func (c Config) processDecision(d *Delivery, header TraceHeader) decision {
 	return c.undecided()
 }
 
-// processName names the span after what is processed: the event type when all
-// agree, else the queue; an invocation that is no event after the function.
+// processName returns the span's name and kind. The name contains the event type if all
+// events have the same, else the queue. Without events it is the function's name.
 func processName(d *Delivery, inv *Invocation) (string, trace.SpanStartOption) {
 	if d.Len() == 0 {
 		return cmp.Or(inv.FunctionName, "invoke"), asServer
@@ -133,13 +133,13 @@ func processName(d *Delivery, inv *Invocation) (string, trace.SpanStartOption) {
 	return spanName(operationProcess, cmp.Or(d.EventType(), d.Queue)), asConsumer
 }
 
-// asServer and asConsumer are made once: they are the same for every span.
+// asServer and asConsumer are made once, because they are the same for all spans.
 var (
 	asServer   = trace.WithSpanKind(trace.SpanKindServer)
 	asConsumer = trace.WithSpanKind(trace.SpanKindConsumer)
 )
 
-// common is what all events have in common, empty when they differ.
+// common returns the value that all events have, empty if they differ.
 func (d *Delivery) common(of func(*Event) string) string {
 	value, n := "", 0
 	d.Each(func(e *Event) {
@@ -152,7 +152,7 @@ func (d *Delivery) common(of func(*Event) string) string {
 	return value
 }
 
-// processAttributes appends those of a process span.
+// processAttributes appends the attributes of a process span.
 func processAttributes(attrs []attribute.KeyValue, d *Delivery, inv *Invocation) []attribute.KeyValue {
 	attrs = append(attrs, keyTrigger.String(d.trigger()), keyColdStart.Bool(inv.ColdStart))
 	for _, a := range [...]attribute.KeyValue{
@@ -189,7 +189,7 @@ func processAttributes(attrs []attribute.KeyValue, d *Delivery, inv *Invocation)
 	return withIDs(attrs, "", d.EventType(), &shared)
 }
 
-// eventAttributes are those of a span that processes one event.
+// eventAttributes appends the attributes of a span that processes one event.
 func eventAttributes(attrs []attribute.KeyValue, event *Event, shape Shape, inv *Invocation) []attribute.KeyValue {
 	attrs = withIDs(attrs, event.ID, event.Type, &event.Lineage)
 	if id := cmp.Or(event.EnvelopeID, event.MessageID); id != "" {
@@ -221,8 +221,8 @@ func eventAttributes(attrs []attribute.KeyValue, event *Event, shape Shape, inv 
 	return append(attrs, keyLag.Int64(start.Sub(event.Time).Milliseconds()), keyLagFrom.String(from))
 }
 
-// system is messaging.system of where the events came from, empty where that is
-// no messaging system.
+// system returns messaging.system of the events' source, empty if the source is not a
+// messaging system.
 func (d *Delivery) system() string {
 	switch d.Shape {
 	case ShapeHTTP, ShapeDynamoDB, ShapeS3, ShapeDirect, ShapeDurable:
@@ -246,7 +246,7 @@ func (d *Delivery) system() string {
 	return messagingSystem
 }
 
-// trigger is faas.trigger (semantic conventions, "FaaS Spans").
+// trigger returns faas.trigger (semantic conventions, "FaaS Spans").
 func (d *Delivery) trigger() string {
 	switch d.Shape {
 	case ShapeSchedule:
@@ -265,7 +265,7 @@ func (d *Delivery) trigger() string {
 	return "pubsub"
 }
 
-// account is the account in a function's ARN.
+// account returns the account in a function's ARN.
 func account(arn string) string {
 	for range 4 {
 		_, arn, _ = strings.Cut(arn, ":")
@@ -274,7 +274,7 @@ func account(arn string) string {
 	return id
 }
 
-// withoutAlias is a function's ARN without the version or alias it was invoked by.
+// withoutAlias returns a function's ARN without its version or alias.
 func withoutAlias(arn string) string {
 	for at, colons := 0, 0; at < len(arn); at++ {
 		if arn[at] != ':' {
@@ -287,30 +287,30 @@ func withoutAlias(arn string) string {
 	return arn
 }
 
-// upstreamHeader is the X-Ray header of the invocation that ctx belongs to.
+// upstreamHeader returns the X-Ray header of the invocation that ctx belongs to.
 func upstreamHeader(ctx context.Context) string {
 	if h, _ := ctx.Value(deliveryKey{}).(*handling); h != nil {
 		return h.upstream
 	}
-	header, _ := ctx.Value("x-amzn-trace-id").(string) // where aws-lambda-go puts it
+	header, _ := ctx.Value("x-amzn-trace-id").(string) // the key that aws-lambda-go uses
 	return header
 }
 
-// MintInvoke returns a context for Invocation.Invoke: in the trace in which the
-// process span of d would otherwise be.
+// MintInvoke returns a new context for Invocation.Invoke, in the trace that the process
+// span of d would have without an invoke span.
 func MintInvoke(cfg Config, d Delivery, traceHeader string) trace.SpanContext {
 	header, _ := ParseTraceHeader(traceHeader)
 	minted := Mint(cfg.processParent(&d, header))
 	if w := cfg.processDecision(&d, header); w.Decided && !w.Sampled {
 		return minted
 	}
-	// A sampler that knows nothing of decisions follows its parent's flag: one of 00
-	// would lose every span of a provider that was set up elsewhere.
+	// A parent-based sampler without support for decisions follows the parent's flag:
+	// with 00, a provider that was not set up by Throughline would drop all spans.
 	return minted.WithTraceFlags(trace.FlagsSampled)
 }
 
-// FinishProcess ends the span of StartProcess, in error when err is not nil.
-// The query of a URL that err quotes is left out.
+// FinishProcess ends the span of StartProcess, with an error status if err is not nil.
+// It removes the query from URLs that err quotes.
 func FinishProcess(span trace.Span, err error) {
 	if err != nil && span.IsRecording() {
 		kind, message := ErrorType(err), withoutQueries(err)
@@ -320,32 +320,33 @@ func FinishProcess(span trace.Span, err error) {
 	span.End()
 }
 
-// withoutQueries is the text of err, in which net/http quotes whole URLs.
+// withoutQueries returns the text of err without the queries of URLs, which net/http
+// quotes in its errors.
 func withoutQueries(err error) string {
-	message := fmt.Sprint(err) // which survives an Error method that panics
+	message := fmt.Sprint(err) // recovers from an Error method that panics
 	for next := err; next != nil; next = errors.Unwrap(next) {
 		if quoted, ok := next.(*url.Error); ok { //nolint:errorlint // each link of the chain is looked at
 			bare, _, _ := strings.Cut(quoted.URL, "?")
 			message = strings.ReplaceAll(message, strconv.Quote(quoted.URL), strconv.Quote(bare))
 		}
 	}
-	return strings.ToValidUTF8(message, "\uFFFD") // else a backend refuses the request
+	return strings.ToValidUTF8(message, "\uFFFD") // otherwise a backend refuses the request
 }
 
-// Repeat is what is known of an event that came again. Its zero value is no repeat.
+// Repeat describes a repeated event. The zero value is no repeat.
 type Repeat struct {
 	Kind             string // retry, redelivery, republish or replay
-	Count            int    // of deliveries before this one
+	Count            int    // the number of deliveries before this one
 	EventID          string
 	FirstAt          time.Time
 	FirstRequestID   string
 	FirstTraceparent string // of the span that first processed it
 }
 
-// RecordRepeat writes r on the process span, which is current in ctx, with a link
-// to the span that first processed the event, unless that is the same: a batch may
-// hold an event twice. A link for which there is no room beside those of
-// StartProcess is counted.
+// RecordRepeat sets the attributes of r on the process span, which is current in ctx,
+// and adds a link to the span that first processed the event. It adds no link to the
+// span itself, which occurs if a batch contains an event twice. A link beyond MaxLinks
+// is dropped and counted.
 func RecordRepeat(ctx context.Context, r Repeat) {
 	span := trace.SpanFromContext(ctx)
 	if r.Kind == "" {
@@ -374,8 +375,8 @@ func RecordRepeat(ctx context.Context, r Repeat) {
 	}
 }
 
-// ErrorType is error.type of err: the code that an AWS error carries, else the
-// type at the end of the chain of errors that only wrap.
+// ErrorType returns error.type of err: the code of an AWS error, else the Go type of
+// the first error in the chain that does more than wrap another.
 func ErrorType(err error) string {
 	var coded interface{ ErrorCode() string }
 	if errors.As(err, &coded) && coded.ErrorCode() != "" {

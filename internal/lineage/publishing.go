@@ -11,26 +11,26 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Publishing is the spans of one PutEvents request, which may take several
-// attempts: of one entry a send span; of several a create span each, and a send
-// span that links to them. Its methods are for one goroutine. Without a
-// TracerProvider it holds minted contexts and records nothing.
+// Publishing is the spans of one PutEvents request, including its retries. A request
+// of one entry has a send span. A request of several has a create span for each, and
+// a send span with links to them. Without a TracerProvider, Publishing has generated
+// contexts and records nothing. It is not safe for concurrent use.
 type Publishing struct {
 	ctx   context.Context
 	send  trace.Span
-	out   []*Outgoing // with a span each; send itself when there is one
+	out   []*Outgoing // each has a span; if there is one entry, it is send
 	ended bool
 }
 
-// StartPublishing starts the spans of a request of entries that are resolved,
-// and sets the Publisher of each. They are children of the span that is current
-// in ctx. The entries are read again when the spans end.
+// StartPublishing starts the spans of a request of resolved entries, and sets the
+// Publisher of each. The spans are children of the span that is current in ctx. out
+// must not be empty. End reads the entries again.
 func (s *Stamper) StartPublishing(ctx context.Context, out []*Outgoing) *Publishing {
 	parent := trace.SpanContextFromContext(ctx)
 	if !s.cfg.traces() {
 		for _, o := range out {
 			o.mint(parent)
-			parent = o.Lineage.Publisher // one trace a request
+			parent = o.Lineage.Publisher // one trace for each request
 		}
 		if len(out) == 1 {
 			ctx = trace.ContextWithSpanContext(ctx, out[0].Lineage.Publisher)
@@ -58,7 +58,7 @@ func (s *Stamper) StartPublishing(ctx context.Context, out []*Outgoing) *Publish
 	var w decision
 	if parent.IsValid() && out[0].Lineage.handled != nil {
 		w = parentDecision(parent)
-	} else if !parent.IsValid() { // nobody's child: recorded when there is a span to link to
+	} else if !parent.IsValid() { // a root: sampled if it has a sampled span to link to
 		w.Decided = true
 		for i := range buffer.links {
 			w.Sampled = w.Sampled || buffer.links[i].SpanContext.IsSampled()
@@ -69,13 +69,13 @@ func (s *Stamper) StartPublishing(ctx context.Context, out []*Outgoing) *Publish
 	return p
 }
 
-// entryStart is what the spans of a request's entries are started with: made
-// once for entries that have it in common.
+// entryStart has the values with which the spans of a request's entries are started.
+// Entries with equal values share them.
 type entryStart struct {
 	operation string
 	ctx       context.Context
 	parent    trace.SpanContext
-	at        trace.SpanStartEventOption // the time: that of all of them
+	at        trace.SpanStartEventOption // the start time of all spans
 
 	bus, eventType, name string
 	options              []trace.SpanStartOption
@@ -83,9 +83,9 @@ type entryStart struct {
 	under                context.Context // ctx with decision
 }
 
-// forBus are the options of a span for an entry to bus. The attributes are those
-// that a sampler may want; the rest is set when the span ends, in one step,
-// because the SDK copies all attributes whenever there are more.
+// forBus returns the options of a span for an entry to bus. They contain only the
+// attributes that a sampler may use. The others are set together when the span ends,
+// because the SDK copies all attributes each time that some are added.
 func (n *entryStart) forBus(bus string) []trace.SpanStartOption {
 	if n.options == nil || bus != n.bus {
 		n.bus = bus
@@ -124,8 +124,8 @@ func (s *Stamper) startEntry(n *entryStart, out *Outgoing) {
 	out.span = trace.SpanFromContext(trace.ContextWithSpanContext(n.ctx, out.Lineage.Publisher))
 }
 
-// mint gives o a publisher's context that no tracer made. The decision that the
-// event being handled carried is passed on; without one the flag decides nothing.
+// mint sets o's publisher to a generated context. The context has the sampling decision
+// that the event being handled carried; without one it is marked as Minted.
 func (o *Outgoing) mint(parent trace.SpanContext) {
 	carried := o.decision
 	if o.Lineage.handled != nil {
@@ -137,14 +137,14 @@ func (o *Outgoing) mint(parent trace.SpanContext) {
 	}
 }
 
-// asProducer and asClient are made once: they are the same for every request.
+// asProducer and asClient are made once, because they are the same for all requests.
 var (
 	asProducer = trace.WithSpanKind(trace.SpanKindProducer)
 	asClient   = trace.WithSpanKind(trace.SpanKindClient)
 )
 
-// startSend starts the span of a request of several entries.
-// The links are in room, where the attributes go too.
+// startSend starts the send span of a request of several entries. buffer has the links
+// of the span; startSend adds its attributes to buffer.
 func (s *Stamper) startSend(ctx context.Context, buffer *spanBuffer, out []*Outgoing) trace.Span {
 	bus := busName(out[0].Bus)
 	for _, o := range out {
@@ -161,15 +161,15 @@ func (s *Stamper) startSend(ctx context.Context, buffer *spanBuffer, out []*Outg
 	return span
 }
 
-// Context is that of the request: the send span is current in it.
+// Context returns the context of the request, in which the send span is current.
 func (p *Publishing) Context() context.Context { return p.ctx }
 
-// Send is the span of the request, one that records nothing without a TracerProvider.
+// Send returns the send span. Without a TracerProvider it records nothing.
 func (p *Publishing) Send() trace.Span { return p.send }
 
-// End ends every span, once. A span is in error when err is not nil or, by its
-// Result, an entry failed. Of err its type is recorded and its text is not: it
-// may quote the request.
+// End ends all spans; further calls do nothing. A span has an error status if err is
+// not nil or if the Result of an entry is an error. End records the type of err, but
+// not its text, which may quote the request.
 func (p *Publishing) End(err error) {
 	if p.ended {
 		return
@@ -193,11 +193,11 @@ func (p *Publishing) End(err error) {
 		default:
 			o.span.SetAttributes(attrs...)
 		}
-		buffer.attrs = attrs // to be cleared: all entries have about as many
+		buffer.attrs = attrs // done clears these: all entries have about as many attributes
 	}
-	// Together, so that a batcher's goroutine is woken once.
+	// Together, so that a batch processor's goroutine wakes only once.
 	at := []trace.SpanEndOption{trace.WithTimestamp(time.Now())}
-	if len(p.out) > 1 { // else it is the send span itself
+	if len(p.out) > 1 { // otherwise the entry's span is the send span
 		for _, o := range p.out {
 			o.span.End(at...)
 		}
@@ -210,7 +210,7 @@ func (p *Publishing) End(err error) {
 	p.send.End(at...)
 }
 
-// describe appends what is known of the entry in the end.
+// describe appends the attributes of the entry after the request.
 func (o *Outgoing) describe(attrs []attribute.KeyValue) []attribute.KeyValue {
 	if !o.span.IsRecording() {
 		return attrs
@@ -235,13 +235,13 @@ func (o *Outgoing) describe(attrs []attribute.KeyValue) []attribute.KeyValue {
 	return attrs
 }
 
-// Fail marks span as failed with error.type kind.
+// Fail sets an error status on span, with error.type kind, description and attrs.
 func Fail(span trace.Span, kind, description string, attrs ...attribute.KeyValue) {
 	span.SetAttributes(append(attrs, keyErrorType.String(kind))...)
 	span.SetStatus(codes.Error, description)
 }
 
-// busName is the name in what an entry says of its bus.
+// busName returns the name of a bus from an entry's name or ARN.
 func busName(bus string) string {
 	if bus == "" {
 		return defaultBus

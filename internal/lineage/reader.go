@@ -9,23 +9,23 @@ import (
 	"github.com/throughline/throughline/internal/jsonwalk"
 )
 
-// maxNesting bounds how deep an event may stand inside messages and
-// destination records: a failing chain of functions wraps it once a hop.
+// maxNesting bounds the nesting of an event in messages and destination records: a
+// chain of failing functions adds one level for each hop.
 const maxNesting = 16
 
-// Reader reads what a Lambda function is handed. It is safe for concurrent use.
+// Reader reads the payloads of Lambda functions. It is safe for concurrent use.
 type Reader struct {
 	pointers    *pointers
 	detailKey   string
-	xray        bool // spans go to X-Ray
+	xray        bool // spans are exported to X-Ray
 	ownSampling bool
 	// configured are the kinds of IDs whose pointers were configured. Default
-	// pointers are not applied to events of AWS's services, which put codes of
-	// their own into members of these names.
+	// pointers are not applied to events of AWS's services, whose members with these
+	// names have other meanings.
 	configured [idKinds]bool
 }
 
-// NewReader returns a Reader that follows cfg's pointers and detail key.
+// NewReader returns a Reader with the pointers and the detail key of cfg.
 func NewReader(cfg Config) *Reader {
 	return &Reader{
 		pointers: newPointers(cfg), detailKey: cfg.detailKey(), xray: cfg.XRay, ownSampling: cfg.OwnSampling,
@@ -33,12 +33,12 @@ func NewReader(cfg Config) *Reader {
 	}
 }
 
-// Read tells the events in payload and their lineage. It never fails and never
-// panics: what it does not know has ShapeUnknown and no events. The delivery's
-// details alias payload where they are not escaped inside it.
+// Read returns the events in payload and their lineage. It never fails and never
+// panics: for an unknown payload it returns ShapeUnknown and no events. The details
+// of the events alias payload, unless they are escaped in it.
 func (r *Reader) Read(payload []byte) Delivery {
 	d := Delivery{Shape: ShapeUnknown}
-	if list := jsonwalk.SkipSpace(payload, 0); list < len(payload) && payload[list] == '[' { // of EventBridge Pipes
+	if list := jsonwalk.SkipSpace(payload, 0); list < len(payload) && payload[list] == '[' { // a batch of EventBridge Pipes
 		r.readRecords(&d, payload, 0)
 		return d.withIndex()
 	}
@@ -72,7 +72,7 @@ func (r *Reader) Read(payload []byte) Delivery {
 	return d
 }
 
-// withIndex is d, which finds its events by their IDs where there are several.
+// withIndex returns d, with an index of its events if there are several.
 func (d Delivery) withIndex() Delivery {
 	if d.Len() > 1 {
 		d.index = new(index)
@@ -80,8 +80,8 @@ func (d Delivery) withIndex() Delivery {
 	return d
 }
 
-// readEvent reads one event from data, whose top e is. What the event brings
-// from its message must be set before: MessageID, Queue, Time.
+// readEvent reads one event from data. e is the envelope of data. The fields that come
+// from the event's message must already be set: MessageID, Queue, Time.
 func (r *Reader) readEvent(d *Delivery, event *Event, data []byte, e *envelope, m message, depth int) Shape {
 	switch {
 	case e.requestContext != nil && (e.requestPayload != nil || e.batchInfo != nil):
@@ -119,15 +119,15 @@ const (
 	destinationTypes  = "Lambda Function Invocation Result"
 )
 
-// readEnvelope reads an event in EventBridge's envelope, or in one that a
-// direct invocation imitates without an id.
+// readEnvelope reads an event in EventBridge's envelope. An envelope without an id is
+// one that the caller of a direct invocation made.
 func (r *Reader) readEnvelope(d *Delivery, event *Event, e *envelope, m message, depth int) Shape {
 	event.EnvelopeID, event.Type, event.Source = jsonwalk.Text(e.id), jsonwalk.Text(e.detailType), jsonwalk.Text(e.source)
 	event.Time = parseTime(jsonwalk.Text(e.time), event.Time)
 	event.ReplayName = jsonwalk.Text(e.replayName)
 	event.Resources = jsonwalk.Texts(e.resources)
 	body := e.detail
-	if body[0] == '"' { // EventBridge Scheduler's
+	if body[0] == '"' { // as EventBridge Scheduler writes it
 		body = jsonwalk.Inner(body)
 	}
 	if event.Source == destinationSource && strings.HasPrefix(event.Type, destinationTypes) {
@@ -151,9 +151,9 @@ func (r *Reader) readEnvelope(d *Delivery, event *Event, e *envelope, m message,
 	return ShapeEventBridge
 }
 
-// readDestination reads the record of an asynchronous invocation's result. Its
-// lineage is that of the event which was being handled, one hop on: a function
-// that fails on its own failures is a loop.
+// readDestination reads the record of an asynchronous invocation's result. The event
+// that was handled is the cause of the record, which has one hop more. A function that
+// fails on its own failures is then detected as a loop.
 func (r *Reader) readDestination(d *Delivery, event *Event, data []byte, e *envelope, depth int) Shape {
 	event.Detail = data
 	if event.Time.IsZero() {
@@ -172,9 +172,9 @@ func (r *Reader) readDestination(d *Delivery, event *Event, data []byte, e *enve
 	return ShapeDestination
 }
 
-// scheduleOf is the ARN of the schedule whose invocation event is: EventBridge
-// Scheduler writes it into the resources of its own event, and into another input
-// where the user asked it to.
+// scheduleOf returns the ARN of the schedule that sent event. EventBridge Scheduler
+// writes it into the resources of its default event, and into a configured input only
+// if the user refers to it there.
 func scheduleOf(event *Event, payload []byte) string {
 	for _, arn := range event.Resources {
 		if isARN(arn, "scheduler", "schedule/") {
@@ -184,7 +184,7 @@ func scheduleOf(event *Event, payload []byte) string {
 	return servicesContext(payload).Schedule
 }
 
-// readCause reads the event that an asynchronous invocation was handed.
+// readCause reads the event that an asynchronous invocation handled.
 func (r *Reader) readCause(d *Delivery, payload []byte, depth int) Event {
 	var cause Event
 	request := scanEnvelope(payload)
@@ -203,7 +203,7 @@ func (r *Reader) readCause(d *Delivery, payload []byte, depth int) Event {
 	return cause
 }
 
-// finish reads an event's detail and joins its carriers.
+// finish reads an event's detail, and sets its IDs and its lineage from all carriers.
 func (r *Reader) finish(d *Delivery, event *Event, data []byte, m message) detail {
 	event.Detail = data
 	found := r.walkDetail(data)
@@ -230,9 +230,9 @@ func (r *Reader) finish(d *Delivery, event *Event, data []byte, m message) detai
 	return found
 }
 
-// correlate gives an event without a correlation ID its envelope's ID, or its own
-// where it came without an envelope: two consumers of one event then agree, and
-// two sources that number their events alike have different workflows.
+// correlate sets the correlation ID of an event without one to its envelope's ID, or
+// to its own ID if it has no envelope. Two consumers of one event then agree, and
+// events with the same number from two sources belong to different workflows.
 func (e *Event) correlate() {
 	if e.Lineage.CorrelationID == "" {
 		e.Lineage.CorrelationID = cmp.Or(e.EnvelopeID, e.ID)
@@ -243,7 +243,7 @@ func parseTime(s string, otherwise time.Time) time.Time {
 	if s == "" {
 		return otherwise
 	}
-	for _, layout := range [...]string{time.RFC3339, "2006-01-02T15:04:05Z0700"} { // the second is an alarm's
+	for _, layout := range [...]string{time.RFC3339, "2006-01-02T15:04:05Z0700"} { // the second is the format of alarms
 		if t, err := time.Parse(layout, s); err == nil {
 			return t.UTC()
 		}
@@ -251,7 +251,7 @@ func parseTime(s string, otherwise time.Time) time.Time {
 	return otherwise
 }
 
-// parseMillis reads the time stamps of SQS.
+// parseMillis reads a timestamp of SQS, in milliseconds.
 func parseMillis(s string) time.Time {
 	ms, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || ms <= 0 {
@@ -260,7 +260,7 @@ func parseMillis(s string) time.Time {
 	return time.UnixMilli(ms).UTC()
 }
 
-// parseSeconds reads a time in seconds, as streams have it.
+// parseSeconds reads a timestamp of a stream, in seconds.
 func parseSeconds(raw []byte) time.Time {
 	seconds, err := strconv.ParseFloat(jsonwalk.Scalar(raw), 64)
 	if err != nil || !(seconds > 0 && seconds < 1<<33) {
@@ -269,7 +269,7 @@ func parseSeconds(raw []byte) time.Time {
 	return time.UnixMilli(int64(seconds * 1000)).UTC()
 }
 
-// lastSegment is the name in an ARN.
+// lastSegment returns the last part of an ARN.
 func lastSegment(arn string) string {
 	return arn[strings.LastIndexByte(arn, ':')+1:]
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/throughline/throughline/internal/jsonwalk"
 )
 
-// record is a record of an event source, raw.
+// record is the raw members of a record of an event source.
 type record struct {
 	source, sourceARN, id, eventID, eventName, eventTime []byte
 	body, sns, attributes, messageAttributes             []byte
@@ -56,9 +56,8 @@ func scanRecord(data []byte) (r record) {
 	return r
 }
 
-// readRecords reads the batch of an event source, SNS's notification, or the
-// list that EventBridge Pipes makes of either. A record of another source makes
-// the whole payload unknown.
+// readRecords reads the batch of an event source, a notification of SNS, or a list of
+// EventBridge Pipes. If a record is from another source, the whole payload is unknown.
 func (r *Reader) readRecords(d *Delivery, records []byte, depth int) {
 	for element := jsonwalk.ElementsOf(records, 0); element.Next(); {
 		rec := scanRecord(element.Value)
@@ -100,8 +99,8 @@ func (r *Reader) readRecords(d *Delivery, records []byte, depth int) {
 	}
 }
 
-// readStreamed reads one record of a Kinesis stream, as an event source mapping
-// or a pipe hands it over.
+// readStreamed reads one record of a Kinesis stream, in the form of an event source
+// mapping or of a pipe.
 func (r *Reader) readStreamed(d *Delivery, rec *record, depth int) Event {
 	event := streamed(rec)
 	data := rec.data
@@ -115,7 +114,7 @@ func (r *Reader) readStreamed(d *Delivery, rec *record, depth int) Event {
 	return event
 }
 
-// streamed is a record of a stream as far as all have it in common.
+// streamed reads the fields that the records of all streams have.
 func streamed(rec *record) Event {
 	id := jsonwalk.Text(rec.eventID)
 	return Event{MessageID: id, Queue: segment(rec.sourceARN, 1), Arrival: Arrival{RecordID: id}}
@@ -131,8 +130,8 @@ func readChange(rec *record) Event {
 	return event
 }
 
-// readObject reads one event notification of S3. It carries no lineage. Its ID is
-// made of the object and of the sequencer, which orders the events of one object.
+// readObject reads one event notification of S3. It carries no lineage. Its ID is made
+// from the object and the sequencer, which orders the events of one object.
 func readObject(rec *record) Event {
 	bucket, object := member(member(rec.s3, "bucket"), "name"), member(rec.s3, "object")
 	event := Event{Queue: jsonwalk.Text(bucket), Type: jsonwalk.Text(rec.eventName), Time: parseTime(jsonwalk.Text(rec.eventTime), time.Time{}), Detail: rec.s3,
@@ -145,10 +144,10 @@ func readObject(rec *record) Event {
 	return event
 }
 
-// s3Request is the ID of the request that a notification of S3 tells of.
+// s3Request returns the ID of the request that caused a notification of S3.
 func (r *record) s3Request() string { return jsonwalk.Text(member(r.response, "x-amz-request-id")) }
 
-// segment is a part of the resource in an ARN such as arn:aws:kinesis:…:stream/name.
+// segment returns part n of the resource in an ARN such as arn:aws:kinesis:…:stream/name.
 func segment(arn []byte, n int) string {
 	parts := strings.Split(lastSegment(resource(jsonwalk.Text(arn))), "/")
 	if n < len(parts) {
@@ -157,7 +156,7 @@ func segment(arn []byte, n int) string {
 	return ""
 }
 
-// resource is an ARN up to the time that a DynamoDB stream's ends with.
+// resource returns an ARN without the timestamp at the end of a DynamoDB stream's.
 func resource(arn string) string {
 	if at := strings.Index(arn, "/stream/"); at >= 0 {
 		return arn[:at]
@@ -166,8 +165,7 @@ func resource(arn string) string {
 }
 
 // isHTTP reports whether a request context is that of an HTTP request or of a
-// WebSocket's message: API Gateway's, an Application Load Balancer's, a function
-// URL's.
+// WebSocket message: from API Gateway, an Application Load Balancer or a function URL.
 func isHTTP(context []byte) bool {
 	for m := jsonwalk.MembersOf(context, 0); m.Next(); {
 		switch string(m.Key) {
@@ -178,8 +176,8 @@ func isHTTP(context []byte) bool {
 	return false
 }
 
-// readHTTP reads an event of EventBridge in the body of an HTTP request, as an
-// API destination sends it. Other requests are no events.
+// readHTTP reads an event of EventBridge in the body of an HTTP request, as an API
+// destination sends it. Other requests contain no events.
 func (r *Reader) readHTTP(d *Delivery, e *envelope) {
 	d.Shape = ShapeHTTP
 	body := jsonwalk.Inner(e.body)
@@ -193,8 +191,8 @@ func (r *Reader) readHTTP(d *Delivery, e *envelope) {
 	}
 }
 
-// readDurable reads the event that a durable execution began with. Each time that
-// the execution is resumed it is handed over again.
+// readDurable reads the event that started a durable execution. Each invocation that
+// resumes the execution has it in its payload again.
 func (r *Reader) readDurable(d *Delivery, state []byte) {
 	for o := jsonwalk.ElementsOf(member(state, "Operations"), 0); o.Next(); {
 		if jsonwalk.Text(member(o.Value, "Type")) != "EXECUTION" {
@@ -238,8 +236,8 @@ func (r *Reader) readMessage(d *Delivery, rec *record, depth int) Event {
 	return event
 }
 
-// take takes a message's attributes. They tell where the message came from if Lambda
-// wrote it, into the dead-letter queue of an asynchronous invocation.
+// take sets a message's attributes. If Lambda sent the message to the dead-letter queue
+// of an asynchronous invocation, they contain the request ID of that invocation.
 func (m *message) take(event *Event, attributes []byte) {
 	const empty = len("{}")
 	if len(attributes) <= empty {
@@ -251,19 +249,19 @@ func (m *message) take(event *Event, attributes []byte) {
 	}
 }
 
-// notification says that e is what SNS makes of a message.
+// notification reports whether e is a notification of SNS.
 func (e *envelope) notification() bool {
 	return e.message != nil && e.topicARN != nil && jsonwalk.Text(e.kind) == "Notification"
 }
 
-// readNotification reads the message in an SNS notification, which came
-// straight or, as event says, by a queue.
+// readNotification reads the message in an SNS notification, which arrived directly or
+// in the queue event.Queue.
 func (r *Reader) readNotification(d *Delivery, event *Event, e *envelope, m message, depth int) {
 	if event.Queue == "" {
 		event.Queue = lastSegment(jsonwalk.Text(e.topicARN))
 	}
-	// One notification in two queues is one event, and SNS delivering twice to
-	// one queue is a repeat: the notification's ID says so.
+	// One notification in two queues is one event, and a second delivery to one
+	// queue is a repeat. Both have the same notification ID.
 	event.Arrival.NotificationID = jsonwalk.Text(e.messageID)
 	event.MessageID = cmp.Or(event.Arrival.NotificationID, event.MessageID)
 	event.Time = parseTime(jsonwalk.Text(e.snsTime), event.Time)
@@ -273,15 +271,15 @@ func (r *Reader) readNotification(d *Delivery, event *Event, e *envelope, m mess
 	r.readBody(d, event, text, &top, m, depth)
 }
 
-// readBody reads a message's body. One that is no JSON object is still an
-// event, with the message's ID.
+// readBody reads a message's body. A body that is not a JSON object is also an event,
+// with the message's ID.
 func (r *Reader) readBody(d *Delivery, event *Event, body []byte, e *envelope, m message, depth int) {
 	if !e.valid {
-		r.finish(d, event, nil, m) // the record's own header still counts
+		r.finish(d, event, nil, m) // the record's own trace header is still read
 		event.Detail = body
 		return
 	}
-	for rec := jsonwalk.ElementsOf(e.records, 0); rec.Next(); { // what S3 sends to a queue or a topic
+	for rec := jsonwalk.ElementsOf(e.records, 0); rec.Next(); { // a notification of S3 in a queue or a topic
 		if inner := scanRecord(rec.Value); jsonwalk.Text(inner.source) == "aws:s3" {
 			event.Arrival.S3Request = inner.s3Request()
 			break

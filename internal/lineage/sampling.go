@@ -6,19 +6,19 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// SamplingDecision is what a sampler, or a TracerProvider that samples by itself,
-// is asked to decide for the span that is being started with a context. The
-// zero value leaves the decision to it.
+// SamplingDecision is an instruction to a sampler, or to a TracerProvider that samples
+// itself, for the span that is being started with a context. The zero value leaves
+// the decision to the sampler.
 type SamplingDecision struct {
-	// Decided says that Sampled is the decision, whatever the parent's flag: a
-	// workflow is recorded whole or not at all.
+	// Decided means that Sampled is the decision, regardless of the parent's flag: a
+	// workflow is sampled as a whole or not at all.
 	Decided, Sampled bool
-	// Root says that the decision is to be made as for a root span, although
-	// the span may have a parent: that parent's flag is nobody's decision.
+	// Root means that the sampler has to decide as for a root span, even if the span
+	// has a parent: that parent's flag is not a sampling decision.
 	Root bool
 }
 
-// decision is a SamplingDecision that may still have to be asked for by trace ID.
+// decision is a SamplingDecision that sample may still have to make from the trace ID.
 type decision struct {
 	SamplingDecision
 	sample func(trace.TraceID) bool
@@ -26,7 +26,7 @@ type decision struct {
 
 type decisionKey struct{}
 
-// decisionContext is a context with a decision: one piece of memory a span.
+// decisionContext is a context with a decision, in one allocation for each span.
 type decisionContext struct {
 	context.Context
 	decision decision
@@ -41,7 +41,7 @@ func (c *decisionContext) Value(key any) any {
 }
 
 // SamplingDecisionFromContext returns the decision in ctx about a span in trace id. It
-// is for a sampler, and is in the context of the span's start alone.
+// is for samplers: only the context with which a span is started has a decision.
 func SamplingDecisionFromContext(ctx context.Context, id trace.TraceID) SamplingDecision {
 	w, _ := ctx.Value(decisionKey{}).(*decision)
 	switch {
@@ -60,14 +60,14 @@ func contextWithDecision(ctx context.Context, w decision) context.Context {
 	return &decisionContext{ctx, w}
 }
 
-// undecided is the decision of a trace that nothing upstream has decided.
+// undecided returns the decision for a trace that no upstream service has decided.
 func (c Config) undecided() decision {
 	return decision{SamplingDecision: SamplingDecision{Root: true}, sample: c.Sample}
 }
 
-// batchDecision is that of the span which publishes an event of handled, or at
-// least of its workflow. In a batch of several workflows the process span is
-// recorded when any of them is, so its flag does not speak for each.
+// batchDecision returns the decision for the span of an event that is published for
+// handled or, if that is nil, in workflow. The process span of a batch is sampled if
+// any event is, so its flag is not the decision of each workflow.
 func batchDecision(d *Delivery, handled, workflow *Event) decision {
 	if handled == nil {
 		handled = workflow
@@ -78,13 +78,13 @@ func batchDecision(d *Delivery, handled, workflow *Event) decision {
 	return carriedDecision(&handled.Lineage)
 }
 
-// carriedDecision is the decision that an event carried, if it did.
+// carriedDecision returns the decision that an event carried, if any.
 func carriedDecision(l *Lineage) decision {
 	sampled, decided := l.sampled()
 	return decision{SamplingDecision: SamplingDecision{Decided: decided, Sampled: decided && sampled}}
 }
 
-// publishingDecision is that of a publishing span under parent.
+// publishingDecision returns the decision for a publishing span under parent.
 func (s *Stamper) publishingDecision(out *Outgoing, parent trace.SpanContext) decision {
 	handled := out.Lineage.handled
 	if parent.IsValid() {
@@ -101,14 +101,14 @@ func (s *Stamper) publishingDecision(out *Outgoing, parent trace.SpanContext) de
 	return s.cfg.undecided()
 }
 
-// FollowParent returns ctx with the sampling decision that a span under parent
-// is recorded exactly when parent is.
+// FollowParent returns ctx with the decision that a span under parent is sampled
+// exactly if parent is.
 func FollowParent(ctx context.Context, parent trace.SpanContext) context.Context {
 	return contextWithDecision(ctx, parentDecision(parent))
 }
 
-// parentDecision is the parent's decision, which a sampler that is not based on
-// parents would make anew in the middle of a workflow.
+// parentDecision returns the parent's decision. Without it, a sampler that is not
+// parent-based would decide again in the middle of a workflow.
 func parentDecision(parent trace.SpanContext) decision {
 	return decision{SamplingDecision: SamplingDecision{Decided: true, Sampled: parent.IsSampled()}}
 }

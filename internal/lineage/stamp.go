@@ -10,9 +10,9 @@ import (
 	"github.com/throughline/throughline/internal/jsonwalk"
 )
 
-// Entry is one element of a PutEvents request, as plain values: as it came, or
-// as it is to be sent. The zero value is an empty entry. Of PutRawEvents Detail is
-// the data where it is JSON, and Resources are the lines that the metadata says.
+// Entry is one element of a PutEvents request as plain values, before or after it is
+// stamped. The zero value is an empty entry. In an entry of PutRawEvents, Detail is
+// the data if it is JSON, and Resources are the lines that the metadata carries.
 type Entry struct {
 	Source, DetailType, Detail string
 	Resources                  []string
@@ -20,56 +20,57 @@ type Entry struct {
 	HasTime                    bool
 	Bus                        string // a name or an ARN; empty means the default bus
 
-	// What follows only the new custom buses have.
+	// The fields below are only for the new custom buses.
 	Operation    Operation
-	ContentBased bool     // the bus is asked to take entries of equal content for one
-	Group        string   // the event group that it is ordered in; empty for none
+	ContentBased bool     // the bus deduplicates entries by their content
+	Group        string   // the event group in which it is ordered; empty for none
 	Metadata     Metadata // of PutRawEvents
-	DataSize     int      // of PutRawEvents, where the data is no JSON; else 0
+	DataSize     int      // bytes of the data of PutRawEvents if it is not JSON; else 0
 }
 
-// Outgoing is an entry on its way, from its caller to the wire.
+// Outgoing is an entry that is being published, with its lineage and its result.
 type Outgoing struct {
 	Entry
-	Place   int    // in the caller's order
-	EventID string // the detail's own ID; empty when it has none
-	// Lineage is what the stamp will say. Its Publisher is not set yet:
-	// StartPublishing sets it.
+	Place   int    // its index in the caller's request
+	EventID string // the event's own ID in the detail; empty if it has none
+	// Lineage is the lineage that the stamp carries. StartPublishing sets its
+	// Publisher.
 	Lineage Lineage
 	Links   []trace.Link // of the publishing span; nil without a TracerProvider
-	// Uncorrelated says that the workflow was lost: the correlation ID was minted
-	// although events are being handled. That of a workflow's first event may be.
+	// Uncorrelated means that the workflow was lost: the correlation ID was generated
+	// while events were being handled. For a workflow's first event it is false.
 	Uncorrelated bool
 	Size         int    // of Entry, in bytes as EventBridge counts them
-	Added        int    // the part of Size that is the stamp's
-	Skipped      string // why its stamp was left out, or a part of it
+	Added        int    // the bytes of Size that the stamp adds
+	Skipped      string // why the stamp, or a part of it, was left out
 	Result       Result
 
 	decision decision
 	span     trace.Span
 }
 
-// Result is what became of an entry. The zero value is a success of which
-// nothing is known.
+// Result is the result of publishing an entry. The zero value is a success without
+// an event ID.
 type Result struct {
-	EventID string // the bus's
-	// SuccessCode is the bus's word for a success where it has several: PUBLISHED,
-	// or DEDUPLICATED, which means that it had the event already.
+	EventID string // the ID in the bus's response
+	// SuccessCode is the code of a new custom bus for a success: PUBLISHED, or
+	// DEDUPLICATED if the bus already had the event.
 	SuccessCode string
-	// ErrorCode is the bus's, or ours for an entry that was not sent; empty on success.
+	// ErrorCode is the bus's error code, or Throughline's for an entry that was not
+	// sent; empty on success.
 	ErrorCode, ErrorMessage string
-	// Sequence is the event's place in its group, where the bus tells it.
+	// Sequence is the event's place in its group, if the bus reports it.
 	Sequence string
 }
 
-// Deduplicated is the SuccessCode of an event that the bus had already.
+// Deduplicated is the SuccessCode of an event that the bus already had.
 const Deduplicated = "DEDUPLICATED"
 
-// Handled is the event that was being handled when o was published, nil where
-// there was none or it cannot be told which.
+// Handled returns the event that was being handled when o was published, nil if there
+// was none or it cannot be determined.
 func (o *Outgoing) Handled() *Event { return o.Lineage.handled }
 
-// Stamper decides and writes the lineage of what is published. It is safe for
+// Stamper determines and writes the lineage of published events. It is safe for
 // concurrent use.
 type Stamper struct {
 	cfg       Config
@@ -78,7 +79,7 @@ type Stamper struct {
 	tracer    trace.Tracer // nil without a TracerProvider
 }
 
-// NewStamper returns a Stamper that follows cfg.
+// NewStamper returns a Stamper with the configuration cfg.
 func NewStamper(cfg Config) *Stamper {
 	s := &Stamper{cfg: cfg, pointers: newPointers(cfg), detailKey: cfg.detailKey()}
 	if cfg.TracerProvider != nil {
@@ -87,14 +88,15 @@ func NewStamper(cfg Config) *Stamper {
 	return s
 }
 
-// Resolve decides the lineage of entry. Per field the first hit wins: given in
-// the context (ContextWithIDs), the entry's resources, the detail's own
-// members, the event being handled, minted. A nil d means the context's.
+// Resolve determines the lineage of entry. Each field comes from the first of these
+// that has it: the context (ContextWithIDs), the entry's resources, the members of the
+// detail, the event being handled; otherwise it is generated. If d is nil, Resolve
+// uses the delivery of the context.
 //
-// Of a batch the event being handled is the record whose ID the entry names, or
-// the only one of the entry's workflow. Where several are of that workflow its
-// origin is known and the cause is not: none is invented. A record whose
-// correlation ID is another one than the entry's is never the cause.
+// In a batch, the event being handled is the record whose ID the entry contains, or
+// the only record of the entry's workflow. If several records are of that workflow,
+// the origin is set and the cause is not. A record with a different correlation ID
+// than the entry's is never the cause.
 func (s *Stamper) Resolve(ctx context.Context, entry Entry, d *Delivery) Outgoing {
 	if d == nil {
 		d = DeliveryFromContext(ctx)
@@ -119,14 +121,14 @@ func (s *Stamper) Resolve(ctx context.Context, entry Entry, d *Delivery) Outgoin
 		s.descend(&out, handled)
 	} else if workflow != nil {
 		l.Origin = workflow.Lineage.Origin
-		if l.CausationID == "" { // else a reader would take that for the parent
+		if l.CausationID == "" { // otherwise a reader would take CausationID as the parent
 			l.Hops = workflow.Lineage.Hops + 1
 		}
 	}
 	switch l.Correlated = l.CorrelationID != ""; {
 	case l.Correlated:
 		l.Correlated = handled == nil || !handled.identified || l.CorrelationID != handled.ID
-	case d != nil && d.Len() == 0 && d.request != "": // one workflow begins with all that it publishes
+	case d != nil && d.Len() == 0 && d.request != "": // all events of this invocation begin one workflow
 		l.CorrelationID = d.request
 	default:
 		l.CorrelationID, out.Uncorrelated = newID(), d != nil && d.Len() > 0
@@ -138,7 +140,7 @@ func (s *Stamper) Resolve(ctx context.Context, entry Entry, d *Delivery) Outgoin
 	return out
 }
 
-// descend makes out the lineage of an event published while handled is handled.
+// descend sets the lineage of an event that is published while handled is handled.
 func (s *Stamper) descend(out *Outgoing, handled *Event) {
 	l := &out.Lineage
 	l.handled = handled
@@ -146,10 +148,10 @@ func (s *Stamper) descend(out *Outgoing, handled *Event) {
 		l.CorrelationID = handled.Lineage.CorrelationID
 	}
 	if l.CorrelationID == handled.Lineage.CorrelationID {
-		l.Origin = handled.Lineage.Origin // else the entry begins a workflow
+		l.Origin = handled.Lineage.Origin // otherwise the entry begins a workflow
 	}
 	if handled.identified || handled.ID == "" {
-		return // an invocation that is no event: nothing was published under its ID
+		return // ID is the request ID: no event was published with it
 	}
 	l.ParentID, l.Hops = handled.ID, handled.Lineage.Hops+1
 	if l.CausationID == "" {
@@ -157,8 +159,8 @@ func (s *Stamper) descend(out *Outgoing, handled *Event) {
 	}
 }
 
-// readIDs reads the IDs in a detail, and no further than they go. Their views
-// are parts of it.
+// readIDs reads the IDs in a detail, and stops when it has found all. The IDs alias
+// the detail.
 func (s *Stamper) readIDs(detail string) ids {
 	var d ids
 	for m := jsonwalk.MembersOf(jsonwalk.Bytes(detail), 0); m.Next(); {
@@ -170,7 +172,7 @@ func (s *Stamper) readIDs(detail string) ids {
 	return d
 }
 
-// lineIDs are the lines in an entry's resources that decide its lineage.
+// lineIDs are the lines in an entry's resources that determine its lineage.
 type lineIDs struct{ correlation, causation, traceparent string }
 
 func resourceIDs(resources []string) (l lineIDs) {

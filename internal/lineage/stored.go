@@ -7,20 +7,20 @@ import (
 	"github.com/throughline/throughline/internal/jsonwalk"
 )
 
-// stored is what a new custom bus tells of an event in its SystemMetadata, where a
-// subscriber asks for it by the transformer WITH_METADATA (EventBridge user guide,
+// stored is the SystemMetadata of an event, which a new custom bus delivers to
+// subscribers with the transformer WITH_METADATA (EventBridge user guide,
 // "Transforming events").
 type stored struct {
 	eventID, sequence, group, ingestion, source, detailType string
 	replayed                                                bool
 }
 
-// replayedByBus is the ReplayName of an event that a new bus delivers again: it
-// tells no name.
+// replayedByBus is the ReplayName of an event that a new bus replays: the bus does not
+// give the name of the replay.
 const replayedByBus = "REPLAY"
 
-// readStored reads the SystemMetadata of e. ok is false where it is none: of a
-// bus's members only aws:DeliveryType is always there.
+// readStored reads the SystemMetadata of e. ok is false if it is not that of a bus:
+// aws:DeliveryType, the only member that is always present, is missing.
 func readStored(e *envelope) (s stored, ok bool) {
 	for m := jsonwalk.MembersOf(e.system, 0); m.Next(); {
 		switch value := jsonwalk.Text(m.Value); string(m.Key) {
@@ -43,8 +43,8 @@ func readStored(e *envelope) (s stored, ok bool) {
 	return s, ok
 }
 
-// readWithMetadata reads an event in three parts: Data, as a subscriber without
-// metadata gets it alone, Metadata and SystemMetadata.
+// readWithMetadata reads an event in three parts: Data, which is all that a subscriber
+// without metadata gets, Metadata and SystemMetadata.
 func (r *Reader) readWithMetadata(d *Delivery, event *Event, e *envelope, s *stored, m message, depth int) Shape {
 	for member := jsonwalk.MembersOf(e.metadata, 0); member.Next(); {
 		if line, ok := MetadataLine(string(member.Key), jsonwalk.Scalar(member.Value)); ok {
@@ -59,8 +59,8 @@ func (r *Reader) readWithMetadata(d *Delivery, event *Event, e *envelope, s *sto
 		r.finish(d, event, nil, m)
 		event.Detail = e.data
 	}
-	// Without an ID of the domain's own the bus's is the event's. The workflow keeps
-	// the envelope's, by which consumers without metadata know it.
+	// If the detail has no ID, the event gets the bus's ID. The correlation ID stays
+	// the envelope's ID, which consumers without metadata use.
 	if event.ID == event.EnvelopeID {
 		event.ID = cmp.Or(s.eventID, event.ID)
 	}
@@ -80,5 +80,5 @@ func (r *Reader) readWithMetadata(d *Delivery, event *Event, e *envelope, s *sto
 }
 
 // WithMetadata reports whether a new custom bus delivered the event with its
-// metadata: nobody else's invocation looks so.
+// metadata. No other source delivers events in this form.
 func (e *Event) WithMetadata() bool { return e.withMetadata }

@@ -7,11 +7,11 @@ import (
 	"github.com/throughline/throughline/internal/jsonwalk"
 )
 
-// Stream reads a payload that comes in pieces. Of a batch it holds one record at
-// a time, and keeps the lineage of its events, not their details. Of a payload
-// that is no batch it holds what a Reader looks at. What it then says is what
-// [Reader.Read] says of the whole payload. Use [Reader.Stream]. It is for one
-// goroutine.
+// Stream reads a payload that arrives in pieces. Of a batch it holds one record at a
+// time, and stores the lineage of its events, but not their details. Of a payload that
+// is not a batch it holds the members that a Reader reads. The result is the same as
+// that of [Reader.Read] for the whole payload. Make one with [Reader.Stream]. It is
+// not safe for concurrent use.
 type Stream struct {
 	reader  *Reader
 	request string
@@ -20,48 +20,48 @@ type Stream struct {
 	kept    Room
 
 	split   jsonwalk.Splitter
-	d       Delivery // but for its events
+	d       Delivery // without its events
 	events  *packed
-	batch   bool   // there is a member Records, or the payload is a list
+	batch   bool   // the payload has a member Records, or is a list
 	unknown bool   // a record is of an unknown source
-	unread  bool   // something had no room
-	rest    []byte // members of a payload that is no batch
-	used    int    // bytes that held had for them
+	unread  bool   // something was left out because there was no room
+	rest    []byte // members of a payload that is not a batch
+	used    int    // bytes that were taken from held for rest
 }
 
 const (
-	// maxRecord bounds a record: Lambda's payloads have at most 6 MB.
+	// maxRecord bounds a record, in bytes: Lambda's payloads have at most 6 MB.
 	maxRecord = 8 << 20
-	// maxOther bounds a member that says nothing about the lineage.
+	// maxOther bounds a member that a Reader does not read, in bytes.
 	maxOther = 64 << 10
-	// maxUnpacked is how many events of a batch are kept as values.
+	// maxUnpacked is the largest number of events that are stored as values.
 	maxUnpacked = 64
 )
 
-// Room is asked for n more bytes of memory and says whether there is as much. Nil
-// always has it.
+// Room takes n more bytes from a memory budget, and returns false if they are not
+// left. A nil Room is unlimited.
 type Room func(n int) bool
 
 func (r Room) take(n int) bool { return r == nil || r(n) }
 
-// Stream returns a Stream for the payload of an invocation. each, where it is not
-// nil, is handed each event while its detail is there. held has room until the
-// Stream is closed, kept for as long as its delivery is needed.
+// Stream returns a Stream for the payload of an invocation. each is called with each
+// event while it has its detail; it may be nil. held is the budget for memory that is
+// needed until the Stream is closed, and kept that for memory that the delivery needs.
 func (r *Reader) Stream(requestID string, each func(*Event), held, kept Room) *Stream {
 	s := &Stream{reader: r, request: requestID, each: each, held: held, kept: kept, events: &packed{room: kept}}
 	s.split = jsonwalk.Splitter{List: "Records", Room: held.take, Most: s.most, Element: s.element, Member: s.member}
 	return s
 }
 
-// Write takes the next piece. It never fails: what cannot be read is no event.
+// Write reads the next piece. It never fails: input that cannot be read is no event.
 func (s *Stream) Write(p []byte) { s.split.Write(p) }
 
-// Used is how many bytes of memory there was room for.
+// Used returns the bytes that were taken from each budget.
 func (s *Stream) Used() (held, kept int) { return s.split.Used + s.used, s.events.used }
 
-// Close ends the payload. Of a batch it returns the delivery; of any other
-// payload what is to be read as a whole, nil where it is malformed. Unread says
-// that something had no room and is missing.
+// Close ends the payload. For a batch it returns the delivery. For any other payload it
+// returns the members to read with [Reader.Read], nil if the payload is malformed.
+// unread reports whether something was left out because there was no room.
 func (s *Stream) Close() (d Delivery, payload []byte, unread bool) {
 	object, complete := s.split.Top() == '{', s.split.Close()
 	switch {
@@ -87,7 +87,7 @@ func (s *Stream) Close() (d Delivery, payload []byte, unread bool) {
 	return d.withIndex(), nil, s.unread
 }
 
-// most is how much of a value is held.
+// most returns how many bytes of a value are held.
 func (s *Stream) most(key []byte, element bool) int {
 	if element || s.reader.reads(key) {
 		return maxRecord
@@ -95,12 +95,12 @@ func (s *Stream) most(key []byte, element bool) int {
 	return maxOther
 }
 
-// envelopeKeys are the members of a payload's top that say what it is.
+// envelopeKeys are the members at a payload's top that a Reader reads.
 var envelopeKeys = []string{"id", "detail-type", "source", "time", "resources", "detail", "replay-name", "requestPayload", "requestContext", "body",
 	"isBase64Encoded", "InitialExecutionState", "timestamp", "alarmArn", "alarmData", "Type", "Message", "MessageId", "TopicArn", "Timestamp", "MessageAttributes", "KinesisBatchInfo", "DDBStreamBatchInfo", "Data", "Metadata", "SystemMetadata",
 	"traceparent", "tracestate", "_datadog", "specversion", "event_type", "eventType", "type", "metadata"}
 
-// reads says whether a Reader looks at a member of this name.
+// reads reports whether a Reader reads a member with this name.
 func (r *Reader) reads(key []byte) bool {
 	name := string(key)
 	return name == r.detailKey || slices.Contains(r.pointers.names, name) || slices.Contains(envelopeKeys, name)
@@ -108,10 +108,10 @@ func (r *Reader) reads(key []byte) bool {
 
 func (s *Stream) member(key, value []byte) {
 	switch {
-	case string(key) == s.split.List: // of two of that name the last counts
+	case string(key) == s.split.List: // of two members with that name the last counts
 		s.d, s.unknown, s.batch = Delivery{}, false, true
 		s.events = &packed{room: s.kept, used: s.events.used}
-	case s.batch: // the others say nothing
+	case s.batch: // the other members of a batch are not read
 	case value == nil:
 		s.unread = s.unread || s.reader.reads(key)
 	default:
@@ -151,7 +151,7 @@ func (s *Stream) element(list []byte) {
 	}
 	e := &s.d.Events[0]
 	if s.events.len() > 0 {
-		s.d.Queue = queue // the first one's
+		s.d.Queue = queue // the queue of the first event
 	}
 	e.identify(s.request)
 	if s.each != nil {

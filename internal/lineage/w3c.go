@@ -7,8 +7,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// The layout of a traceparent, as W3C Trace Context has it:
-// version-traceid-spanid-flags, in lower-case hexadecimal.
+// The layout of a traceparent in W3C Trace Context: version-traceid-spanid-flags,
+// in lower-case hexadecimal.
 const (
 	traceparentSize = 55
 	traceIDAt       = 3
@@ -16,9 +16,9 @@ const (
 	flagsAt         = 53
 )
 
-// ParseTraceparent reads a W3C traceparent. It reports false for one that is
-// malformed, and for the invalid IDs of zeros. A version higher than 00 may
-// bring more fields, which are left unread. The context is a remote one.
+// ParseTraceparent reads a W3C traceparent. It returns false if the traceparent is
+// malformed or an ID consists of zeros. It ignores the additional fields of versions
+// above 00. The context is a remote one.
 func ParseTraceparent(s string) (trace.SpanContext, bool) {
 	if len(s) < traceparentSize || s[2] != '-' || s[spanIDAt-1] != '-' || s[flagsAt-1] != '-' {
 		return trace.SpanContext{}, false
@@ -41,7 +41,7 @@ func ParseTraceparent(s string) (trace.SpanContext, bool) {
 	return sc, true
 }
 
-// FormatTraceparent writes sc as a W3C traceparent; empty when it is not valid.
+// FormatTraceparent writes sc as a W3C traceparent; empty if sc is not valid.
 func FormatTraceparent(sc trace.SpanContext) string {
 	if !sc.IsValid() {
 		return ""
@@ -60,7 +60,8 @@ func appendTraceparent(b []byte, sc trace.SpanContext) []byte {
 	return append(b, "-00"...)
 }
 
-// unhex reads lower-case hexadecimal that fills dst.
+// unhex decodes lower-case hexadecimal into dst. It returns false if s is malformed or
+// has another length.
 func unhex(dst []byte, s string) bool {
 	if len(s) != 2*len(dst) {
 		return false
@@ -86,11 +87,11 @@ func nibble(c byte) (byte, bool) {
 	return 0, false
 }
 
-// Mint returns a new context from crypto/rand, with flags 00: in parent's trace
-// when parent is valid, else in a new one.
+// Mint returns a new context from crypto/rand, with flags 00. It is in parent's trace
+// if parent is valid, else in a new one.
 func Mint(parent trace.SpanContext) trace.SpanContext {
 	var random [24]byte
-	_, _ = rand.Read(random[:]) // never fails: the program ends first
+	_, _ = rand.Read(random[:]) // never returns an error: crypto/rand ends the program instead
 	config := trace.SpanContextConfig{
 		TraceID: trace.TraceID(random[:16]),
 		SpanID:  trace.SpanID(random[16:]),
@@ -101,7 +102,7 @@ func Mint(parent trace.SpanContext) trace.SpanContext {
 	return trace.NewSpanContext(config)
 }
 
-// newID is a random UUID, version 4 (RFC 9562).
+// newID returns a random UUID, version 4 (RFC 9562).
 func newID() string {
 	var u [16]byte
 	_, _ = rand.Read(u[:])

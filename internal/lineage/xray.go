@@ -9,30 +9,30 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// This file is all that knows X-Ray's trace header (AWS X-Ray developer guide,
-// "Tracing header"). OpenTelemetry's propagator for it
-// (contrib/propagators/aws/xray) is deprecated, links the SDK, loses Lineage,
-// and refuses what Lambda may send: lower-case keys, a space after a semicolon,
-// an unknown part. The tests hold this file to that propagator wherever it is right.
+// Only this file parses X-Ray's trace header (AWS X-Ray developer guide, "Tracing
+// header"). OpenTelemetry's propagator for it (contrib/propagators/aws/xray) is
+// deprecated, links the SDK, drops Lineage, and rejects headers that Lambda may send:
+// with lower-case keys, a space after a semicolon, or an unknown part. The tests
+// compare this file with that propagator for all other headers.
 
-// MaxTraceHeader is how long EventBridge lets an entry's TraceHeader be.
+// MaxTraceHeader is EventBridge's limit for an entry's TraceHeader, in bytes.
 const MaxTraceHeader = 500
 
-// TraceHeader is an X-Ray trace header. Its zero value is none.
+// TraceHeader is an X-Ray trace header. The zero value is no header.
 type TraceHeader struct {
-	// Context is the root and the parent, sampled when Sampled is '1'. Its trace
-	// ID is valid in every header that ParseTraceHeader takes; its span ID is
-	// not when the header names a root alone.
+	// Context is the root and the parent, sampled if Sampled is '1'. Its trace ID is
+	// valid in every header that ParseTraceHeader accepts; its span ID is not valid
+	// if the header has only a root.
 	Context trace.SpanContext
-	// Sampled is '0', '1', '?' for a decision left open, or 0 when absent.
+	// Sampled is '0', '1', '?' for a decision that is not made yet, or 0 if absent.
 	Sampled byte
-	// Lineage is Lambda's record of recursion; kept, or its loop detection for
-	// SQS, SNS and S3 goes blind.
+	// Lineage is Lambda's record of recursion. Lambda's loop detection for SQS, SNS
+	// and S3 requires that it is propagated.
 	Lineage string
 }
 
-// ParseTraceHeader reads an X-Ray trace header. It reports false when that has
-// no well-formed Root, or a malformed Parent. Keys are compared without case.
+// ParseTraceHeader reads an X-Ray trace header. It returns false if the header has no
+// valid Root, or a malformed Parent. Keys are not case-sensitive.
 func ParseTraceHeader(s string) (TraceHeader, bool) {
 	var header TraceHeader
 	var config trace.SpanContextConfig
@@ -71,9 +71,10 @@ func ParseTraceHeader(s string) (TraceHeader, bool) {
 	return header, header.Context.HasTraceID()
 }
 
-// begunAt reports whether the root begins with a time near sent, in seconds, as that
-// of a trace that X-Ray began does, Lambda's own included. The random ID of another
-// tracer does once in 25 000. Where sent is not known any time from 2016 to 2038 is near.
+// begunAt reports whether the root begins with a time, in seconds, within one day of
+// sent. The roots that X-Ray and Lambda make begin with the time; the random ID of
+// another tracer matches once in 25 000. If sent is zero, any time from 2016 to 2038
+// matches.
 func (h TraceHeader) begunAt(sent time.Time) bool {
 	id := h.Context.TraceID()
 	seconds := binary.BigEndian.Uint32(id[:4])
@@ -84,14 +85,14 @@ func (h TraceHeader) begunAt(sent time.Time) bool {
 	return time.Unix(int64(seconds), 0).Sub(sent).Abs() <= near
 }
 
-// root is the trace ID as X-Ray writes it.
+// root returns the trace ID in X-Ray's format.
 func (h TraceHeader) root() string {
 	id := h.Context.TraceID().String()
 	return "1-" + id[:8] + "-" + id[8:]
 }
 
-// String writes the header as EventBridge and Lambda take it; empty when the
-// context is not valid. A Lineage for which there is no room is left out.
+// String returns the header in the format that EventBridge and Lambda accept; empty if
+// the context is not valid. It leaves out Lineage if the header would be too long.
 func (h TraceHeader) String() string {
 	if !h.Context.IsValid() {
 		return ""
@@ -114,9 +115,9 @@ func (h TraceHeader) appendNames(b []byte) []byte {
 	return hex.AppendEncode(append(b, ";Parent="...), spanID[:])
 }
 
-// entryTraceHeader is the TraceHeader for an entry that publisher publishes,
-// empty when it gets none. Where spans do not go to X-Ray our sampling says
-// nothing about X-Ray's, so Sampled is what the invocation's header said.
+// entryTraceHeader returns the TraceHeader of an entry that publisher publishes, empty
+// if it gets none. If spans are not exported to X-Ray, Throughline's sampling is not
+// X-Ray's, so Sampled is copied from the invocation's header.
 func (c Config) entryTraceHeader(publisher trace.SpanContext, upstream string) string {
 	toXRay := c.XRay && c.traces()
 	if !toXRay && !c.TraceHeader {
