@@ -25,18 +25,18 @@ import (
 
 // Config of an [Endpoint]. Metrics and InFlight are required.
 type Config struct {
-	// Upstream is called in the place of Alpaca; nil for Alpaca.
+	// Upstream is called instead of Alpaca; nil is Alpaca.
 	Upstream *url.URL
-	// Faults are what is done to calls from the start: delay=2s,error=503:10%,rate-limit=100.
+	// Faults are the faults to inject from the start: delay=2s,error=503:10%,rate-limit=100.
 	Faults   string
 	Provider trace.TracerProvider // nil: OpenTelemetry's global one
-	API      outbound.API         // what is known of the calls
+	API      outbound.API         // describes Alpaca's API
 	Metrics  *metrics.Set
 	InFlight *inflight.Invocations
 }
 
-// Endpoint is the alpaca endpoint. Calls are traced and measured as the library's
-// transport does it. It is an http.Handler.
+// Endpoint is the alpaca endpoint. It traces and measures calls with the library's
+// transport. It is an http.Handler, and safe for concurrent use.
 type Endpoint struct {
 	config Config
 	proxy  *httputil.ReverseProxy
@@ -45,7 +45,7 @@ type Endpoint struct {
 
 const patience = 5 * time.Second // for a TLS handshake
 
-// New returns an Endpoint. The error says what is wrong with the faults.
+// New returns an Endpoint. It returns an error only if the faults are malformed.
 func New(config Config) (*Endpoint, error) {
 	p := &Endpoint{config: config, faults: &faults{}}
 	if err := p.faults.set(config.Faults); err != nil {
@@ -83,7 +83,7 @@ func (p *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.proxy.ServeHTTP(w, r.WithContext(ctx))
 }
 
-// belonging is a call's context, whose values are also the invocation's.
+// belonging is a call's context that also has the values of the invocation's context.
 type belonging struct {
 	context.Context
 	invocation context.Context
@@ -114,8 +114,8 @@ func (p *Endpoint) observe(ctx context.Context, c outbound.Call) {
 	handling.RecordCall(p.config.Metrics, c, correlation)
 }
 
-// redirected sends calls to a stand-in, where one is configured, without
-// anybody above knowing.
+// redirected sends calls to the configured upstream, if there is one. Spans and
+// metrics still have the original host.
 type redirected struct {
 	base     http.RoundTripper
 	upstream *url.URL

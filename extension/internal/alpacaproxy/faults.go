@@ -13,15 +13,15 @@ import (
 	"github.com/throughline/throughline/internal/pause"
 )
 
-// faults are what the alpaca endpoint does to calls, for tests and game days.
-// The zero value does nothing.
+// faults are the faults that the alpaca endpoint injects into calls, for tests and
+// game days. The zero value injects none. It is safe for concurrent use.
 type faults struct {
 	mu     sync.Mutex
 	text   string
 	delay  time.Duration
 	status int
-	share  float64 // of calls, 0 to 1
-	limit  int     // calls a minute before 429; 0 for none
+	share  float64 // of calls that get status, 0 to 1
+	limit  int     // calls in a minute before 429; 0 is no limit
 	minute time.Time
 	calls  int
 }
@@ -80,8 +80,8 @@ func (f *faults) serve(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, f.text+"\n")
 }
 
-// next is what happens to the next call: how long it waits, and the status it
-// is answered with, 0 for Alpaca's own.
+// next returns the faults of the next call: its delay and the status of its response,
+// 0 for Alpaca's own response.
 func (f *faults) next(now time.Time) (delay time.Duration, status int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -99,7 +99,7 @@ func (f *faults) next(now time.Time) (delay time.Duration, status int) {
 	return f.delay, 0
 }
 
-// over is base with the faults.
+// over returns base with the faults.
 func (f *faults) over(base http.RoundTripper) http.RoundTripper { return &faulty{f, base} }
 
 type faulty struct {

@@ -15,41 +15,41 @@ import (
 	"time"
 )
 
-// Client asks the API at Address, host:port. Its methods must not be called at once.
+// Client calls the API at Address, host:port. It is not safe for concurrent use.
 type Client struct {
 	Address string
 
-	conn net.Conn // nil: none is open
-	left int64    // bytes that may be read of the answer that is being read
+	conn net.Conn // nil if none is open
+	left int64    // bytes of the current response that may still be read
 	in   *bufio.Reader
 }
 
-// Request is what is asked. It may be sent twice, where a connection that served
-// before turns out to be closed: nothing may come of that.
+// Request is a request. It must be safe to send twice: Do sends it again if a
+// connection that was kept open turns out to be closed.
 type Request struct {
 	Method, Path string
 	Header       [][2]string
-	Body         []byte // nil: none
-	// Wrote is called once the request is written; nil does nothing.
+	Body         []byte // nil for none
+	// Wrote is called once, after the request is written; it may be nil.
 	Wrote func()
 }
 
-// Answer is what the API answered.
+// Answer is the response of the API.
 type Answer struct {
 	Status int
 	Header http.Header
-	Body   []byte // its first longest bytes
+	Body   []byte // at most the first 1 MiB
 }
 
 const (
 	longest     = 1 << 20  // bytes of a body
-	longestHead = 64 << 10 // bytes of a head, and of what frames the body
+	longestHead = 64 << 10 // bytes of a head and of the framing of the body
 )
 
 var errTooLong = errors.New("the answer is too long")
 
-// Do asks. Its errors are those of the connection and of ctx, which bounds it; an
-// answer of any status is none.
+// Do sends a request and returns the response. The error is that of the connection or
+// of ctx; a response with an error status is not an error.
 func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
 	text, err := c.encode(r)
 	if err != nil {
@@ -112,8 +112,8 @@ func (c *Client) dial(ctx context.Context) error {
 	return nil
 }
 
-// exchange writes a request and reads its answer; begun says that something of it
-// came. A connection that cannot be used again is closed.
+// exchange writes a request and reads its response. begun reports whether a part of
+// the response arrived. It closes a connection that cannot be used again.
 func (c *Client) exchange(ctx context.Context, text []byte, r *Request) (answer Answer, begun bool, err error) {
 	stop := context.AfterFunc(ctx, func(conn net.Conn) func() {
 		return func() { _ = conn.SetDeadline(time.Unix(1, 0)) }
@@ -136,7 +136,7 @@ func (c *Client) exchange(ctx context.Context, text []byte, r *Request) (answer 
 		return Answer{}, false, err
 	}
 	resp, err := http.ReadResponse(c.in, nil)
-	for err == nil && resp.StatusCode < http.StatusOK { // such as 100 Continue, which an answer follows
+	for err == nil && resp.StatusCode < http.StatusOK { // such as 100 Continue, which the response follows
 		if resp.StatusCode == http.StatusSwitchingProtocols {
 			return Answer{}, true, errors.New("the API asks for another protocol")
 		}
@@ -154,7 +154,7 @@ func (c *Client) exchange(ctx context.Context, text []byte, r *Request) (answer 
 	return Answer{resp.StatusCode, resp.Header, body[:min(len(body), longest)]}, true, nil
 }
 
-// Close closes the connection, if there is one. Do opens another.
+// Close closes the connection, if there is one. Do opens a new one.
 func (c *Client) Close() {
 	if c.conn != nil {
 		_ = c.conn.Close()
@@ -162,7 +162,7 @@ func (c *Client) Close() {
 	}
 }
 
-// reader reads the connection within the bounds of an answer.
+// reader reads the connection within the bounds of a response.
 type reader struct{ c *Client }
 
 func (r reader) Read(p []byte) (int, error) {

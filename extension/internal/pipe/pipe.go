@@ -10,34 +10,35 @@ import (
 	"syscall"
 )
 
-// Pipe is a named pipe. Who writes to it wakes nobody: the lines are read where
-// Read is called. The zero value is none, of which nothing is read. It is safe for
-// concurrent use.
+// Pipe is a named pipe. A write does not wake the extension: only a call of Read reads
+// the lines. The zero value is a closed pipe, of which Read reads nothing. It is safe
+// for concurrent use.
 type Pipe struct {
 	mu   sync.Mutex
 	open bool
-	// fd is no os.File: each write would wake the runtime for that.
+	// fd is not an os.File, for which each write would wake Go's poller.
 	fd   int
-	held []byte // read, and not a whole line yet; its capacity is what is read at once
+	held []byte // the bytes of an incomplete line; its capacity is atOnce
 }
 
 const (
-	// MaxLine is the longest line in bytes, its end included. A longer write to a
-	// pipe can mingle with another's (pipe(7), PIPE_BUF).
+	// MaxLine is the longest line in bytes, including its newline. A longer write to a
+	// pipe may be interleaved with another (pipe(7), PIPE_BUF).
 	MaxLine = 4096
-	// atOnce is how much one system call reads: a line of MaxLine always fits.
+	// atOnce is how many bytes one system call reads: a line of MaxLine always fits.
 	atOnce = 4 * MaxLine
-	// most bounds what one Read takes, however fast others write: a pipe holds 64 KiB.
+	// most bounds the bytes that one Read reads, even if others write continuously. A
+	// pipe holds 64 KiB.
 	most = 128 << 10
 )
 
-// Open makes the pipe at path, where nothing is, in a directory that is ours alone.
-// Other users can neither read nor write it.
+// Open creates and opens the pipe at path. The path must not exist, and its directory
+// must be private. Other users can neither read nor write the pipe.
 func (p *Pipe) Open(path string) error {
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		return fmt.Errorf("open the pipe: %s: %w", path, err)
 	}
-	// For writing as well: it then never ends, and a writer never finds it without a reader.
+	// Also for writing: reads then never return EOF, and a writer always has a reader.
 	fd, err := syscall.Open(path, syscall.O_RDWR|syscall.O_NONBLOCK|syscall.O_CLOEXEC|syscall.O_NOFOLLOW, 0)
 	if err != nil {
 		return fmt.Errorf("open the pipe: %s: %w", path, err)
@@ -49,9 +50,9 @@ func (p *Pipe) Open(path string) error {
 	return nil
 }
 
-// Read gives take each line that is there, without its end, and does not wait for
-// more. take must not keep the line, nor call Read. What is no line of at most
-// MaxLine is left out.
+// Read calls take with each line in the pipe, without its newline, and does not wait
+// for more. take must not keep the line, and must not call Read. Read skips lines
+// longer than MaxLine.
 func (p *Pipe) Read(take func(line []byte)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -60,7 +61,7 @@ func (p *Pipe) Read(take func(line []byte)) {
 		if errors.Is(err, syscall.EINTR) {
 			continue
 		}
-		if n <= 0 { // nothing is there
+		if n <= 0 { // the pipe is empty
 			return
 		}
 		read += n
@@ -81,7 +82,7 @@ func (p *Pipe) Read(take func(line []byte)) {
 	}
 }
 
-// Close ends it. Nothing is read of it then.
+// Close closes the pipe. Read then reads nothing.
 func (p *Pipe) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

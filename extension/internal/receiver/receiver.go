@@ -26,24 +26,25 @@ import (
 )
 
 const (
-	maxSpans = 8 << 20 // bytes of a request of spans, unpacked
+	maxSpans = 8 << 20 // bytes of a request of spans, uncompressed
 	patience = 5 * time.Second
-	// largeBody is from how many bytes a request's garbage is collected at once.
+	// largeBody is the size, in bytes, above which a request is followed by a garbage
+	// collection.
 	largeBody = 1 << 20
 	protobuf  = "application/x-protobuf"
 	asJSON    = "application/json"
 )
 
-// Signals is the OTLP/HTTP backend of metrics and logs.
+// Signals is the OTLP/HTTP backend for metrics and logs.
 type Signals struct {
-	URL     string            // without /v1/…; empty is nowhere
-	Headers map[string]string // added where a request does not carry them
-	TLS     *tls.Config       // nil: the system's certificates are trusted
+	URL     string            // without /v1/…; empty for no backend
+	Headers map[string]string // added to requests that do not have them
+	TLS     *tls.Config       // nil trusts the system's certificates
 }
 
 // Config of the endpoint. All fields are required.
 type Config struct {
-	// Take takes a request of spans, which is its own, and may drop parts of it.
+	// Take gets a request of spans, which it may keep, and of which it may drop parts.
 	Take    func(request []byte, isJSON bool)
 	Signals Signals
 	Metrics *metrics.Set
@@ -51,7 +52,7 @@ type Config struct {
 	Now     func() time.Time
 }
 
-// New returns the endpoint.
+// New returns the endpoint. It is safe for concurrent use.
 func New(config Config) http.Handler {
 	pass := passOn(config)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -76,7 +77,8 @@ func New(config Config) http.Handler {
 	})
 }
 
-// receive answers as OTLP/HTTP says, and at once: exporting is not the caller's wait.
+// receive answers a request of spans as OTLP/HTTP specifies. It does not wait for the
+// export.
 func receive(w http.ResponseWriter, r *http.Request, config Config) {
 	body, release, err := read(w, r, config.Budget)
 	if err != nil {
@@ -89,19 +91,19 @@ func receive(w http.ResponseWriter, r *http.Request, config Config) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	if cap(body) > len(body)+len(body)/4 { // it may wait for long
+	if cap(body) > len(body)+len(body)/4 { // it may be held for a long time
 		body = bytes.Clone(body)
 	}
 	config.Take(body, isJSON(r))
 	accepted(w, r)
 	if len(body) > largeBody {
-		// What is garbage now counts no more once release is called: the next request may take as much.
+		// After release the budget no longer counts this garbage, and the next request may use as much.
 		runtime.GC()
 	}
 }
 
-// clean makes a request one that a backend takes whole, and counts the spans that
-// it leaves out.
+// clean returns the request without the spans that a backend would reject, and counts
+// them.
 func (c *Config) clean(request []byte, isJSON bool) ([]byte, error) {
 	if isJSON {
 		if !json.Valid(request) {
@@ -119,7 +121,7 @@ func (c *Config) clean(request []byte, isJSON bool) ([]byte, error) {
 	return clean, err
 }
 
-// read reads the body of a request, unpacked.
+// read reads and decompresses the body of a request.
 func read(w http.ResponseWriter, r *http.Request, budget *server.Budget) (body []byte, release func(), err error) {
 	if r.Header.Get("Content-Encoding") == "gzip" {
 		return server.ReadGzip(w, r, budget, maxSpans)
@@ -131,7 +133,7 @@ func isJSON(r *http.Request) bool {
 	return strings.HasPrefix(strings.ToLower(r.Header.Get("Content-Type")), asJSON)
 }
 
-// accepted answers that all was taken, in the request's own encoding.
+// accepted answers that all data was accepted, in the request's encoding.
 func accepted(w http.ResponseWriter, r *http.Request) {
 	if isJSON(r) {
 		w.Header().Set("Content-Type", asJSON)
@@ -141,13 +143,14 @@ func accepted(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", protobuf)
 }
 
-// passOn sends a signal other than spans where the runtime would have sent it.
+// passOn forwards metrics and logs to the backend to which the runtime would have sent
+// them.
 func passOn(config Config) http.Handler {
 	target, err := url.Parse(config.Signals.URL)
 	if err != nil || target.Host == "" {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, maxSpans))
-			config.Metrics.Dropped(1) // there is nowhere to send it
+			config.Metrics.Dropped(1) // there is no backend
 			accepted(w, r)
 		})
 	}
@@ -156,7 +159,7 @@ func passOn(config Config) http.Handler {
 			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = target.Scheme, target.Host, target.Host
 			r.Out.URL.Path, r.Out.URL.RawPath = strings.TrimSuffix(target.Path, "/")+r.In.URL.Path, ""
 			for name, value := range config.Signals.Headers {
-				if r.Out.Header.Get(name) == "" { // a setting for the signal alone wins, as in the SDK
+				if r.Out.Header.Get(name) == "" { // a header set for one signal takes precedence, as in SDKs
 					r.Out.Header.Set(name, value)
 				}
 			}

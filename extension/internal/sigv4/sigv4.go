@@ -14,7 +14,7 @@ import (
 	"sync/atomic"
 )
 
-// Algorithm is the only one that this package knows: SigV4 with HMAC-SHA256.
+// Algorithm is the only algorithm that this package supports: SigV4 with HMAC-SHA256.
 const Algorithm = "AWS4-HMAC-SHA256"
 
 // The errors of [Parse].
@@ -23,8 +23,8 @@ var (
 	ErrScope     = errors.New("the Authorization header is not well formed")
 )
 
-// Authorization is what an Authorization header says. The zero value is an
-// unsigned request.
+// Authorization is the content of an Authorization header. The zero value is that of
+// an unsigned request.
 type Authorization struct {
 	AccessKeyID   string
 	Date          string // YYYYMMDD
@@ -34,11 +34,11 @@ type Authorization struct {
 	Signature     string   // 64 hexadecimal digits
 }
 
-// Request is what a signature covers. All fields are required.
+// Request is the parts of a request that a signature covers. All fields are required.
 type Request struct {
 	Method string
-	Path   string // as it is sent; "/" needs no encoding
-	// Header returns the values of a header by its lower-case name, of host too.
+	Path   string // as it is sent
+	// Header returns the values of a header by its lower-case name, including host.
 	Header func(name string) []string
 	// PayloadHash is the SHA-256 of the body in hexadecimal.
 	PayloadHash string
@@ -101,11 +101,11 @@ func ofAtMost(s string, n int, alphabet string) bool {
 	return s != "" && len(s) <= n && of(s, alphabet)
 }
 
-// Signs says whether the signature covers a header, given in lower case.
+// Signs reports whether the signature covers a header, given in lower case.
 func (a *Authorization) Signs(name string) bool { return slices.Contains(a.SignedHeaders, name) }
 
-// Verify says whether a's signature of r was made with secret. A request whose
-// X-Amz-Date is missing or of another day than the scope does not verify.
+// Verify reports whether a's signature of r was made with secret. It returns false if
+// the X-Amz-Date of r is missing or is of another day than the scope.
 func (a *Authorization) Verify(secret string, r Request) bool {
 	return a.verify(a.signer(secret), r)
 }
@@ -115,9 +115,9 @@ func (a *Authorization) verify(signer hash.Hash, r Request) bool {
 	return ok && hmac.Equal([]byte(signature), []byte(a.Signature))
 }
 
-// Sign returns the Authorization header of r, made with secret over the headers
-// that a names and for a's scope. ok is false where the X-Amz-Date of r does not
-// fit the scope.
+// Sign returns the Authorization header of r, signed with secret for the headers and
+// the scope of a. ok is false if the X-Amz-Date of r is missing or is of another day
+// than the scope.
 func (a *Authorization) Sign(secret string, r Request) (header string, ok bool) {
 	return a.sign(a.signer(secret), r)
 }
@@ -128,17 +128,17 @@ func (a *Authorization) sign(signer hash.Hash, r Request) (header string, ok boo
 		", SignedHeaders=" + strings.Join(a.SignedHeaders, ";") + ", Signature=" + signature, ok
 }
 
-// derived is a signing key and what it is derived from.
+// derived is a signing key and the values that it is derived from.
 type derived struct {
 	secret, date, region, service string
 	key                           [sha256.Size]byte
 }
 
-// last is the signing key that was derived last: requests that follow each other
-// have the same one for a day.
+// last is the signing key that was derived last. Consecutive requests have the same
+// key for a day.
 var last atomic.Pointer[derived]
 
-// signer is the HMAC with the key that is derived from secret for a's scope.
+// signer returns an HMAC with the key that is derived from secret for a's scope.
 func (a *Authorization) signer(secret string) hash.Hash {
 	d := last.Load()
 	if d == nil || d.secret != secret || d.date != a.Date || d.region != a.Region || d.service != a.Service {
@@ -159,20 +159,20 @@ func (a *Authorization) scope() string {
 	return a.Date + "/" + a.Region + "/" + a.Service + "/aws4_request"
 }
 
-// signature is the one of r. The signer can be used again.
+// signature returns the signature of r. The signer can be used again.
 func (a *Authorization) signature(signer hash.Hash, r Request) (string, bool) {
 	date := r.Header("x-amz-date")
 	if len(date) != 1 || len(date[0]) != len("20060102T150405Z") || date[0][:8] != a.Date {
 		return "", false
 	}
-	const usual = 2 << 10 // with a session token
+	const usual = 2 << 10 // enough for a session token
 	text := a.canonical(make([]byte, 0, usual), r)
 	canonical := sha256.Sum256(text)
 	text = append(append(append(text[:0], Algorithm+"\n"...), date[0]...), '\n')
 	text = append(append(text, a.scope()...), '\n')
 	text = hex.AppendEncode(text, canonical[:])
 	signer.Reset()
-	_, _ = signer.Write(text) // it returns no error
+	_, _ = signer.Write(text) // a hash returns no error
 	return hex.EncodeToString(signer.Sum(text[:0])), true
 }
 
@@ -199,7 +199,8 @@ func (a *Authorization) canonical(b []byte, r Request) []byte {
 	return append(append(b, '\n'), r.PayloadHash...)
 }
 
-// trimmed is a header's value without spaces around it and with single spaces in it.
+// trimmed returns a header's value without leading and trailing spaces, and with single
+// spaces in it.
 func trimmed(value string) string {
 	value = strings.Trim(value, " ")
 	for strings.Contains(value, "  ") {
@@ -208,7 +209,7 @@ func trimmed(value string) string {
 	return value
 }
 
-// Hash is the SHA-256 of a body as a signature has it.
+// Hash returns the SHA-256 of a body in hexadecimal, as a signature contains it.
 func Hash(body []byte) string {
 	h := sha256.Sum256(body)
 	return hex.EncodeToString(h[:])
