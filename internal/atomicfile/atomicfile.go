@@ -8,9 +8,9 @@ import (
 	"path/filepath"
 )
 
-// Write makes or replaces the file at path with what write writes. A reader sees
-// the old content or the new, never a part, and an error leaves the old file. The
-// file is readable by everyone, as other results of the commands are.
+// Write creates or replaces the file at path with the output of write. A reader sees
+// the old content or the new, never a part. After an error the old file is unchanged.
+// The file has mode 0644.
 func Write(path string, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".throughline-*")
 	if err != nil {
@@ -23,7 +23,7 @@ func Write(path string, write func(io.Writer) error) error {
 	return nil
 }
 
-// replace writes f, closes it, and puts it in the place of path.
+// replace writes f, closes it, and renames it to path.
 func replace(f *os.File, path string, write func(io.Writer) error) error {
 	const readable = 0o644
 	if err := write(f); err != nil {

@@ -5,8 +5,8 @@ package cborwalk
 
 import "encoding/binary"
 
-// MaxDepth is how deep lists, maps and tags may nest: as deep as Smithy's own
-// decoders go.
+// MaxDepth is the maximum nesting of lists, maps and tags, which is that of Smithy's
+// own decoders.
 const MaxDepth = 128
 
 // Major is the major type of a data item.
@@ -24,7 +24,7 @@ const (
 	Simple
 )
 
-// The arguments of a head that have no number in it.
+// The additional information of a head that is not itself the argument.
 const (
 	argument1  = 24 // the argument is the next byte; 25, 26 and 27: the next 2, 4, 8
 	argument8  = 27
@@ -49,7 +49,7 @@ type Head struct {
 	Size       int    // bytes of the head
 }
 
-// HeadAt reads the head at i. ok is false where there is none that Smithy knows.
+// HeadAt reads the head at i. ok is false if there is none that Smithy supports.
 func HeadAt(b []byte, i int) (h Head, ok bool) {
 	if i < 0 || i >= len(b) {
 		return Head{}, false
@@ -74,8 +74,8 @@ func HeadAt(b []byte, i int) (h Head, ok bool) {
 	return h, h.Major != Simple || h.Size > 2 || h.Size == 1 && h.Argument >= isFalse && h.Argument <= isUndefined
 }
 
-// AppendHead appends the head of an item of a definite length, whose argument
-// has at least so many bytes.
+// AppendHead appends the head of an item of definite length. The argument has at
+// least width bytes.
 func AppendHead(b []byte, major Major, argument uint64, width int) []byte {
 	first := byte(major) << 5
 	switch {
@@ -91,13 +91,13 @@ func AppendHead(b []byte, major Major, argument uint64, width int) []byte {
 	return binary.BigEndian.AppendUint64(append(b, first|argument8), argument)
 }
 
-// AppendText appends a text of a definite length.
+// AppendText appends a text string of definite length.
 func AppendText(b []byte, text string) []byte {
 	return append(AppendHead(b, Text, uint64(len(text)), 0), text...)
 }
 
-// Skip returns the index after the data item at i, below 0 where there is none.
-// What it takes is bounded by the bytes that are there, whatever lengths they name.
+// Skip returns the index after the data item at i, -1 if there is none. Its running
+// time is bounded by the number of bytes in b, whatever lengths they contain.
 func Skip(b []byte, i int) int { return skip(b, i, 0) }
 
 func skip(b []byte, i, depth int) int {
@@ -119,7 +119,7 @@ func skip(b []byte, i, depth int) int {
 	if h.Major == Tag {
 		return skip(b, i, depth+1)
 	}
-	if h.Argument > uint64(len(b)) { // each takes a byte or more
+	if h.Argument > uint64(len(b)) { // each part has at least one byte
 		return -1
 	}
 	for n := uint64(0); h.Indefinite || n < h.Argument; n++ {
@@ -138,7 +138,7 @@ func skip(b []byte, i, depth int) int {
 	return i
 }
 
-// skipKey is skip for a map's key, which is a text.
+// skipKey is skip for a map's key, which must be a text string.
 func skipKey(b []byte, i int) int {
 	h, ok := HeadAt(b, i)
 	if !ok || h.Major != Text {
@@ -147,7 +147,7 @@ func skipKey(b []byte, i int) int {
 	return skipString(b, i, h)
 }
 
-// skipString is skip for the text or the bytes at i, whose head is h.
+// skipString is skip for the text or byte string at i, whose head is h.
 func skipString(b []byte, i int, h Head) int {
 	i += h.Size
 	if !h.Indefinite {
@@ -171,8 +171,8 @@ func skipString(b []byte, i int, h Head) int {
 	return i + 1
 }
 
-// StringOf is what the text or the bytes in raw, a whole data item, say: a part
-// of raw where the length is definite. ok is false for any other item.
+// StringOf returns the content of the text or byte string raw, a whole data item. It
+// aliases raw if the length is definite. ok is false for any other item.
 func StringOf(raw []byte) (s []byte, ok bool) {
 	h, ok := HeadAt(raw, 0)
 	if !ok || h.Major != Text && h.Major != Bytes {
@@ -191,7 +191,7 @@ func StringOf(raw []byte) (s []byte, ok bool) {
 	return s, true
 }
 
-// IsNull reports whether raw, a whole data item, says that there is nothing.
+// IsNull reports whether raw, a whole data item, is null or undefined.
 func IsNull(raw []byte) bool {
 	return len(raw) == 1 && (raw[0] == byte(Simple)<<5|isNull || raw[0] == byte(Simple)<<5|isUndefined)
 }

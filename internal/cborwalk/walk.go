@@ -1,21 +1,21 @@
 package cborwalk
 
-// walk goes over the parts of a list or a map. What is malformed ends it.
+// walk iterates over the parts of a list or a map. It ends at a malformed part.
 type walk struct {
 	Head  Head   // of the list or map
-	Begin int    // where its head stands
-	At    int    // where the value begins
+	Begin int    // the index of its head
+	At    int    // the index of the current value
 	Value []byte // raw: a whole data item; it aliases the data
 	End   int    // the index after Value; before the first part that after the head
 	Count int    // of the values so far
-	After int    // the index after the list or map; 0 until the walk has come there
+	After int    // the index after the list or map; 0 until the walk has reached it
 
 	data []byte
-	pos  int // where the next part, or the end, is looked for; -1 when the walk is over
+	pos  int // the index of the next part or the end; -1 if the walk is over
 }
 
-// begin is a walk over the item at i. Where that is of another type it has no
-// parts, and no end.
+// begin returns a walk over the item at i. If the item has another type, the walk has
+// no parts, and After stays 0.
 func begin(data []byte, i int, major Major) walk {
 	h, ok := HeadAt(data, i)
 	if !ok || h.Major != major || h.Argument > uint64(len(data)) {
@@ -24,7 +24,7 @@ func begin(data []byte, i int, major Major) walk {
 	return walk{Head: h, Begin: i, data: data, pos: i + h.Size, End: i + h.Size}
 }
 
-// part returns the index where the next part begins, -1 where there is none.
+// part returns the index of the next part, -1 if there is none.
 func (w *walk) part() int {
 	if w.pos < 0 {
 		return -1
@@ -42,11 +42,11 @@ func (w *walk) part() int {
 	return i
 }
 
-// Skip finds the end of the value at At, and says whether it is well formed.
+// Skip skips the value at At, and reports whether it is well formed.
 func (w *walk) Skip() bool { return w.Resume(Skip(w.data, w.At)) }
 
-// Resume goes on where somebody has read the value to its end; below 0 it is
-// malformed.
+// Resume continues after the caller has read the value at At. end is the index after
+// the value, negative if it is malformed. Resume reports whether it is well formed.
 func (w *walk) Resume(end int) bool {
 	if end < 0 {
 		return false
@@ -56,7 +56,7 @@ func (w *walk) Resume(end int) bool {
 	return true
 }
 
-// Last is where one more part goes: behind the others, once the walk has come to
+// Last returns the index at which a part can be appended, after the walk has reached
 // the end.
 func (w *walk) Last() int {
 	if w.Head.Indefinite {
@@ -65,9 +65,9 @@ func (w *walk) Last() int {
 	return w.After
 }
 
-// Grown is the head that the list or map has with more parts, or below 0 with
-// fewer, as wide as the one that stands there where that suffices; the same one
-// where its length is indefinite.
+// Grown returns the head of the list or map with more parts, or with fewer if more is
+// negative. It has the width of the present head, or more if necessary. If the length
+// is indefinite, the head is unchanged.
 func (w *walk) Grown(more int) []byte {
 	if w.Head.Indefinite {
 		return w.data[w.Begin : w.Begin+w.Head.Size]
@@ -75,19 +75,19 @@ func (w *walk) Grown(more int) []byte {
 	return AppendHead(nil, w.Head.Major, w.Head.Argument+uint64(more), w.Head.Size-1)
 }
 
-// Members walks over the members of a map. Use [MembersOf].
+// Members iterates over the members of a map. Make one with [MembersOf].
 type Members struct {
 	Key []byte
 	walk
 }
 
-// MembersOf begins at the map at i.
+// MembersOf returns an iterator over the map at i.
 func MembersOf(data []byte, i int) Members { return Members{walk: begin(data, i, Map)} }
 
-// Next goes to the next member and says whether there is one.
+// Next moves to the next member and reports whether there is one.
 func (m *Members) Next() bool { return m.NextKey() && m.Skip() }
 
-// NextKey is Next as far as the value: Skip or Resume must follow.
+// NextKey is Next without the value: the caller must call Skip or Resume after it.
 func (m *Members) NextKey() bool {
 	i := m.part()
 	if i < 0 {
@@ -102,16 +102,16 @@ func (m *Members) NextKey() bool {
 	return true
 }
 
-// Elements walks over the elements of a list. Use [ElementsOf].
+// Elements iterates over the elements of a list. Make one with [ElementsOf].
 type Elements struct{ walk }
 
-// ElementsOf begins at the list at i.
+// ElementsOf returns an iterator over the list at i.
 func ElementsOf(data []byte, i int) Elements { return Elements{begin(data, i, List)} }
 
-// Next goes to the next element and says whether there is one.
+// Next moves to the next element and reports whether there is one.
 func (e *Elements) Next() bool { return e.NextAt() && e.Skip() }
 
-// NextAt is Next as far as the element: Skip or Resume must follow.
+// NextAt is Next without the element: the caller must call Skip or Resume after it.
 func (e *Elements) NextAt() bool {
 	e.At = e.part()
 	return e.At >= 0

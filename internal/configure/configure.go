@@ -25,7 +25,7 @@ import (
 	"github.com/throughline/throughline/metrics/logs"
 )
 
-// Tracing is how lineage is read and stamped. It has no TracerProvider.
+// Tracing returns how lineage is read and stamped. Its TracerProvider is nil.
 func Tracing(s settings.Settings) lineage.Config {
 	modes := map[string]lineage.StampMode{
 		"resources": lineage.StampResources, "detail": lineage.StampDetail, "both": lineage.StampBoth, "off": lineage.StampOff,
@@ -41,9 +41,9 @@ func Tracing(s settings.Settings) lineage.Config {
 	return c
 }
 
-// HTTP is what is known of the HTTP APIs that are called: Alpaca at
-// THROUGHLINE_HTTP_HOSTS, and the routes of THROUGHLINE_HTTP_ROUTES. warning
-// names a route that could not be read; the others hold.
+// HTTP returns the description of the HTTP APIs that are called: Alpaca at
+// THROUGHLINE_HTTP_HOSTS, and the routes of THROUGHLINE_HTTP_ROUTES. warning contains
+// an invalid route, which is ignored; empty if there is none.
 func HTTP(s settings.Settings) (api outbound.API, warning string) {
 	api = alpaca.API(s.HTTPHosts)
 	table, err := outbound.ParseRoutes(s.HTTPRoutes)
@@ -56,7 +56,7 @@ func HTTP(s settings.Settings) (api outbound.API, warning string) {
 	return api, warning
 }
 
-// Metrics is what is emitted, and how.
+// Metrics returns which metrics are emitted, and how.
 func Metrics(s settings.Settings) metrics.Config {
 	profiles := map[string]metrics.Profile{"basic": metrics.Basic, "full": metrics.Full, "off": metrics.Off}
 	c := metrics.Config{Namespace: s.Namespace, Service: s.Service, Profile: profiles[s.Metrics], EventTypesMax: s.EventTypesMax, Level: s.EMFLevel}
@@ -133,8 +133,8 @@ func Sample(getenv func(string) string) (sample func(trace.TraceID) bool, warnin
 	}
 }
 
-// ratioBased decides as OpenTelemetry's TraceIDRatioBased does, by the lower
-// half of the ID, so that every piece decides alike.
+// ratioBased decides as OpenTelemetry's TraceIDRatioBased does, from the lower half of
+// the ID, so that all samplers with the same ratio agree.
 func ratioBased(ratio float64) func(trace.TraceID) bool {
 	if ratio >= 1 {
 		return nil
@@ -143,7 +143,7 @@ func ratioBased(ratio float64) func(trace.TraceID) bool {
 	return func(id trace.TraceID) bool { return binary.BigEndian.Uint64(id[8:16])>>1 < bound }
 }
 
-// CredentialsFunc is a function as an aws.CredentialsProvider.
+// CredentialsFunc is a function that implements aws.CredentialsProvider.
 type CredentialsFunc func(context.Context) (aws.Credentials, error)
 
 // Retrieve implements aws.CredentialsProvider.
@@ -157,7 +157,7 @@ func MetricsOut(s settings.Settings, getenv func(string) string, credentials aws
 	if sink != "logs" {
 		return stdout, ""
 	}
-	// Lambda hides the group's name from extensions: this is its default.
+	// Lambda does not pass the group's name to extensions: use its default.
 	group = cmp.Or(group, getenv("AWS_LAMBDA_LOG_GROUP_NAME"))
 	if name := getenv("AWS_LAMBDA_FUNCTION_NAME"); group == "" && name != "" {
 		group = "/aws/lambda/" + name

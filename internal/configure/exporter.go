@@ -15,9 +15,9 @@ import (
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
-// Exporter is what OTEL_EXPORTER_OTLP_* say of an exporter of traces
-// (OpenTelemetry's "OTLP Exporter Configuration"), over client or, where they
-// ask for another one, over a client like it. The protocol is the caller's.
+// Exporter returns the configuration of an exporter of traces from OTEL_EXPORTER_OTLP_*
+// (OpenTelemetry's "OTLP Exporter Configuration"). It uses client or, if a timeout or
+// certificates are set, a client derived from it. It does not read the protocol.
 func Exporter(getenv func(string) string, client *http.Client) (config otlp.Config, warnings []string) {
 	setting := func(name string) (variable, value string) {
 		return settings.First(getenv, name, settings.OTLPTraces, settings.OTLPAll)
@@ -48,7 +48,7 @@ func Exporter(getenv func(string) string, client *http.Client) (config otlp.Conf
 	return config, append(warnings, more...)
 }
 
-// endpoint says what keeps the endpoint of traces from being one of OTLP/HTTP.
+// endpoint returns warnings if the endpoint of traces cannot be one of OTLP/HTTP.
 func endpoint(getenv func(string) string) (warnings []string) {
 	name, value := settings.First(getenv, "ENDPOINT", settings.OTLPTraces, settings.OTLPAll)
 	if value == "" {
@@ -58,14 +58,14 @@ func endpoint(getenv func(string) string) (warnings []string) {
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
 		return []string{name + " takes a URL that begins with http:// or https://, such as http://127.0.0.1:4318"}
-	case u.Port() == "4317" && !settings.SpeaksGRPC(getenv): // which the caller warns of
+	case u.Port() == "4317" && !settings.SpeaksGRPC(getenv): // the caller warns of gRPC
 		return []string{wrong(name, otlp.WithoutSecrets(value), "4317 is usually the port for gRPC; Throughline exports over HTTP, whose port is usually 4318")}
 	}
 	return nil
 }
 
-// TLS is whom an exporter trusts, and what it shows of itself, as the settings
-// with these beginnings say; nil where they say nothing of that.
+// TLS returns the certificates that an exporter trusts and presents, from the settings
+// with these prefixes; nil if none is set.
 func TLS(getenv func(string) string, prefixes ...string) (config *tls.Config, warnings []string) {
 	secured := &tls.Config{MinVersion: tls.VersionTLS12}
 	if name, value := settings.First(getenv, "CERTIFICATE", prefixes...); value != "" {

@@ -18,54 +18,55 @@ import (
 	"github.com/throughline/throughline/metrics"
 )
 
-// Handling accompanies invocations. Reader and Now are required. It is safe for
-// concurrent use and not changed by it.
+// Handling processes the events of invocations. Reader and Now are required. Its
+// methods are safe for concurrent use and do not change it.
 type Handling struct {
 	Reader  *lineage.Reader
 	Tracing lineage.Config
 	Metrics *metrics.Set    // nil records nothing
 	Dedupe  *dedupe.Checker // nil detects no repeats
 	Now     func() time.Time
-	// Once leaves the check of an invocation with one event to [Invocation.Claim].
+	// Once makes [Invocation.Claim] check an invocation with one event, instead of
+	// Begin.
 	Once bool
 }
 
-// Invocation is what is known of one call while it is handled. Its methods are
-// for one goroutine.
+// Invocation is an invocation that is being handled. It is not safe for concurrent
+// use.
 type Invocation struct {
-	// Context is what the handler is to be called with: the process span is
-	// current in it and the events are being handled.
+	// Context is the context to call the handler with. The process span is current
+	// in it, and the events are being handled.
 	Context  context.Context
 	Span     trace.Span
 	Delivery lineage.Delivery
 	Start    time.Time
 	Request  string
-	// Answer is what the handler returned, to be set before End where it may be
-	// given again or names the events of a batch that failed.
+	// Answer is the handler's result. Set it before End if it may be returned again
+	// for a repeat, or if it contains the failed events of a batch.
 	Answer []byte
 
 	h        *Handling
 	consumer string
 	arn      string          // as it was invoked
-	checks   *dedupe.Pending // run beside the handler
-	reserved int             // of them
-	alone    bool            // memory was asked, event by event, in their place
+	checks   *dedupe.Pending // they run during the handler
+	reserved int             // the number of events reserved for checks
+	alone    bool            // only the memory was checked, event by event, instead of checks
 	flagged  bool
-	claim    *dedupe.Claim // in the place of checks, where an event is handled once
-	refused  bool          // by the claim: the handler did not run
+	claim    *dedupe.Claim // instead of checks, if an event is handled once
+	refused  bool          // the claim was refused: the handler did not run
 }
 
-// Begin reads the payload, starts the process span and flags what came before.
-// With asInvoke, somebody else writes the span of the invocation as the process
-// span's parent, and its context is minted. Should it panic, a tracer's fault or
-// ours, it returns nil and counts it: the invocation goes on without us.
+// Begin reads the payload, starts the process span and flags repeats. With asInvoke,
+// the caller writes the invoke span, which is the parent of the process span, and
+// Begin generates its context. If a tracer or Throughline panics, Begin counts it and
+// returns nil, and the invocation continues without Throughline.
 func (h *Handling) Begin(ctx context.Context, payload []byte, inv lineage.Invocation, asInvoke bool) (i *Invocation) {
 	defer h.recovered(&i)
 	return h.begin(ctx, h.Reader.Read(payload), inv, asInvoke)
 }
 
-// Stream reads the payload of an invocation that comes in pieces, for
-// [Handling.BeginStream]. See [lineage.Reader.Stream].
+// Stream returns a Stream that reads a payload in pieces, for [Handling.BeginStream].
+// See [lineage.Reader.Stream].
 func (h *Handling) Stream(requestID string, held, kept lineage.Room) *lineage.Stream {
 	if h.Dedupe == nil {
 		return h.Reader.Stream(requestID, nil, held, kept)
@@ -73,8 +74,8 @@ func (h *Handling) Stream(requestID string, held, kept lineage.Room) *lineage.St
 	return h.Reader.Stream(requestID, func(e *lineage.Event) { e.Digest, e.BusinessKey = h.digest(e), h.Dedupe.BusinessKey(e.Type, e.At) }, held, kept)
 }
 
-// BeginStream is Begin for what a Stream has read. Unread says that something of
-// it is missing.
+// BeginStream is Begin for a payload that a Stream has read. unread reports whether a
+// part of it was left out.
 func (h *Handling) BeginStream(ctx context.Context, s *lineage.Stream, inv lineage.Invocation, asInvoke bool) (i *Invocation, unread bool) {
 	defer h.recovered(&i)
 	d, payload, unread := s.Close()
@@ -103,12 +104,12 @@ func (h *Handling) begin(ctx context.Context, d lineage.Delivery, inv lineage.In
 	return i
 }
 
-// check asks what of the delivery came before: the memory at once, a shared
-// store beside the handler. The store is asked nothing of a large batch while it
-// is asked as much as there is memory for.
+// check starts the checks for repeats: in memory immediately, and in a shared store
+// during the handler. A large batch is checked only in memory if the pending checks
+// of the store already use their memory budget.
 func (i *Invocation) check() {
 	switch {
-	case i.h.Dedupe == nil: // nothing is remembered; what an event says of itself holds
+	case i.h.Dedupe == nil: // no event is remembered; only the event's own data is checked
 		i.Delivery.Each(func(e *lineage.Event) { i.flag(e, dedupe.Verdict{}) })
 	case i.once():
 	case !i.Delivery.Packed():
@@ -129,7 +130,7 @@ func (i *Invocation) start() {
 	}
 }
 
-// deliveries are the events as dedupe sees them.
+// deliveries returns the events in the form that package dedupe takes.
 func (i *Invocation) deliveries() []dedupe.Delivery {
 	traceparent := lineage.FormatTraceparent(i.Span.SpanContext())
 	deliveries := make([]dedupe.Delivery, 0, i.Delivery.Len())
@@ -187,8 +188,9 @@ func (i *Invocation) flagAll() {
 	})
 }
 
-// End finishes the span and records how it went. Nothing in it may fail the
-// invocation: an exporter's fault is not the function's.
+// End ends the span and records the outcome. soft means that the answer is a soft
+// error, see SoftError. End recovers panics, so that an exporter cannot fail the
+// invocation.
 func (i *Invocation) End(soft bool, err error) {
 	defer func() { _ = recover() }()
 	i.flagAll()
@@ -222,15 +224,15 @@ func SoftError(answer []byte) bool {
 		StatusCode json.Number       `json:"statusCode"`
 		Failures   []json.RawMessage `json:"batchItemFailures"`
 	}
-	_ = json.Unmarshal(answer, &a) // what cannot be read is left zero
+	_ = json.Unmarshal(answer, &a) // fields that cannot be read stay zero
 	code, _ := a.StatusCode.Int64()
 	return code >= 500 || len(a.Failures) > 0
 }
 
-// failures are the places of the events that a partial batch response says were not
-// handled (Lambda developer guide, "Reporting batch item failures"; and for the new
-// custom buses, whose item identifier is not documented, any ID that an event has).
-// soft is whether the answer may be one.
+// failures returns the indexes of the failed events in a partial batch response (Lambda
+// developer guide, "Reporting batch item failures"). An item identifier may be any ID
+// of an event, because that of the new custom buses is not documented. If soft is
+// false, there are none.
 func (i *Invocation) failures(soft bool) map[int]bool {
 	if !soft || i.Delivery.Len() == 0 || i.h.Dedupe == nil {
 		return nil
@@ -257,5 +259,5 @@ func (i *Invocation) failures(soft bool) map[int]bool {
 	return failed
 }
 
-// Millis is a duration as the metrics have it.
+// Millis returns a duration in milliseconds, the unit of the metrics.
 func Millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -18,7 +18,7 @@ func (i *Invocation) record(name metrics.Name, value float64, e *lineage.Event, 
 	i.h.Metrics.Record(o)
 }
 
-// received measures what was delivered.
+// received records the metrics of the delivered events.
 func (i *Invocation) received() {
 	if n := i.Delivery.Malformed; n > 0 {
 		i.h.Metrics.Dropped(n)
@@ -38,16 +38,15 @@ func (i *Invocation) received() {
 	})
 }
 
-// lostItsWorkflow reports whether an event that another one caused came without
-// a correlation ID. A workflow's first event may come without one, and so may
-// what AWS's services publish.
+// lostItsWorkflow reports whether an event that another event caused has no correlation
+// ID. A workflow's first event, and an event of an AWS service, may have none.
 func lostItsWorkflow(e *lineage.Event) bool {
 	l := &e.Lineage
 	return !l.Correlated && !strings.HasPrefix(e.Source, "aws.") && (l.Stamped || l.CausationID != "" || l.Hops > 0)
 }
 
-// flag says of a delivery that it is a repeat, out of order or in a loop: on
-// the span, in the metrics and as a log line.
+// flag records that a delivery is a repeat, out of order or in a loop: on the span, in
+// the metrics and in a log line.
 func (i *Invocation) flag(e *lineage.Event, v dedupe.Verdict) {
 	if v.Kind != "" {
 		lineage.RecordRepeat(i.Context, lineage.Repeat{
@@ -72,7 +71,7 @@ func (i *Invocation) flag(e *lineage.Event, v dedupe.Verdict) {
 		}
 		i.line("repeat", message, e, fields)
 	}
-	if v.Unknown { // counted as a kind; of nothing that is known to be a repeat
+	if v.Unknown { // counted as a kind with the value 0: it is not known to be a repeat
 		i.Span.SetAttributes(attribute.String(lineage.AttrRepeatKind, "unknown"))
 		i.record(metrics.DuplicateEvents, 0, e, "unknown")
 	}
@@ -100,15 +99,15 @@ func (i *Invocation) line(kind, message string, e *lineage.Event, fields map[str
 	i.h.Metrics.Log(metrics.Line{At: i.Start, Kind: kind, Message: message, Fields: fields})
 }
 
-// handled measures how the invocation went.
+// handled records the metrics of the invocation's outcome.
 func (i *Invocation) handled(soft bool) {
 	took := i.h.Now().Sub(i.Start)
 	if i.Delivery.Len() > 0 && !i.refused {
 		e := i.Delivery.Event(0)
-		if i.Delivery.EventType() != e.Type { // a batch of several types is the queue's
+		if i.Delivery.EventType() != e.Type { // a batch of several types is recorded with the queue as type
 			e = &lineage.Event{Type: i.Delivery.Queue}
 		}
-		if e.Type != "" { // a schedule or a direct call has none; Duration says how long it took
+		if e.Type != "" { // a schedule or a direct call has none, and is recorded in Duration
 			i.record(metrics.HandlerDuration, Millis(took), e, "")
 		}
 	}

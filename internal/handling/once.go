@@ -2,20 +2,19 @@ package handling
 
 import "time"
 
-// once says that the event is claimed before it is handled. The events of a
-// batch are only flagged: its handler takes them all or none.
+// once reports whether the event is claimed before it is handled. The events of a
+// batch are only flagged, because the handler gets all of them or none.
 func (i *Invocation) once() bool { return i.h.Once && len(i.Delivery.Events) == 1 }
 
-// Claim asks for the right to handle the event, where that is to be done once.
-// refused says that the handler must not run: the answer is the first
-// handling's, JSON's null where it was not kept, or the error says that it goes
-// on elsewhere.
+// Claim claims the event, if events are to be handled once. If refused is true, the
+// handler must not run: answer is that of the first handling, JSON's null if it was
+// not stored, or err says that the event is being handled elsewhere.
 func (i *Invocation) Claim() (answer []byte, refused bool, err error) {
 	if i.h.Dedupe == nil || !i.once() {
 		return nil, false, nil
 	}
 	defer func() {
-		if recover() != nil { // ours or a store's fault: the event is handled
+		if recover() != nil { // a panic of Throughline or of a store: the event is handled
 			answer, refused, err = nil, false, nil
 			i.refused = false
 			i.h.Metrics.Dropped(1)

@@ -10,11 +10,11 @@ import (
 	"github.com/throughline/throughline/metrics"
 )
 
-// Telemetry is what export.Setup hands to a handler, whole.
+// Telemetry is the configuration that export.Setup passes to a handler.
 type Telemetry struct {
 	Tracing   lineage.Config
 	Metrics   *metrics.Set
-	Out       io.Writer       // where metric lines go
+	Out       io.Writer       // gets the metric lines
 	Dedupe    *dedupe.Checker // nil detects no repeats
 	Flush     func(context.Context) error
 	Extension bool   // the extension is attached

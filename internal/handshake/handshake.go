@@ -25,12 +25,12 @@ const (
 	longest = 4 << 10 // bytes of the file
 )
 
-// ErrForeign is returned where the directory or the file belongs to somebody
-// else, or can be written by somebody else.
+// ErrForeign means that the directory or the file belongs to another user, or that
+// other users can write to it.
 var ErrForeign = errors.New("it is not ours alone")
 
-// Dir is the directory of the handshake in a directory for temporary files; empty
-// means /tmp.
+// Dir returns the directory of the handshake in temp, a directory for temporary files;
+// empty means /tmp.
 func Dir(temp string) string {
 	temp = cmp.Or(temp, "/tmp")
 	return filepath.Join(temp, "throughline")
@@ -39,9 +39,9 @@ func Dir(temp string) string {
 // Endpoint is one line of the file.
 type Endpoint struct{ Name, Address string }
 
-// Write announces endpoints in dir, which it makes with mode 0700 where it is
-// missing. What an earlier run left there is removed first: a directory for
-// temporary files outlives resets. Who reads finds all of the file or nothing.
+// Write announces endpoints in dir. It creates dir with mode 0700 if it is missing. It
+// first removes the files of an earlier run, because temporary files outlive resets of
+// an environment. A reader finds the whole file or none.
 func Write(dir string, endpoints []Endpoint) error {
 	err := os.Mkdir(dir, 0o700)
 	stands := errors.Is(err, os.ErrExist)
@@ -71,7 +71,7 @@ func Write(dir string, endpoints []Endpoint) error {
 	})
 }
 
-// empty removes from dir what an earlier run left in it.
+// empty removes the files of an earlier run from dir.
 func empty(dir string) error {
 	stale, err := filepath.Glob(filepath.Join(dir, "reports.*"))
 	if err != nil {
@@ -85,9 +85,9 @@ func empty(dir string) error {
 	return nil
 }
 
-// Read returns the addresses that are announced in dir, by name: nil where there
-// is no file, or where it or its directory is not ours alone. An address that is
-// not on loopback is left out.
+// Read returns the addresses that are announced in dir, by name. It returns nil if
+// there is no file, or if other users own or can write the file or its directory. It
+// leaves out addresses that are not on loopback.
 func Read(dir string) map[string]string {
 	if ours(dir, os.ModeDir) != nil {
 		return nil
@@ -117,8 +117,8 @@ func parse(in io.Reader) map[string]string {
 	return endpoints
 }
 
-// ours says with an error that path is not of a type, 0 for a regular file, or
-// not ours alone.
+// ours returns an error if path is not of the type kind, 0 for a regular file, or if
+// another user owns or can write it.
 func ours(path string, kind os.FileMode) error {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -138,8 +138,8 @@ func check(info os.FileInfo, kind os.FileMode) error {
 	return nil
 }
 
-// Private says whether path is a regular file in a directory, and both are ours
-// alone.
+// Private reports whether path is a regular file, and only the current user owns and
+// can write it and its directory.
 func Private(path string) bool {
 	return ours(filepath.Dir(path), os.ModeDir) == nil && ours(path, 0) == nil
 }

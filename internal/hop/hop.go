@@ -19,7 +19,7 @@ const (
 	Kinesis   = "kinesis"
 )
 
-// operations are the calls that are seen, by service.
+// operations are the operations that are hops, by service.
 var operations = [...]struct {
 	service string
 	names   [5]string
@@ -32,14 +32,14 @@ var operations = [...]struct {
 	{Kinesis, [5]string{"PutRecord", "PutRecords"}},
 }
 
-// The calls that end or prolong a task of a state machine.
+// The operations that end a task of a state machine, or report its progress.
 const (
 	success   = "SendTaskSuccess"
 	failure   = "SendTaskFailure"
 	heartbeat = "SendTaskHeartbeat"
 )
 
-// Known says whether an operation of a service is a hop.
+// Known reports whether an operation of a service is a hop.
 func Known(service, operation string) bool {
 	for i := range operations {
 		if o := &operations[i]; o.service == service {
@@ -49,7 +49,7 @@ func Known(service, operation string) bool {
 	return false
 }
 
-// KnownOperation says whether some service has a hop with this name.
+// KnownOperation reports whether a hop of any service has this name.
 func KnownOperation(operation string) bool {
 	for i := range operations {
 		if Known(operations[i].service, operation) {
@@ -59,45 +59,45 @@ func KnownOperation(operation string) bool {
 	return false
 }
 
-// Carries says whether calls to a service carry our span in their trace header.
+// Carries reports whether calls to a service can carry a span in their trace header.
 func Carries(service string) bool { return service == SQS || service == SNS }
 
-// Bounds of what one call may say.
+// Bounds of the values of one call.
 const (
-	MaxIDs   = 500 // records of a PutRecords request, the largest batch there is
+	MaxIDs   = 500 // records of a PutRecords request, the largest batch of all services
 	MaxCodes = 16
 )
 
-// Call is one call of an SDK, whatever was retried inside it. It holds no body.
+// Call is one call of an SDK, including its retries. It does not contain the body.
 type Call struct {
 	Service, Operation string
-	// Target is what the call names: a queue's URL, the ARN or the name of a topic,
-	// function, state machine or stream, a schedule's group and name.
+	// Target is the target in the request: a queue's URL, the ARN or the name of a
+	// topic, function, state machine or stream, or a schedule's group and name.
 	Target string
 	Region string
-	Batch  int   // entries of a batch; 0 where the call is none
-	Size   int64 // bytes of the bodies
-	// IDs are those that the service gave: of messages, records, the invocation,
-	// the execution or the schedule.
+	Batch  int   // entries of a batch; 0 if the call is not a batch
+	Size   int64 // of the bodies, in bytes
+	// IDs are the IDs that the service returned: of messages, records, the
+	// invocation, the execution or the schedule.
 	IDs    []string
 	Failed map[string]int // entries that failed, by code
-	// InvocationType is that of an invocation: Event, RequestResponse, DryRun.
+	// InvocationType is the type of an invocation: Event, RequestResponse or DryRun.
 	InvocationType string
 	TaskHash       string // see HashToken
-	// ScheduleTarget is the ARN of what a schedule invokes, ScheduleAt when, where
-	// that is one point in time.
+	// ScheduleTarget is the ARN of the target of a schedule, and ScheduleAt its time,
+	// if it runs once.
 	ScheduleTarget string
 	ScheduleAt     time.Time
-	Error          string // code or class, where the call failed as a whole
-	Unknown        bool   // whether it failed is not known: Error says what was seen
-	Carried        bool   // our span went with it
+	Error          string // code or class, if the call failed as a whole
+	Unknown        bool   // it is not known whether the call failed: Error is what was observed
+	Carried        bool   // the trace header carried the span
 	Start, End     time.Time
 }
 
-// entries is how many messages, records or invocations the call is about.
+// entries returns the number of messages, records or invocations in the call.
 func (c *Call) entries() int { return max(c.Batch, 1) }
 
-// failed is how many of them failed.
+// failed returns the number of entries that failed.
 func (c *Call) failed() int {
 	switch {
 	case c.Unknown:
@@ -112,17 +112,17 @@ func (c *Call) failed() int {
 	return n
 }
 
-// task says whether the call is about a task, whose target is its token's alone.
+// task reports whether the call is for a task, which only its token identifies.
 func (c *Call) task() bool { return strings.HasPrefix(c.Operation, "SendTask") }
 
-// name is what a person calls the target.
+// name returns a short name of the target.
 func (c *Call) name() string {
 	switch c.Service {
 	case SQS, Kinesis:
 		return c.Target[strings.LastIndexByte(c.Target, '/')+1:]
 	case SNS:
 		if !strings.HasPrefix(c.Target, "arn:") {
-			return "sms" // a telephone number is nobody's business
+			return "sms" // a phone number is personal data
 		}
 		name := c.Target[strings.LastIndexByte(c.Target, ':')+1:]
 		if at := strings.LastIndexByte(name, '/'); at >= 0 { // a device: endpoint/GCM/app/ID
@@ -147,8 +147,8 @@ const (
 	machineAt = 6
 )
 
-// functionName is the name in what an Invoke calls its function: a name, a part
-// of an ARN (123456789012:function:name) or an ARN, with or without a version.
+// functionName returns the function's name in the FunctionName of an Invoke: a name, a
+// partial ARN (123456789012:function:name) or an ARN, with or without a version.
 func functionName(target string) string {
 	if _, rest, ok := strings.Cut(target, ":function:"); ok {
 		target = rest
@@ -157,7 +157,7 @@ func functionName(target string) string {
 	return name
 }
 
-// region is the target's, else the client's.
+// region returns the target's region, else the client's.
 func (c *Call) region() string {
 	if arn := strings.Split(c.Target, ":"); arn[0] == "arn" && len(arn) > regionAt && arn[regionAt] != "" {
 		return arn[regionAt]
@@ -181,8 +181,8 @@ func (c *Call) Dimension() string {
 	return c.Service + ":" + name
 }
 
-// At is the time of a schedule that is invoked once (Scheduler user guide,
-// "Schedule types"), zero where it is another one or its time zone is not known here.
+// At returns the time of a one-time schedule (Scheduler user guide, "Schedule types").
+// It is zero for other schedules, and if the time zone is not known on this machine.
 func At(expression, timezone string) time.Time {
 	const longestZone = 50
 	local, isAt := strings.CutPrefix(strings.TrimSuffix(expression, ")"), "at(")

@@ -17,7 +17,7 @@ import (
 )
 
 // The attributes follow OpenTelemetry's conventions for messaging, FaaS and AWS's
-// SDKs, and docs/wire.md. They are written out as package lineage's are.
+// SDKs, and docs/wire.md. They are literals for the same reason as in package lineage.
 const (
 	keyHop          = attribute.Key("throughline.hop")
 	keyIDs          = attribute.Key("throughline.message.ids")
@@ -47,8 +47,8 @@ const (
 	keyError        = attribute.Key("error.type")
 )
 
-// system is the value of messaging.system for a service, empty where it carries no
-// messages.
+// system returns the value of messaging.system for a service, empty if the service is
+// not a messaging system.
 func system(service string) string {
 	switch service {
 	case SQS:
@@ -61,7 +61,7 @@ func system(service string) string {
 	return ""
 }
 
-// Kind is that of the call's span.
+// Kind returns the kind of the call's span.
 func (c *Call) Kind() trace.SpanKind {
 	if system(c.Service) != "" {
 		return trace.SpanKindProducer
@@ -69,7 +69,7 @@ func (c *Call) Kind() trace.SpanKind {
 	return trace.SpanKindClient
 }
 
-// SpanName is that of the call's span.
+// SpanName returns the name of the call's span.
 func (c *Call) SpanName() string {
 	verb, name := "send", c.name()
 	switch {
@@ -91,7 +91,7 @@ func (c *Call) SpanName() string {
 	return strings.TrimSpace(verb + " " + name)
 }
 
-// Attributes appends what is known of the call when it is over.
+// Attributes appends the attributes of the call after it is over.
 func (c *Call) Attributes(attrs []attribute.KeyValue) []attribute.KeyValue {
 	text := func(key attribute.Key, value string) {
 		if value != "" {
@@ -159,8 +159,8 @@ func (c *Call) Attributes(attrs []attribute.KeyValue) []attribute.KeyValue {
 	return attrs
 }
 
-// ErrorType is the code of what failed: of the call, or of those of its entries
-// that did, where they have it in common. It is empty where nothing failed.
+// ErrorType returns the error code of the call, or that of its failed entries, _OTHER
+// if these differ. It is empty if nothing failed.
 func (c *Call) ErrorType() string {
 	switch {
 	case c.Error != "":
@@ -174,8 +174,8 @@ func (c *Call) ErrorType() string {
 	return ""
 }
 
-// Status is the description of a failed span: what of the call failed, where that
-// is not all of it.
+// Status returns the description of a failed span: how many entries failed, if the
+// call did not fail as a whole.
 func (c *Call) Status() string {
 	if c.Error != "" || len(c.Failed) == 0 {
 		return ""
@@ -214,8 +214,8 @@ func (c *Call) Record(set *metrics.Set, correlationID string) {
 	}
 }
 
-// HashToken is what is kept of a task's token, which lets whoever has it end the
-// task: half of its SHA-256, in hexadecimal digits.
+// HashToken returns an ID of a task's token: half of its SHA-256, in hexadecimal. The
+// token itself is a credential that can end the task, and is not stored.
 func HashToken(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(sum[:len(sum)/2])

@@ -5,8 +5,8 @@ package loopback
 import "net"
 
 // Is reports whether host, without a port, is "localhost" or a loopback address
-// (RFC 6890). 0.0.0.0 and :: are none: a server that listens on them is reached
-// from other machines.
+// (RFC 6890). 0.0.0.0 and :: are not: other machines can reach a server that listens
+// on them.
 func Is(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()

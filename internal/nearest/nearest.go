@@ -4,8 +4,8 @@ package nearest
 
 import "strings"
 
-// Of is the name of known that takes the fewest edits to be made of wanted, whatever the
-// case; "" where none is near. Of names as near the first is taken.
+// Of returns the name in known with the smallest edit distance to wanted, regardless of
+// case; "" if none is similar. If several are equally similar, it returns the first.
 func Of(wanted string, known []string) string {
 	best, distance := "", 3+len(wanted)/4
 	for _, k := range known {
@@ -16,7 +16,7 @@ func Of(wanted string, known []string) string {
 	return best
 }
 
-// Hint is [Of] as the end of a message: "; did you mean NAME?", or "".
+// Hint returns the result of [Of] as the end of a message: "; did you mean NAME?", or "".
 func Hint(wanted string, known []string) string {
 	if near := Of(wanted, known); near != "" {
 		return "; did you mean " + near + "?"

@@ -9,12 +9,12 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// TracerProvider returns OpenTelemetry's global provider. One that has no SDK
-// yet has a method Idle, which reports whether it still has none. Its tracers
-// make spans once it has.
+// TracerProvider returns OpenTelemetry's global provider. If no SDK is set, the
+// provider has a method Idle, which reports whether that is still so. Its tracers make
+// spans as soon as an SDK is set.
 func TracerProvider() trace.TracerProvider {
 	p := otel.GetTracerProvider()
-	if reflect.TypeOf(p).String() == "*global.tracerProvider" { // the API's own, which waits for an SDK
+	if reflect.TypeOf(p).String() == "*global.tracerProvider" { // the API's default provider, which delegates to an SDK later
 		return waiting{p}
 	}
 	return p
@@ -22,5 +22,5 @@ func TracerProvider() trace.TracerProvider {
 
 type waiting struct{ trace.TracerProvider }
 
-// Idle reports whether no SDK was set since.
+// Idle reports whether no SDK has been set since.
 func (w waiting) Idle() bool { return otel.GetTracerProvider() == w.TracerProvider }

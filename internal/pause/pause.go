@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// For returns nil after d, or ctx's error when ctx ends before that.
+// For returns nil after d, or ctx's error if ctx is done before that.
 func For(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

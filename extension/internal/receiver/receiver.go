@@ -97,7 +97,7 @@ func receive(w http.ResponseWriter, r *http.Request, config Config) {
 	config.Take(body, isJSON(r))
 	accepted(w, r)
 	if len(body) > largeBody {
-		// After release the budget no longer counts this garbage, and the next request may use as much.
+		// After release the budget no longer counts this garbage.
 		runtime.GC()
 	}
 }
