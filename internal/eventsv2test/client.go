@@ -24,7 +24,7 @@ import (
 	"github.com/aws/smithy-go/transport/http/protocol/rpcv2"
 )
 
-// ServiceID is the one that AWS's client has.
+// ServiceID is the service ID of AWS's client.
 const ServiceID = "EventBridgeV2"
 
 // Options of a [Client]. Region, BaseEndpoint and Credentials are required.
@@ -33,11 +33,11 @@ type Options struct {
 	BaseEndpoint string
 	Credentials  aws.CredentialsProvider
 	HTTPClient   *http.Client                    // nil: http.DefaultClient
-	Retryer      aws.Retryer                     // nil: the SDK's standard one
-	APIOptions   []func(*middleware.Stack) error // as the SDK's clients take them
+	Retryer      aws.Retryer                     // nil: the SDK's standard retryer
+	APIOptions   []func(*middleware.Stack) error // as in the SDK's clients
 }
 
-// Client is a client of EventBridgeV2. It is safe for concurrent use. Use [New].
+// Client is a client of EventBridgeV2. It is safe for concurrent use. Make one with [New].
 type Client struct {
 	options  Options
 	protocol *rpcv2.Protocol

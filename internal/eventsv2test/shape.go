@@ -14,10 +14,10 @@ func shapeID(name string) smithy.ShapeID {
 	return smithy.ShapeID{Namespace: "com.amazonaws.eventbridgev2", Name: name}
 }
 
-// shape is a pointer to one of the types here, as the protocol writes and reads it.
+// shape is a pointer to one of the package's types, which the protocol writes and reads.
 type shape struct{ v any }
 
-// schemaOf is the schema of a type that v points to.
+// schemaOf returns the schema of the type that v points to.
 func schemaOf(v any) *smithy.Schema { return schemaFor(reflect.TypeOf(v).Elem()) }
 
 func schemaFor(t reflect.Type) *smithy.Schema {
@@ -53,7 +53,7 @@ func schemaFor(t reflect.Type) *smithy.Schema {
 	}
 }
 
-// members are the names of a structure's members, in the order in which AWS's
+// members returns the names of a structure's members, in the order in which AWS's
 // clients write them.
 func members(t reflect.Type) []string {
 	var names []string

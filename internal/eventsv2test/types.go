@@ -29,7 +29,7 @@ type PutEventsRequestEntry struct {
 	_ document.NoSerde // not exported, as in generated types
 }
 
-// PutEventsSystemMetadata says how an event is ordered and deduplicated.
+// PutEventsSystemMetadata configures how an event is ordered and deduplicated.
 type PutEventsSystemMetadata struct {
 	DeduplicationId *string
 	EventGroupId    *string
@@ -59,10 +59,10 @@ type PutEventsOutput struct {
 	_ document.NoSerde // not exported, as in generated types
 }
 
-// SuccessCode is what became of an entry that was taken.
+// SuccessCode is the result of an entry that was accepted.
 type SuccessCode string
 
-// PutEventsResultEntry is what became of an entry.
+// PutEventsResultEntry is the result of an entry.
 type PutEventsResultEntry struct {
 	ErrorCode      *string
 	ErrorMessage   *string
@@ -91,7 +91,7 @@ type PutRawEventsRequestEntry struct {
 	_ document.NoSerde // not exported, as in generated types
 }
 
-// PutRawEventsSystemMetadata says what the data is, and how it is ordered and deduplicated.
+// PutRawEventsSystemMetadata is the type of the data, and how it is ordered and deduplicated.
 type PutRawEventsSystemMetadata struct {
 	ContentType     *string
 	DeduplicationId *string
@@ -109,7 +109,7 @@ type PutRawEventsOutput struct {
 	_ document.NoSerde // not exported, as in generated types
 }
 
-// PutRawEventsResultEntry is what became of an entry.
+// PutRawEventsResultEntry is the result of an entry.
 type PutRawEventsResultEntry struct {
 	ErrorCode      *string
 	ErrorMessage   *string

@@ -107,7 +107,7 @@ func (r *Request) send(address string) int {
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	w := bufio.NewWriter(conn)
 	fmt.Fprintf(w, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n%s\r\n\r\n", r.Path, address, r.Length, strings.Join(r.Header, "\r\n"))
-	_, _ = io.Copy(w, r.Body()) // what is not taken shows in the answer
+	_, _ = io.Copy(w, r.Body()) // bytes that are not accepted show in the answer
 	_ = w.Flush()
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
@@ -118,16 +118,15 @@ func (r *Request) send(address string) int {
 	return resp.StatusCode
 }
 
-// tries is how often the peak of a request is measured before it counts as too
-// much: how far a heap grows before it is collected depends on what else runs on
-// the machine.
+// tries is how often the peak of a request is measured before it counts as too high: how
+// far a heap grows before it is collected depends on the load of the machine.
 const tries = 3
 
-// Within sends every request alone and a hundred at once, each to a process of its
-// own. start starts one, which the test ends, and returns its ID and the addresses
-// of its endpoints. The least of three peaks of its memory is under most bytes, and
-// in one of three runs every request is answered: on a busy machine the endpoints'
-// own time-outs can end some.
+// Within tests that a process survives each request, alone and 100 at once. start starts
+// a process, which the test ends, and returns its ID and the addresses of its
+// endpoints. The lowest of three peaks of memory must not exceed most bytes, and in one
+// of three runs all requests must be answered: on a busy machine the endpoints' own
+// timeouts may end some.
 func Within(t *testing.T, most int, start func(t *testing.T) (pid int, endpoints map[string]string)) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the peak of a process is read from /proc")
@@ -157,8 +156,8 @@ func Within(t *testing.T, most int, start func(t *testing.T) (pid int, endpoints
 	}
 }
 
-// peak sends a request to a new process, alone and a hundred at once, and returns
-// the most memory that the process had, and how many requests were not answered.
+// peak sends a request to a new process, alone and 100 at once, and returns the peak
+// memory of the process in bytes, and how many requests were not answered.
 func (r Request) peak(t *testing.T, start func(t *testing.T) (pid int, endpoints map[string]string)) (peak, unanswered int) {
 	pid, endpoints := start(t)
 	for _, n := range []int{1, 100} {
@@ -182,7 +181,7 @@ func Peak(pid int) int {
 		return 0
 	}
 	if found := peak.FindSubmatch(status); found != nil {
-		kb, _ := strconv.Atoi(string(found[1])) // of digits
+		kb, _ := strconv.Atoi(string(found[1])) // no error: it has only digits
 		return kb << 10
 	}
 	return 0

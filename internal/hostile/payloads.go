@@ -11,9 +11,9 @@ import (
 // 6 MB. Make generates it for each invocation, with IDs of its own.
 type Payload struct {
 	Name   string
-	Events int // in it
+	Events int // the number of its events
 	Make   func(invocation int) []byte
-	Breaks bool // only a part of it comes
+	Breaks bool // only a part of it is sent
 }
 
 const largest = 6 << 20

@@ -10,20 +10,20 @@ import (
 	"unsafe"
 )
 
-// MaxDepth is how deep a value may nest. EventBridge takes 1000 levels.
+// MaxDepth is the maximum nesting of a value. EventBridge accepts 1000 levels.
 const MaxDepth = 1024
 
-// Bytes is s as bytes without a copy. They must not be written to.
+// Bytes returns s as bytes without a copy. They must not be modified.
 func Bytes(s string) []byte {
 	return unsafe.Slice(unsafe.StringData(s), len(s))
 }
 
-// View is b as a string without a copy. The bytes must never change again.
+// View returns b as a string without a copy. b must not be modified afterwards.
 func View(b []byte) string {
 	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 
-// SkipSpace returns the index of the first byte from i on that is no space.
+// SkipSpace returns the index of the first byte from i on that is not a space.
 func SkipSpace(b []byte, i int) int {
 	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
 		i++
@@ -31,8 +31,8 @@ func SkipSpace(b []byte, i int) int {
 	return i
 }
 
-// SkipValue returns the index after the value at i, where no space stands; -1
-// when there is none.
+// SkipValue returns the index after the value at i, which no space may precede; -1 if
+// there is none.
 func SkipValue(b []byte, i int) int {
 	if i < len(b) && (b[i] == '{' || b[i] == '[') {
 		return skipNested(b, i)
@@ -90,7 +90,7 @@ func skipNumber(b []byte, i int) int {
 	return i
 }
 
-// SkipDigits returns the index after one or more digits at i; -1 when there are none.
+// SkipDigits returns the index after one or more digits at i; -1 if there are none.
 func SkipDigits(b []byte, i int) int {
 	start := i
 	for i < len(b) && b[i] >= '0' && b[i] <= '9' {
@@ -126,10 +126,10 @@ func skipString(b []byte, i int) int {
 	}
 }
 
-// SkipPlain returns the index of the first byte from i on, in a string, that
-// ends it, escapes, or is a control character; len(b) where there is none. Many
-// bytes are tried at a time: most of a detail is inside strings. A detail that is
-// a string itself escapes every few bytes, so eight are tried first.
+// SkipPlain returns the index of the first byte from i on, in a string, that is a quote,
+// a backslash or a control character; len(b) if there is none. It tests 32 bytes at a
+// time, because most of a detail is in strings. It first tests 8, because a detail that
+// is itself a string has an escape every few bytes.
 func SkipPlain(b []byte, i int) int {
 	for len(b)-i >= 8 {
 		if special := specials(binary.LittleEndian.Uint64(b[i:])); special != 0 {
@@ -149,14 +149,14 @@ func SkipPlain(b []byte, i int) int {
 	return i
 }
 
-// specials marks, by its high bit, the first of eight bytes that ends a string,
-// escapes, or is a control character; bytes after it may be marked wrongly.
+// specials sets the high bit of the first of eight bytes that is a quote, a backslash or
+// a control character. It may also set the high bits of bytes after that one.
 func specials(x uint64) uint64 {
 	quote, slash := x^(low*'"'), x^(low*'\\')
 	return ((quote-low)&^quote | (slash-low)&^slash | (x-low*0x20)&^x) & high
 }
 
-// SkipEscape returns the index after the escape at i; -1 when it is none.
+// SkipEscape returns the index after the escape at i; -1 if it is not valid.
 func SkipEscape(b []byte, i int) int {
 	if i+1 >= len(b) {
 		return -1
@@ -191,8 +191,8 @@ func hex4(b []byte, i int) (rune, bool) {
 	return r, true
 }
 
-// skipKey returns the index after the key at i, and that of the value which
-// belongs to it; -1 when there is none.
+// skipKey returns the index after the key at i, and the index of its value; -1 if there
+// is none.
 func skipKey(b []byte, i int) (end, value int) {
 	if i >= len(b) || b[i] != '"' {
 		return -1, -1
@@ -206,8 +206,8 @@ func skipKey(b []byte, i int) (end, value int) {
 	return end, SkipSpace(b, i+1)
 }
 
-// skipNested is SkipValue for objects and arrays. It keeps one bit a level, so
-// that no depth of nesting makes it recurse.
+// skipNested is SkipValue for objects and arrays. It stores one bit for each level, and
+// does not recurse.
 func skipNested(b []byte, i int) int {
 	var objects [MaxDepth / 64]uint64
 	depth := 0
@@ -234,7 +234,7 @@ func skipNested(b []byte, i int) int {
 		} else if i = skipScalar(b, i); i < 0 {
 			return -1
 		}
-		for { // after a value, or in front of the end of an empty object or array
+		for { // after a value, or before the end of an empty object or array
 			i = SkipSpace(b, i)
 			if i >= len(b) {
 				return -1

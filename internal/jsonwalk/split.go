@@ -5,22 +5,23 @@ package jsonwalk
 // elements too. It holds one of these at a time, and at most Most bytes of it. Set
 // its fields, then write the pieces. It is not safe for concurrent use.
 type Splitter struct {
-	// List names the member whose elements are handed on in its place.
+	// List is the name of the member whose elements are passed on instead of it.
 	List string
-	// Most is how many bytes of a member's value, or of an element, are held.
-	// Of one that is longer, or for which there is no room, nothing is.
+	// Most returns the maximum size of a member's value, or of an element, in bytes.
+	// A longer one, and one for which there is no room, is not held.
 	Most func(key []byte, element bool) int
-	// Room is asked for n more bytes of memory, and says whether there is as much;
-	// nil: always.
+	// Room takes n more bytes of memory, and returns false if they are not left; nil
+	// is unlimited.
 	Room func(n int) bool
-	// Element takes an element: as an array of it alone, nil where it was not
-	// held. The bytes are used again.
+	// Element gets an element as an array with one element, nil if it was not held.
+	// It must not keep the bytes.
 	Element func(list []byte)
-	// Member takes a member of the top; of the member List, where it is an array,
-	// with the value nil and before its elements. The bytes are used again.
+	// Member gets a member at the top, with the value nil if it was not held. It gets
+	// the member List, if that is an array, with the value nil before the elements. It
+	// must not keep the bytes.
 	Member func(key, value []byte)
 
-	Used int // bytes that Room gave
+	Used int // bytes that were taken from Room
 
 	state   splitState
 	list    bool // within the elements of an array
@@ -47,11 +48,11 @@ const (
 	inNested               // an object, an array or a string
 	inScalar               //
 	atComma                // or the end
-	atEnd                  // of the text: only space may come
+	atEnd                  // of the text: only space may follow
 	isMalformed            //
 )
 
-// Write takes the next piece of the text.
+// Write processes the next piece of the text.
 func (s *Splitter) Write(p []byte) {
 	for i := 0; i < len(p); {
 		i = s.step(p, i)
@@ -66,10 +67,10 @@ func (s *Splitter) Close() (complete bool) {
 	return s.state == atEnd
 }
 
-// Top is the bracket that the text begins with, 0 for another beginning.
+// Top returns the bracket that the text begins with, 0 if it begins with another byte.
 func (s *Splitter) Top() byte { return s.top }
 
-// step takes what it can of p from i on and returns the index after it.
+// step processes a part of p from i on and returns the index after it.
 func (s *Splitter) step(p []byte, i int) int {
 	switch s.state {
 	case inKey, inNested:
@@ -132,7 +133,7 @@ func (s *Splitter) step(p []byte, i int) int {
 			s.state = isMalformed
 		}
 	default:
-		s.state = isMalformed // something after the end
+		s.state = isMalformed // a byte other than space after the end
 	}
 	return i + 1
 }
@@ -176,7 +177,7 @@ func (s *Splitter) begin(p []byte, i int) int {
 	return i
 }
 
-// name is the key of the member, empty of one that is longer than any is looked for.
+// name returns the key of the member, empty if it is longer than maxKey.
 func (s *Splitter) name() []byte {
 	if s.list || len(s.key) > maxKey {
 		return nil
@@ -187,8 +188,8 @@ func (s *Splitter) name() []byte {
 // maxKey is how many bytes of a key are held.
 const maxKey = 1024
 
-// within goes on in a key or in a value of more than one token, to its end or
-// to that of p.
+// within continues in a key, or in a value of more than one token, to its end or to the
+// end of p.
 func (s *Splitter) within(p []byte, i int) int {
 	start := i
 	for i < len(p) && s.depth > 0 {
@@ -249,7 +250,7 @@ func (s *Splitter) hold(b []byte) {
 	s.window = append(s.window, b...)
 }
 
-// grow makes room for n bytes, and some more.
+// grow makes room for at least n bytes.
 func (s *Splitter) grow(n int) bool {
 	const least = 4 << 10
 	if n <= cap(s.window) {
@@ -265,14 +266,14 @@ func (s *Splitter) grow(n int) bool {
 	return true
 }
 
-// ended hands on the value that has ended.
+// ended passes on the value that has ended.
 func (s *Splitter) ended() {
 	value, scalar := s.window, s.state == inScalar
 	s.state = atComma
 	switch {
 	case s.skip:
 		value = nil
-	case scalar: // what it begins with may be one, and something else follow
+	case scalar: // it may begin with a value and continue with other bytes
 		from := 0
 		if s.list {
 			from = 1
@@ -285,12 +286,12 @@ func (s *Splitter) ended() {
 			return
 		}
 		if value = value[:end]; s.list {
-			value = append(value, ']') // there is room
+			value = append(value, ']') // grow has left room for it
 		}
 	case s.list:
 		value = append(value, ']')
 		from, end := 0, len(value)
-		if s.top == '[' { // as deep as a value of its own may nest
+		if s.top == '[' { // the element is checked alone, because the added array would count as a level
 			from, end = 1, end-1
 		}
 		if SkipValue(value, from) != end {

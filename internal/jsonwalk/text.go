@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// Text is the string in raw, a copy; empty when raw is no string.
+// Text returns a copy of the string in raw; empty if raw is not a string.
 func Text(raw []byte) string {
 	if len(raw) < 2 || raw[0] != '"' {
 		return ""
@@ -16,8 +16,8 @@ func Text(raw []byte) string {
 	return string(Inner(raw))
 }
 
-// Texts are the strings in the array raw, a copy; those without escapes share
-// one piece of memory.
+// Texts returns a copy of the strings in the array raw. Strings without escapes share
+// one allocation.
 func Texts(raw []byte) []string {
 	count := 0
 	for e := ElementsOf(raw, 0); e.Next(); {
@@ -38,7 +38,7 @@ func Texts(raw []byte) []string {
 	return list
 }
 
-// Inner is what the string raw says: a part of raw where nothing in it is escaped.
+// Inner returns the content of the string raw. It aliases raw if it has no escapes.
 func Inner(raw []byte) []byte {
 	if len(raw) < 2 || raw[0] != '"' {
 		return nil
@@ -50,7 +50,7 @@ func Inner(raw []byte) []byte {
 	return unescape(raw)
 }
 
-// Scalar is the string or the number in raw, as text; empty for anything else.
+// Scalar returns the string or the number in raw as text; empty for anything else.
 func Scalar(raw []byte) string {
 	if len(raw) > 0 && (raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9') {
 		return string(raw)
@@ -58,10 +58,10 @@ func Scalar(raw []byte) string {
 	return Text(raw)
 }
 
-// unescape resolves the escapes of a well-formed string's inside. Half of a
-// surrogate pair becomes U+FFFD, as encoding/json has it.
+// unescape resolves the escapes in the content of a well-formed string. An unpaired
+// surrogate becomes U+FFFD, as in encoding/json.
 func unescape(raw []byte) []byte {
-	out := make([]byte, len(raw)+8) // never longer than raw; and what is left of eight bytes at a time
+	out := make([]byte, len(raw)+8) // the result is not longer than raw; 8 more because words of 8 bytes are written
 	i, n := 0, 0
 	for i < len(raw) {
 		plain := 0
@@ -69,7 +69,7 @@ func unescape(raw []byte) []byte {
 			word := binary.LittleEndian.Uint64(raw[i:])
 			binary.LittleEndian.PutUint64(out[n:], word)
 			slash := word ^ low*'\\'
-			plain = bits.TrailingZeros64((slash-low)&^slash&high) / 8 // 8 where there is none
+			plain = bits.TrailingZeros64((slash-low)&^slash&high) / 8 // 8 if there is none
 			if plain == 8 {
 				plain += plainFrom(raw[i+8:], out[n+8:])
 			}
@@ -109,8 +109,8 @@ func unescape(raw []byte) []byte {
 	return out[:n]
 }
 
-// plainFrom copies what stands before the next escape, where that is far away,
-// and returns how much that is.
+// plainFrom copies the bytes before the next escape, if there are at least 64, and
+// returns their number.
 func plainFrom(raw, out []byte) int {
 	const near = 64
 	if len(raw) < near || bytes.IndexByte(raw[:near], '\\') >= 0 {
@@ -123,7 +123,7 @@ func plainFrom(raw, out []byte) int {
 	return copy(out, raw[:near+end])
 }
 
-// pair joins the surrogate r with the escape at i.
+// pair combines the surrogate r with the escape at i.
 func pair(raw []byte, i int, r rune) rune {
 	if len(raw)-i < 6 || raw[i] != '\\' || raw[i+1] != 'u' {
 		return utf8.RuneError

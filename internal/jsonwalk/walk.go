@@ -2,20 +2,20 @@ package jsonwalk
 
 import "bytes"
 
-// walk goes over the parts of an object or an array. What is malformed ends it.
+// walk iterates over the parts of an object or an array. It ends at a malformed part.
 type walk struct {
-	At    int    // where the value begins
+	At    int    // the index of the current value
 	Value []byte // raw; it aliases the data
 	End   int    // the index after Value; before the first that after the opening bracket
 	Count int    // of the values so far
-	After int    // the index after the closing bracket; 0 until the walk has come there
+	After int    // the index after the closing bracket; 0 until the walk has reached it
 
 	data []byte
-	pos  int // where the next part, or the end, is looked for; -1 when the walk is over
+	pos  int // the index after the last part; -1 if the walk is over
 }
 
-// begin is a walk from the bracket at i, where space may stand. Where there is
-// none it has no parts, and no end.
+// begin returns a walk from the opening bracket at i, which spaces may precede. Without
+// a bracket the walk has no parts, and After stays 0.
 func begin(data []byte, i int, opening byte) walk {
 	i = SkipSpace(data, i)
 	if i >= len(data) || data[i] != opening {
@@ -24,7 +24,7 @@ func begin(data []byte, i int, opening byte) walk {
 	return walk{data: data, pos: i + 1, End: i + 1}
 }
 
-// part returns the index where the next part begins, -1 where there is none.
+// part returns the index of the next part, -1 if there is none.
 func (w *walk) part(closing byte) int {
 	if w.pos < 0 {
 		return -1
@@ -44,11 +44,11 @@ func (w *walk) part(closing byte) int {
 	}
 }
 
-// Skip finds the end of the value at At, and says whether it is well formed.
+// Skip skips the value at At, and reports whether it is well formed.
 func (w *walk) Skip() bool { return w.Resume(SkipValue(w.data, w.At)) }
 
-// Resume goes on where somebody has read the value to its end; below 0 it is
-// malformed.
+// Resume continues after the caller has read the value at At. end is the index after
+// the value, negative if it is malformed. Resume reports whether it is well formed.
 func (w *walk) Resume(end int) bool {
 	if end < 0 {
 		return false
@@ -58,19 +58,19 @@ func (w *walk) Resume(end int) bool {
 	return true
 }
 
-// Members walks over the members of an object. Use [MembersOf].
+// Members iterates over the members of an object. Make one with [MembersOf].
 type Members struct {
 	Key []byte // without quotes and escapes
 	walk
 }
 
-// MembersOf begins at the object at i, where space may stand.
+// MembersOf returns an iterator over the object at i, which spaces may precede.
 func MembersOf(data []byte, i int) Members { return Members{walk: begin(data, i, '{')} }
 
-// Next goes to the next member and says whether there is one.
+// Next moves to the next member and reports whether there is one.
 func (m *Members) Next() bool { return m.NextKey() && m.Skip() }
 
-// NextKey is Next as far as the value: Skip or Resume must follow.
+// NextKey is Next without the value: the caller must call Skip or Resume after it.
 func (m *Members) NextKey() bool {
 	i := m.part('}')
 	if i < 0 {
@@ -87,16 +87,16 @@ func (m *Members) NextKey() bool {
 	return true
 }
 
-// Elements walks over the elements of an array. Use [ElementsOf].
+// Elements iterates over the elements of an array. Make one with [ElementsOf].
 type Elements struct{ walk }
 
-// ElementsOf begins at the array at i, where space may stand.
+// ElementsOf returns an iterator over the array at i, which spaces may precede.
 func ElementsOf(data []byte, i int) Elements { return Elements{begin(data, i, '[')} }
 
-// Next goes to the next element and says whether there is one.
+// Next moves to the next element and reports whether there is one.
 func (e *Elements) Next() bool { return e.NextAt() && e.Skip() }
 
-// NextAt is Next as far as the element: Skip or Resume must follow.
+// NextAt is Next without the element: the caller must call Skip or Resume after it.
 func (e *Elements) NextAt() bool {
 	e.At = e.part(']')
 	return e.At >= 0

@@ -15,21 +15,21 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// Call is what a Transport saw of one attempt at a request. It holds no header,
-// query or body of the request.
+// Call is what a Transport recorded of one attempt at a request. It contains no
+// header, query or body of the request.
 type Call struct {
 	Method, Host string
-	Route        string // template of the path; empty when the path is not known
-	Status       int    // 0 when there was no answer
+	Route        string // template of the path; empty if the path is not known
+	Status       int    // 0 if there was no response
 	Start        time.Time
 	Duration     time.Duration // until the headers arrived
-	RequestID    string        // the API's own, where a Hook reads one
-	// Limit, Remaining and Reset describe the API's rate limit where a Hook reads
-	// them; -1 and the zero time when not known.
+	RequestID    string        // the API's request ID, if a Hook reads one
+	// Limit, Remaining and Reset describe the API's rate limit, if a Hook reads
+	// them; -1 and the zero time if they are not known.
 	Limit, Remaining int
 	Reset            time.Time
 	RateLimited      bool // status 429
-	Resend           int  // attempts at the same request before this one
+	Resend           int  // number of attempts at the same request before this one
 	Err              error
 }
 
@@ -38,26 +38,26 @@ type Call struct {
 // It is called concurrently.
 type RouteFunc func(host, path string) string
 
-// Hook is what one API needs beside tracing. A nil field does nothing. Its
-// functions are called concurrently.
+// Hook adds the behaviour of one API. A nil field does nothing. Its functions are
+// called concurrently.
 type Hook struct {
-	// Rewrite returns a function that makes the body to send out of the body of a
-	// call, or nil to leave that call alone. That function returns nil to send
-	// the body as it is. It is given bodies of at most 1 MiB, and called once for
-	// a request that is sent again with the same body.
+	// Rewrite returns a function that returns the body to send for the body of a
+	// call, or nil if the call must not change. The function returns nil to send the
+	// body unchanged. It gets bodies of at most 1 MiB, and is called once for a
+	// request that is sent again with the same body.
 	Rewrite func(ctx context.Context, call *Call, u *url.URL) func(body []byte) []byte
-	// Answered fills in call from the headers of its answer.
+	// Answered sets fields of call from the headers of the response.
 	Answered func(call *Call, header http.Header)
-	// Headers are the headers of answers that spans record, as
-	// http.response.header.NAME. None of them may hold a secret.
+	// Headers are the response headers that spans record, as
+	// http.response.header.NAME. None of them may contain a secret.
 	Headers []string
 }
 
-// API is what is known of the APIs that are called. Its zero value knows none:
-// calls are traced, and carry no lineage. It is safe for concurrent use once
-// nothing changes it.
+// API describes the HTTP APIs that are called. The zero value describes none: calls
+// are traced, and carry no lineage. It is safe for concurrent use as long as it is not
+// changed.
 type API struct {
-	Hosts Hosts     // whose requests carry lineage headers
+	Hosts Hosts     // hosts whose requests carry lineage headers
 	Route RouteFunc // nil knows no path
 	hook  Hook
 	keys  []attribute.Key // of hook.Headers
@@ -80,7 +80,7 @@ func (a API) WithHook(h Hook) API {
 	return a
 }
 
-// RouteOf is the template of a path of host; empty where it is not known.
+// RouteOf returns the template of a path of host; empty if it is not known.
 func (a *API) RouteOf(host, path string) string {
 	if a.Route == nil {
 		return ""
@@ -100,11 +100,11 @@ const (
 	keyError    = attribute.Key("error.type")
 )
 
-// asClient is made once: it is the same for every call.
+// asClient is made once, because it is the same for all calls.
 var asClient = trace.WithSpanKind(trace.SpanKindClient)
 
-// started returns the name of a call's span and what is known when it starts. A
-// port of 0 is not known. It follows OpenTelemetry's conventions for HTTP clients.
+// started returns the name of a call's span, and the attributes that are known at its
+// start, by OpenTelemetry's conventions for HTTP clients. A port of 0 means unknown.
 func started(attrs []attribute.KeyValue, call *Call, scheme string, port int) (string, []attribute.KeyValue) {
 	method := knownMethod(call.Method)
 	attrs = append(attrs, keyMethod.String(method), keyServer.String(call.Host), keyScheme.String(scheme))
@@ -126,10 +126,10 @@ func started(attrs []attribute.KeyValue, call *Call, scheme string, port int) (s
 	return method, attrs
 }
 
-// Describe returns the name and the attributes of the client span of a call
-// that somebody else made, and whether the call failed. header holds those
-// headers of the answer that were reported; failure is error.type where there
-// was no answer. A port of 0 is not known. Describe sets in c what header says.
+// Describe returns the name and the attributes of the client span of a call that
+// another process made, and whether the call failed. header contains the reported
+// headers of the response; failure is error.type if there was no response. A port of 0
+// means unknown. Describe sets the fields of c that come from header.
 func (a *API) Describe(c *Call, scheme string, port int, header http.Header, failure string) (name string, attrs []attribute.KeyValue, failed bool) {
 	a.answered(c, c.Status, header)
 	name, attrs = started(make([]attribute.KeyValue, 0, 16), c, scheme, port)
@@ -140,7 +140,7 @@ func (a *API) Describe(c *Call, scheme string, port int, header http.Header, fai
 	return name, a.answer(attrs, c, header), c.Status >= 400
 }
 
-// answered sets in c what its answer says.
+// answered sets the fields of c that come from the response.
 func (a *API) answered(c *Call, status int, header http.Header) {
 	c.Status, c.RateLimited = status, status == http.StatusTooManyRequests
 	c.Limit, c.Remaining = -1, -1
@@ -149,7 +149,7 @@ func (a *API) answered(c *Call, status int, header http.Header) {
 	}
 }
 
-// answer appends the attributes of an answer.
+// answer appends the attributes of a response.
 func (a *API) answer(attrs []attribute.KeyValue, call *Call, header http.Header) []attribute.KeyValue {
 	attrs = append(attrs, keyStatus.Int(call.Status))
 	for i, name := range a.hook.Headers {
@@ -163,7 +163,7 @@ func (a *API) answer(attrs []attribute.KeyValue, call *Call, header http.Header)
 	return attrs
 }
 
-// knownMethod is one of the methods of RFC 9110 and RFC 5789, else _OTHER.
+// knownMethod returns a method of RFC 9110 or RFC 5789 unchanged, else _OTHER.
 func knownMethod(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,

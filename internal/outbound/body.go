@@ -7,11 +7,11 @@ import (
 	"net/http"
 )
 
-// maxBody bounds the body that Hook.Rewrite is given.
+// maxBody bounds the body that is passed to Hook.Rewrite, in bytes.
 const maxBody = 1 << 20
 
-// prepareBody sets the body of out, and returns what must be remembered should
-// the request be sent again.
+// prepareBody sets the body of out, and returns what must be remembered if the request
+// is sent again.
 func (t *Transport) prepareBody(ctx context.Context, out, req *http.Request, call *Call, before attempt) attempt {
 	now := attempt{attempts: before.attempts + 1}
 	if req.Body == nil || req.Body == http.NoBody {
@@ -37,12 +37,12 @@ func (t *Transport) prepareBody(ctx context.Context, out, req *http.Request, cal
 	return now
 }
 
-// rewriteBody replaces the body of out by what rewrite makes of it and returns
-// that; nil when the body stays as it is.
+// rewriteBody replaces the body of out by the result of rewrite and returns it; nil if
+// the body is unchanged.
 func rewriteBody(out *http.Request, rewrite func([]byte) []byte) []byte {
 	source := out.Body
 	body, err := io.ReadAll(io.LimitReader(source, maxBody+1))
-	if err != nil || len(body) > maxBody { // pass on what there is, in its order
+	if err != nil || len(body) > maxBody { // send the bytes that were read, and then the rest
 		out.Body = readCloser{io.MultiReader(bytes.NewReader(body), failing{err}, source), source}
 		return nil
 	}
@@ -66,7 +66,7 @@ type readCloser struct {
 	io.Closer
 }
 
-// failing returns the error of a read that was made before, if there was one.
+// failing returns the error of an earlier read, else io.EOF.
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) {

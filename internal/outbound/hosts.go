@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Hosts are patterns of host names: a name, with or without a port, or *.name
-// for every name under it. Nil matches nothing.
+// Hosts are patterns of host names: a name, with or without a port, or *.name for all
+// of its subdomains. Nil matches nothing.
 type Hosts []string
 
 // ParseHosts returns patterns in the form that Match compares: lower case,
@@ -21,7 +21,7 @@ func ParseHosts(patterns []string) Hosts {
 	return hosts
 }
 
-// Match reports whether a pattern names host, which may have a port.
+// Match reports whether a pattern matches host, which may have a port.
 func (h Hosts) Match(host string) bool {
 	host = strings.ToLower(host)
 	name := host

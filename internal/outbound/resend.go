@@ -10,20 +10,20 @@ import (
 	"weak"
 )
 
-// maxDrain bounds what is read of an answer that nobody may read.
+// maxDrain bounds the bytes that are read of a response that the caller may not read.
 const maxDrain = 64 << 10
 
-// attempt is what is remembered of a request that may be sent again.
+// attempt is the state of a request that may be sent again.
 type attempt struct {
 	url      weak.Pointer[url.URL]
 	attempts int
-	body     io.ReadCloser // the consumed one
-	payload  []byte        // what was sent in its place, where a Hook rewrote it
+	body     io.ReadCloser // the body that was consumed
+	payload  []byte        // the body that was sent instead, if a Hook rewrote it
 }
 
-// resends remembers the latest requests that went wrong. http.Client copies a
-// request that has a time limit, but neither its URL nor its body: by these a
-// request is known again.
+// resends remembers the latest requests that failed. http.Client copies a request that
+// has a timeout, but neither its URL nor its body, so these identify a request that is
+// sent again. It is safe for concurrent use.
 type resends struct {
 	mu     sync.Mutex
 	failed [16]attempt
@@ -31,8 +31,7 @@ type resends struct {
 	count  int
 }
 
-// take returns what is remembered of req, the zero attempt when it is new, and
-// forgets it.
+// take removes and returns the attempt of req, the zero attempt if req is new.
 func (r *resends) take(req *http.Request) attempt {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -50,7 +49,7 @@ func (r *resends) take(req *http.Request) attempt {
 	return attempt{}
 }
 
-// put remembers req, in the place of the oldest.
+// put remembers req, and forgets the oldest request.
 func (r *resends) put(req *http.Request, a attempt) {
 	a.url = weak.Make(req.URL)
 	r.mu.Lock()
@@ -62,13 +61,13 @@ func (r *resends) put(req *http.Request, a attempt) {
 	r.next = (r.next + 1) % len(r.failed)
 }
 
-// mayBeSentAgain says that clients repeat a request after this status.
+// mayBeSentAgain reports whether clients retry a request after this status.
 func mayBeSentAgain(status int) bool {
 	return status == http.StatusTooManyRequests || status >= http.StatusInternalServerError
 }
 
-// renewBody gives out a body that can be read, when req's was consumed by the
-// attempt before. A body that is a new one is left alone.
+// renewBody sets a new body of out if the earlier attempt consumed the body of req. It
+// does not change a body that is not the consumed one.
 func (a *attempt) renewBody(out, req *http.Request) {
 	if a.body == nil || req.GetBody == nil || !sameBody(a.body, req.Body) {
 		return
@@ -83,7 +82,7 @@ func sameBody(a, b io.ReadCloser) bool {
 	return x.IsValid() && y.IsValid() && x.Comparable() && y.Comparable() && a == b
 }
 
-// drained is the body of an answer that is read ahead.
+// drained is the body of a response that is read in the background.
 type drained struct {
 	rest  io.ReadCloser
 	ready chan struct{} // closed when ahead and err are set
@@ -91,9 +90,9 @@ type drained struct {
 	err   error
 }
 
-// drain returns resp's body, which is being read in the background: a caller
-// that drops it, as alpaca-trade-api-go does with a 429's, would hold the
-// connection, and nobody has to wait for it here.
+// drain returns resp's body, which it reads in the background. A caller that neither
+// reads nor closes the body, as alpaca-trade-api-go does after a 429, would otherwise
+// keep the connection open.
 func drain(resp *http.Response) io.ReadCloser {
 	if resp.Body == nil || resp.Body == http.NoBody {
 		return resp.Body
@@ -111,7 +110,7 @@ func (d *drained) readAhead() {
 		}
 	}()
 	_, d.err = io.CopyN(&d.ahead, d.rest, maxDrain)
-	if d.err != nil { // the end, or a failure: either way the connection is done with
+	if d.err != nil { // io.EOF or an error: the connection is no longer needed
 		_ = d.rest.Close()
 	}
 }

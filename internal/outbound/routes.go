@@ -5,17 +5,17 @@ import (
 	"strings"
 )
 
-// Routes is a tree of path templates such as /v2/orders/{order_id}. The zero
-// value knows none. It is safe for concurrent use once it is built.
+// Routes is a tree of path templates such as /v2/orders/{order_id}. The zero value has
+// none. It is safe for concurrent use.
 type Routes struct {
 	literal   map[string]*Routes
 	parameter *Routes
 	template  string
 }
 
-// NewRoutes returns the tree of templates, each of which begins with a slash. A
-// literal segment comes before a parameter; of two templates that differ only in
-// the names of their parameters the last one holds.
+// NewRoutes returns the tree of templates, each of which begins with a slash. A literal
+// segment takes precedence over a parameter. Of two templates that differ only in the
+// names of their parameters, the last one is used.
 func NewRoutes(templates ...string) *Routes {
 	root := new(Routes)
 	for _, template := range templates {
@@ -44,8 +44,8 @@ func (r *Routes) grow(segment string) *Routes {
 	return r.literal[segment]
 }
 
-// Route returns the template of a path, which is escaped as in a URL; empty for
-// a path that no template describes, so that span names have few values.
+// Route returns the template of a path, which is escaped as in a URL. It is empty if no
+// template matches, so that span names have few values.
 func (r *Routes) Route(path string) string {
 	path = strings.TrimSuffix(strings.TrimPrefix(path, "/"), "/")
 	for rest, more := path, true; more; {
@@ -73,7 +73,7 @@ type hostRoute struct {
 //	api.example.com/v1/users/{user_id}
 //	*.example.org/orders/{id}
 //
-// An item of another form is an error, which names it; the others are returned.
+// It returns all valid items. The error contains the first invalid one, if any.
 func ParseRoutes(items []string) (HostRoutes, error) {
 	var hosts []string
 	templates := map[string][]string{}
@@ -118,8 +118,8 @@ func validTemplate(path string) bool {
 	return true
 }
 
-// Route returns the template of a call's path; empty where the table has none.
-// The first host that matches and knows the path wins.
+// Route returns the template of a call's path; empty if the table has none. It uses the
+// first pattern that matches the host and has a template for the path.
 func (t HostRoutes) Route(host, path string) string {
 	for _, r := range t {
 		if r.host.Match(host) {

@@ -15,23 +15,23 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// Transport is an http.RoundTripper that traces: one client span for each
-// attempt, which ends when the headers of the answer arrive, and lineage headers
-// on the hosts that its options name and on no other. Of a request it records
-// the method, the host and the template of the path: never a header, a query, a
-// body, nor the IDs in a path. Use NewTransport to make one. It is safe for
+// Transport is an http.RoundTripper that traces calls. It makes one client span for
+// each attempt, which ends when the headers of the response arrive. It adds lineage
+// headers to requests to the hosts that its options name, and to no others. Of a
+// request it records the method, the host and the template of the path, but no header,
+// query or body, and no IDs in a path. Make one with NewTransport. It is safe for
 // concurrent use.
 //
 // A client may send one *http.Request again after a 429 or an error, as
-// alpaca-trade-api-go does. The body that the first attempt consumed is then
-// taken from GetBody again, and the answer that the client leaves unread is read
-// in the background, up to 64 KiB, so that the connection can be used again.
+// alpaca-trade-api-go does. The Transport then gets the body that the first attempt
+// consumed from GetBody. It reads the response that the client leaves unread in the
+// background, up to 64 KiB, so that the connection can be used again.
 type Transport struct {
 	base      http.RoundTripper
 	tracer    trace.Tracer // nil makes no spans
 	inject    func(ctx context.Context, header http.Header)
 	api       API
-	context   context.Context // of a client for callers without one
+	context   context.Context // the context of Client, for calls whose own context has no lineage
 	observers []func(context.Context, Call)
 	resends   resends
 }
@@ -45,7 +45,7 @@ type optionFunc func(*Transport)
 
 func (f optionFunc) apply(t *Transport) { f(t) }
 
-// WithTracerProvider sets who makes the spans; nil makes none.
+// WithTracerProvider sets the provider that makes the spans; nil makes none.
 func WithTracerProvider(p trace.TracerProvider) Option {
 	return optionFunc(func(t *Transport) {
 		if t.tracer = nil; p != nil {
@@ -54,38 +54,37 @@ func WithTracerProvider(p trace.TracerProvider) Option {
 	})
 }
 
-// WithInjector sets who writes the trace context of the span in ctx; nil writes
-// W3C Trace Context.
+// WithInjector sets the function that writes the trace context of the span in ctx; nil
+// writes W3C Trace Context.
 func WithInjector(inject func(ctx context.Context, header http.Header)) Option {
 	return optionFunc(func(t *Transport) { t.inject = inject })
 }
 
-// WithAPI sets all that is known of the APIs that are called.
+// WithAPI sets the description of the APIs that are called.
 func WithAPI(api API) Option { return optionFunc(func(t *Transport) { t.api = api }) }
 
-// WithHosts names the hosts whose requests carry lineage headers: NAME,
-// NAME:PORT, or *.NAME for every name under it.
+// WithHosts sets the hosts whose requests carry lineage headers: NAME, NAME:PORT, or
+// *.NAME for all subdomains of NAME.
 func WithHosts(patterns ...string) Option {
 	return optionFunc(func(t *Transport) { t.api.Hosts = ParseHosts(patterns) })
 }
 
-// WithRoutes sets how paths are named.
+// WithRoutes sets the function that returns the template of a path.
 func WithRoutes(route RouteFunc) Option {
 	return optionFunc(func(t *Transport) { t.api.Route = route })
 }
 
-// WithHook adds what one API needs; a field of h that is nil leaves what an
-// option before set.
+// WithHook sets the fields of h that are not nil. The others keep the values of earlier
+// options.
 func WithHook(h Hook) Option { return optionFunc(func(t *Transport) { t.api = t.api.WithHook(h) }) }
 
-// WithObserver calls observe once for each attempt, in the goroutine of the
-// call, with the context that the attempt belongs to. A panic of observe is
-// recovered. Each such option adds an observer.
+// WithObserver adds an observer. It is called once for each attempt, in the goroutine
+// of the call, with the context that the attempt belongs to. Its panics are recovered.
 func WithObserver(observe func(context.Context, Call)) Option {
 	return optionFunc(func(t *Transport) { t.observers = append(t.observers, observe) })
 }
 
-// Options is several options as one.
+// Options combines several options.
 func Options(options ...Option) Option {
 	return optionFunc(func(t *Transport) {
 		for _, o := range options {
@@ -104,7 +103,8 @@ func NewTransport(base http.RoundTripper, options ...Option) *Transport {
 	return t
 }
 
-// Client returns a client whose calls belong to the invocation of ctx.
+// Client returns a client whose calls belong to the invocation of ctx. Its timeout is
+// 10 s.
 func Client(ctx context.Context, options ...Option) *http.Client {
 	t := NewTransport(nil, options...)
 	t.context = ctx
@@ -145,14 +145,14 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// CloseIdleConnections closes those of the base, when it has any.
+// CloseIdleConnections closes the idle connections of the base, if it supports that.
 func (t *Transport) CloseIdleConnections() {
 	if base, ok := t.base.(interface{ CloseIdleConnections() }); ok {
 		base.CloseIdleConnections()
 	}
 }
 
-// lineageOf is the context that a call belongs to.
+// lineageOf returns the context that a call belongs to.
 func (t *Transport) lineageOf(ctx context.Context) context.Context {
 	if t.context == nil || trace.SpanContextFromContext(ctx).IsValid() || lineage.DeliveryFromContext(ctx) != nil {
 		return ctx
@@ -160,7 +160,7 @@ func (t *Transport) lineageOf(ctx context.Context) context.Context {
 	return t.context
 }
 
-// outgoing is req with the headers that are added; req itself stays as it is.
+// outgoing returns a copy of req with the added headers. It does not change req.
 func (t *Transport) outgoing(ctx context.Context, req *http.Request, span trace.Span, carries bool) *http.Request {
 	inner, sc := req.Context(), trace.SpanContextFromContext(ctx)
 	if span != nil {
@@ -172,7 +172,7 @@ func (t *Transport) outgoing(ctx context.Context, req *http.Request, span trace.
 	}
 	out.Header = make(http.Header, len(req.Header)+lineage.HeaderCount)
 	for name, values := range req.Header {
-		out.Header[name] = values[:len(values):len(values)] // appending copies: the caller's values stay
+		out.Header[name] = values[:len(values):len(values)] // with this capacity, append copies and does not change the caller's values
 	}
 	if t.inject != nil {
 		injected := http.Header{}
@@ -192,7 +192,7 @@ func (t *Transport) start(ctx context.Context, req *http.Request, call *Call) tr
 	if t.tracer == nil {
 		return nil
 	}
-	port, _ := strconv.Atoi(req.URL.Port()) // 0 when there is none
+	port, _ := strconv.Atoi(req.URL.Port()) // 0 if there is none
 	name, attrs := started(make([]attribute.KeyValue, 0, 8), call, req.URL.Scheme, port)
 	if parent := trace.SpanContextFromContext(ctx); parent.IsValid() && lineage.DeliveryFromContext(ctx) != nil {
 		ctx = lineage.FollowParent(ctx, parent)
@@ -201,8 +201,8 @@ func (t *Transport) start(ctx context.Context, req *http.Request, call *Call) tr
 	return span
 }
 
-// finish ends the span of a call. The text of an error is left out: it may
-// quote the URL.
+// finish ends the span of a call. It leaves out the text of an error, which may quote
+// the URL.
 func (t *Transport) finish(span trace.Span, call *Call, resp *http.Response) {
 	switch {
 	case span == nil:
@@ -225,7 +225,7 @@ func (t *Transport) finish(span trace.Span, call *Call, resp *http.Response) {
 	span.End()
 }
 
-// report calls an observer and recovers its panic: the call is not to fail by it.
+// report calls an observer and recovers its panic, so that the call does not fail.
 func report(ctx context.Context, observe func(context.Context, Call), call Call) {
 	defer func() { _ = recover() }()
 	observe(ctx, call)

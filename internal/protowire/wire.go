@@ -13,7 +13,7 @@ import (
 // Number is the number of a field.
 type Number int32
 
-// Type is how the value of a field is written.
+// Type is the wire type of a field's value.
 type Type int8
 
 // The types.
@@ -28,18 +28,18 @@ const (
 
 const (
 	malformed = -1
-	// maxDepth is how deep groups may nest.
+	// maxDepth is the maximum nesting of groups.
 	maxDepth = 10_000
 )
 
-// AppendTag appends what stands before the value of a field.
+// AppendTag appends the tag of a field, which precedes its value.
 func AppendTag(b []byte, field Number, kind Type) []byte {
 	return AppendVarint(b, tag(field, kind))
 }
 
 func tag(field Number, kind Type) uint64 { return uint64(field)<<3 | uint64(kind&7) }
 
-// AppendVarint appends a number in as few bytes as it takes.
+// AppendVarint appends a number in as few bytes as possible.
 func AppendVarint(b []byte, v uint64) []byte {
 	if v < 0x80 {
 		return append(b, byte(v))
@@ -53,13 +53,13 @@ func AppendFixed32(b []byte, v uint32) []byte { return binary.LittleEndian.Appen
 // AppendFixed64 appends a number in eight bytes.
 func AppendFixed64(b []byte, v uint64) []byte { return binary.LittleEndian.AppendUint64(b, v) }
 
-// AppendBytes appends v behind its length.
+// AppendBytes appends the length of v and v.
 func AppendBytes(b, v []byte) []byte { return append(AppendVarint(b, uint64(len(v))), v...) }
 
-// AppendString appends v behind its length.
+// AppendString appends the length of v and v.
 func AppendString(b []byte, v string) []byte { return append(AppendVarint(b, uint64(len(v))), v...) }
 
-// EncodeBool is the number that represents v.
+// EncodeBool returns the number that represents v.
 func EncodeBool(v bool) uint64 {
 	if v {
 		return 1
@@ -67,13 +67,13 @@ func EncodeBool(v bool) uint64 {
 	return 0
 }
 
-// SizeTag is how many bytes AppendTag appends.
+// SizeTag returns how many bytes AppendTag appends.
 func SizeTag(field Number) int { return SizeVarint(tag(field, 0)) }
 
-// SizeVarint is how many bytes AppendVarint appends.
+// SizeVarint returns how many bytes AppendVarint appends.
 func SizeVarint(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
 
-// ConsumeTag reads the tag that b begins with, of n bytes; n is below 0 where it is none.
+// ConsumeTag reads the tag at the start of b, of n bytes; n is -1 if there is none.
 func ConsumeTag(b []byte) (field Number, kind Type, n int) {
 	v, n := ConsumeVarint(b)
 	if n < 0 || v>>3 == 0 || v>>3 > math.MaxInt32 {
@@ -82,8 +82,8 @@ func ConsumeTag(b []byte) (field Number, kind Type, n int) {
 	return Number(v >> 3), Type(v & 7), n
 }
 
-// ConsumeVarint reads the number that b begins with, of n bytes; n is below 0 where
-// it is none.
+// ConsumeVarint reads the number at the start of b, of n bytes; n is -1 if there is
+// none.
 func ConsumeVarint(b []byte) (v uint64, n int) {
 	if len(b) > 0 && b[0] < 0x80 {
 		return uint64(b[0]), 1
@@ -98,8 +98,8 @@ func longVarint(b []byte) (uint64, int) {
 	return 0, malformed
 }
 
-// ConsumeBytes reads the bytes behind the length that b begins with, n in all; n is
-// below 0 where they are not there. They alias b.
+// ConsumeBytes reads the length at the start of b and the bytes after it, n bytes in
+// all; n is -1 if they are missing. v aliases b.
 func ConsumeBytes(b []byte) (v []byte, n int) {
 	size, n := ConsumeVarint(b)
 	if n < 0 || size > uint64(len(b)-n) {
@@ -109,8 +109,7 @@ func ConsumeBytes(b []byte) (v []byte, n int) {
 	return b[n:end], end
 }
 
-// ConsumeField reads the field that b begins with, of n bytes; n is below 0 where it
-// is none.
+// ConsumeField reads the field at the start of b, of n bytes; n is -1 if there is none.
 func ConsumeField(b []byte) (field Number, kind Type, n int) {
 	field, kind, n = ConsumeTag(b)
 	if n < 0 {
@@ -123,8 +122,8 @@ func ConsumeField(b []byte) (field Number, kind Type, n int) {
 	return field, kind, n + size
 }
 
-// ConsumeFieldValue is how many bytes the value of a field takes that b begins with;
-// below 0 where it is none.
+// ConsumeFieldValue returns the size of the field's value at the start of b, in bytes;
+// -1 if there is none.
 func ConsumeFieldValue(field Number, kind Type, b []byte) int { return value(field, kind, b, maxDepth) }
 
 func value(field Number, kind Type, b []byte, depth int) int {
@@ -153,7 +152,7 @@ func fixed(b []byte, n int) int {
 	return n
 }
 
-// group is how many bytes the fields of a group take, with the tag that ends it.
+// group returns the size of a group's fields and its end tag, in bytes.
 func group(field Number, b []byte, depth int) int {
 	if depth < 0 {
 		return malformed

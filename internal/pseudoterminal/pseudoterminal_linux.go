@@ -9,9 +9,9 @@ import (
 	"unsafe"
 )
 
-// Open returns the two ends of a pseudo-terminal of so many columns and rows: what a person
-// sees, and what a process is given. Close both. Reading what is seen ends with EIO when
-// the last process that was given the other end has ended.
+// Open returns the two ends of a pseudo-terminal with these columns and rows: seen is the
+// end of the user, given the end for a process. The caller must close both. Reads of seen
+// return EIO after the last process with the other end has exited.
 func Open(columns, rows uint16) (seen, given *os.File, err error) {
 	seen, err = os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {

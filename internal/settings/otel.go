@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// OTLPTarget is where OpenTelemetry's own settings send spans, the path of
-// traces included, and with which headers; empty where they are not set. It
-// follows OpenTelemetry's "OTLP Exporter Configuration".
+// OTLPTarget returns the URL to which OpenTelemetry's settings send spans, including the
+// path of traces, and the headers; empty if they are not set. It follows OpenTelemetry's
+// "OTLP Exporter Configuration".
 func OTLPTarget(getenv func(string) string) (target string, headers map[string]string) {
 	target = getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 	if target == "" {
@@ -23,8 +23,8 @@ func OTLPTarget(getenv func(string) string) (target string, headers map[string]s
 	return target, headers
 }
 
-// OTLPBase is where OpenTelemetry's own settings send the signals that are not
-// spans, without /v1/…, and with which headers; empty where they are not set.
+// OTLPBase returns the base URL to which OpenTelemetry's settings send metrics and logs,
+// without /v1/…, and the headers; empty if they are not set.
 func OTLPBase(getenv func(string) string) (base string, headers map[string]string) {
 	base = getenv("OTEL_EXPORTER_OTLP_ENDPOINT")
 	if base == "" {
@@ -33,15 +33,15 @@ func OTLPBase(getenv func(string) string) (base string, headers map[string]strin
 	return strings.TrimSuffix(base, "/"), Pairs(getenv("OTEL_EXPORTER_OTLP_HEADERS"))
 }
 
-// The beginnings of OpenTelemetry's settings of an OTLP exporter: what is said of
-// traces comes before what is said of every signal.
+// The prefixes of OpenTelemetry's settings of an OTLP exporter. Settings for traces take
+// precedence over settings for all signals.
 const (
 	OTLPTraces = "OTEL_EXPORTER_OTLP_TRACES_"
 	OTLPAll    = "OTEL_EXPORTER_OTLP_"
 )
 
-// First is the first of the settings with name that is set, and the variable
-// that has it; of those that are not set it is the last one.
+// First returns the first variable prefix+name that is set, and its value. If none is
+// set, it returns the last variable, and an empty value.
 func First(getenv func(string) string, name string, prefixes ...string) (variable, value string) {
 	for _, prefix := range prefixes {
 		variable = prefix + name
@@ -52,15 +52,15 @@ func First(getenv func(string) string, name string, prefixes ...string) (variabl
 	return variable, value
 }
 
-// SpeaksGRPC says that OpenTelemetry's own settings ask for spans over gRPC,
-// which Throughline does not speak.
+// SpeaksGRPC reports whether OpenTelemetry's settings select gRPC for spans, which
+// Throughline does not support.
 func SpeaksGRPC(getenv func(string) string) bool {
 	_, protocol := First(getenv, "PROTOCOL", OTLPTraces, OTLPAll)
 	return strings.EqualFold(protocol, "grpc")
 }
 
-// Pairs reads key=value,key=value with percent-encoded values, as OTEL_* lists
-// are written. What is not a pair is left out.
+// Pairs reads key=value,key=value with percent-encoded values, the format of lists in
+// OTEL_* variables. It skips items that are not pairs.
 func Pairs(list string) map[string]string {
 	m := map[string]string{}
 	for _, item := range strings.Split(list, ",") {

@@ -13,28 +13,29 @@ import (
 	"github.com/throughline/throughline/sizemeter"
 )
 
-// Stamping stamps, traces and measures requests. Stamper and Now are required.
-// It is safe for concurrent use and not changed by it.
+// Stamping stamps, traces and measures requests. Stamper and Now are required. Its
+// methods are safe for concurrent use and do not change it.
 type Stamping struct {
 	Stamper *lineage.Stamper
 	Metrics *metrics.Set // nil records nothing
-	Limit   int          // bytes, for utilisation
-	Warn    int          // bytes, from which an event counts as oversized
-	// WarnTypes are the event types for which Warn is another size.
+	Limit   int          // the event size that utilisation is measured against, in bytes
+	Warn    int          // the size from which an event counts as oversized, in bytes
+	// WarnTypes are the event types with another size than Warn.
 	WarnTypes map[string]int
 	Now       func() time.Time
 }
 
-// Request is one PutEvents request on its way. Its methods are for one goroutine.
+// Request is one PutEvents request that is being sent. It is not safe for concurrent
+// use.
 type Request struct {
-	// Entries are as they are to be sent. Their results are set before Finish.
+	// Entries are the entries to send. The caller sets their results before Finish.
 	Entries []*lineage.Outgoing
 
 	s          *Stamping
 	publishing *lineage.Publishing
 }
 
-// Resolve decides the lineage of an entry and weighs it. A nil d means the
+// Resolve determines the lineage and the size of an entry. If d is nil, it uses the
 // delivery of ctx.
 func (s *Stamping) Resolve(ctx context.Context, e lineage.Entry, d *lineage.Delivery) lineage.Outgoing {
 	o := s.Stamper.Resolve(ctx, e, d)
@@ -42,8 +43,8 @@ func (s *Stamping) Resolve(ctx context.Context, e lineage.Entry, d *lineage.Deli
 	return o
 }
 
-// sizeOf weighs an entry. Of PutRawEvents data and metadata count (EventBridgeV2
-// API reference, PutRawEvents).
+// sizeOf returns the size of an entry, in bytes. For PutRawEvents that is the size of
+// data and metadata (EventBridgeV2 API reference, PutRawEvents).
 func sizeOf(e *lineage.Entry) int {
 	if e.Operation == lineage.PutRawEvents {
 		return len(e.Detail) + e.DataSize + e.Metadata.Bytes
@@ -51,9 +52,8 @@ func sizeOf(e *lineage.Entry) int {
 	return sizemeter.Entry{Source: e.Source, DetailType: e.DetailType, Detail: e.Detail, Resources: e.Resources, HasTime: e.HasTime}.Size()
 }
 
-// Start traces and stamps a request of entries that are resolved. It holds on
-// to them until the request ends. A stamp with which they would weigh more than
-// a request may is left out.
+// Start traces and stamps a request of resolved entries. It references them until the
+// request ends. It leaves out a stamp if the request would exceed its maximum size.
 func (s *Stamping) Start(ctx context.Context, entries []*lineage.Outgoing) *Request {
 	r := &Request{s: s, Entries: entries, publishing: s.Stamper.StartPublishing(ctx, entries)}
 	left := r.left()
@@ -67,7 +67,7 @@ func (s *Stamping) Start(ctx context.Context, entries []*lineage.Outgoing) *Requ
 	return r
 }
 
-// left is how many bytes a request may weigh beside its entries without stamps.
+// left returns the bytes that are left for stamps in the request.
 func (r *Request) left() int {
 	left := sizemeter.RequestBudget
 	for _, o := range r.Entries {
@@ -76,8 +76,8 @@ func (r *Request) left() int {
 	return left
 }
 
-// Again stamps entries, which are those that the request was started with, as
-// they were stamped then: for another attempt at the same request.
+// Again stamps entries for another attempt at the same request. entries must be those
+// that the request was started with, and get the same stamps.
 func (r *Request) Again(entries []lineage.Entry) []lineage.Entry {
 	sent := make([]lineage.Entry, len(entries))
 	left := r.left()
@@ -89,7 +89,7 @@ func (r *Request) Again(entries []lineage.Entry) []lineage.Entry {
 	return sent
 }
 
-// Sent returns copies of the entries as they are to be sent.
+// Sent returns copies of the stamped entries.
 func (r *Request) Sent() []lineage.Entry {
 	sent := make([]lineage.Entry, len(r.Entries))
 	for i, o := range r.Entries {
@@ -98,15 +98,15 @@ func (r *Request) Sent() []lineage.Entry {
 	return sent
 }
 
-// Unstamped notes that the entries were sent as they came, and why.
+// Unstamped records that the entries were sent unchanged, and why.
 func (r *Request) Unstamped(reason string) {
 	for _, o := range r.Entries {
 		o.Skipped, o.Size, o.Added = reason, o.Size-o.Added, 0
 	}
 }
 
-// Detach lets go of the bytes that the entries were read from, so that the
-// request can wait for its outcome. It returns about how many bytes it keeps.
+// Detach releases the bytes that the entries were read from, so that the request can
+// wait for its outcome. It returns the approximate number of bytes that remain.
 func (r *Request) Detach() int {
 	const each = 1 << 10 // lineage, spans and places in slices
 	kept := 0
@@ -121,11 +121,11 @@ func (r *Request) Detach() int {
 	return kept
 }
 
-// Context is that of the request: the send span is current in it.
+// Context returns the context of the request, in which the send span is current.
 func (r *Request) Context() context.Context { return r.publishing.Context() }
 
-// Finish ends the spans and records the metrics. err is set where the request
-// failed as a whole, and code is then its code.
+// Finish ends the spans and records the metrics. If the request failed as a whole, err
+// is its error and code its error code.
 func (r *Request) Finish(err error, code string, took time.Duration) {
 	r.publishing.End(err)
 	now := r.s.Now()
@@ -138,11 +138,11 @@ func (r *Request) Finish(err error, code string, took time.Duration) {
 	}
 }
 
-// Abandon ends the spans of a request that failed and that will be tried again
-// as another one: nothing is counted.
+// Abandon ends the spans of a request without metrics: it failed and will be retried as
+// another request, or its outcome is not known.
 func (r *Request) Abandon(err error) { r.publishing.End(err) }
 
-// Measure records an entry, which failed where code is not empty.
+// Measure records the metrics of an entry, which failed if code is not empty.
 func (s *Stamping) Measure(now time.Time, e *lineage.Outgoing, code string) {
 	o := metrics.Observation{At: now, EventType: e.DetailType, EventID: e.EventID, CorrelationID: e.Lineage.CorrelationID}
 	record := func(name metrics.Name, value float64, kind string) {
@@ -172,7 +172,7 @@ func (s *Stamping) Measure(now time.Time, e *lineage.Outgoing, code string) {
 		return
 	}
 	switch {
-	case e.Result.SuccessCode == lineage.Deduplicated: // nothing was stored, and nothing will be delivered
+	case e.Result.SuccessCode == lineage.Deduplicated: // the bus does not deliver the event again
 		record(metrics.EventsDeduplicated, 1, "")
 	case e.Operation == lineage.ClassicPutEvents:
 		record(metrics.EventsPublished, 1, "")
@@ -183,7 +183,7 @@ func (s *Stamping) Measure(now time.Time, e *lineage.Outgoing, code string) {
 	}
 }
 
-// oversized reports whether size, of an event of eventType, is one to warn of.
+// oversized reports whether an event of eventType and size counts as oversized.
 func (s *Stamping) oversized(eventType string, size int) bool {
 	if warn, ok := s.WarnTypes[eventType]; ok {
 		return size >= warn

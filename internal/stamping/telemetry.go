@@ -5,7 +5,7 @@ import (
 	"github.com/throughline/throughline/metrics"
 )
 
-// Telemetry is what export.Setup hands to a publisher, whole.
+// Telemetry is the configuration that export.Setup passes to a publisher.
 type Telemetry struct {
 	Tracing     lineage.Config
 	Metrics     *metrics.Set

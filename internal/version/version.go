@@ -9,7 +9,7 @@ import (
 // tagged is the tag of a release. The linker sets it: -X, see cmd/internal/release.
 var tagged string
 
-// String is the tag that the program was released by; else the version of its module, as
+// String returns the tag of the program's release; else the version of its module, as
 // `go install` records it; else "(devel)".
 func String() string {
 	recorded := ""

@@ -32,14 +32,14 @@ func (k Kind) String() string {
 	return [...]string{"nothing", "a text", "a number", "true or false", "a list", "a mapping"}[k]
 }
 
-// Node is one value of a document. It does not change after [Parse], so it may be
-// read concurrently. An alias is the node of its anchor itself.
+// Node is one value of a document. It does not change after [Parse], so it is safe for
+// concurrent use. An alias is the same Node as its anchor.
 type Node struct {
 	Kind  Kind
 	Line  int    // from 1
-	Text  string // of a scalar, as it was written, without quotes
+	Text  string // of a scalar, as in the document, without quotes
 	Items []*Node
-	Pairs []Pair // in the document's order; merged ones stand first
+	Pairs []Pair // in the document's order, after the merged ones
 }
 
 // Pair is one member of a mapping.
@@ -47,8 +47,8 @@ type Pair struct {
 	Key   string
 	Line  int
 	Value *Node
-	// First is the line of an earlier member of the same key, which this one
-	// replaces, as the AWS CLI and SAM have it; 0 for none.
+	// First is the line of an earlier member with the same key, which this one
+	// replaces, as in the AWS CLI and SAM; 0 for none.
 	First int
 }
 
@@ -58,7 +58,7 @@ const (
 	maxExpanded = 1 << 18 // nodes that aliases expand to, including those of aliases within them
 )
 
-// Error is a document that cannot be read. Line is 0 where it is not known.
+// Error means that a document cannot be read. Line is 0 if it is not known.
 type Error struct {
 	Line    int
 	Message string
@@ -71,8 +71,8 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("line %d: %s", e.Line, e.Message)
 }
 
-// yamlVersion is a directive that YAML 1.2 documents begin with. The parser takes
-// version 1.1 alone, but reads what SAM and the AWS CLI, which take any 1.x, read.
+// yamlVersion matches the version directive at the start of a document. The parser
+// accepts only version 1.1; SAM and the AWS CLI accept any 1.x.
 var yamlVersion = regexp.MustCompile(`\A(?:\x{FEFF})?(?:[ \t]*(?:#[^\n]*)?\n)*%YAML[ \t]+1\.[0-9]+`)
 
 // Parse reads one document of at most 4 MiB, nested at most 100 deep. Anchors,
@@ -83,7 +83,7 @@ func Parse(data []byte) (n *Node, err error) {
 	if len(data) > maxBytes {
 		return nil, &Error{Message: fmt.Sprintf("the document has %d bytes, more than the %d that are read", len(data), maxBytes)}
 	}
-	// The parser has panicked on odd bytes before; a document must never end the command.
+	// The parser has panicked on malformed input; a document must not end the command.
 	defer func() {
 		if r := recover(); r != nil {
 			n, err = nil, &Error{Message: fmt.Sprintf("not YAML: %v", r)}
@@ -118,7 +118,7 @@ func Parse(data []byte) (n *Node, err error) {
 	}
 }
 
-// syntaxError takes the line out of the parser's message.
+// syntaxError reads the line number from the parser's message.
 func syntaxError(err error) *Error {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	if rest, ok := strings.CutPrefix(text, "line "); ok {
@@ -130,8 +130,8 @@ func syntaxError(err error) *Error {
 	return &Error{Message: "not YAML: " + text}
 }
 
-// converter turns the parser's nodes into ours. Each is converted once, so that
-// time is linear in the document's size whatever its aliases.
+// converter converts the parser's nodes into Nodes. It converts each once, so that the
+// time is linear in the document's size, regardless of aliases.
 type converter struct {
 	done     map[*yaml.Node]*converted // nil while it is being converted
 	expanded int
@@ -227,8 +227,8 @@ func (c *converter) list(in *yaml.Node, out *converted, level int) error {
 	return nil
 }
 
-// mapping reads the members, then merges those of merge keys for which it has
-// none of its own.
+// mapping reads the members, and then adds the members of merge keys whose keys it does
+// not have.
 func (c *converter) mapping(in *yaml.Node, out *converted, level int) error {
 	at := make(map[string]int, len(in.Content)/2)
 	var own, merged []Pair
@@ -246,7 +246,7 @@ func (c *converter) mapping(in *yaml.Node, out *converted, level int) error {
 		}
 		if key.ShortTag() == "!!merge" {
 			out.size += value.size
-			out.depth = max(out.depth, value.depth) // its members become this mapping's
+			out.depth = max(out.depth, value.depth) // its members become members of this mapping
 			for _, source := range sources(value.node) {
 				if source.Kind != Map {
 					return &Error{Line: in.Content[i].Line, Message: "<< takes a mapping or a list of mappings"}
@@ -275,7 +275,7 @@ func (c *converter) mapping(in *yaml.Node, out *converted, level int) error {
 	return nil
 }
 
-// sources are the mappings of a merge key's value, the first of which wins.
+// sources returns the mappings of a merge key's value; the first takes precedence.
 func sources(n *Node) []*Node {
 	if n.Kind == List {
 		return n.Items
@@ -283,9 +283,9 @@ func sources(n *Node) []*Node {
 	return []*Node{n}
 }
 
-// tagged is what a CloudFormation tag abbreviates: !Ref X is {Ref: X}, !GetAtt
-// A.B is {Fn::GetAtt: [A, B]}, !Sub … is {Fn::Sub: …}. YAML's own tags are read
-// already.
+// tagged expands a CloudFormation tag: !Ref X is {Ref: X}, !GetAtt A.B is
+// {Fn::GetAtt: [A, B]}, !Sub … is {Fn::Sub: …}. It ignores YAML's own tags, which the
+// parser has processed.
 func tagged(in *yaml.Node, value *Node) (*Node, error) {
 	name, custom := strings.CutPrefix(in.Tag, "!")
 	if !custom && strings.Contains(in.Tag, ":") && !strings.HasPrefix(in.Tag, "tag:yaml.org,2002:") {
@@ -326,7 +326,7 @@ func (n *Node) Get(key string) *Node {
 	return nil
 }
 
-// At follows keys from n, nil where one is missing.
+// At follows keys from n; nil if one is missing. It may be called on nil.
 func (n *Node) At(keys ...string) *Node {
 	for _, key := range keys {
 		n = n.Get(key)
@@ -334,7 +334,7 @@ func (n *Node) At(keys ...string) *Node {
 	return n
 }
 
-// Members are the pairs of a mapping; it may be called on nil.
+// Members returns the pairs of a mapping; it may be called on nil.
 func (n *Node) Members() []Pair {
 	if n == nil {
 		return nil
@@ -342,7 +342,7 @@ func (n *Node) Members() []Pair {
 	return n.Pairs
 }
 
-// List is the items of a list; it may be called on nil.
+// List returns the items of a list; it may be called on nil.
 func (n *Node) List() []*Node {
 	if n == nil {
 		return nil
@@ -350,12 +350,12 @@ func (n *Node) List() []*Node {
 	return n.Items
 }
 
-// Scalar says whether n is a text, a number or a boolean; it may be called on nil.
+// Scalar reports whether n is a string, a number or a boolean; it may be called on nil.
 func (n *Node) Scalar() bool {
 	return n != nil && (n.Kind == String || n.Kind == Number || n.Kind == Bool)
 }
 
-// Value is a scalar's text, or "" of anything else; it may be called on nil.
+// Value returns a scalar's text, or "" for anything else; it may be called on nil.
 func (n *Node) Value() string {
 	if !n.Scalar() {
 		return ""
@@ -363,8 +363,8 @@ func (n *Node) Value() string {
 	return n.Text
 }
 
-// True says whether n is true in YAML 1.1 or is a text that CloudFormation takes
-// for true; it may be called on nil.
+// True reports whether n is true in YAML 1.1, or is a string that CloudFormation accepts
+// as true; it may be called on nil.
 func (n *Node) True() bool {
 	switch strings.ToLower(n.Value()) {
 	case "true", "yes", "on":
@@ -373,15 +373,15 @@ func (n *Node) True() bool {
 	return false
 }
 
-// Float is a number's value; a text that holds a number counts as one. It may
-// be called on nil.
+// Float returns the value of a number, or of a string that contains a number. It may be
+// called on nil.
 func (n *Node) Float() (float64, error) {
 	if !n.Scalar() {
 		return 0, errors.New("not a number")
 	}
 	text := strings.ReplaceAll(n.Text, "_", "")
 	if n.Kind == Number {
-		if i, err := strconv.ParseInt(text, 0, 64); err == nil { // 0x1F and 017 as YAML 1.1 has them
+		if i, err := strconv.ParseInt(text, 0, 64); err == nil { // 0x1F and 017 as in YAML 1.1
 			return float64(i), nil
 		}
 	}

@@ -59,10 +59,10 @@ func noted(message, attributes string) string {
 	return strings.TrimSuffix(message, "}") + `,"MessageAttributes":{` + attributes + `}}`
 }
 
-// hopCases are the payloads that come by hops off the bus.
+// hopCases are the payloads that arrive by hops outside EventBridge.
 func hopCases(plain func(name, payload, span, trigger, system, id string) Case, none func(name, payload, trigger string) Case) []Case {
 	const queue, topic = "aws_sqs", "aws.sns"
-	// traced is a message whose sender's span is known; where it stands in the workflow is not.
+	// traced is a message whose sender's span is known, but not the sender's place in the workflow.
 	traced := func(name, payload, span, system, id string) Case {
 		c := plain(name, payload, span, "pubsub", system, id)
 		c.Causations = 1

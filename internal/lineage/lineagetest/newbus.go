@@ -9,14 +9,14 @@ func withMetadata(data, metadata, system string) string {
 		`"aws:EventId":"stored-1","aws:IngestionTime":"2026-11-27T10:00:00.890Z","aws:SequenceNumber":"10000000000000011000"` + system + `}}`
 }
 
-// newBusCases are what the new custom buses deliver, by each of their transformers.
+// newBusCases are the payloads of the new custom buses, with each of their transformers.
 func newBusCases(stamped func(name, payload, trigger, system string) Case) []Case {
 	const bus, queue = "aws.eventbridge", "aws_sqs"
 	metadata := `"tenant":"t-1","correlationid":"workflow-1","causationid":"plan-1","parentid":"signal-1","traceparent":"` + Publisher + `","originparent":"` + Origin + `","hops":"3"`
 	bare := onBus("env-1", "TradeExecuted", "shop", `{"qty":1}`)
 	group := `,"aws:Source":"shop","aws:DetailType":"TradeExecuted","EventGroupId":"customer-7"`
 	named := `{"event_id":"trade-1","event_type":"TradeExecuted","qty":1}`
-	// foreign is a context that is no stamp: it says nothing of the workflow.
+	// foreign is a context without a stamp, and therefore without a workflow.
 	foreign := func(name, payload, span, id, correlation string) Case {
 		return Case{Name: name, Payload: payload, Span: span, Trigger: "pubsub", System: bus, IDs: []string{id}, Correlation: correlation, Causations: 1, Origins: 1, From: Publisher}
 	}

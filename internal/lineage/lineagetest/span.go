@@ -15,11 +15,11 @@ type Span struct {
 	Events     []string // the IDs of what was handled, in order
 }
 
-// Link is one link: why it is there, where it leads, as a traceparent without
-// flags, the ID of the event or the workflow that it bears, and that of the message.
+// Link is one link: its kind, its target as a traceparent without flags, the ID of the
+// event or of the workflow, and the ID of the message.
 type Link struct{ Why, To, ID, Message string }
 
-// text is an attribute that is no list.
+// text returns an attribute that is not a list.
 func (s *Span) text(name string) string {
 	if values := s.Attributes[name]; len(values) == 1 {
 		return values[0]
@@ -27,7 +27,7 @@ func (s *Span) text(name string) string {
 	return ""
 }
 
-// Check compares a span with what the case says.
+// Check compares a span with the one that the case expects.
 func (c *Case) Check(t *testing.T, s *Span) {
 	t.Helper()
 	kind := "CONSUMER"
@@ -79,7 +79,7 @@ func (c *Case) Check(t *testing.T, s *Span) {
 	}
 }
 
-// links are those that the case says, in order. A link does not carry the flags.
+// links returns the expected links of the case, in order. A link does not carry the flags.
 func (c *Case) links() (list []Link) {
 	bare := func(traceparent string) string { return strings.TrimSuffix(traceparent, "-01") }
 	for n := range c.Causations {

@@ -21,7 +21,7 @@ func Handled() *lineage.Delivery {
 	return &d
 }
 
-// Exchange answers as Alpaca does and keeps what it was sent.
+// Exchange answers as Alpaca does and stores the requests that it gets.
 type Exchange struct {
 	*httptest.Server
 	mu      sync.Mutex
@@ -57,7 +57,7 @@ func New(t *testing.T) *Exchange {
 	return x
 }
 
-// Base is a transport that finds every host at the exchange.
+// Base returns a transport that sends the requests to all hosts to the exchange.
 func (x *Exchange) Base(t *testing.T) *http.Transport {
 	base := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, x.Listener.Addr().String())
