@@ -45,10 +45,10 @@ const (
 	AttrNotificationIDs  = "throughline.notification.ids"
 	AttrS3RequestIDs     = "throughline.s3.request_ids"
 	AttrOriginRequestID  = "throughline.origin.request_id"
-	AttrOriginRequestIDs = "throughline.origin.request_ids" // of a batch, where there are several
+	AttrOriginRequestIDs = "throughline.origin.request_ids" // of a batch, if there are several
 	AttrExecutionARN     = "throughline.execution.arn"
 	AttrTaskTokenHash    = "throughline.task.token_hash"
-	AttrTaskTokenHashes  = "throughline.task.token_hashes" // of a batch, where there are several
+	AttrTaskTokenHashes  = "throughline.task.token_hashes" // of a batch, if there are several
 	AttrScheduleARN      = "throughline.schedule.arn"
 	AttrCalleeRequestID  = "throughline.callee.request_id"
 	AttrHopIDs           = "throughline.hop.ids" // all of these IDs in one string, which X-Ray can index

@@ -139,7 +139,7 @@ func decoded(header string) string {
 }
 
 // write brings the file up to date: with the invocations in flight, or with the
-// last one where there are none. The mutex is held.
+// last one if there are none. The caller holds the mutex.
 func (v *Invocations) write() {
 	if !v.file.wanted() {
 		return

@@ -17,7 +17,7 @@ func Results(answer []byte) []lineage.Result {
 			ErrorCode string
 		}
 	}
-	_ = json.Unmarshal(answer, &a) // what cannot be read is left empty
+	_ = json.Unmarshal(answer, &a) // fields that cannot be read stay empty
 	results := make([]lineage.Result, len(a.Entries))
 	for i, e := range a.Entries {
 		results[i] = lineage.Result{EventID: e.EventID, ErrorCode: e.ErrorCode}
@@ -68,7 +68,7 @@ func ErrorCode(header string, answer []byte) string {
 		Type string `json:"__type"`
 		Code string `json:"code"`
 	}
-	_ = json.Unmarshal(answer, &a) // what cannot be read is left empty
+	_ = json.Unmarshal(answer, &a) // fields that cannot be read stay empty
 	return plainCode(cmp.Or(header, a.Type, a.Code))
 }
 

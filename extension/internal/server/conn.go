@@ -186,7 +186,7 @@ func (c *conn) awaitClient() error {
 	for waitsForAnswer(c.TCPConn) {
 		select {
 		case <-wake:
-			return os.ErrDeadlineExceeded // net/http is done with the request
+			return os.ErrDeadlineExceeded // net/http has finished the request
 		case <-ticks.C:
 		}
 	}

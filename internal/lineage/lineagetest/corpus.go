@@ -14,11 +14,11 @@ import (
 type Case struct {
 	Name, Payload string
 	Span          string   // its name
-	Server        bool     // of kind SERVER; else CONSUMER
+	Server        bool     // of kind SERVER, else CONSUMER
 	Trigger       string   // faas.trigger
-	System        string   // messaging.system, empty where there is none
+	System        string   // messaging.system, empty if there is none
 	IDs           []string // of the events, in order
-	Correlation   string   // throughline.correlation.id, empty where there is none
+	Correlation   string   // throughline.correlation.id, empty if there is none
 	Causations    int      // links of kind causation, to Publisher
 	Origins       int      // links of kind correlation, to From
 	From          string   // empty: Origin
@@ -48,20 +48,20 @@ func records(list ...string) string { return `{"Records":[` + strings.Join(list,
 
 func pipe(list ...string) string { return `[` + strings.Join(list, ",") + `]` }
 
-// sqs is a record of SQS (Lambda Developer Guide, "Using Lambda with Amazon SQS").
+// sqs returns a record of SQS (Lambda Developer Guide, "Using Lambda with Amazon SQS").
 func sqs(id, body string, attributes ...string) string {
 	return `{"messageId":"` + id + `","receiptHandle":"AQEB","body":` + Quoted(body) + `,"attributes":{` +
 		strings.Join(append([]string{`"ApproximateReceiveCount":"1","SentTimestamp":"1764237600000","SenderId":"AIDA","ApproximateFirstReceiveTimestamp":"1764237600001"`}, attributes...), ",") +
 		`},"messageAttributes":{},"md5OfBody":"x","eventSource":"aws:sqs","eventSourceARN":"arn:aws:sqs:us-east-1:111122223333:trades","awsRegion":"us-east-1"}`
 }
 
-// sns is a record of SNS ("Using Lambda with Amazon SNS").
+// sns returns a record of SNS ("Using Lambda with Amazon SNS").
 func sns(message string) string {
 	return `{"EventVersion":"1.0","EventSubscriptionArn":"arn:aws:sns:us-east-1:1:orders:x","EventSource":"aws:sns","Sns":{"Type":"Notification","MessageId":"sns-0001",` +
 		`"TopicArn":"arn:aws:sns:us-east-1:1:orders","Subject":null,"Message":` + Quoted(message) + `,"Timestamp":"2026-11-27T10:00:01.000Z","SignatureVersion":"1","MessageAttributes":{}}}`
 }
 
-// notification is SNS's message as it stands in a queue.
+// notification returns SNS's message in the form that it has in a queue.
 func notification(message string) string {
 	return `{"Type":"Notification","MessageId":"sns-0001","TopicArn":"arn:aws:sns:us-east-1:1:orders","Message":` + Quoted(message) + `,"Timestamp":"2026-11-27T10:00:01.000Z","SignatureVersion":"1"}`
 }
@@ -92,7 +92,7 @@ func onBus(id, detailType, source, detail string) string {
 // Corpus returns the cases.
 func Corpus() []Case {
 	const bus, queue, topic = "aws.eventbridge", "aws_sqs", "aws.sns"
-	// stamped is the stamped event in another shape, plain one that carries no lineage.
+	// stamped is the stamped event in another shape, and plain is an event without lineage.
 	stamped := func(name, payload, trigger, system string) Case {
 		return Case{name, payload, "process TradeExecuted", false, trigger, system, []string{"trade-1"}, "workflow-1", 1, 1, ""}
 	}

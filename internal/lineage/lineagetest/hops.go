@@ -41,17 +41,17 @@ const (
 	tokenHash = "a55dedf9a20b9525361b62986f9193a8"
 )
 
-// attributed is a record of SQS with attributes of a message's own.
+// attributed returns a record of SQS with message attributes.
 func attributed(record, attributes string) string {
 	return strings.Replace(record, `"messageAttributes":{}`, `"messageAttributes":{`+attributes+`}`, 1)
 }
 
-// attribute is one as SQS hands it to Lambda ("Using Lambda with Amazon SQS").
+// attribute returns an attribute as SQS passes it to Lambda ("Using Lambda with Amazon SQS").
 func attribute(name, value string) string {
 	return Quoted(name) + `:{"stringValue":` + Quoted(value) + `,"stringListValues":[],"binaryListValues":[],"dataType":"String"}`
 }
 
-// noted is SNS's message with attributes, straight or as it stands in a queue.
+// noted returns SNS's message with attributes, delivered directly or in a queue.
 func noted(message, attributes string) string {
 	if strings.Contains(message, `"MessageAttributes":{}`) {
 		return strings.Replace(message, `"MessageAttributes":{}`, `"MessageAttributes":{`+attributes+`}`, 1)

@@ -12,7 +12,7 @@ type Span struct {
 	Name, Kind string              // the kind as OpenTelemetry's specification writes it: SERVER, CONSUMER
 	Attributes map[string][]string // the elements of a list, else one text
 	Links      []Link
-	Events     []string // the IDs of what was handled, in order
+	Events     []string // the IDs of the handled events, in order
 }
 
 // Link is one link: its kind, its target as a traceparent without flags, the ID of the
@@ -66,7 +66,7 @@ func (c *Case) Check(t *testing.T, s *Span) {
 		links = append(links, link)
 	}
 	due := c.links()
-	if len(links) == len(due) && len(c.IDs) > c.Causations { // the table does not say which record a link is of; WantedHop does
+	if len(links) == len(due) && len(c.IDs) > c.Causations { // only WantedHop has the record that a link belongs to
 		for n := range c.Causations {
 			due[n].ID = links[n].ID
 		}
