@@ -1,6 +1,6 @@
 'use strict';
-// Reports of calls are written before the runtime client answers its invocation. By the answer the extension knows that
-// the invocation is over, and exports: a report that comes later waits for the next invocation of this environment.
+// Writes the pending reports before the runtime client sends the response of an invocation. With the response the
+// extension considers the invocation complete, and exports: a later report waits for the environment's next invocation.
 
 const { actNow, reachable } = require('./loopback.cjs');
 const { requests } = require('./watch.cjs');

@@ -1,6 +1,6 @@
 'use strict';
-// Node.js's own modules, loaded past the hooks that tracers set on require: a tracer instruments a module when the
-// process requires it for the first time, and that is for the function's code to do.
+// Node.js's built-in modules, loaded without the hooks that tracers set on require. A tracer instruments a module when the
+// process first requires it, and the first require must be that of the function's code.
 
 const { _load: load } = module.constructor;
 

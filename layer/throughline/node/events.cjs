@@ -1,7 +1,7 @@
 'use strict';
 // PutEvents calls of AWS's SDKs, to classic buses in JSON, and PutEvents and PutRawEvents to the new custom buses
-// (EventBridgeV2) in CBOR. The body of such a request is held until it is complete, the extension is asked for the stamped
-// body and the headers that sign it, and the user's own request sends them. What cannot be stamped goes as it came.
+// (EventBridgeV2) in CBOR. The shim holds the body of such a request until it is complete, requests the stamped body and
+// its signed headers from the extension, and the user's own request sends them. Other requests are sent unchanged.
 
 const { async_hooks: { AsyncResource }, http, timers } = require('./builtins.cjs');
 const { read, write } = require('./files.cjs');
@@ -10,26 +10,26 @@ const { Outcome } = require('./outcome.cjs');
 const { bytesOf, dechunk, joined } = require('./response.cjs');
 const { requests, sender, splice } = require('./watch.cjs');
 
-// As they are before a test framework replaces them.
+// The originals, taken before a test framework replaces them.
 const { setTimeout, clearTimeout } = timers;
 const { nextTick } = process;
 
-const GATHER = 1000; // ms that a body may take to be written
-const LARGEST = (2 << 20) - (64 << 10); // bytes of a body
+const GATHER = 1000; // ms for which a body is held while it is written
+const LARGEST = (2 << 20) - (64 << 10); // bytes of the largest body that is stamped
 
 const version = parseInt(process.versions.node, 10);
-const success = version < 20 ? undefined : null; // what the callback of a write gets
+const success = version < 20 ? undefined : null; // the argument of a write's callback
 
-// What a call through the events endpoint goes to. The extension stamps and counts it there.
+// The host of requests to the events endpoint. The extension stamps and counts them there.
 let eventsEndpoint = '';
 
-// What tells requests that put events: a header, on the paths of the new buses another one.
+// The headers that identify requests that put events: one for classic buses, another one on the paths of the new buses.
 const CLASSIC = { name: 'x-amz-target', value: 'AWSEvents.PutEvents', cbor: false };
 const NEW_BUS = { name: 'smithy-protocol', value: 'rpc-v2-cbor', cbor: true };
 const NEW_BUS_PATHS = ['/service/AWSEventsV2/operation/PutEvents', '/service/AWSEventsV2/operation/PutRawEvents'];
 
-// recognise returns the headers of a request that puts events, and whether its body is CBOR, or null where it is another
-// request.
+// recognise returns the headers of a request that puts events, and whether its body is CBOR. It returns null for other
+// requests.
 function recognise(req, headersUnsent) {
   const { name: key, value: expected, cbor } = NEW_BUS_PATHS.includes(req.path) ? NEW_BUS : CLASSIC;
   if (req.method !== 'POST' || (headersUnsent && req.getHeader(key) !== expected)) return null;
@@ -37,13 +37,13 @@ function recognise(req, headersUnsent) {
   for (const name of Object.keys(headers)) {
     if (typeof headers[name] === 'number') headers[name] = String(headers[name]);
   }
-  if (!headersUnsent) { // they may have been given as an array, which goes into the head as it is
+  if (!headersUnsent) { // Node.js writes headers that are given as an array straight into the head
     for (const [, name, value] of String(req._header).matchAll(/\r\n([^:\r\n]+): ([^\r\n]*)/g)) headers[name.toLowerCase()] = value;
   }
   return headers[key] === expected && headers.host !== eventsEndpoint ? { headers, cbor } : null;
 }
 
-// unfit names why a request cannot be stamped, '' where it can.
+// unfit returns the reason why a request cannot be stamped, '' if it can.
 function unfit(headers, headersUnsent) {
   const authorization = String(headers.authorization);
   const key = process.env.AWS_ACCESS_KEY_ID;
@@ -59,15 +59,15 @@ function unfit(headers, headersUnsent) {
   return '';
 }
 
-// patience is how long the request may be held, in ms: a fifth of the shortest timeout that is known.
+// patience returns for how many ms the request may be held: a fifth of its shortest known timeout.
 function patience(req) {
   const options = (req.agent && req.agent.options) || {};
   const known = [req.timeout, options.timeout, req.socket && req.socket.timeout].filter((t) => t > 0);
-  return Math.min(...known) / 5; // Infinity where there is none
+  return Math.min(...known) / 5; // Infinity if no timeout is known
 }
 
-// changed returns the pieces of a body with the changes of an answer: each takes bytes out at an offset and puts others of
-// texts there. It returns null where one does not fit.
+// changed returns the pieces of a body after the changes of a response: each removes bytes at an offset and inserts bytes
+// of texts there. It returns null if a change does not fit the body.
 function changed(body, changes, texts) {
   const pieces = [];
   let at = 0;
@@ -82,24 +82,24 @@ function changed(body, changes, texts) {
   return text === texts.length ? pieces : null;
 }
 
-const held = new WeakMap(); // requests, with their Hold
+const held = new WeakMap(); // the Hold of each held request
 
-// _send is called in the place of a held request's.
+// _send replaces the _send of a held request.
 function _send(...piece) {
   const hold = held.get(this);
   const { length } = hold.pieces;
   try {
     return hold.take(...piece);
-  } catch { // a fault of ours
+  } catch { // an error of the shim
     hold.raw('fault');
     return hold.pieces.length > length || this._send(...piece);
   }
 }
 
-// Hold stands between a request and its connection while the body is gathered and the extension is asked.
+// Hold buffers what a request writes until its body is complete and the extension has responded.
 //
-// It takes the place of _send, which write and end call after they checked their arguments. So errors, return values and
-// the state of the request are those of Node.js.
+// It replaces _send, which write and end call after they have validated their arguments. So errors, return values and the
+// state of the request are those of Node.js.
 class Hold {
   constructor(req, headers, outcome) {
     this.req = req;
@@ -109,15 +109,15 @@ class Hold {
     this.size = 0;
     this.asked = false;
     this.released = false;
-    this.pending = 0; // bytes that are counted as unsent
+    this.pending = 0; // bytes that the request's outputSize includes
     this.timer = null;
-    this.declared = undefined; // the size that the head names, -1 for none
-    this.body = ''; // bytes
+    this.declared = undefined; // the Content-Length in the head, -1 for none
+    this.body = ''; // the whole body, see response.cjs
     held.set(req, this);
     sender.set(req, _send);
   }
 
-  // gather bounds the time until the body is complete.
+  // gather limits the time until the body is complete.
   gather() {
     if (this.timer || this.asked || this.released) return;
     this.timer = setTimeout(() => this.later(() => this.raw('slow')), Math.min(GATHER, patience(this.req)));
@@ -126,15 +126,15 @@ class Hold {
 
   take(data, encoding, callback, length) {
     const { req } = this;
-    if (data === '' && callback === undefined) { // flushHeaders
+    if (data === '' && callback === undefined) { // called by flushHeaders
       this.raw('headers');
       return req._send(data, encoding, callback, length);
     }
-    // end's callback waits until the message is sent. That of a write must not: what follows may wait for it.
+    // The callback of end is called once the message is sent. That of a write is called now: the next write may wait for it.
     const last = typeof callback === 'function' && callback.name === 'bound onFinish';
     if (callback && !last) nextTick(callback, success);
     const bytes = bytesOf(data, encoding);
-    const text = typeof data === 'string'; // else the caller may use its buffer again
+    const text = typeof data === 'string'; // the caller may reuse a buffer, so bytes has a copy
     this.pieces.push({ bytes, data: text ? data : bytes, encoding: text ? encoding : 'latin1', callback: last ? callback : undefined, length });
     this.size += bytes.length;
     this.count(data.length + (this.pieces.length === 1 ? req._header.length : 0));
@@ -153,7 +153,7 @@ class Hold {
     return false;
   }
 
-  // later does what the caller is not waiting for. An error of the connection's reaches the request.
+  // later calls act outside of the caller's stack. An error of the connection destroys the request with this error.
   later(act) {
     try {
       act();
@@ -162,13 +162,13 @@ class Hold {
     }
   }
 
-  // count has what is held counted as unsent, for writableLength and writableFinished.
+  // count adds to the request's outputSize, so that writableLength and writableFinished include the held bytes.
   count(length) {
     this.pending += length;
     this.req.outputSize += length;
   }
 
-  // drain lets a writer go on that waits until the connection has taken the bytes.
+  // drain emits 'drain' for a writer that waits for it.
   drain() {
     const { req } = this;
     if (req.finished || req.destroyed || this.released) return;
@@ -189,12 +189,13 @@ class Hold {
       return;
     }
     const line = bytesOf(`${JSON.stringify({ method: req.method, path: req.path, headers: this.headers })}\n`);
-    const context = new AsyncResource('THROUGHLINE'); // what the sending causes belongs to the caller
+    const context = new AsyncResource('THROUGHLINE'); // sending runs in the caller's async context
     const done = (failure, response) => context.runInAsyncScope(this.answered, this, failure, response);
     if (!ask(`sign${trace()}`, outcome.header, line, this.body, Math.min(ASK, patience(req)), done)) this.unasked('unreachable');
   }
 
-  // unasked sends what was held as it came: nothing is asked now, or no answer came. The span of it says what was published.
+  // unasked sends the held request unchanged, without a response of the extension, and reports its body: the extension makes
+  // a span of it, which shows the published events.
   unasked(reason) {
     const { body, headers, outcome } = this;
     const query = `${trace() || '?'}&call=${outcome.id}&invocation=${encodeURIComponent(headers['amz-sdk-invocation-id'] || '')}&attempts=${encodeURIComponent(headers['amz-sdk-request'] || '')}`;
@@ -217,7 +218,7 @@ class Hold {
     });
   }
 
-  // stamped returns the head and the pieces of the body that an answer makes, or null where it cannot be used.
+  // stamped returns the head and the pieces of the body according to a response, or null if the response is unusable.
   stamped({ status, body }) {
     const end = body.indexOf('\n');
     if (status !== 200 || end < 0) return null;
@@ -260,7 +261,7 @@ class Hold {
     this.write(all.map((data, i) => ({ data, encoding: 'latin1', callback: i === all.length - 1 ? callback : undefined, length: data.length })));
   }
 
-  // raw sends what was held as it came.
+  // raw sends the held request unchanged.
   raw(reason) {
     if (this.released) return;
     this.release();
@@ -292,7 +293,7 @@ function start() {
   if (!reachable || typeof http.OutgoingMessage.prototype._send !== 'function' || version < 18 || !sender.start()) return;
   try {
     [, eventsEndpoint] = /^events=(.*)$/m.exec(read('endpoints').toString());
-  } catch { /* there is none */ }
+  } catch { /* there is no events endpoint */ }
   requests(begin);
 }
 

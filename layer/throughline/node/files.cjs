@@ -1,21 +1,21 @@
 'use strict';
-// What the shim shares with the extension through files, as docs/loopback.md describes them. They lie in a folder that is
-// this user's alone. What somebody else can have made counts as nothing.
+// The files that the shim shares with the extension, as docs/loopback.md describes them. They are in a folder that only
+// this user can write to. A file that another user may have created or changed is ignored.
 
 const { fs, path } = require('./builtins.cjs');
 
 const directory = path.join(process.env.TMPDIR || '/tmp', 'throughline');
 const uid = process.getuid ? process.getuid() : -1;
-// As they are before a test framework replaces them.
+// The originals, taken before a test framework replaces them.
 const { closeSync, fstatSync, lstatSync, openSync, readSync, writeSync } = fs;
-// A FIFO in a file's place is not waited for.
+// O_NONBLOCK: opening a FIFO in place of a file does not block.
 const FLAGS = fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK;
 const LIMIT = 1 << 20;
-const LINE = 4096; // bytes: a longer line can mingle with another process's (PIPE_BUF)
+const LINE = 4096; // bytes: a longer write can interleave with another process's (PIPE_BUF)
 
 const ours = (stat) => stat.uid === uid && (stat.mode & 0o022) === 0;
 
-// open returns the descriptor of a file that is ours, and its status. It throws where there is none.
+// open returns the descriptor of a file that only this user can change, and its status. It throws if there is none.
 function open(name, is, flags) {
   const directoryStat = lstatSync(directory);
   if (!directoryStat.isDirectory() || !ours(directoryStat)) throw new Error('foreign');
@@ -26,7 +26,7 @@ function open(name, is, flags) {
   throw new Error('foreign');
 }
 
-// read returns the bytes of a file. It throws where there is none.
+// read returns the bytes of a file. It throws if there is none.
 function read(name) {
   const { fd, stat } = open(name, (s) => s.isFile(), fs.constants.O_RDONLY);
   try {
@@ -39,16 +39,16 @@ function read(name) {
 
 let pipe = null;
 try {
-  const [, port] = /:(\d+)$/.exec(process.env.AWS_LAMBDA_RUNTIME_API); // the pipe is of the extension that is asked
-  pipe = open(`reports.${port}`, (s) => s.isFIFO(), fs.constants.O_RDWR); // for reading as well: a writer that is alone gets no SIGPIPE
-} catch { /* reports go another way */ }
+  const [, port] = /:(\d+)$/.exec(process.env.AWS_LAMBDA_RUNTIME_API); // the name of the pipe contains the extension's port
+  pipe = open(`reports.${port}`, (s) => s.isFIFO(), fs.constants.O_RDWR); // also for reading: no SIGPIPE without the extension
+} catch { /* reports are sent over HTTP */ }
 
-// write says whether the pipe of reports took a line. It waits for nothing.
+// write writes a line to the pipe of reports without blocking. It returns whether the pipe accepted the line.
 function write(line, encoding) {
   if (!pipe || line.length > LINE) return false;
   const bytes = Buffer.from(line, encoding);
   try {
-    // Whoever closes descriptors that are not his may have another file under the number.
+    // Other code may have closed this descriptor, and its number may now be another file's.
     const { dev, ino } = fstatSync(pipe.fd);
     return dev === pipe.stat.dev && ino === pipe.stat.ino && bytes.length <= LINE && writeSync(pipe.fd, bytes) === bytes.length;
   } catch {
@@ -62,24 +62,24 @@ const CRC = new Int32Array(256).map((_, byte) => {
   return sum;
 });
 
-// crc32 is the CRC-32 of bytes from start to end; that of zlib comes with Node.js 20.15.
+// crc32 returns the CRC-32 of bytes from start to end; zlib.crc32 needs Node.js 20.15.
 function crc32(bytes, start, end) {
   let sum = -1;
   for (let i = start; i < end; i++) sum = (sum >>> 8) ^ CRC[(sum ^ bytes[i]) & 0xff];
   return ~sum >>> 0;
 }
 
-// current is the event that the function handles, as docs/loopback.md describes it; {} where it cannot be told. Headers
-// must be set before the call returns, so this cannot wait for an answer. The extension writes the file in place, after
-// a checksum which tells whether what was read is one writing.
+// current returns the event that the function handles, as docs/loopback.md describes it; {} if it is ambiguous or unknown.
+// It reads a file, because headers must be set before the call returns and so no response can be awaited. The extension
+// overwrites the file in place; a checksum at its start detects a partial write.
 function current() {
   try {
     let text;
     for (let tries = 0; tries < 100 && text === undefined; tries++) {
       const bytes = read('current');
-      if (bytes.length === 0) return {}; // nothing was handled yet
+      if (bytes.length === 0) return {}; // no event has been handled yet
       const end = bytes.indexOf(10, 9);
-      if (end < 0) continue; // it grows just now
+      if (end < 0) continue; // the extension is writing it
       if (crc32(bytes, 9, end) === parseInt(bytes.toString('latin1', 0, 8), 16)) text = bytes.toString('utf8', 9, end);
     }
     const list = JSON.parse(text);

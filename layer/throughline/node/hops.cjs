@@ -1,7 +1,7 @@
 'use strict';
 // Calls of AWS's SDKs that leave the bus: to SQS, SNS, Kinesis (over HTTP/1.1), Lambda, Step Functions and Scheduler. Their
-// requests are seen while they are written, and their answers as those of PutEvents. A request differs from what the SDK
-// wrote in its trace header alone, and that only with THROUGHLINE_HOPS=carry.
+// requests are observed while they are written, and their responses like those of PutEvents. The shim changes only the
+// trace header of a request, and only with THROUGHLINE_HOPS=carry.
 
 const { crypto: { createHash, randomBytes }, http } = require('./builtins.cjs');
 const { current } = require('./files.cjs');
@@ -10,8 +10,8 @@ const { Outcome } = require('./outcome.cjs');
 const { bytesOf, joined } = require('./response.cjs');
 const { requests, sender, splice } = require('./watch.cjs');
 
-const LARGEST = 2 << 20; // bytes of a body that is looked at
-const ENTRIES = 500; // of a batch
+const LARGEST = 2 << 20; // bytes of the largest body that is read
+const ENTRIES = 500; // entries of a batch that are read
 
 const mode = String(process.env.THROUGHLINE_HOPS || '').trim().toLowerCase();
 
@@ -25,7 +25,7 @@ const OPERATIONS = {
 
 const known = (service, operation) => (OPERATIONS[service] || []).includes(operation);
 
-// recognise returns which call a request is, as far as its head tells, or null where it is none.
+// recognise returns the call that the head of a request describes, or null for other requests.
 function recognise(req) {
   const header = (name) => String(req.getHeader(name) || '');
   const [, region, service] = /^AWS4-HMAC-SHA256 Credential=[^/]+\/\d+\/([^/]+)\/(sqs|sns|lambda|states|scheduler|kinesis)\/aws4_request/.exec(header('authorization')) || [];
@@ -51,10 +51,10 @@ const decoded = (text) => (typeof text === 'string' ? Math.floor((text.replace(/
 const list = (value) => (Array.isArray(value) ? value.slice(0, ENTRIES) : []);
 const batch = (entries, size) => ({ batch: entries.length, size: entries.reduce((sum, entry) => sum + size(Object(entry)), 0) });
 
-// ofJSON is what a body in JSON tells: the target, and how long the messages in it are.
+// ofJSON returns what a body in JSON says of the call: the target, and the sizes of its messages.
 function ofJSON({ service, operation, target }, body) {
   const given = Object(JSON.parse(body));
-  const token = given.taskToken; // lets whoever has it end the task
+  const token = given.taskToken; // a secret: its holder can end the task
   switch (service) {
     case 'sqs':
       return { target: given.QueueUrl, ...(operation === 'SendMessage' ? { size: length(given.MessageBody) } : batch(list(given.Entries), (entry) => length(entry.MessageBody))) };
@@ -75,7 +75,7 @@ function ofJSON({ service, operation, target }, body) {
   }
 }
 
-// ofForm is what a body of the query protocol tells.
+// ofForm returns the same of a body in the query protocol.
 function ofForm({ service, operation }, body) {
   const given = new URLSearchParams(body);
   const target = given.get('QueueUrl') || given.get('TopicArn') || given.get('TargetArn') || undefined;
@@ -87,7 +87,7 @@ function ofForm({ service, operation }, body) {
 
 const all = (text, pattern) => [...text.matchAll(pattern)].map(([, value]) => value);
 
-// counted is how often each code is in a list.
+// counted returns how often each code is in a list.
 function counted(codes) {
   const counts = {};
   for (const code of codes.filter(Boolean)) counts[code] = (counts[code] || 0) + 1;
@@ -96,7 +96,7 @@ function counted(codes) {
 
 const sequence = ({ ShardId: shard, SequenceNumber: number }) => (shard && number ? `${shard}:${number}` : undefined);
 
-// given is what a service gave: IDs, and the codes of entries that failed.
+// given returns what a response contains: IDs, and the codes of entries that failed.
 function given(service, body) {
   if (body.startsWith('<')) return { ids: all(body, /<MessageId>([^<]+)<\/MessageId>/g), failed: counted(all(body, /<Code>([^<]+)<\/Code>/g)) };
   const answer = Object(JSON.parse(body));
@@ -106,9 +106,9 @@ function given(service, body) {
   return { ids: ids.filter(Boolean), failed: counted(codes) };
 }
 
-let random = ''; // hexadecimal digits: asking for a few at a time, now and then, takes long
+let random = ''; // hexadecimal digits in stock: many small calls of randomBytes would be slow
 
-// spanID is a new ID of a span.
+// spanID returns a new span ID.
 function spanID() {
   if (random.length < 16) random = randomBytes(512).toString('hex');
   const id = random.slice(0, 16);
@@ -116,7 +116,7 @@ function spanID() {
   return id;
 }
 
-// Hop reports one attempt at a call. The extension makes one call of those with one invocation_id.
+// Hop reports one attempt of a call. The extension merges attempts with the same invocation_id into one call.
 class Hop extends Outcome {
   constructor(req, call) {
     super(req, { 'amz-sdk-invocation-id': req.getHeader('amz-sdk-invocation-id'), 'amz-sdk-request': req.getHeader('amz-sdk-request') });
@@ -128,7 +128,7 @@ class Hop extends Outcome {
     this.sent(false, '');
   }
 
-  // wrote takes what is written of the request, while its head is unsent at first.
+  // wrote records data that the request writes. At the first data the head is not sent yet.
   wrote(data, encoding) {
     const { call, pieces, req } = this;
     if (data.length === 0) return;
@@ -138,12 +138,12 @@ class Hop extends Outcome {
       if (mode === 'carry' && req._headerSent === false && known(call.service, call.operation)) this.carry();
     }
     this.size += bytes.length;
-    // The payload of an invocation tells nothing but whether it is sent again, where the SDK does not.
+    // The payload of an invocation is needed only to recognise retries, if the SDK sends no invocation ID.
     if (this.size <= LARGEST && !(call.service === 'lambda' && this.headers['amz-sdk-invocation-id'])) pieces.push(bytes);
   }
 
-  // carry puts a span of the invocation's trace into the header that the SDK copied from the invocation. What it is to say
-  // the extension has written beside the invocation; it has written nothing where the header is to stay.
+  // carry puts a span of the invocation's trace into the trace header that the SDK copied from the invocation. The extension
+  // writes the new header to the file "current". If that file has no such header, the copied one stays.
   carry() {
     const { call, req } = this;
     if (call.service !== 'sqs' && call.service !== 'sns') return;
@@ -172,11 +172,11 @@ class Hop extends Outcome {
     try {
       return given(call.service, text);
     } catch {
-      return {}; // compressed, or longer than what is read
+      return {}; // compressed, or longer than the part that is read
     }
   }
 
-  // told is what the request tells of the call.
+  // told returns what the request says of the call.
   told() {
     const { call, pieces } = this;
     const { service, operation, region, target, type } = call;
@@ -191,7 +191,7 @@ class Hop extends Outcome {
     }
   }
 
-  // attempt tells attempts of one call from those of others. SDKs without an ID of theirs write the same body again.
+  // attempt identifies the call that this attempt is part of. SDKs without an invocation ID send the same body again.
   attempt() {
     const [, number] = /attempt=(\d+)/.exec(this.headers['amz-sdk-request']) || [];
     const [, max] = /max=(\d+)/.exec(this.headers['amz-sdk-request']) || [];
@@ -210,14 +210,14 @@ class Hop extends Outcome {
   }
 }
 
-const hops = new WeakMap(); // requests, with their Hop
+const hops = new WeakMap(); // the Hop of each request
 
-// send is called in the place of a request's _send.
+// send replaces the _send of a request.
 function send(...piece) {
   const hop = hops.get(this);
   try {
     if (hop) hop.wrote(piece[0], piece[1]);
-  } catch { /* the request goes on as it was */ }
+  } catch { /* the request continues unchanged */ }
   sender.delete(this);
   try {
     return this._send(...piece);

@@ -1,39 +1,39 @@
 'use strict';
-// The shim's side of docs/loopback.md: short exchanges with the extension on sockets of our own, which no
-// instrumentation of http sees, and reports through its pipe.
+// The shim's side of docs/loopback.md: short exchanges with the extension on the shim's own sockets, which no
+// instrumentation of http observes, and reports through the extension's named pipe.
 
 const { async_hooks: { AsyncResource }, net, timers } = require('./builtins.cjs');
 const { write } = require('./files.cjs');
 const { Response, bytesOf } = require('./response.cjs');
 
-// As they are before a test framework replaces them.
+// The originals, taken before a test framework replaces them.
 const { setTimeout, clearTimeout, setImmediate } = timers;
 const { nextTick } = process;
 const hrtime = process.hrtime.bigint;
 
-const ASK = 40; // ms for a question, which a call waits for; with what timers are late by it is 50
-const TELL = 1000; // ms for a report, which nobody waits for
-const TARDY = 20; // ms from which on a timer that fires late tells that the process did not run
-// ms without a try, after the first failure and at most; each further failure doubles them.
+const ASK = 40; // ms for a request, for which a call waits; about 50 ms with the delay of timers
+const TELL = 1000; // ms for a report, for which nothing waits
+const TARDY = 20; // ms: a timer that fires later than this shows that the process did not run
+// The first and the longest pause after failures, in ms; each further failure doubles the pause.
 const GONE = [30000, 600000];
-const SLOW = [1000, 30000]; // where the answer came, too late
+const SLOW = [1000, 30000]; // if the response arrived late
 const CONNECTIONS = 8;
-const REPORTS = 256; // that wait; further ones are dropped
-const ANSWER = 1 << 20; // bytes
+const REPORTS = 256; // reports that may wait; further ones are dropped
+const ANSWER = 1 << 20; // bytes of a response that are read at most
 const READ = 16 << 10; // bytes that are read at once
 
 const address = /^(127\.0\.0\.1|localhost):(\d+)$/.exec(process.env.AWS_LAMBDA_RUNTIME_API || '');
-const root = new AsyncResource('THROUGHLINE'); // sockets belong to no request of the user's
+const root = new AsyncResource('THROUGHLINE'); // sockets are in no async context of the user
 let { connect } = net.Socket.prototype;
 while (typeof connect.__original === 'function') connect = connect.__original; // a tracer's patch
 
 const now = () => Number(hrtime() / 1000000n); // ms
 
-// Gate says whether to try at all: after a failure not for a while, which is short where the answer came after all.
+// Gate is closed for a while after a failure, so that nothing is sent. The pause is short if the response arrived late.
 class Gate {
   constructor() {
     this.failures = 0; // since the last success
-    this.failed = 0; // when
+    this.failed = 0; // time of the last failure
     this.until = 0;
   }
 
@@ -47,7 +47,7 @@ class Gate {
     this.until = failed ? this.failed + this.pause(GONE) : 0;
   }
 
-  // came tells of an answer that was late.
+  // came records that a late response has arrived.
   came() {
     this.until = Math.min(this.until, this.failed + this.pause(SLOW));
   }
@@ -63,7 +63,7 @@ const idle = [];
 const questions = []; // exchanges that wait for a connection
 const reports = [];
 let connections = 0;
-let late = null; // the connection whose answer did not come in time, the last one
+let late = null; // the last connection whose response missed the deadline
 
 class Connection {
   constructor() {
@@ -71,7 +71,7 @@ class Connection {
     this.call = null;
     this.response = null;
     root.runInAsyncScope(() => {
-      // A buffer of its own spares the 64 KiB that each reading takes otherwise.
+      // A buffer of its own saves the 64 KiB that each read allocates otherwise.
       this.socket = new net.Socket({ onread: { buffer: Buffer.allocUnsafeSlow(READ), callback: (size, buffer) => this.read(size, buffer) } });
       this.socket.on('error', () => {}); // 'close' follows
       this.socket.on('close', () => this.closed());
@@ -117,7 +117,7 @@ class Connection {
     return true;
   }
 
-  // wait leaves it open for an answer that is late.
+  // wait keeps the connection open for a late response.
   wait() {
     if (late) late.socket.destroy();
     late = this;
@@ -131,7 +131,7 @@ class Connection {
     if (at >= 0) idle.splice(at, 1);
     const { call } = this;
     this.call = null;
-    // The extension may close a connection that was idle for long.
+    // The extension may have closed a connection that was idle for a long time.
     if (call && !call.over && call.reused && !this.response.started) begin(call);
     else if (call) end(call, 'unreachable');
     next();
@@ -159,8 +159,8 @@ function end(call, failure, response) {
   call.done(failure, response);
 }
 
-// A process that was frozen between invocations, or busy, may find the answer once it reads. An extension that was frozen
-// as well has yet to answer. So the exchange gets its time once more.
+// If the process was frozen between invocations, or busy, the response may have arrived unread. If the extension was frozen
+// too, it has yet to respond. So the exchange gets its full time once more.
 function expired(call) {
   if (now() - call.since > call.limit + TARDY && !call.again) {
     call.again = true;
@@ -189,16 +189,16 @@ function exchange(asks, name, type, headers, line, bytes, limit, done) {
     begin(call);
     return;
   }
-  // Not in the caller's stack: where runInAsyncScope was called, Node.js 22 and 24 lose an exception that is thrown later
-  // in the same callback of their HTTP parser.
+  // Not in the caller's stack: after a call of runInAsyncScope, Node.js 22 and 24 lose an exception that is thrown later in
+  // the same callback of their HTTP parser.
   nextTick(() => {
     (asks ? questions : reports).push(call);
     next();
   });
 }
 
-// ask sends a question, a line and bytes, and calls done once, later, with why there is no answer ('unreachable', 'late', 'busy') or
-// with '' and the response. limit is in ms and at most ASK. It returns false where nothing is asked now.
+// ask sends a request, a line and bytes, and later calls done once: with '' and the response, or with the reason why there is
+// none ('unreachable', 'late', 'busy'). limit is in ms and at most ASK. ask returns false if it sends nothing.
 function ask(name, headers, line, bytes, limit, done) {
   if (!address || asking.closed) return false;
   exchange(true, name, 'application/octet-stream', headers, line, bytes, Math.min(limit, ASK), done);
@@ -208,7 +208,7 @@ function ask(name, headers, line, bytes, limit, done) {
 const postponed = [];
 let scheduled = false;
 
-// later acts after what the process does now, so that nothing waits for it; at its end at the latest.
+// later calls act after the current phase of the event loop, or when the process exits, so that nothing waits for it.
 function later(act) {
   postponed.push(act);
   if (scheduled) return;
@@ -217,18 +217,18 @@ function later(act) {
   if (process.listenerCount('exit') < process.getMaxListeners()) process.on('exit', actNow);
 }
 
-// actNow acts on all that is postponed.
+// actNow calls everything that is postponed.
 function actNow() {
   while (postponed.length > 0) {
     try {
       postponed.shift()();
-    } catch { /* nothing is told then */ }
+    } catch { /* there is no report then */ }
   }
   scheduled = false;
   process.removeListener('exit', actNow);
 }
 
-// tell sends a report on what took the time of span, later: object returns an object for JSON.
+// tell ends span and sends a report with its times, later. object returns the report's other members.
 function tell(name, span, object) {
   if (!address || postponed.length + reports.length >= REPORTS) return;
   if (span.took === null) span.end();
@@ -239,13 +239,13 @@ function tell(name, span, object) {
   });
 }
 
-// trace is the query that tells invocations apart.
+// trace returns the query that identifies the invocation.
 function trace() {
   const id = process.env._X_AMZN_TRACE_ID;
   return id ? `?trace=${encodeURIComponent(id)}` : '';
 }
 
-// Span is the time that something took.
+// Span measures the start and the duration of an operation.
 class Span {
   constructor() {
     this.start = Date.now(); // ms
@@ -253,12 +253,13 @@ class Span {
     this.took = null; // ns
   }
 
-  // end ends it now. What is told of a span that has not ended ends it.
+  // end sets the duration. tell calls it if the span has not ended.
   end() {
     this.took = hrtime() - this.clock;
   }
 
-  // json adds the two times to an object. It writes text, because numbers of this size are not exact in JavaScript.
+  // json returns an object as JSON with the start and end times. They are added as text, because a JavaScript number cannot
+  // represent nanoseconds exactly.
   json(object) {
     const start = BigInt(this.start) * 1000000n;
     return JSON.stringify(object).replace(/}$/, `,"start_unix_nano":${start},"end_unix_nano":${start + this.took}}`);

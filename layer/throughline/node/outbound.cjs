@@ -1,6 +1,6 @@
 'use strict';
-// Outbound HTTP calls to the configured hosts: lineage headers on each attempt, and its outcome told to the extension,
-// which makes the span and the metrics.
+// Outbound HTTP calls to the configured hosts: each attempt gets lineage headers, and its outcome is reported to the
+// extension, which creates the span and the metrics.
 
 const { crypto: { randomBytes } } = require('./builtins.cjs');
 const { current } = require('./files.cjs');
@@ -77,7 +77,7 @@ function begin(req, headersUnsent) {
   }
 }
 
-// fetch and undici publish each request before they write it.
+// undici, and so fetch, publishes each request on a diagnostics channel before it is written.
 function subscribeToUndici() {
   const attempts = new WeakMap();
   const upgrades = new Set(); // attempts to open a WebSocket

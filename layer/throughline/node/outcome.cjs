@@ -5,16 +5,16 @@ const { Span, later, tell } = require('./loopback.cjs');
 const { Response } = require('./response.cjs');
 const { errorName, watch } = require('./watch.cjs');
 
-const ANSWER = 64 << 10; // bytes of EventBridge's answer that are read
-const TOLD = 32 << 10; // bytes of an answer in CBOR that are told
+const ANSWER = 64 << 10; // bytes of EventBridge's response that are read
+const TOLD = 32 << 10; // bytes of a response in CBOR that are reported
 const SKEW = 240000; // ms; AWS allows five minutes
 
-// An ID tells the calls of one extension's processes apart, and need not be hard to guess.
+// IDs must be unique among the processes of one extension, and may be easy to guess.
 const first = randomBytes(12).toString('hex');
 let count = 0;
 const nextID = () => first + (count++ % 2 ** 32).toString(16).padStart(8, '0');
 
-// errorType is the __type of an error in CBOR, a text of a definite length, '' where it cannot be told. body is bytes.
+// errorType returns the __type of an error in CBOR, a text of definite length, or '' if it is not found. body is bytes.
 function errorType(body) {
   const at = body.indexOf('f__type') + 7;
   if (at < 7) return '';
@@ -23,19 +23,19 @@ function errorType(body) {
   return head === 0x78 ? body.slice(at + 2, at + 2 + body.charCodeAt(at + 1)) : '';
 }
 
-// Outcome reports what became of one attempt to put events. It reads EventBridge's answer beside the user's client: the
-// bytes are looked at as the connection hands them out, and stay where they are.
+// Outcome reports the outcome of one attempt to put events. It reads EventBridge's response along with the user's client,
+// when the connection emits the bytes, and does not consume them.
 class Outcome {
   constructor(req, headers, cbor = false) {
     this.headers = headers;
-    this.cbor = cbor; // what is asked and answered is CBOR
+    this.cbor = cbor; // request and response are CBOR
     this.span = new Span();
     this.id = nextID();
     this.header = `Throughline-Call: ${this.id}\r\n`;
     this.stamped = false;
     this.reason = '';
     this.received = new Response(ANSWER);
-    this.chunks = []; // that are not read yet
+    this.chunks = []; // received and not read yet
     this.stop = () => {};
     this.connection = null;
     this.ready = false;
@@ -44,7 +44,7 @@ class Outcome {
     watch(req, this);
   }
 
-  // sent says that the request is written now, and how.
+  // sent records that the request is being written, whether stamped, and if not, why.
   sent(stamped, reason) {
     this.stamped = stamped;
     this.reason = reason;
@@ -58,12 +58,12 @@ class Outcome {
     if (this.ready) this.read();
   }
 
-  // read looks at what arrives; the caller gets it as if nobody did.
+  // read observes the data that arrives. The caller receives it as without the shim.
   read() {
     const socket = this.connection;
     const look = (chunk) => {
-      this.span.end(); // for now
-      // A refusal is known before the SDK tries again: its status begins with 4.
+      this.span.end(); // until more data arrives
+      // A response with status 4xx or 5xx is read at once, before the SDK retries.
       if (this.chunks.push(chunk) === 1 && !(chunk[9] >= 0x34)) later(() => this.readAll());
       else this.readAll();
     };
@@ -87,13 +87,13 @@ class Outcome {
   answered() {
     const { received: response } = this;
     const { status } = response;
-    if (!status) return; // no HTTP: an error follows
+    if (!status) return; // not HTTP: an error follows
     const refused = status >= 400 ? this.answer() : null;
     if (refused && this.stamped) this.suspect(refused.error, Date.parse(response.header('date')));
     this.report('answered', () => ({ status, ...(refused || this.answer()) }));
   }
 
-  // answer is what EventBridge said of the entries, and the code of its error. The extension reads CBOR.
+  // answer returns EventBridge's results of the entries, and the code of its error. The extension parses CBOR.
   answer() {
     const { received: response } = this;
     if (this.cbor && response.body && response.header('smithy-protocol') === 'rpc-v2-cbor') {
@@ -102,17 +102,17 @@ class Outcome {
     }
     let answer;
     try {
-      answer = JSON.parse(response.body); // what is read of it is ASCII
-    } catch { /* compressed, or no JSON */ }
+      answer = JSON.parse(response.body); // the members that are read are ASCII
+    } catch { /* compressed, or not JSON */ }
     const { Entries: list, __type: type } = Object(answer);
     const entries = Array.isArray(list) ? list.map(({ EventId, ErrorCode }) => ({ EventId, ErrorCode })) : undefined;
-    // Such as "com.amazonaws.events#ThrottlingException:http://…".
+    // For example "com.amazonaws.events#ThrottlingException:http://…".
     const error = response.status < 400 ? '' : (response.header('x-amzn-errortype') || String(type || '')).split(':')[0].split('#').pop();
     return { entries, error };
   }
 
-  // suspect ends the stamping where EventBridge refuses our signature. A clock that is wrong is not our failure: the
-  // caller's signature would have been refused as well.
+  // suspect stops the stamping if EventBridge rejects the extension's signature. A wrong clock is no reason: with it, the
+  // caller's signature would have been rejected too.
   suspect(error, date) {
     if (!/signature/i.test(error) || Outcome.refused) return;
     const [, ...parts] = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(this.headers['x-amz-date'] || '') || [];
@@ -135,7 +135,7 @@ class Outcome {
     else this.report(this.req.destroyed && !this.req.res ? 'cancelled' : 'unknown');
   }
 
-  // report tells the outcome, once. fields returns what else there is to tell.
+  // report reports the outcome once. fields returns further members of the report.
   report(outcome, fields = () => ({})) {
     if (this.reported) return;
     this.reported = true;
@@ -145,6 +145,6 @@ class Outcome {
   }
 }
 
-Outcome.refused = false; // whether EventBridge refused a request that was stamped
+Outcome.refused = false; // whether EventBridge rejected the signature of a stamped request
 
 module.exports = { Outcome };

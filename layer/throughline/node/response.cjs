@@ -1,20 +1,20 @@
 'use strict';
-// Bytes are a text of latin1 here and in what uses this, a character for each byte: short texts are cheaper than buffers,
-// and what SDKs send and get is text. Many bytes are a Buffer.
+// In this file and its users, bytes are a latin1 string with one character for each byte: short strings are cheaper than
+// buffers, and SDKs mostly send and receive text. Large data is a Buffer.
 
 // Response reads one HTTP/1.1 response from the bytes of a connection. It reads at most limit bytes.
 class Response {
   constructor(limit) {
     this.limit = limit;
-    this.bytes = ''; // what is not read yet
+    this.bytes = ''; // received and not read yet
     this.started = false; // whether anything arrived
     this.status = 0;
-    this.head = ''; // the status line and the fields
+    this.head = ''; // the status line and the header fields
     this.lower = '';
     this.body = null; // bytes; set when the response is complete
   }
 
-  // header is a header's value by its lower-case name, '' where there is none.
+  // header returns a header's value by its lower-case name, '' if there is none.
   header(name) {
     const field = `\r\n${name}:`;
     const at = this.lower.indexOf(field);
@@ -23,7 +23,7 @@ class Response {
     return this.head.slice(at + field.length, end < 0 ? undefined : end).trim();
   }
 
-  // take adds bytes. It returns true when nothing more will be read: the response is complete, or body stays null.
+  // take adds bytes. It returns true when no more will be read: the response is complete, or body remains null.
   take(bytes) {
     this.started = true;
     this.bytes += bytes;
@@ -59,7 +59,7 @@ class Response {
   }
 }
 
-// dechunk returns the body that a chunked transfer coding carries, or null where it is incomplete or has trailers.
+// dechunk returns the body of a chunked message, or null if the message is incomplete or has trailers.
 function dechunk(coded) {
   const bytes = coded.toString('latin1');
   const parts = [];
@@ -76,7 +76,7 @@ function dechunk(coded) {
 
 const MANY = 16 << 10;
 
-// bytesOf returns the bytes of a text in an encoding, utf8 by default, or of an array of bytes, which can be used again.
+// bytesOf returns the bytes of a string in an encoding, utf8 by default, or a copy of an array of bytes.
 function bytesOf(data, encoding) {
   const text = typeof data === 'string';
   if (data.length >= MANY) return text ? Buffer.from(data, encoding || 'utf8') : Buffer.from(data);
@@ -86,7 +86,7 @@ function bytesOf(data, encoding) {
   return Buffer.from(data, encoding).toString('latin1');
 }
 
-// joined returns the bytes of several pieces.
+// joined concatenates the bytes of several pieces.
 function joined(pieces) {
   if (pieces.length === 1) return pieces[0];
   if (pieces.every((bytes) => typeof bytes === 'string')) return pieces.join('');

@@ -1,19 +1,19 @@
 'use strict';
-// How requests of http and https are seen. There is no listener on them but for errorMonitor, and no function of ours is
-// called by name in their place: properties that Node.js reads at the right moments get a getter, which looks at the
-// request and returns what was there. So listener counts and defaults stay, and no stack trace shows us.
+// Observes requests of http and https. The only listener on them is one of errorMonitor, and no method is wrapped:
+// properties that Node.js reads at the right moments get a getter, which observes the request and returns the original
+// value. So listener counts and defaults do not change, and no stack trace contains the shim.
 
 const { diagnostics_channel: channels, events: { errorMonitor }, http } = require('./builtins.cjs');
 
 const begun = new WeakSet();
-const kept = []; // old versions collect a channel that nobody holds, with its subscribers
+const kept = []; // old versions garbage-collect an unreferenced channel with its subscribers
 
 function guarded(handle) {
   return (...args) => {
     try {
       return handle(...args);
     } catch {
-      return undefined; // the call goes on as it was
+      return undefined; // the call continues unchanged
     }
   };
 }
@@ -24,10 +24,10 @@ function subscribe(name, handle) {
   channel.subscribe(guarded(handle));
 }
 
-// onRead calls look(object) when a method of an object with this prototype is about to be called. What look returns, if
-// anything, is called in its place. Objects keep their shape by that: with properties of their own, all that Node.js does
-// with them would get slow. set(object, replacement), if given, handles an assignment to an object. onRead returns false
-// where it can do nothing.
+// onRead calls look(object) when a method of an object with this prototype is about to be called. If look returns a
+// function, that is called instead. The getter is on the prototype, so that objects keep their shape: own properties would
+// slow down everything that Node.js does with them. set(object, replacement), if given, handles an assignment to an object.
+// onRead returns false if the property cannot be replaced.
 function onRead(prototype, name, look, set = assign) {
   const own = Object.getOwnPropertyDescriptor(prototype, name);
   if (own && (typeof own.value !== 'function' || !own.configurable)) return false;
@@ -55,8 +55,8 @@ function assign(object, value, name) {
 
 const senders = new WeakMap();
 
-// sender has functions called in the place of the _send of requests, which write and end call after they checked their
-// arguments. start returns false where that cannot be.
+// sender replaces the _send of single requests, which write and end call after they have validated their arguments. start
+// returns false if this is not possible.
 const sender = {
   set(req, send) { senders.set(req, send); },
   delete(req) { senders.delete(req); },
@@ -66,7 +66,7 @@ const sender = {
   },
 };
 
-// splice replaces the values of fields in a message's head. It returns '' where one is not there exactly once.
+// splice replaces the values of fields in a message's head. It returns '' if the head does not have each exactly once.
 function splice(head, fields) {
   const lower = head.toLowerCase();
   const places = [];
@@ -95,7 +95,7 @@ function begin(req, headersUnsent) {
 }
 
 // requests calls handle(req, headersUnsent) once for each client request: when its headers are complete and about to be
-// written, or, where they were written by the constructor, when it was sent.
+// written, or, if the constructor has written them, when the request has been sent.
 function requests(handle) {
   handlers.push(guarded(handle));
   if (handlers.length > 1) return;
@@ -104,10 +104,10 @@ function requests(handle) {
   subscribe('http.client.request.start', ({ request }) => begin(request, false));
 }
 
-const watched = new WeakMap(); // requests, with what looks at them
-let looking; // whether emit is read by way of the prototype
+const watched = new WeakMap(); // the Watch of each request
+let looking; // whether the prototype's emit has a getter
 
-// Watch looks at a request before each of its events.
+// Watch observes the state of a request before each of its events.
 class Watch {
   constructor(req, seen) {
     this.req = req;
@@ -120,7 +120,7 @@ class Watch {
     this.told[name] = true;
     try {
       if (typeof this.seen[name] === 'function') this.seen[name](argument);
-    } catch { /* the call goes on as it was */ }
+    } catch { /* the call continues unchanged */ }
   }
 
   look() {
@@ -131,7 +131,7 @@ class Watch {
   }
 }
 
-// watchOwn looks before each reading of a request's own emit, as a tracer sets it.
+// watchOwn does the same for a request with an emit property of its own, as tracers set it.
 function watchOwn(req, watch, own) {
   let { value } = own;
   Object.defineProperty(req, 'emit', {
@@ -148,11 +148,11 @@ function watchOwn(req, watch, own) {
   });
 }
 
-// watch tells of a request: seen.socket(socket) and seen.response(res) when it has one (also that of an upgrade or a
-// CONNECT), seen.error(error), seen.closed(). Each of them is optional, and called at most once.
+// watch reports on a request: it calls seen.socket(socket) and seen.response(res) when the request has one (also that of an
+// upgrade or a CONNECT), seen.error(error), and seen.closed(). Each of them is optional, and called at most once.
 function watch(req, seen) {
   const w = new Watch(req, seen);
-  // A write after the end is an error of the caller's, and the request goes on.
+  // A write after the end is the caller's error, and the request continues.
   req.on(errorMonitor, (error) => error && error.code === 'ERR_STREAM_WRITE_AFTER_END' || w.tell('error', error));
   if (looking === undefined) {
     looking = onRead(http.ClientRequest.prototype, 'emit', (r) => { const it = watched.get(r); if (it) it.look(); }, (r, value) => {
@@ -168,7 +168,7 @@ function watch(req, seen) {
 
 const gaveUp = ['AbortError', 'ABORT_ERR', 'TimeoutError', 'UND_ERR_ABORTED'];
 
-// errorName is the code or the class of an error; 'aborted' where the caller gave up.
+// errorName returns the code or the class of an error, 'aborted' if the caller aborted the request.
 function errorName(error, req) {
   const code = error && (typeof error.code === 'string' ? error.code : error.name);
   const hungUp = code === 'ECONNRESET' && !error.syscall && req && req.destroyed;

@@ -1,9 +1,9 @@
-"""Runs once when an interpreter of the function starts, before any of its code.
+"""Runs once when a Python interpreter of the function starts, before the function's code.
 
-The wrapper puts this folder in front of PYTHONPATH. This file starts the shim,
-takes the folder out again, and hands over to the sitecustomize that it hides.
-The function then sees the PYTHONPATH, the sys.path and the sitecustomize that
-it would have seen. A subinterpreter runs this file again, with the same result.
+The wrapper puts this folder first in PYTHONPATH. This file starts the shim,
+removes the folder again, and runs the sitecustomize that it shadows. The
+function then sees the same PYTHONPATH, sys.path and sitecustomize as without
+the layer. A subinterpreter runs this file again, with the same result.
 """
 
 import sys
@@ -29,7 +29,7 @@ def _leave():
     kept = [entry for entry in entries if os.path.abspath(entry) != here]
     if len(kept) == len(entries):
         return
-    # The wrapper sets this variable where PYTHONPATH was set to nothing.
+    # The wrapper sets this variable if PYTHONPATH was set but empty.
     empty = os.environ.pop("THROUGHLINE_PYTHONPATH", None) is not None
     if kept or empty:
         os.environ["PYTHONPATH"] = os.pathsep.join(kept)
@@ -57,9 +57,9 @@ except Exception:
     pass
 _by = _caller()
 if _by is not None:
-    __file__ = _by  # its module is executed a second time, with this code
+    __file__ = _by  # the caller executes this code a second time, in its own module
 else:
-    # The import system hands out what stands in sys.modules after this file has run.
-    # Where there is no other sitecustomize, the ImportError tells site.py just that.
+    # The import system returns the module that sys.modules holds after this file has run.
+    # If there is no other sitecustomize, site.py handles the ImportError as a missing module.
     _this = sys.modules.pop(__name__)
     import sitecustomize  # noqa: F401

@@ -1,10 +1,10 @@
-"""What the layer adds to a Python function: it sees the function's calls.
+"""The shim that the layer loads into a Python function: it observes the function's calls.
 
-outbound sees HTTP calls of urllib3, events sees PutEvents calls of botocore, hops
-sees its calls to queues, topics, functions, state machines, schedules and streams.
-All speak with the extension, over loopback and through files (docs/loopback.md).
-Nothing is imported that the function does not import itself, the standard
-library apart.
+outbound observes HTTP calls of urllib3, events observes PutEvents calls of botocore,
+hops observes botocore's calls to queues, topics, functions, state machines, schedules
+and streams. All communicate with the extension, over loopback and through files
+(docs/loopback.md). Besides the standard library, the shim imports only modules that
+the function imports itself.
 """
 
 import os
@@ -12,15 +12,15 @@ import sys
 
 from . import imports
 
-# Name of a module of the function, names of the parts of the shim that patch it.
+# The name of a module that the function imports, and the parts of the shim that patch it.
 _PARTS = {"urllib3.connectionpool": ("outbound",), "botocore.handlers": ("events", "hops")}
 
-settings = {}  # as the environment had them when the interpreter started
+settings = {}  # from the environment when the interpreter started
 
 
 def install():
     """Starts the shim in this interpreter, once."""
-    # The wrapper points the runtime at the extension, which answers the shim there too.
+    # The wrapper sets this address to the extension's, where the extension also serves the shim.
     runtime = os.environ.get("AWS_LAMBDA_RUNTIME_API")
     if settings or not runtime:
         return

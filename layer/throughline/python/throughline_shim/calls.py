@@ -1,4 +1,4 @@
-"""A call of botocore's, from before-call to its outcome, in botocore's context of it."""
+"""A call of botocore, from before-call to its outcome. botocore's request context holds it."""
 
 from os import getpid
 from time import time_ns
@@ -7,7 +7,7 @@ from .faults import own
 
 
 class Call:
-    """One call of the SDK, whatever is retried inside it."""
+    """One call of the SDK, with all its retries."""
 
     def __init__(self):
         self.process = getpid()
@@ -20,18 +20,18 @@ class Call:
     def __deepcopy__(self, _):
         return self
 
-    # botocore has no event for a call that ends by what "except Exception" does not take:
-    # KeyboardInterrupt, gevent's Timeout, a cancelled task. The context is all that ends then.
+    # botocore emits no event for a call that ends with an exception that "except Exception" does
+    # not catch: KeyboardInterrupt, gevent's Timeout, a cancelled task. Only the context is freed then.
     def __del__(self):
         if self.open and self.process == getpid():
             self.cancelled()
 
     def cancelled(self):
-        """The call ended and botocore said nothing."""
+        """Reports a call that ended without an event of botocore."""
 
 
 def taken(context, mark):
-    """The call under mark in botocore's context, once."""
+    """Removes and returns the call that botocore's context holds under mark, or None."""
     try:
         return context.pop(mark, None)
     except Exception as error:
@@ -41,7 +41,7 @@ def taken(context, mark):
 
 
 def raised(exception):
-    """What is told of a call that raised. What the SDK raises is a failure. A handler of the user's
-    that raises says nothing about the call."""
+    """The report of a call that raised. An exception of the SDK is a failure. After an exception
+    from a handler of the user, the outcome of the call is unknown."""
     failed = type(exception).__module__.startswith(("botocore.", "aiobotocore.", "urllib3."))
     return {"outcome": "failed" if failed else "unknown", "error": type(exception).__name__}

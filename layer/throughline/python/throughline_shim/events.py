@@ -1,12 +1,12 @@
-"""PutEvents calls of botocore, and so of boto3 and aiobotocore: stamped and counted.
+"""Stamps and counts PutEvents calls of botocore, and so of boto3 and aiobotocore.
 
-They go to classic buses in JSON. PutEvents and PutRawEvents of the new custom
-buses (EventBridgeV2) are CBOR, which the shim does not read.
+Calls to classic buses are JSON. PutEvents and PutRawEvents of the new custom
+buses (EventBridgeV2) are CBOR, which the shim does not parse.
 
-The handlers are appended to botocore's own, which every session registers when
-it is made. before-call has the serialised body, which nothing has signed yet:
-botocore signs and sends the stamped one as it is configured. A call is reported
-once, whatever was retried inside it.
+The handlers are appended to botocore's built-in handlers, which every new session
+registers. before-call receives the serialised body before it is signed: botocore
+then signs and sends the stamped body as it is configured. A call is reported
+once, however often it was retried.
 """
 
 import json
@@ -21,15 +21,15 @@ from .loopback import about, client
 
 _JSON, _CBOR = "application/x-amz-json-1.1", "application/cbor"
 _NEW_BUS = ("/service/AWSEventsV2/operation/PutEvents", "/service/AWSEventsV2/operation/PutRawEvents")
-_MARK = "throughline"  # key of a call in botocore's context of it
-_BODY = 2 << 20  # bytes of a body that the extension takes
-_REPORT = 64 << 10  # bytes of a report that it takes
-_ENTRIES = 100  # of a request
-_WORD = 64  # characters of an ID or a code
+_MARK = "throughline"  # key of a call in botocore's request context
+_BODY = 2 << 20  # bytes of the largest body that the extension accepts
+_REPORT = 64 << 10  # bytes of the largest report that it accepts
+_ENTRIES = 100  # entries of a request that are reported
+_WORD = 64  # characters of an ID or a code that are reported
 
 
 def _endpoint():
-    """The URL of the events endpoint: the extension stamps and counts there what goes through it. Or None."""
+    """The URL of the events endpoint, or None. The extension stamps and counts requests to it."""
     try:
         for line in read("endpoints").decode().splitlines():
             name, _, address = line.partition("=")
@@ -52,7 +52,7 @@ def patch(module):
 
 
 def _kind(model, params):
-    """The type of the body of a request that puts events, None for any other request."""
+    """The content type of a request that puts events, None for any other request."""
     if model.name not in ("PutEvents", "PutRawEvents"):
         return None
     headers = params["headers"]
@@ -62,11 +62,11 @@ def _kind(model, params):
 
 
 def _whole(kind, body):
-    """Whether body begins as an object of JSON, or a map of CBOR, does."""
+    """Whether body begins like a JSON object or a CBOR map, according to kind."""
     return body.startswith(b"{") if kind == _JSON else b"\xa0" <= body[:1] <= b"\xbf"
 
 
-# A before-call handler that returns something answers the call in the service's place.
+# A before-call handler returns None: botocore takes any other value as the service's response.
 def _before_call(model=None, params=None, context=None, **_):
     try:
         kind = _kind(model, params)
@@ -98,7 +98,7 @@ def _before_call(model=None, params=None, context=None, **_):
         elif answer.status != 204:
             call.reason = answer.reason or ("busy" if answer.status == 503 else "answer")
             if answer.status == 0 and kind == _JSON and b"\n" not in sent:
-                # The span of it says what was published, and that it goes without a stamp.
+                # The extension makes a span of it, which shows the events that were sent unstamped.
                 name = about("events")
                 client.report_now(name + ("&" if "?" in name else "?") + "call=" + call.id, sent)
     except Exception as error:
@@ -125,7 +125,7 @@ def _after_call(http_response=None, parsed=None, context=None, **_):
 
 
 def _result(entry):
-    """What became of an entry: SuccessCode and SequenceNumber are a new bus's."""
+    """The result of an entry. Only new custom buses return SuccessCode and SequenceNumber."""
     return {name: str(entry[name])[:_WORD] for name in ("EventId", "SuccessCode", "SequenceNumber", "ErrorCode") if entry.get(name)}
 
 
@@ -136,7 +136,7 @@ def _after_call_error(exception=None, context=None, **_):
 
 
 # botocore calls the handlers of the most specific name first, and those of "*" before those
-# of a name. So after-call.*.* is nobody's after: when a handler raises, no other one is called.
+# of a name. So those of after-call.*.* run first: once a handler raises, no other one is called.
 _HANDLERS = (
     ("before-call", frameless(_before_call), "last"),
     ("after-call.*.*", frameless(_after_call), "first"),

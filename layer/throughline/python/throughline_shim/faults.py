@@ -1,7 +1,7 @@
-"""Tells the shim's own faults from exceptions that only pass through it.
+"""Distinguishes the shim's own errors from exceptions that only pass through it.
 
-A signal handler of the function's can raise while the shim runs, and so can
-another thread (PyThreadState_SetAsyncExc). Those exceptions are the function's.
+A signal handler of the function can raise an exception while the shim runs, and
+another thread can set one (PyThreadState_SetAsyncExc). These belong to the function.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""What the shim shares with the extension through files: docs/loopback.md is the protocol.
+"""The files that the shim shares with the extension. docs/loopback.md specifies them.
 
-They lie in a folder that is this user's alone. What somebody else can have made
-counts as nothing.
+They are in a folder that only this user can write to. A file that another user
+may have created or changed is ignored.
 """
 
 import json
@@ -14,8 +14,8 @@ from . import settings
 from .faults import own
 
 _FOLDER = settings["folder"]
-_LINE = 4096  # bytes: a longer line can mingle with another process's (PIPE_BUF)
-_LARGEST = 1 << 20  # bytes of a file
+_LINE = 4096  # bytes: a longer write can interleave with another process's (PIPE_BUF)
+_LARGEST = 1 << 20  # bytes of a file that are read at most
 
 
 def _private(status, kind):
@@ -23,7 +23,7 @@ def _private(status, kind):
 
 
 def _open(name, kind, flags):
-    """A descriptor of a file, and its status. Raises OSError where there is none."""
+    """A descriptor of a file, and its status. Raises OSError if there is no such file."""
     if not _private(os.lstat(_FOLDER), S_ISDIR):
         raise PermissionError(_FOLDER)
     descriptor = os.open(_FOLDER + "/" + name, flags | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC)
@@ -38,7 +38,7 @@ def _open(name, kind, flags):
 
 
 def read(name):
-    """The bytes of a file. Raises OSError where there is none."""
+    """The bytes of a file. Raises OSError if there is no such file."""
     descriptor, _ = _open(name, S_ISREG, O_RDONLY)
     try:
         return os.read(descriptor, _LARGEST)
@@ -47,12 +47,12 @@ def read(name):
 
 
 class Pipe:
-    """The pipe that the extension at a port reads reports from. Safe for concurrent use, and after a fork."""
+    """The named pipe from which the extension at a port reads reports. Safe for concurrent use, and after a fork."""
 
     def __init__(self, port):
         self._descriptor = -1
         try:
-            # For reading as well: a writer that is the only one to have it open gets no SIGPIPE.
+            # Also open for reading, so that a write gets no SIGPIPE when the extension has closed the pipe.
             self._descriptor, status = _open("reports.%d" % port, S_ISFIFO, O_RDWR)
             self._is = status[:3]
         except OSError as error:
@@ -60,11 +60,11 @@ class Pipe:
                 raise
 
     def write(self, line):
-        """Whether the pipe took a line. Waits for nothing."""
+        """Writes a line without blocking. Returns whether the pipe accepted it."""
         if self._descriptor < 0 or len(line) > _LINE:
             return False
         try:
-            # Whoever closes descriptors that are not his may have another file under the number.
+            # Other code may have closed this descriptor, and its number may now be another file's.
             return os.fstat(self._descriptor)[:3] == self._is and os.write(self._descriptor, line) == len(line)
         except OSError as error:
             if not own(error):
@@ -72,14 +72,14 @@ class Pipe:
             return False
 
 
-_known = (b"", [])  # what was read last, and what it says: it changes from one invocation to the next
+_known = (b"", [])  # the bytes that were read last, and the list they contain; both change with each invocation
 
 
 def _listed():
-    """The invocations in flight. Raises OSError or ValueError where they cannot be read."""
+    """The invocations in flight. Raises OSError or ValueError if they cannot be read."""
     global _known
     known = _known
-    for _ in range(100):  # the extension may write the file just now
+    for _ in range(100):  # the extension may be writing the file
         data = read("current")
         if data == known[0]:
             return known[1]
@@ -91,8 +91,8 @@ def _listed():
 
 
 def current():
-    """The event that the function handles, as docs/loopback.md describes it; {} where it cannot be told which, None where it
-    cannot be read."""
+    """The event that the function handles, as docs/loopback.md describes it; {} if it is ambiguous or unknown, None if the
+    file cannot be read."""
     try:
         listed = _listed()
         trace = os.environ.get("_X_AMZN_TRACE_ID")

@@ -1,12 +1,12 @@
-"""Calls that leave no frame of the shim in a traceback of the user's.
+"""Calls that leave no frame of the shim in the user's tracebacks.
 
-A Python function that an exception passes through always stands in the
-traceback. A class that is called does not: type.__call__ is C. It calls
-__new__, which here runs the function and returns what that returns. Where the
-function raised, __new__ returns an instance, and type.__call__ goes on with
-__init__. That is a property whose getter is C too: it calls the instance's
-_throw, which throws the exception into a generator that is over. A generator
-without a frame adds none.
+A Python function that an exception passes through always appears in the
+traceback. A call of a class does not: type.__call__ is C code. It calls
+__new__, which here runs the function and returns its result. If the function
+raised, __new__ returns an instance of the class, and type.__call__ continues
+with __init__. That is a property whose getter is C code too: it calls the
+instance's _throw, which throws the exception into a finished generator. A
+finished generator has no frame and adds none to the traceback.
 """
 
 import functools
@@ -26,8 +26,8 @@ class _Raised:
 
 
 def frameless(run):
-    """A callable that does what run does. Frames of the shim are cut off the
-    traceback of an exception that leaves it. Safe for concurrent use.
+    """A callable that does what run does. It removes the shim's frames from the
+    traceback of an exception that run raises. Safe for concurrent use.
     """
 
     class Call(_Raised):

@@ -1,12 +1,12 @@
 """Calls of botocore that leave the bus: to SQS, SNS, Kinesis, Lambda, Step Functions and Scheduler.
 
-before-parameter-build tells the target and how long the bodies are, after-call the
-IDs that the service gave. A call is reported once, whatever was retried inside it.
-Nothing of it changes but, with THROUGHLINE_HOPS=carry, the trace header of messages
-to SQS and SNS, which botocore sends by itself and never signs.
+before-parameter-build provides the target and the sizes of the bodies, after-call the
+IDs that the service returned. A call is reported once, however often it was retried.
+The shim changes a call only with THROUGHLINE_HOPS=carry: then it sets the trace header
+of messages to SQS and SNS, which botocore adds by itself and never signs.
 
-The parameters are the caller's objects, not validated yet. They are read with the
-methods of the built-in types, so that no code of the caller's runs.
+The parameters are the caller's objects and not validated yet. They are read with the
+methods of the built-in types, so that no code of the caller runs.
 """
 
 import json
@@ -22,12 +22,12 @@ from .files import current
 from .frameless import frameless
 from .loopback import about, client
 
-_MARK = "throughline.hop"  # key of a call in botocore's context of it
+_MARK = "throughline.hop"  # key of a call in botocore's request context
 _HEADER = "X-Amzn-Trace-Id"
 _CARRY = settings["hops"] == "carry"
-_LONGEST = 2048  # characters of a name
-_ENTRIES = 500  # of a batch: PutRecords takes as many
-_REPORT = 64 << 10  # bytes of a report that the extension takes
+_LONGEST = 2048  # characters of a name that are reported
+_ENTRIES = 500  # entries of a batch that are read: the maximum of PutRecords
+_REPORT = 64 << 10  # bytes of the largest report that the extension accepts
 
 
 def patch(module):
@@ -48,7 +48,7 @@ def _text(value, longest=_LONGEST):
 
 
 def _length(value):
-    """The bytes of a body."""
+    """The size of a body in bytes."""
     if isinstance(value, str):
         return str.__len__(value) if str.isascii(value) else len(str.encode(value, "utf-8", "surrogatepass"))
     for kind in (bytes, bytearray):
@@ -88,7 +88,7 @@ def _invoke(params):
 
 def _task(body):
     def read(params):
-        token = _text(_get(params, "taskToken"))  # lets whoever has it end the task
+        token = _text(_get(params, "taskToken"))  # a secret: its holder can end the task
         hashed = sha256(token.encode("utf-8", "surrogatepass")).hexdigest()[:32] if token else ""
         return {"size": _length(_get(params, body)), "task_hash": hashed}
     return read
@@ -131,7 +131,7 @@ def _nothing(parsed):
     return []
 
 
-# By the names of service and operation: how the report names the service, what the parameters say, what IDs the answer has.
+# By service and operation: the service's name in the report, a reader of the parameters, a reader of the response's IDs.
 _HOPS = {
     ("sqs", "SendMessage"): ("sqs", _one("QueueUrl", "MessageBody"), _ids("MessageId")),
     ("sqs", "SendMessageBatch"): ("sqs", _batch(("QueueUrl",), "Entries", "MessageBody"), _messages),
@@ -160,7 +160,7 @@ def _before_parameter_build(params=None, model=None, context=None, **_):
             raise
 
 
-# A before-call handler that returns something answers the call in the service's place.
+# A before-call handler returns None: botocore takes any other value as the service's response.
 def _before_call(params=None, context=None, **_):
     try:
         call = context.get(_MARK)
@@ -179,8 +179,8 @@ def _before_call(params=None, context=None, **_):
 
 
 def _carry(call, params):
-    """Has the request carry what the extension has written beside the invocation, in the place of the invocation's own
-    header, which the SDK copied. It has written nothing where that is to stay."""
+    """Replaces the trace header that the SDK copied from the invocation with the one that the extension wrote to the file
+    "current". If that file has no such header, the copied one stays."""
     try:
         told = current() or {}
         header = told.get("carry")
@@ -190,8 +190,8 @@ def _carry(call, params):
         names = [name for name in headers if name.lower() == _HEADER.lower()]
         present = headers[names[0]] if names else told["trace"]
         if len(names) > 1 or not isinstance(present, str) or told["trace"] not in (present, unquote(present)):
-            return  # another tracer's
-        if present != told["trace"]:  # botocore encodes it
+            return  # another tracer set the header
+        if present != told["trace"]:  # botocore percent-encodes the header
             header = quote(header, safe="-=;:+&[]{}\"',")
         span = urandom(8).hex()
         headers[names[0] if names else _HEADER] = header.replace("{span}", span)
@@ -230,7 +230,7 @@ def _after_call_error(exception=None, context=None, **_):
         call.report(raised(exception))
 
 
-# Where they stand among botocore's and the user's: see events.py.
+# events.py explains their order among the handlers of botocore and the user.
 _HANDLERS = (
     ("before-parameter-build", frameless(_before_parameter_build), "last"),
     ("before-call", frameless(_before_call), "last"),
@@ -240,7 +240,7 @@ _HANDLERS = (
 
 
 class _Call(Call):
-    """One call, from before-parameter-build. It is open once it is about to be sent."""
+    """One call, from before-parameter-build on. It is open from before-call until its report."""
 
     def __init__(self, hop, operation, params):
         super().__init__()

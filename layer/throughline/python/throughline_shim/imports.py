@@ -1,8 +1,8 @@
-"""Patches a module when the function has imported it.
+"""Patches a module after the function has imported it.
 
-A finder in front of sys.meta_path lets the others find the module. It
-gives the import system a loader that loads the module by the loader found and
-then patches it. The module and its spec name the loader found, as without us.
+A finder at the front of sys.meta_path asks the other finders for the module. It
+gives the import system a loader that wraps the loader found: it loads the module
+and then patches it. The module and its spec name the loader found, as without the shim.
 """
 
 from _thread import get_ident
@@ -14,7 +14,7 @@ from .frameless import frameless
 
 
 class Finder:
-    """Patches the modules that parts names. Safe for concurrent use."""
+    """Patches the modules that are keys of parts. Safe for concurrent use."""
 
     def __init__(self, package, parts):
         self._package = package
@@ -23,7 +23,7 @@ class Finder:
         self.find_spec = frameless(self._find)
 
     def patch(self, module, name):
-        """Patches a module that is loaded. Raises nothing of its own."""
+        """Patches a module that is loaded. Its own errors are not raised."""
         for part in self._parts[name]:
             try:
                 import_module(self._package + "." + part).patch(module)
@@ -47,7 +47,7 @@ class Finder:
 
 
 class _Loader:
-    """The loader of one spec. When it loads, it turns into a copy of the loader found."""
+    """The loader of one spec. When it loads the module, it becomes a copy of the loader found."""
 
     def __init__(self, spec, finder):
         self._loader = spec.loader
@@ -55,7 +55,7 @@ class _Loader:
         self._finder = finder
 
     def __getattr__(self, name):
-        # Loaders that cannot exec_module, as zipimport's before Python 3.10, load_module.
+        # Loaders without exec_module, such as zipimport's before Python 3.10, have load_module.
         value = getattr(self._loader, name)
         if name == "exec_module":
             return frameless(self._exec)
@@ -68,11 +68,11 @@ class _Loader:
             self._spec.loader = self._loader
         if getattr(module, "__loader__", None) is self:
             module.__loader__ = self._loader
-        # Another tracer's loader that holds this one puts it back into the module afterwards.
+        # Another tracer's loader may hold this one and set it as the module's loader afterwards.
         try:
             state = dict(vars(self._loader))
             self.__class__ = type(self._loader)
-        except TypeError:  # not a class of Python's
+        except TypeError:  # the loader's class is not written in Python
             return
         vars(self).clear()
         vars(self).update(state)

@@ -1,10 +1,10 @@
-"""Questions and reports to the extension on loopback. docs/loopback.md is the protocol.
+"""Requests and reports to the extension over loopback. docs/loopback.md is the protocol.
 
-The sockets are _socket's own: what tracers, mocks and gevent patch is above
-them. One deadline covers connecting, sending and receiving. An extension that
-does not answer in time is left alone for a while: for a short one where the
-answer came after all. All of it is safe for concurrent use, without a lock that
-a fork could leave locked.
+The sockets are those of _socket: tracers, mocks and gevent patch the modules
+above it. One deadline covers connecting, sending and receiving. After a failure
+the shim sends no requests for a while; the pause is short if the response arrived
+late. All of it is safe for concurrent use, without a lock that a fork could leave
+locked.
 """
 
 import os
@@ -19,18 +19,18 @@ from . import settings
 from .faults import own
 from .files import Pipe
 
-_DEADLINE = 0.04  # seconds for one exchange: what it costs stays below 50 ms with the waking from it
-# Seconds without a try, after the first failure and at most; each further failure doubles them.
+_DEADLINE = 0.04  # seconds for one exchange: with the wake-up after it, a call is delayed by less than 50 ms
+# The first and the longest pause after failures, in seconds; each further failure doubles the pause.
 _GONE = (30.0, 600.0)
-_SLOW = (1.0, 30.0)  # where the answer came, too late
-_IDLE = 8  # connections that are kept
-_HEAD, _BODY = 64 << 10, 4 << 20  # bytes of an answer that are read at most
+_SLOW = (1.0, 30.0)  # if the response arrived late
+_IDLE = 8  # idle connections that are kept
+_HEAD, _BODY = 64 << 10, 4 << 20  # bytes of a response that are read at most
 
 _JSON = "application/json"
 
 
 class Answer:
-    """An answer of the extension. Without one, status is 0 and reason says why."""
+    """A response of the extension. If there is none, status is 0 and reason is the cause."""
 
     __slots__ = ("status", "reason", "kind", "body")
 
@@ -42,11 +42,11 @@ class Answer:
 
 
 class _Unusable(Exception):
-    """An answer that is not the protocol's."""
+    """A response that violates the protocol."""
 
 
 class _Connection(_Socket):
-    # _socket's finalizer would warn of a socket that is open when the interpreter ends.
+    # _socket's finalizer would warn about a socket that is open when the interpreter exits.
     def __del__(self):
         self.close()
 
@@ -57,11 +57,11 @@ class _Connection(_Socket):
         self.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
 
     def within(self, until):
-        # A process that was frozen reads what has arrived in the meantime.
+        # With a timeout of 0, a process that was frozen still reads the bytes that have arrived.
         self.settimeout(max(0.0, until - monotonic()))
 
     def peek(self):
-        """The next byte: empty where the peer has closed, None where nothing has arrived."""
+        """The next byte: empty if the peer has closed the connection, None if nothing has arrived."""
         self.settimeout(0.0)
         try:
             return self.recv(1, MSG_PEEK)
@@ -73,7 +73,7 @@ class _Connection(_Socket):
             return b""
 
     def answer(self, until):
-        """Reads one answer."""
+        """Reads one response."""
         data = bytearray()
         end = -1
         while end < 0:
@@ -112,30 +112,30 @@ class Client:
     def __init__(self, address):
         host, _, port = address.rpartition(":")
         parts = host.split(".")
-        # A name would have to be resolved, and what is not loopback is not ours.
+        # A host name would need DNS, and an address other than loopback is not the extension's.
         if len(parts) != 4 or parts[0] != "127" or not all(part.isdigit() for part in parts):
             raise ValueError("not a loopback address: " + address)
         self._address = (host, int(port))
         self._host = address
         self._pipe = Pipe(int(port))
         self._idle = {}  # connections by process ID: a fork shares sockets
-        self._late = []  # the connection whose answer did not come in time
+        self._late = []  # the connection whose response missed the deadline
         self._failures = 0
         self._failed_at = 0.0
         self._quiet_until = 0.0
 
     def ask(self, method, name, kind="", body=b"", call=""):
-        """One question, and the answer to it. Raises nothing of its own."""
+        """Sends one request and returns the response. Its own errors are not raised."""
         now = monotonic()
         if now < self._quiet_until and not self._slow(now):
             return Answer(0, "unreachable")
         if self._failures:
-            # One thread finds out whether the extension is back: the others go on.
+            # One thread tries whether the extension is back; the others do not ask.
             self._quiet_until = now + self._pause(_GONE)
         held = []
         try:
             answer = self._exchange(self._request(method, name, kind, body, call), now + _DEADLINE, held)
-            # Another server that stands at this address knows none of these paths.
+            # Another server at this address would not know these paths.
             if answer.status not in (200, 204, 413, 415, 503) and not answer.reason:
                 raise _Unusable("status")
         except BaseException as error:
@@ -156,12 +156,12 @@ class Client:
         return answer
 
     def report(self, name, body):
-        """One report of JSON."""
+        """Sends one report in JSON."""
         if not self.report_now(name, body):
             self.ask("POST", name, _JSON, body)
 
     def report_now(self, name, body):
-        """One report, if it can be sent without waiting for anything. Says whether it was."""
+        """Sends one report if this does not block. Returns whether it was sent."""
         return self._pipe.write(b"%s %s\n" % (name.encode("latin-1"), body))
 
     def _request(self, method, name, kind, body, call):
@@ -177,7 +177,7 @@ class Client:
         return min(first * 2 ** min(max(self._failures - 1, 0), 8), longest)
 
     def _slow(self, now):
-        """Whether the answer that was late has come, and the pause for that is over."""
+        """Whether the late response has arrived and the pause for late responses is over."""
         if now < self._failed_at + self._pause(_SLOW):
             return False
         try:
@@ -240,11 +240,11 @@ class Client:
             connections.append(connection)
 
 
-_query = ("", "")  # the variable's value, and the query that tells it
+_query = ("", "")  # the value of _X_AMZN_TRACE_ID, and the query that contains it
 
 
 def about(name):
-    """The name of a question or a report with what tells which invocation it is about."""
+    """The name of a request or report, with a query that identifies its invocation."""
     global _query
     trace = os.environ.get("_X_AMZN_TRACE_ID") or ""
     known, query = _query
@@ -261,4 +261,4 @@ def _client():
         return None
 
 
-client = _client()  # the extension of this process; None where there is none
+client = _client()  # the extension of this process, or None

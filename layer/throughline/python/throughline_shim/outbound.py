@@ -1,9 +1,9 @@
 """HTTP calls of urllib3, and so of requests: lineage headers and a span for each attempt.
 
-HTTPConnectionPool._make_request is one attempt as sent, with the headers of
-that attempt: urlopen calls it again for each retry and redirect. A descriptor
-stands in its place. It binds the function that it hides for every host that
-the settings do not name.
+urlopen calls HTTPConnectionPool._make_request once for each attempt, including
+retries and redirects, with the headers of that attempt. A descriptor replaces
+this method. For a host that the settings do not name, it binds the original
+method.
 """
 
 import json
@@ -20,7 +20,7 @@ from .frameless import frameless
 from .loopback import about, client
 
 _RESPONSE_HEADERS = ("x-request-id", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset")
-_LONGEST = 256  # characters of a header's value, and of a path's 16 times as many
+_LONGEST = 256  # characters of a header's value that are reported, and a 16th of those of a path
 
 _hosts = [host.strip().lower() for host in settings["hosts"].split(",") if host.strip()]
 _patched = WeakSet()
@@ -40,7 +40,7 @@ def _named(host):
 
 
 class _MakeRequest:
-    """Stands for the _make_request of a class of pools."""
+    """Replaces the _make_request of a class of connection pools."""
 
     def __init__(self, hidden):
         self._hidden = hidden
@@ -64,7 +64,7 @@ class _MakeRequest:
         try:
             response = make_request(*args, **kwargs)
         except BaseException as error:
-            # Exceptions that no "except Exception" takes are the caller's: gevent's Timeout, a cancelled task.
+            # An exception that "except Exception" does not catch means that the caller aborted: gevent's Timeout, a cancelled task.
             attempt.end(error=type(error).__name__ if isinstance(error, Exception) else "aborted")
             raise
         attempt.end(response)
@@ -72,14 +72,14 @@ class _MakeRequest:
 
 
 def _begin(pool, args, kwargs, frame):
-    """The attempt, or None where it is none of ours."""
+    """The attempt, or None if it is not observed."""
     try:
         attempt = _Attempt(pool, args[1], args[2], kwargs, frame)
         if kwargs["headers"] is None or not _named(attempt.host):
             return None
         handled = current()
         if handled is None:
-            # A function may clean its folder for temporary files.
+            # A function may delete the files in its temporary folder.
             answer = client.ask("GET", about("current"))
             if answer.status not in (200, 204):
                 return None
@@ -93,7 +93,7 @@ def _begin(pool, args, kwargs, frame):
 
 
 def _resends(kwargs, frame):
-    """How often this call was sent before. urllib3 1 keeps that to urlopen, which called."""
+    """How often this call was sent before. In urllib3 1, only a local variable of urlopen has the retries."""
     retries = kwargs.get("retries")
     for _ in range(16):
         if retries is not None or frame is None:
@@ -112,7 +112,7 @@ class _Attempt:
         self.path = url
         self.method = str(method)
         scheme, found, rest = url.partition("://")
-        if found and scheme in ("http", "https"):  # what a proxy is asked
+        if found and scheme in ("http", "https"):  # an absolute URL, as sent to a proxy
             authority, slash, rest = rest.partition("/")
             host, _, port = authority.rpartition("@")[2].partition(":")
             self.scheme, self.host, self.port, self.path = scheme, host, int(port or 0) or {"http": 80, "https": 443}[scheme], slash + rest
@@ -120,7 +120,7 @@ class _Attempt:
         self.start = time_ns()
 
     def within(self, current):
-        """Puts the attempt into the invocation that the extension tells."""
+        """Sets the attempt's IDs from the invocation that the extension reported."""
         parts = str(current.get("traceparent") or "").split("-")
         known = len(parts) == 4 and len(parts[1]) == 32 and len(parts[2]) == 16
         self.trace, self.parent, self.flags = parts[1:] if known else (urandom(16).hex(), "", "00")
@@ -131,7 +131,7 @@ class _Attempt:
         self.start = time_ns()
 
     def headers(self, given):
-        """The caller's headers, with ours added in a copy. The caller's are never replaced."""
+        """A copy of the caller's headers with the lineage headers added. The caller's values are never replaced."""
         ours = {"traceparent": "00-%s-%s-%s" % (self.trace, self.span, self.flags), "X-Correlation-ID": self.correlation, "X-Causation-ID": self.causation}
         try:
             copied = given.copy() if hasattr(given, "copy") else dict(given)
@@ -140,11 +140,11 @@ class _Attempt:
                 if value and name.lower() not in names:
                     copied[name] = value
             return copied
-        except Exception:  # whatever the caller's mapping does
+        except Exception:  # the caller's mapping may raise anything
             return given
 
     def end(self, response=None, error=""):
-        """Reports the attempt. The extension makes the span and the metrics of it."""
+        """Reports the attempt. The extension creates its span and its metrics."""
         try:
             seen = {}
             for name in _RESPONSE_HEADERS if response is not None else ():
