@@ -5,7 +5,7 @@ package layer
 import "embed"
 
 // Files are below the folder throughline, as they are in the layer. None is executable:
-// who writes them out makes throughline/wrapper so.
+// a program that writes them to disk must make throughline/wrapper executable.
 //
 //go:embed throughline/wrapper throughline/node/*.cjs throughline/python/*.py throughline/python/throughline_shim/*.py
 var Files embed.FS

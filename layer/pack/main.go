@@ -28,9 +28,9 @@ import (
 	"time"
 )
 
-// zips are the layers that are made, each with the architectures it is for and
-// the bytes that it may weigh. The zip of one architecture has the binary itself
-// as its entry: an image without a shell takes that one.
+// zips are the layers, each with its architectures and its maximum size in bytes.
+// The zip of one architecture has the binary itself as its entry, for images
+// without a shell.
 var zips = []struct {
 	name   string
 	archs  []string
@@ -41,7 +41,7 @@ var zips = []struct {
 	{"throughline-arm64", []string{"arm64"}, 5 << 20},
 }
 
-// epoch is the time of every entry: the earliest that the zip format can say.
+// epoch is the time of every entry: the earliest that the zip format can represent.
 var epoch = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func main() {
@@ -60,7 +60,7 @@ func run(ctx context.Context, source, out, tag string, stdout io.Writer) error {
 	}
 	binaries := map[string][]byte{}
 	for _, arch := range []string{"amd64", "arm64"} {
-		fmt.Fprintf(stdout, "compiling the extension for %s\n", arch) // the first time takes minutes
+		fmt.Fprintf(stdout, "compiling the extension for %s\n", arch) // the first compilation takes minutes
 		binary, err := build(ctx, source, arch, tag)
 		if err != nil {
 			return fmt.Errorf("%s: %w", arch, err)
@@ -90,8 +90,8 @@ func run(ctx context.Context, source, out, tag string, stdout io.Writer) error {
 	return nil
 }
 
-// pack is the zip and the SBOM of a layer for some architectures. The binaries
-// of all link the same modules.
+// pack returns the zip and the SBOM of a layer for some architectures. The
+// binaries of all architectures link the same modules.
 func pack(source string, binaries map[string][]byte, archs []string, tag string) (data, bom []byte, err error) {
 	bom, err = sbom(binaries[archs[0]], tag)
 	if err != nil {
@@ -130,12 +130,12 @@ func build(ctx context.Context, source, arch, tag string) ([]byte, error) {
 	defer func() { _ = os.RemoveAll(dir) }()
 	target := filepath.Join(dir, "throughline-extension")
 	// No VCS stamp and no build ID: the same source gives the same bytes in any checkout.
-	// No HTTP/2: nothing that the extension calls asks for it, and it would take half a megabyte of the function's memory.
-	// Functions begin at multiples of 16 bytes, as on arm64: Go's 32 for amd64 would take 70 KB more of it.
+	// No HTTP/2: no server that the extension calls requires it, and it would take half a megabyte of the function's memory.
+	// Functions are aligned to 16 bytes, as on arm64: Go's 32 for amd64 would take 70 KB more memory.
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-tags=nethttpomithttp2", "-ldflags=-s -w -funcalign=16 -buildid= -X github.com/throughline/throughline/internal/version.tagged="+tag, "-o", target, "./cmd/throughline-extension")
 	cmd.Dir = source
 	// No workspace: the versions are those of the root module, not the highest of any module in the tree.
-	// No flags of whoever builds it: an empty GOFLAGS would leave those of `go env -w`.
+	// GOFLAGS overrides the flags of the user's environment: an empty GOFLAGS would leave those of `go env -w`.
 	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-trimpath", "GOEXPERIMENT=", "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOAMD64=v1", "GOARM64=v8.0")
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build the extension: %w\n%s", err, output)
@@ -143,8 +143,8 @@ func build(ctx context.Context, source, arch, tag string) ([]byte, error) {
 	return os.ReadFile(target)
 }
 
-// addTree adds the files below dir. A script, which begins with "#!", is executable,
-// whatever the modes of the checkout are.
+// addTree adds the files below dir. A script, which begins with "#!", is executable
+// regardless of its mode in the checkout.
 func addTree(files map[string]file, dir, prefix string) error {
 	return filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {

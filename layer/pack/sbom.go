@@ -7,9 +7,9 @@ import (
 	"fmt"
 )
 
-// sbom lists the modules linked into binary as CycloneDX 1.6 JSON, read from
-// the build information that the toolchain put into it. tag is the version of the
-// extension, empty where it has none.
+// sbom lists the modules linked into binary as CycloneDX 1.6 JSON. It reads them
+// from the build information in the binary. tag is the version of the extension,
+// empty if it has none.
 func sbom(binary []byte, tag string) ([]byte, error) {
 	info, err := buildinfo.Read(bytes.NewReader(binary))
 	if err != nil {

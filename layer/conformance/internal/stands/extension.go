@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-// What Current answers: the event that the function handles.
+// The event that the function handles.
 const (
 	TraceID = "4bf92f3577b34da6a3ce929d0e0e4736"
 	SpanID  = "00f067aa0ba902b7"
@@ -41,7 +41,7 @@ type Outbound struct {
 	Headers  map[string]string
 }
 
-// Outcome is the outcome of one call of an SDK as a shim reports it.
+// Outcome is the outcome of one SDK call as a shim reports it.
 type Outcome struct {
 	Call     string `json:"-"`
 	Outcome  string
@@ -56,7 +56,7 @@ type Outcome struct {
 	End      int64 `json:"end_unix_nano"`
 }
 
-// Extension stands in for the extension's runtime endpoint, as docs/loopback.md
+// Extension emulates the extension's runtime endpoint, as docs/loopback.md
 // describes it. Safe for concurrent use.
 type Extension struct {
 	*httptest.Server
@@ -80,7 +80,7 @@ func NewExtension(t *testing.T) *Extension {
 	return e
 }
 
-// Close ends it also where a shim waits for an answer.
+// Close stops the server, even if a shim is waiting for a response.
 func (e *Extension) Close() {
 	e.CloseClientConnections()
 	e.Server.Close()
@@ -89,30 +89,30 @@ func (e *Extension) Close() {
 // Address is what AWS_LAMBDA_RUNTIME_API holds.
 func (e *Extension) Address() string { return strings.TrimPrefix(e.URL, "http://") }
 
-// Begin forgets what was told and sets what answers in place of the protocol
-// where it returns true. A nil answer stands for none.
+// Begin discards all requests and reports. It sets a function that may respond to a
+// request, and then returns true; otherwise the protocol applies. answer may be nil.
 func (e *Extension) Begin(answer func(w http.ResponseWriter, r *http.Request, body []byte) bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.answer, e.asked, e.outbound, e.outcomes, e.hops, e.unasked = answer, nil, nil, nil, nil, map[string]string{}
 }
 
-// Told returns the paths that were asked, the attempts and the outcomes.
+// Told returns the paths of all requests, and the reported attempts and outcomes.
 func (e *Extension) Told() (asked []string, outbound []Outbound, outcomes []Outcome) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return slices.Clone(e.asked), slices.Clone(e.outbound), slices.Clone(e.outcomes)
 }
 
-// Hops returns the calls that left the bus, as they were told.
+// Hops returns the reported calls that left the bus.
 func (e *Extension) Hops() []Hop {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return slices.Clone(e.hops)
 }
 
-// Unasked returns the bodies of PutEvents requests that went out as they came
-// because nothing was asked, by the IDs of their calls.
+// Unasked returns the bodies of PutEvents requests that were sent unchanged without
+// a response of the extension, by the IDs of their calls.
 func (e *Extension) Unasked() map[string]string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -122,7 +122,7 @@ func (e *Extension) Unasked() map[string]string {
 func (e *Extension) serve(t *testing.T, w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return // a shim that gave up
+		return // the shim aborted the request
 	}
 	e.mu.Lock()
 	answer := e.answer
@@ -167,7 +167,7 @@ func (e *Extension) serve(t *testing.T, w http.ResponseWriter, r *http.Request) 
 	}
 }
 
-// report takes a report to a path below /throughline/v1/. It says whether there is such a one.
+// report records a report to a path below /throughline/v1/. It returns whether the protocol has this path.
 func (e *Extension) report(t *testing.T, name string, body []byte) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -193,18 +193,18 @@ func (e *Extension) report(t *testing.T, name string, body []byte) bool {
 	return true
 }
 
-// mark is what a stamp of this stand-in is: the real one has more to say, and
-// nothing that a client could tell apart.
+// mark is the stamp of this emulation. The real stamp has more content, and to a
+// client both look alike.
 var mark = []byte(`"TraceHeader":"stamped by the stand-in", `)
 
-// Stamp is a body with its first entry stamped.
+// Stamp returns a body with its first entry stamped.
 func Stamp(body []byte) []byte {
 	at, removed, text := stamp(body)
 	return slices.Concat(body[:at], text, body[at+removed:])
 }
 
-// stamp is what is put into a body to stamp it, where, and in the place of how many
-// bytes; nothing where there is no entry.
+// stamp returns the bytes that stamp a body, their offset, and how many bytes they
+// replace. It returns no bytes if there is no entry.
 func stamp(body []byte) (at, removed int, text []byte) {
 	if isCBOR(body) {
 		return stampCBOR(body)
@@ -215,7 +215,7 @@ func stamp(body []byte) (at, removed int, text []byte) {
 	return at + 2, 0, mark
 }
 
-// Unstamp takes the stamp out again. It says whether there was one.
+// Unstamp removes the stamp. It returns whether there was one.
 func Unstamp(body []byte) ([]byte, bool) {
 	if isCBOR(body) {
 		return unstampCBOR(body)

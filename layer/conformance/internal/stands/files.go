@@ -14,9 +14,9 @@ import (
 	"testing"
 )
 
-// Share makes the files that the extension shares with the shims, as
-// docs/loopback.md describes them, in a folder for temporary files: Current is
-// handled, and the pipe is read until the test ends.
+// Share creates the files that the extension shares with the shims, as
+// docs/loopback.md describes them, in a temporary folder: the function handles
+// Current, and the pipe is read until the test ends.
 func (e *Extension) Share(t *testing.T, tmp string) {
 	t.Helper()
 	Handle(t, tmp, "["+Current+"]")
@@ -24,7 +24,7 @@ func (e *Extension) Share(t *testing.T, tmp string) {
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	pipe, err := os.OpenFile(path, os.O_RDWR|syscall.O_NONBLOCK, 0) // for writing as well, so that it does not end
+	pipe, err := os.OpenFile(path, os.O_RDWR|syscall.O_NONBLOCK, 0) // also for writing, so that reading meets no end of file
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,16 +57,16 @@ func (e *Extension) Share(t *testing.T, tmp string) {
 	})
 }
 
-// Pipe is the path of the pipe in a folder for temporary files.
+// Pipe returns the path of the pipe in a temporary folder.
 func (e *Extension) Pipe(tmp string) string {
 	_, port, _ := strings.Cut(e.Address(), ":")
 	return filepath.Join(tmp, "throughline", "reports."+port)
 }
 
-// settle is a line that is none of the protocol.
+// settle is a line that the protocol does not have.
 const settle = "settle"
 
-// Settle waits until all that is in the pipe has been told.
+// Settle waits until all reports in the pipe are recorded.
 func (e *Extension) Settle(t *testing.T) {
 	t.Helper()
 	if e.pipe == nil {
@@ -78,7 +78,8 @@ func (e *Extension) Settle(t *testing.T) {
 	<-e.settled
 }
 
-// Handle writes which events are handled: a list of JSON.
+// Handle writes the file "current" with the events that the function handles. list
+// is a JSON array.
 func Handle(t testing.TB, tmp, list string) {
 	t.Helper()
 	dir := filepath.Join(tmp, "throughline")

@@ -37,7 +37,7 @@ type Hop struct {
 	Flags                                              string
 }
 
-// message is one that SQS or SNS got.
+// message is a message that SQS or SNS received.
 type message struct {
 	ID                                         string `json:"Id"`
 	MessageBody                                string
@@ -52,9 +52,9 @@ type attribute struct {
 
 var traceHeader = regexp.MustCompile(`^Root=1-[0-9a-f]{8}-[0-9a-f]{24}(;(Parent=[0-9a-f]{16}|Sampled=[01?]|Lineage=[^;]+|Self=[^;]+))*$`)
 
-// refused says why SQS takes no message: it has more attributes than ten
-// (Amazon SQS developer guide, "Message attributes"), or a call has a trace
-// header that is none, which AWS would not refuse, and no test shall send.
+// refused returns the error code with which SQS rejects a message, or "". A message
+// has at most ten attributes (Amazon SQS developer guide, "Message attributes").
+// AWS accepts a malformed trace header, but no test may send one.
 func (m *message) refused(header string) string {
 	plain, err := url.PathUnescape(header)
 	switch {
@@ -102,14 +102,14 @@ func hexMD5(b []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// isHop says whether the request is one that hop answers.
+// isHop returns whether hop handles the request.
 func (r *Request) isHop() bool {
 	target := r.Header.Get("X-Amz-Target")
 	return strings.HasPrefix(target, "AmazonSQS.") || strings.HasPrefix(target, "AWSStepFunctions.") || strings.HasPrefix(target, "Kinesis_") ||
 		strings.Contains(r.URI, "/functions/") || strings.HasPrefix(r.URI, "/schedules/") || strings.HasPrefix(string(r.Body), "Action=") || strings.Contains(string(r.Body), "&Action=")
 }
 
-// hop answers as SQS (JSON and query), SNS, Lambda, Step Functions, Scheduler
+// hop responds as SQS (JSON and query), SNS, Lambda, Step Functions, Scheduler
 // and Kinesis do.
 func (b Bus) hop(conn net.Conn, r *Request, number int) bool {
 	time.Sleep(b.Slow)
@@ -196,7 +196,7 @@ func (b Bus) hop(conn net.Conn, r *Request, number int) bool {
 	return reply(http.StatusOK, "text/xml", []byte(b.query(form, number)))
 }
 
-// query is the answer to a call in the query protocol.
+// query returns the response to a call in the query protocol.
 func (b Bus) query(form url.Values, number int) string {
 	action, namespace := form.Get("Action"), "http://sns.amazonaws.com/doc/2010-03-31/"
 	var result, failed strings.Builder

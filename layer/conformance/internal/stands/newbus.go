@@ -15,16 +15,16 @@ import (
 
 const newBusPath = "/service/AWSEventsV2/operation/"
 
-// NewBus says whether a request is one to EventBridge's new custom buses.
+// NewBus returns whether a request goes to EventBridge's new custom buses.
 func (r *Request) NewBus() bool { return strings.HasPrefix(r.URI, newBusPath) }
 
-// isCBOR says whether a body is a map in CBOR.
+// isCBOR returns whether a body is a CBOR map.
 func isCBOR(body []byte) bool { return len(body) > 0 && cborwalk.Major(body[0]>>5) == cborwalk.Map }
 
-// packedMark is a member of an entry, a stamp of this stand-in.
+// packedMark is the member of an entry that is this emulation's stamp in CBOR.
 var packedMark = cborwalk.AppendText(cborwalk.AppendText(nil, "StampedBy"), "the stand-in")
 
-// firstEntry is the walk over the first entry of a body.
+// firstEntry returns an iterator over the members of a body's first entry.
 func firstEntry(body []byte) (entry cborwalk.Members, ok bool) {
 	for m := cborwalk.MembersOf(body, 0); m.Next(); {
 		if string(m.Key) != "Entries" {
@@ -54,7 +54,7 @@ func unstampCBOR(body []byte) ([]byte, bool) {
 	return slices.Concat(body[:m.Begin], m.Grown(-1), body[m.Begin+m.Head.Size+len(packedMark):]), true
 }
 
-// pack is the body of an answer of a new bus.
+// pack returns the body of a new bus's response.
 func (b Bus) pack(status int, v any) []byte {
 	if b.Answer != nil && status == http.StatusOK {
 		return b.Answer
@@ -68,8 +68,8 @@ func (b Bus) pack(status int, v any) []byte {
 	return nil
 }
 
-// encode is a value in bytes, the same ones each time: maps are in the order of
-// their keys.
+// encode returns a value in deterministic CBOR: maps are in the order of their
+// keys.
 func encode(v cbor.Value) (b []byte) {
 	switch v := v.(type) {
 	case cbor.Map:
@@ -88,9 +88,9 @@ func encode(v cbor.Value) (b []byte) {
 	return cbor.Encode(v)
 }
 
-// put is a new bus's answer to its request of this number. The second entry of a
-// request with a deduplication ID is one that the bus has already. Of no failure
-// nothing is counted.
+// put returns a new bus's response to the request with this number. An entry is
+// deduplicated if an earlier entry of the request has its deduplication ID. Without
+// failures, the response has no FailedEntryCount.
 func (b Bus) put(body []byte, number int) (status int, answer any) {
 	value, err := cbor.Decode(body)
 	request, _ := value.(cbor.Map)

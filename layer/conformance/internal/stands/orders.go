@@ -35,8 +35,8 @@ func NewOrders(t *testing.T) Orders {
 
 var lineageNames = []string{"correlation", "correlationid", "traceparent", "hops", "minted"}
 
-// Taken are the events that the bus took, without their stamps, and how many had
-// the whole of one.
+// Taken returns the events that the bus accepted, without their stamps, and how many
+// of them had a complete stamp.
 func (o Orders) Taken() (events []string, stamped int) {
 	for _, e := range o.Bus.Events() {
 		found := map[string]bool{}

@@ -33,31 +33,31 @@ type Request struct {
 	Scheme, Host, Method, URI string
 	Header                    http.Header
 	Body                      []byte
-	Raw                       []byte // all of it, as it came
+	Raw                       []byte // all bytes of it, as received
 	Via                       bool   // it came through the proxy
-	Signed                    string // whether its signature holds, or why that cannot be told
+	Signed                    string // whether its signature is valid, see signed
 }
 
-// Bus says how EventBridge answers.
+// Bus defines how EventBridge responds.
 type Bus struct {
 	Skew   time.Duration // its clock less this machine's
-	Drop   int           // this many requests first get no answer, but the end of their connection
-	Fail   int           // this many requests fail first, after those
+	Drop   int           // for the first Drop requests, the connection is closed without a response
+	Fail   int           // the next Fail requests fail
 	Code   string        // with this error
 	Status int           // and status
 	Partly bool          // every second entry fails
-	Answer []byte        // of a new bus, in the place of its own
+	Answer []byte        // replaces the response of a new bus
 	Slow   time.Duration
 }
 
-// Outside answers for every host: as EventBridge where the request is one of
-// EventBridge's, as SQS, SNS, Lambda, Step Functions, Scheduler or Kinesis where it
-// is one of theirs, else as an HTTP API. It is an HTTP server, a proxy that takes
-// CONNECT and plain requests, and a TLS server. Safe for concurrent use.
+// Outside responds for every host: as EventBridge, SQS, SNS, Lambda, Step Functions,
+// Scheduler or Kinesis to requests of these services, and as an HTTP API to all
+// others. It is an HTTP server, a proxy for CONNECT and plain requests, and a TLS
+// server. Safe for concurrent use.
 type Outside struct {
 	API, Proxy string // URLs
 	TLS        string // host:port
-	CA         string // file with the certificate of whoever it answers for
+	CA         string // file with the certificate of the authority that issues its hosts' certificates
 	issuer     *x509.Certificate
 	key        *ecdsa.PrivateKey
 	mu         sync.Mutex
@@ -110,7 +110,7 @@ func NewOutside(t testing.TB) *Outside {
 	return o
 }
 
-// Begin forgets what was received and sets how EventBridge answers.
+// Begin discards the received requests and sets how EventBridge responds.
 func (o *Outside) Begin(bus Bus) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -124,7 +124,7 @@ func (o *Outside) Received() []Request {
 	return slices.Clone(o.requests)
 }
 
-// pass is the proxy's part.
+// pass serves a connection to the proxy.
 func (o *Outside) pass(conn net.Conn) {
 	in := bufio.NewReader(conn)
 	head, err := in.Peek(8)
@@ -202,7 +202,7 @@ func (o *Outside) speak(conn net.Conn, scheme string, via bool) {
 	}
 }
 
-// answer is EventBridge's to its request of this number, from 1.
+// answer responds as EventBridge to the request with this number, from 1.
 func (b Bus) answer(conn net.Conn, r *Request, number int) bool {
 	time.Sleep(b.Slow)
 	if number <= b.Drop {
@@ -254,7 +254,7 @@ func write(conn net.Conn, status int, body []byte, header ...string) bool {
 	return err == nil
 }
 
-// api answers by path. It returns whether the connection stays open.
+// api responds according to the path. It returns whether the connection stays open.
 func (o *Outside) api(conn net.Conn, r *Request, number int) bool {
 	header := []string{"X-Request-Id", "req-7", "X-Ratelimit-Remaining", "199"}
 	path, _, _ := strings.Cut(r.URI, "?")

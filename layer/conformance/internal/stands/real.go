@@ -13,16 +13,16 @@ import (
 	"github.com/throughline/throughline/metrics"
 )
 
-// Real is the extension itself, with the function's keys and a runtime endpoint.
+// Real is the real extension, with the function's keys and a runtime endpoint.
 type Real struct {
 	API string // of the runtime endpoint
 	Dir string // its folder for temporary files
-	// Stop ends it and returns the sums of what was counted, with the causes of
-	// failures and of missing stamps apart.
+	// Stop ends it and returns the sums of its counts, with separate ones for each
+	// cause of failures and of missing stamps.
 	Stop func() map[string]float64
 }
 
-// StartReal starts one. adapt, where there is one, changes how it is configured.
+// StartReal starts one. adapt changes its configuration, and may be nil.
 func StartReal(t *testing.T, adapt func(*extension.Config)) Real {
 	t.Helper()
 	var out bytes.Buffer
@@ -53,7 +53,7 @@ func StartReal(t *testing.T, adapt func(*extension.Config)) Real {
 	}
 }
 
-// sums adds up metric lines, those of the service as a whole.
+// sums adds up the metric lines of the service as a whole.
 func sums(lines string) map[string]float64 {
 	total := map[string]float64{}
 	for line := range strings.Lines(lines) {
@@ -70,7 +70,7 @@ func sums(lines string) map[string]float64 {
 	return total
 }
 
-// Gave says whether the extension was too slow for the shim, as on a busy machine.
+// Gave returns whether the extension was too slow for the shim, as on a busy machine.
 func Gave(counted map[string]float64) bool {
 	return counted["StampSkipped_late"]+counted["StampSkipped_busy"]+counted["StampSkipped_unreachable"] > 0
 }

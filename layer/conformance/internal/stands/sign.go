@@ -14,8 +14,8 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
-// sign answers the stamped and newly signed form of a request, where its
-// signature holds and its key is the function's.
+// sign responds with the stamped and newly signed form of a request if its
+// signature is valid and its key is the function's.
 func sign(w http.ResponseWriter, message []byte) {
 	line, body, _ := bytes.Cut(message, []byte("\n"))
 	var asked struct {
@@ -59,8 +59,8 @@ func sign(w http.ResponseWriter, message []byte) {
 	_, _ = w.Write(answer)
 }
 
-// resign is the authorization of a request after a change, with the keys, the
-// scope and the signed headers that it had.
+// resign returns the Authorization header of a request after a change, with the same
+// keys, scope and signed headers.
 func resign(r *Request) string {
 	before := r.Header.Get("Authorization")
 	scope := strings.Split(field(before, "Credential"), "/")
@@ -72,7 +72,7 @@ func resign(r *Request) string {
 	if err != nil {
 		return before
 	}
-	again.ContentLength = 0 // signed only where it says so
+	again.ContentLength = 0 // signed only if SignedHeaders has it
 	for name := range strings.SplitSeq(field(before, "SignedHeaders"), ";") {
 		switch name {
 		case "host", "x-amz-date", "x-amz-security-token":
@@ -89,7 +89,7 @@ func resign(r *Request) string {
 	return strings.Replace(before, field(before, "Signature"), field(again.Header.Get("Authorization"), "Signature"), 1)
 }
 
-// field is a field of an authorization.
+// field returns a field of an Authorization header.
 func field(authorization, name string) string {
 	_, value, _ := strings.Cut(authorization, name+"=")
 	value, _, _ = strings.Cut(value, ",")

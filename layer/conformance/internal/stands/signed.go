@@ -12,8 +12,8 @@ var Keys = map[string]aws.Credentials{
 	"AKIDOTHER": {AccessKeyID: "AKIDOTHER", SecretAccessKey: "x", SessionToken: "y"},
 }
 
-// signed computes a SigV4 signature anew, from what arrived: "" where there is
-// none, the algorithm where it is another one, "yes" or "no".
+// signed verifies the SigV4 signature of a received request. It returns "yes" or
+// "no", the algorithm if that is another one, and "" if there is no signature.
 func signed(r *Request) string {
 	authorization := r.Header.Get("Authorization")
 	algorithm, _, _ := strings.Cut(authorization, " ")
