@@ -20,17 +20,17 @@ import (
 
 // Options of a [Service].
 type Options struct {
-	// FailFirst orders are refused with 500.
+	// FailFirst is how many orders are rejected with 500, from the first one on.
 	FailFirst int
-	// Keep is how many orders are remembered. Zero: 10 000.
+	// Keep is how many orders are kept. Zero: 10 000.
 	Keep int
 }
 
-// Order is one request for an order, as the wire showed it.
+// Order is one received request for an order.
 type Order struct {
 	Traceparent, CorrelationID string
-	RequestID                  string // X-Request-ID of the answer
-	Status                     int    // of the answer
+	RequestID                  string // X-Request-ID of the response
+	Status                     int    // of the response
 }
 
 // Service is a local Alpaca, an http.Handler. Use [New]. Safe for concurrent use.
@@ -40,7 +40,7 @@ type Service struct {
 	mux     *http.ServeMux
 
 	mu        sync.Mutex
-	asked     int // for orders
+	asked     int // requests for orders
 	seen      []Order
 	orders    []map[string]any // the oldest first
 	positions map[string]float64
@@ -91,7 +91,7 @@ func (s *Service) Close() { s.server.Close() }
 // ServeHTTP implements http.Handler.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
-// Orders are the requests for orders so far, in order.
+// Orders returns the requests for orders so far, in their order of arrival.
 func (s *Service) Orders() []Order {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,7 +143,7 @@ func (s *Service) place(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// filled is an order as Alpaca tells it once it is filled.
+// filled returns a filled order as Alpaca's API represents it.
 func filled(asked map[string]any, id string, now time.Time) map[string]any {
 	order := maps.Clone(asked)
 	order["id"], order["status"] = id[:8]+"-"+id[8:12]+"-"+id[12:16]+"-"+id[16:20]+"-"+id[20:], "accepted"
@@ -200,5 +200,5 @@ func answer(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // whoever is gone wants no answer
+	_, _ = w.Write(body) // a client that is gone needs no response
 }

@@ -26,28 +26,28 @@ import (
 	"github.com/throughline/throughline/local/internal/wire"
 )
 
-// Route is a method and a path of an API that invoke a function.
+// Route is a method and a path of an API, and the function that they invoke.
 type Route struct {
 	API string
-	// Method is ANY for all. Path has {name} and {name+} as API Gateway has them; "" or
-	// $default is every path that no other route has.
+	// Method is ANY for all methods. Path has {name} and {name+} as in API Gateway; "" or
+	// $default matches every path that no other route matches.
 	Method, Path string
 	Function     string
 	Version      string // of the payload's format: 1.0 or 2.0
 }
 
-// ErrThrottled is what Invoke returns where the function has no environment left.
+// ErrThrottled is the error that Invoke returns if the function has no free environment.
 var ErrThrottled = errors.New("throttled")
 
-// Answer is what a function answered.
+// Answer is the response of a function.
 type Answer struct {
 	Payload []byte
-	Failed  bool // the payload is an error's
+	Failed  bool // the payload is an error
 }
 
 // Options of a [Service].
 type Options struct {
-	// Invoke invokes a function and waits for its answer. Required.
+	// Invoke invokes a function and waits for its response. Required.
 	Invoke  func(ctx context.Context, function string, event []byte, traceHeader string) (Answer, error)
 	Account string // zero: 123456789012
 }
@@ -68,7 +68,7 @@ func New(o Options, routes ...Route) *Service {
 
 // Start listens on a free port of the loopback interface and returns the URL.
 func (s *Service) Start() (string, error) {
-	url, err := s.server.StartOpen(s) // what pages call
+	url, err := s.server.StartOpen(s) // web pages may call an API
 	if err != nil {
 		return "", fmt.Errorf("start the local API Gateway: %w", err)
 	}
@@ -81,7 +81,7 @@ func (s *Service) SetRoutes(routes []Route) { s.routes = routes }
 // Close ends the server.
 func (s *Service) Close() { s.server.Close() }
 
-const maxBody = 10 << 20 // as API Gateway has it
+const maxBody = 10 << 20 // API Gateway's limit
 
 // request is one request on its way to a function.
 type request struct {
@@ -105,7 +105,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, whole := wire.Body(w, r, maxBody)
 	switch {
 	case !found && route.Version == "1.0":
-		message(w, http.StatusForbidden, "Missing Authentication Token") // what a REST API says of a path that it has not
+		message(w, http.StatusForbidden, "Missing Authentication Token") // a REST API's response to an unknown path
 		return
 	case !found:
 		message(w, http.StatusNotFound, "Not Found")
@@ -135,7 +135,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// fail is what an API answers where the function failed.
+// fail responds as an API does if the function failed.
 func fail(w http.ResponseWriter, route Route) {
 	switch {
 	case route.Version == "1.0":
@@ -147,8 +147,8 @@ func fail(w http.ResponseWriter, route Route) {
 	}
 }
 
-// ownHost says whether a request names this machine: a page of another site that has a
-// name of its own for this address gets nothing.
+// ownHost reports whether a request's host is this machine: a page of another site whose
+// DNS name resolves to this address is rejected.
 func ownHost(host string) bool {
 	name, _, err := net.SplitHostPort(host)
 	if err != nil {
@@ -162,11 +162,11 @@ func message(w http.ResponseWriter, status int, text string) {
 	body, _ := json.Marshal(map[string]string{"message": text}) // strings always marshal
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // whoever is gone wants no answer
+	_, _ = w.Write(body) // a client that is gone needs no response
 }
 
-// find is the route of a request: the most exact path, then the method itself before ANY.
-// Where there is none, the route that is returned tells of which kind the API is.
+// find returns the route of a request: the most specific path, and a method before ANY. If
+// there is none, ok is false and best identifies the kind of the API.
 func (s *Service) find(api, method, path string) (best Route, params map[string]string, ok bool) {
 	rank := 0
 	for _, route := range s.routes {
@@ -193,7 +193,8 @@ func (s *Service) find(api, method, path string) (best Route, params map[string]
 	return best, params, ok
 }
 
-// match is the parameters of a path, nil where it is another's, and how exact the pattern is.
+// match returns the parameters of a path, nil if it does not match, and how specific the
+// pattern is.
 func match(pattern, path string) (params map[string]string, score int) {
 	params = map[string]string{}
 	if pattern == "" || pattern == "$default" {
@@ -232,7 +233,7 @@ func match(pattern, path string) (params map[string]string, score int) {
 	return params, score
 }
 
-// text is a body as an event has it.
+// text returns a body as the event contains it, and whether that is base64.
 func text(body []byte) (content any, encoded bool) {
 	switch {
 	case len(body) == 0:

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// orNil is m, or nil where it is empty: what API Gateway writes as null.
+// orNil returns m, or nil if it is empty: API Gateway writes null then.
 func orNil[V any](m map[string]V) any {
 	if len(m) == 0 {
 		return nil
@@ -24,7 +24,7 @@ func (in request) caller() string {
 	return host
 }
 
-// event1 is the event of a REST API, payload format 1.0.
+// event1 returns the event of a REST API, payload format 1.0.
 func (s *Service) event1(in request) map[string]any {
 	headers, lists := map[string]string{"Host": in.Host}, map[string][]string{"Host": {in.Host}}
 	for name, values := range in.Header {
@@ -48,7 +48,7 @@ func (s *Service) event1(in request) map[string]any {
 	}
 }
 
-// event2 is the event of an HTTP API and of a function URL, payload format 2.0.
+// event2 returns the event of an HTTP API or a function URL, payload format 2.0.
 func (s *Service) event2(in request) map[string]any {
 	key := "$default"
 	if in.route.Path != "" && in.route.Path != "$default" {
@@ -93,7 +93,7 @@ func (s *Service) event2(in request) map[string]any {
 	return event
 }
 
-// proxied is what a function answers for an API.
+// proxied is the response of a function to an API.
 type proxied struct {
 	Status   *json.Number     `json:"statusCode"`
 	Headers  map[string]any   `json:"headers"`
@@ -103,8 +103,8 @@ type proxied struct {
 	Encoded  bool             `json:"isBase64Encoded"`
 }
 
-// respond turns a function's answer into a response. An HTTP API takes an answer without a
-// status code for the body of a 200.
+// respond turns a function's result into an HTTP response. For an HTTP API, a result without
+// a status code is the body of a 200.
 func respond(w http.ResponseWriter, route Route, payload []byte) {
 	var p proxied
 	err := json.Unmarshal(payload, &p)
@@ -114,7 +114,7 @@ func respond(w http.ResponseWriter, route Route, payload []byte) {
 		if json.Unmarshal(payload, &plain) == nil {
 			payload = []byte(plain)
 		}
-		_, _ = w.Write(payload) // whoever is gone wants no answer
+		_, _ = w.Write(payload) // a client that is gone needs no response
 		return
 	}
 	status := http.StatusOK
@@ -146,7 +146,7 @@ func respond(w http.ResponseWriter, route Route, payload []byte) {
 		w.Header().Add("Set-Cookie", cookie)
 	}
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // whoever is gone wants no answer
+	_, _ = w.Write(body) // a client that is gone needs no response
 }
 
 func (p proxied) body() (content []byte, failed bool) {
@@ -164,7 +164,7 @@ func (p proxied) body() (content []byte, failed bool) {
 	return content, err != nil
 }
 
-// plain is a header's value, of which functions give numbers too.
+// plain returns a header's value as a string. Functions also return numbers.
 func plain(v any) string {
 	if s, ok := v.(string); ok {
 		return s

@@ -17,7 +17,7 @@ import (
 	"github.com/throughline/throughline/local/internal/recent"
 )
 
-// Options of a [Bus]. The zero value is a 1 MiB limit, a default bus alone, and no faults.
+// Options of a [Bus]. The zero value means a 1 MiB limit, only the default bus, and no faults.
 type Options struct {
 	Limit   int      // of a request, in bytes; 0 means 1 MiB
 	Buses   []string // custom buses besides the default one
@@ -25,23 +25,23 @@ type Options struct {
 	Region  string   // zero: us-east-1
 	// Now is the clock of envelopes and ledger. Nil: time.Now.
 	Now func() time.Time
-	// RetryDelay is the wait before the second attempt at a delivery, doubled
-	// before each further one. Zero: 10 ms, where EventBridge waits seconds.
+	// RetryDelay is the wait before the second attempt of a delivery, doubled
+	// before each further one. Zero: 10 ms. EventBridge waits seconds.
 	RetryDelay time.Duration
-	// Keep is how many events, deliveries and receipts ledger and archive have at least;
-	// older ones go. Zero: all.
+	// Keep is how many events, deliveries and receipts the ledger and the archive keep at
+	// least; older ones are removed. Zero: all.
 	Keep int
-	// Fault is asked before each delivery to a target. Nil: no faults. It may be
+	// Fault is called before each delivery to a target. Nil: no faults. It may be
 	// called from several goroutines at once.
 	Fault func(Delivery) Fault
 }
 
-// Fault is what happens to a delivery on purpose. The zero value is nothing.
+// Fault is a fault injected into a delivery. The zero value is no fault.
 type Fault struct {
-	Duplicate int             // how many more times it is delivered, after the first succeeded
+	Duplicate int             // how many more times it is delivered after the first success
 	Delay     time.Duration   // before the first attempt
 	Until     <-chan struct{} // closed when the delivery may begin
-	Fail      error           // instead of the first attempt
+	Fail      error           // the result of the first attempt, which is not made
 }
 
 // Bus is a local EventBridge with its buses, rules and targets. It is safe for
@@ -79,7 +79,7 @@ func New(options Options) *Bus {
 	return b
 }
 
-// Rule sends what matches a pattern to targets.
+// Rule sends the events that match a pattern to targets.
 type Rule struct {
 	Name    string
 	Bus     string // zero: default
@@ -87,14 +87,14 @@ type Rule struct {
 	Targets []RuleTarget
 }
 
-// RuleTarget is a target as a rule names it.
+// RuleTarget is a target of a rule.
 type RuleTarget struct {
 	Target Target
-	// DetailOnly delivers $.detail alone, as an InputPath does.
+	// DetailOnly delivers only $.detail, as an InputPath does.
 	DetailOnly bool
-	// Retries after a failed attempt. Zero: 185, as EventBridge; negative: none.
+	// Retries after a failed attempt. Zero: 185, as in EventBridge; negative: none.
 	Retries    int
-	DeadLetter *DeadLetters // nil: what fails for good is dropped
+	DeadLetter *DeadLetters // nil: events that cannot be delivered are dropped
 }
 
 type rule struct {
@@ -103,26 +103,26 @@ type rule struct {
 	arn     string
 }
 
-// Target takes deliveries.
+// Target receives deliveries.
 type Target interface {
-	// Name is what the ledger calls the target.
+	// Name returns the target's name in the ledger.
 	Name() string
-	// Deliver returns nil when the target has taken the message. An error that
+	// Deliver returns nil when the target has accepted the message. An error that
 	// is ErrPermanent is not retried.
 	Deliver(ctx context.Context, m Message) error
 }
 
-// Message is what a target is handed.
+// Message is a message that a target receives.
 type Message struct {
 	Payload     []byte
-	TraceHeader string // an X-Ray header, which is not in the payload
+	TraceHeader string // an X-Ray header, not part of the payload
 	Event       *Event
 }
 
-// ErrPermanent marks a failure that no retry mends, such as a missing permission.
+// ErrPermanent marks a failure that is not retried, such as a missing permission.
 var ErrPermanent = errors.New("NO_PERMISSIONS")
 
-// AddRule adds a rule. The error says what is wrong with its pattern or bus.
+// AddRule adds a rule. It returns an error if the pattern is invalid or there is no such bus.
 func (b *Bus) AddRule(r Rule) error {
 	r.Bus = cmp.Or(r.Bus, "default")
 	if !b.exists(r.Bus) {
@@ -142,7 +142,7 @@ func (b *Bus) AddRule(r Rule) error {
 	return nil
 }
 
-// exists accepts a bus's name or its ARN.
+// exists reports whether there is a bus with this name or ARN.
 func (b *Bus) exists(name string) bool {
 	name = busName(name)
 	if name == "default" {
@@ -161,7 +161,7 @@ func busName(nameOrARN string) string {
 // Throttle makes the next n calls of PutEvents fail with ThrottlingException.
 func (b *Bus) Throttle(n int) { b.mu.Lock(); b.throttle += n; b.mu.Unlock() }
 
-// Cut closes the connection of the next n calls, after the events were taken.
+// Cut closes the connection of the next n calls after their events were accepted.
 func (b *Bus) Cut(n int) { b.mu.Lock(); b.cut += n; b.mu.Unlock() }
 
 // FailEntries makes the next n entries fail with the given code.
@@ -171,7 +171,7 @@ func (b *Bus) FailEntries(code string, n int) {
 	b.mu.Unlock()
 }
 
-// Wait returns when nothing is on its way to a target any more, or with ctx's error.
+// Wait returns when all deliveries have ended, or with ctx's error.
 func (b *Bus) Wait(ctx context.Context) error {
 	if err := b.pending.wait(ctx); err != nil {
 		return fmt.Errorf("wait for deliveries: %w", err)
@@ -179,7 +179,7 @@ func (b *Bus) Wait(ctx context.Context) error {
 	return nil
 }
 
-// Close ends the server and gives up what is on its way.
+// Close stops the server and the deliveries in progress.
 func (b *Bus) Close() {
 	b.stop()
 	if b.server != nil {
@@ -190,7 +190,7 @@ func (b *Bus) Close() {
 }
 
 // route delivers an event to the targets of every rule that it matches.
-// Names, when given, restrict the rules.
+// onlyRules, if given, restricts the rules by name.
 func (b *Bus) route(e *Event, onlyRules ...string) {
 	b.mu.Lock()
 	rules := append([]*rule(nil), b.rules...)
@@ -209,8 +209,8 @@ func (b *Bus) route(e *Event, onlyRules ...string) {
 	}
 }
 
-// deliver brings one event to one target: at least once, with retries, then to
-// the dead-letter queue.
+// deliver delivers one event to one target: at least once, with retries, or else
+// to the dead-letter queue.
 func (b *Bus) deliver(e *Event, r *rule, t RuleTarget) {
 	m := Message{Payload: e.Envelope, TraceHeader: e.TraceHeader, Event: e}
 	if t.DetailOnly {
@@ -232,7 +232,8 @@ func (b *Bus) deliver(e *Event, r *rule, t RuleTarget) {
 	}
 }
 
-// attempts delivers until it succeeds or is given up; it reports success.
+// attempts delivers until an attempt succeeds or the retries are used up. It
+// reports success.
 func (b *Bus) attempts(d Delivery, m Message, r *rule, t RuleTarget, fault *Fault) bool {
 	retries := t.Retries
 	switch {
@@ -296,7 +297,7 @@ func (b *Bus) until(c <-chan struct{}) bool {
 	}
 }
 
-// newID is a random UUID, version 4.
+// newID returns a random UUID, version 4.
 func newID() string {
 	var u [16]byte
 	_, _ = rand.Read(u[:])

@@ -5,12 +5,12 @@ import (
 	"sync"
 )
 
-// flight counts what is on its way. Unlike a WaitGroup it may be waited for
-// while more sets out. The zero value is empty.
+// flight counts deliveries in progress. Unlike with a WaitGroup, deliveries may be
+// added while a goroutine waits. The zero value is empty.
 type flight struct {
 	mu      sync.Mutex
 	n       int
-	landed  chan struct{} // closed when n falls to zero; nil when nobody waits
+	landed  chan struct{} // closed when n falls to zero; nil if no goroutine waits
 	waiting bool
 }
 
@@ -24,7 +24,7 @@ func (f *flight) add(delta int) {
 	}
 }
 
-// wait returns when nothing is on its way, or with ctx's error.
+// wait returns when no delivery is in progress, or with ctx's error.
 func (f *flight) wait(ctx context.Context) error {
 	f.mu.Lock()
 	if f.n == 0 {

@@ -9,17 +9,17 @@ import (
 	"github.com/throughline/throughline/local/internal/recent"
 )
 
-// Event is one event that the bus has taken.
+// Event is one event that the bus has accepted.
 type Event struct {
-	ID         string // EventBridge's, which PutEvents answered
-	EnvelopeID string // of the envelope, where that is another one; else empty
+	ID         string // EventBridge's, as PutEvents returned it
+	EnvelopeID string // of the envelope, if different; else empty
 	Bus        string
 	Source     string
 	DetailType string
 	Detail     string // byte for byte as published
 	Resources  []string
 	Time       time.Time
-	// TraceHeader travels beside the event and is not in an archive.
+	// TraceHeader is sent with the event, and is not part of an archive.
 	TraceHeader string
 	Replay      string // the replay's name, else empty
 	Size        int    // by AWS's formula
@@ -27,8 +27,8 @@ type Event struct {
 	Envelope    []byte // as delivered
 }
 
-// Line is the value of the resource line "name:value", empty where there is
-// none. It is read here independently of the product's own reader.
+// Line returns the value of the resource line "name:value", "" if there is none.
+// It is deliberately independent of the product's own reader.
 func (e *Event) Line(name string) string {
 	for _, r := range e.Resources {
 		if value, ok := strings.CutPrefix(r, name+":"); ok {
@@ -38,20 +38,20 @@ func (e *Event) Line(name string) string {
 	return ""
 }
 
-// Delivery is one attempt at bringing an event to a target.
+// Delivery is one attempt to deliver an event to a target.
 type Delivery struct {
 	Event     *Event
 	Rule      string
 	Target    string
 	Payload   []byte
 	Replay    string
-	Duplicate bool // delivered on purpose although it had succeeded before
+	Duplicate bool // a fault: delivered again after a success
 	Attempt   int
 	At        time.Time
 	Err       error
 }
 
-// Receipt is one message of a batch as a queue handed it to its consumer.
+// Receipt is one message of a batch that a consumer received from a queue.
 type Receipt struct {
 	Queue, MessageID, Body string
 	Event                  *Event
@@ -61,18 +61,18 @@ type Receipt struct {
 }
 
 // Ledger is the ground truth: what was published and what was delivered, in
-// the order in which it happened.
+// chronological order.
 type Ledger struct {
-	Calls      int // of PutEvents, failed ones included
+	Calls      int // of PutEvents, including failed ones
 	Published  []*Event
-	Refused    int // entries that got an error code
+	Refused    int // entries that were rejected with an error code
 	Deliveries []Delivery
 	Receipts   []Receipt
-	// Total counts those that [Options.Keep] let go too.
+	// Total also counts those that were removed because of [Options.Keep].
 	Total struct{ Published, Deliveries, Receipts int }
 }
 
-// noteLocked writes an event that was taken into the ledger and the archive.
+// noteLocked adds an accepted event to the ledger and the archive.
 func (b *Bus) noteLocked(e *Event) {
 	b.ledger.Published, _ = recent.Append(b.ledger.Published, b.options.Keep, e)
 	b.archive, _ = recent.Append(b.archive, b.options.Keep, e)
@@ -101,9 +101,9 @@ type DeadLetter struct {
 }
 
 // DeadLetters is a dead-letter queue. The zero value is empty and usable. A nil
-// one drops what it is given. It is safe for concurrent use.
+// one drops all messages. It is safe for concurrent use.
 type DeadLetters struct {
-	// To, if not nil, takes each message in place of the queue.
+	// To, if not nil, receives each message instead of the queue.
 	To func(DeadLetter)
 
 	mu       sync.Mutex
@@ -123,15 +123,15 @@ func (d *DeadLetters) add(m DeadLetter) {
 	d.mu.Unlock()
 }
 
-// Messages returns what lies in the queue.
+// Messages returns the messages in the queue.
 func (d *DeadLetters) Messages() []DeadLetter {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return append([]DeadLetter(nil), d.messages...)
 }
 
-// newDeadLetter leaves RETRY_ATTEMPTS and EXHAUSTED_RETRY_CONDITION out where
-// the failure was permanent, as EventBridge does.
+// newDeadLetter returns the message of a failed delivery. As in EventBridge, it has
+// no RETRY_ATTEMPTS and EXHAUSTED_RETRY_CONDITION if the failure was permanent.
 func newDeadLetter(m Message, rule, target string, err error, retries int, exhausted bool) DeadLetter {
 	letter := DeadLetter{Body: string(m.Payload), TraceHeader: m.TraceHeader, Event: m.Event, Attributes: map[string]string{
 		"RULE_ARN": rule, "TARGET_ARN": target, "ERROR_CODE": "ERROR_FROM_TARGET", "ERROR_MESSAGE": err.Error(),

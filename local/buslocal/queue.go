@@ -13,20 +13,20 @@ import (
 	"github.com/throughline/throughline/local/internal/recent"
 )
 
-// Queue is an SQS-shaped target with its event source mapping: batches of
-// records go to one consumer, what fails comes again with a higher receive
-// count, and what fails too often goes to the dead-letter queue. The first six
-// fields may be set before it is used; a Queue must not be copied.
+// Queue is a target like an SQS queue with an event source mapping: it sends
+// batches of records to one consumer, delivers failed messages again with a higher
+// receive count, and moves messages that fail too often to the dead-letter queue.
+// Its fields must be set before it is used; a Queue must not be copied.
 type Queue struct {
 	QueueName string
-	// Consume handles one batch and returns the message IDs that failed: the
-	// record batch is payload, ids are its messages. Required.
+	// Consume handles one batch and returns the IDs of the messages that failed:
+	// payload is the batch of records, ids are the IDs of its messages. Required.
 	Consume     func(ctx context.Context, payload []byte, ids []string) (failed []string)
 	BatchSize   int           // zero: 1
 	MaxReceives int           // zero: 3
-	Visibility  time.Duration // until a failed message comes again; zero: 10 ms
+	Visibility  time.Duration // until a failed message is visible again; zero: 10 ms
 	DeadLetter  *DeadLetters
-	Bus         *Bus // keeps the ledger, and waits for the queue. Required.
+	Bus         *Bus // has the ledger, and its Wait waits for the queue. Required.
 
 	mu       sync.Mutex
 	messages []*message
@@ -43,7 +43,7 @@ type message struct {
 // Name implements Target.
 func (q *Queue) Name() string { return q.QueueName }
 
-// ARN is the queue's.
+// ARN returns the queue's ARN.
 func (q *Queue) ARN() string { return "arn:aws:sqs:us-east-1:123456789012:" + q.QueueName }
 
 // Deliver implements Target.
@@ -52,7 +52,7 @@ func (q *Queue) Deliver(_ context.Context, m Message) error {
 	return nil
 }
 
-// Send puts a message into the queue, as a redrive by hand does. event may be nil.
+// Send puts a message into the queue, as a manual redrive does. event may be nil.
 func (q *Queue) Send(body, traceHeader string, event *Event) {
 	now := time.Now()
 	q.mu.Lock()
@@ -81,7 +81,7 @@ func (q *Queue) run() {
 	}
 }
 
-// receive takes the visible messages of one batch; wait is the time until the next is visible.
+// receive returns the visible messages of one batch; wait is the time until the next is visible.
 func (q *Queue) receive() (batch []*message, wait time.Duration, empty bool) {
 	now := time.Now()
 	q.mu.Lock()
@@ -130,8 +130,8 @@ func (q *Queue) handle(batch []*message) {
 	q.settle(batch, failed)
 }
 
-// settle deletes what was handled, brings back what failed, and moves what
-// failed too often.
+// settle deletes handled messages, makes failed ones visible again, and moves those
+// that failed too often to the dead-letter queue.
 func (q *Queue) settle(batch []*message, failed []string) {
 	visibility := cmp.Or(q.Visibility, 10*time.Millisecond)
 	most := cmp.Or(q.MaxReceives, 3)
@@ -153,8 +153,8 @@ func (q *Queue) settle(batch []*message, failed []string) {
 	}
 }
 
-// record is one message as Lambda's event source mapping hands it on (Lambda
-// developer guide, "Using Lambda with Amazon SQS").
+// record returns one message as in the events of Lambda's event source mapping
+// (Lambda developer guide, "Using Lambda with Amazon SQS").
 func (q *Queue) record(m *message) map[string]any {
 	attributes := map[string]string{
 		"ApproximateReceiveCount":          strconv.Itoa(m.receives),

@@ -15,7 +15,7 @@ import (
 )
 
 // Start listens on a free port of the loopback interface and returns the URL
-// to give SDKs as AWS_ENDPOINT_URL_EVENTBRIDGE.
+// for AWS_ENDPOINT_URL_EVENTBRIDGE.
 func (b *Bus) Start() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -30,7 +30,7 @@ func (b *Bus) Start() (string, error) {
 	return "http://" + listener.Addr().String(), nil
 }
 
-// entry is one element of a PutEvents request. A field that is absent is nil.
+// entry is one element of a PutEvents request. An absent field is nil.
 type entry struct {
 	Source, DetailType, Detail *string
 	EventBusName               *string
@@ -58,8 +58,8 @@ const (
 	maxLine    = 2048 // of a resource
 )
 
-// ServeHTTP implements http.Handler: EventBridge's API, of which it knows
-// PutEvents alone.
+// ServeHTTP implements http.Handler: it serves EventBridge's API, of which it
+// supports only PutEvents.
 func (b *Bus) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
@@ -85,7 +85,7 @@ func (b *Bus) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	results, problem := b.Put(body, r.Header.Get("X-Amzn-Trace-Id"))
 	if cut {
-		panic(http.ErrAbortHandler) // the connection ends without an answer
+		panic(http.ErrAbortHandler) // closes the connection without a response
 	}
 	if problem != nil {
 		refuse(w, *problem)
@@ -108,7 +108,7 @@ func refuse(w http.ResponseWriter, f fault) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"__type": f.code, "message": f.message})
 }
 
-// Put takes the body of a PutEvents request and the trace header of the call.
+// Put handles the body of a PutEvents request. traceHeader is the trace header of the call.
 func (b *Bus) Put(body []byte, traceHeader string) ([]result, *fault) {
 	var request struct{ Entries []entry }
 	if err := json.Unmarshal(body, &request); err != nil {
@@ -148,8 +148,8 @@ func validation(message string) *fault {
 	return &fault{http.StatusBadRequest, "ValidationException", message}
 }
 
-// size follows the EventBridge user guide; it is written here a second time on
-// purpose, to be compared with the product's.
+// size returns the size of an entry according to the EventBridge user guide. It is
+// deliberately a second implementation, to be compared with the product's.
 func (e *entry) size() int {
 	n := 0
 	if e.Time != nil {
@@ -166,7 +166,7 @@ func (e *entry) size() int {
 	return n
 }
 
-// take accepts one entry or gives it an error code.
+// take accepts one entry, or rejects it with an error code.
 func (b *Bus) take(e *entry, callHeader string) result {
 	if code, message := b.judge(e); code != "" {
 		b.mu.Lock()
@@ -185,7 +185,7 @@ func (b *Bus) take(e *entry, callHeader string) result {
 			event.Time = time.Unix(int64(whole), int64(fraction*1e9)).UTC()
 		}
 	}
-	// The entry's header wins even when it is malformed, and is dropped then.
+	// The entry's header takes precedence even if it is malformed, and is dropped then.
 	header := callHeader
 	if e.TraceHeader != nil {
 		header = *e.TraceHeader
@@ -197,7 +197,7 @@ func (b *Bus) take(e *entry, callHeader string) result {
 	b.mu.Lock()
 	b.noteLocked(event)
 	b.mu.Unlock()
-	if b.exists(text(e.EventBusName)) { // else accepted, answered and dropped, as EventBridge does
+	if b.exists(text(e.EventBusName)) { // else the event is accepted and dropped, as in EventBridge
 		b.route(event)
 	}
 	return result{EventID: event.ID}
@@ -236,7 +236,7 @@ func (b *Bus) judge(e *entry) (code, message string) {
 	return "", ""
 }
 
-// envelope is the event as targets get it. The detail is the publisher's bytes.
+// envelope returns the event as targets receive it. The detail is the publisher's bytes.
 func (b *Bus) envelope(e *Event) []byte {
 	quote := func(v any) []byte { data, _ := json.Marshal(v); return data } // strings always marshal
 	var out []byte

@@ -9,8 +9,8 @@ import (
 	"github.com/throughline/throughline/local/internal/recent"
 )
 
-// Function is a target that a Go func takes deliveries for: a Lambda function,
-// which EventBridge invokes asynchronously. Taken means queued there.
+// Function is a Lambda function as a target, implemented by a Go func. EventBridge
+// invokes it asynchronously: a delivery succeeds once the invocation is queued.
 type Function struct {
 	FunctionName string
 	Invoke       func(ctx context.Context, payload []byte, traceHeader string) error
@@ -24,8 +24,8 @@ func (f Function) Deliver(ctx context.Context, m Message) error {
 	return f.Invoke(ctx, m.Payload, m.TraceHeader)
 }
 
-// Forward is a target that puts events on another bus of the same Region: the
-// envelope stays as it is, id and time included.
+// Forward is a target that puts events on another bus of the same Region. It does
+// not change the envelope, including id and time.
 type Forward struct {
 	To  *Bus
 	Bus string // zero: default
@@ -45,8 +45,8 @@ func (f Forward) Deliver(_ context.Context, m Message) error {
 	return nil
 }
 
-// Topic is an SNS-shaped target. Subscribers get a notification, or with Raw
-// the message alone, which a queue may ask for and a function cannot.
+// Topic is a target like an SNS topic. Subscribers receive a notification, or with
+// Raw only the message, as SNS supports for queues and not for functions.
 type Topic struct {
 	TopicName   string
 	Subscribers []Target
@@ -56,7 +56,7 @@ type Topic struct {
 // Name implements Target.
 func (t *Topic) Name() string { return t.TopicName }
 
-// notification is the Sns member of a record, and with another spelling the
+// notification is the Sns member of a record, and with other names of the URLs the
 // body of a queue's message (SNS developer guide, "Parsing message formats").
 type notification struct {
 	Type              string
@@ -103,7 +103,8 @@ func (t *Topic) payload(n notification, to Target) ([]byte, error) {
 	}}})
 }
 
-// Envelope is an event as targets get it, with what is empty made up but for its ID.
+// Envelope returns an event as targets receive it. Except for the ID, empty members get
+// generated values.
 func (b *Bus) Envelope(e Event) []byte {
 	if e.Time.IsZero() {
 		e.Time = b.options.Now()
@@ -112,9 +113,9 @@ func (b *Bus) Envelope(e Event) []byte {
 	return b.envelope(&e)
 }
 
-// Emit takes an event as it is, in place of PutEvents: one of an AWS service, or one that
-// was recorded, which keeps its ID and time and is of a replay where it has the name of
-// one. What is empty is made up. It returns the event's ID.
+// Emit puts an event on the bus without PutEvents: an event of an AWS service, or a recorded
+// one, which keeps its ID and time and is part of a replay if Replay is set. Empty members
+// get generated values. Emit returns the event's ID.
 func (b *Bus) Emit(e Event) string {
 	now := b.options.Now()
 	e.Taken = now
@@ -154,12 +155,12 @@ type Replay struct {
 	Bus   string            // zero: default
 	Match func(*Event) bool // nil: every event
 	Rules []string          // nil: every rule
-	// NewIDs gives replayed events an id of their own, as moto does. AWS is said
-	// to keep it.
+	// NewIDs gives replayed events new IDs, as moto does. AWS reportedly keeps the
+	// ID.
 	NewIDs bool
 }
 
-// Replay sends archived events once more through the rules and returns how many.
+// Replay sends archived events through the rules again and returns how many.
 func (b *Bus) Replay(r Replay) int {
 	n := 0
 	for _, archived := range b.Archived(r.Bus) {

@@ -10,23 +10,24 @@ import (
 	"time"
 )
 
-// Transform is what a target gets of an event instead of the event itself: a constant, a
-// part, or a template (EventBridge user guide, "Amazon EventBridge input transformation").
-// The zero value is the event itself. It is a value; safe to copy.
+// Transform defines what a target receives instead of the event: a constant, a part of the
+// event, or a filled template (EventBridge user guide, "Amazon EventBridge input
+// transformation"). The zero value is the event itself. It is a value; safe to copy.
 type Transform struct {
 	Input    string // a constant
 	Path     string // the JSON path of the part: $.detail
 	Template string
 	Paths    map[string]string // of the template's variables
-	// RuleName and RuleARN are those of the predefined variables.
+	// RuleName and RuleARN are the values of the predefined variables.
 	RuleName, RuleARN string
 }
 
-// variable is one in a template.
+// variable matches a variable in a template.
 var variable = regexp.MustCompile(`<([A-Za-z0-9_.-]+)>`)
 
-// Apply is what a target gets of an event, which was taken at a time. A path that leads to
-// nothing is null as a whole, nothing within a string of a template, and "" outside one.
+// Apply returns what a target receives of an event that was accepted at the time taken. A
+// path that matches nothing gives null; in a template it is empty within a string, and ""
+// outside of one.
 func (t Transform) Apply(event []byte, taken time.Time) ([]byte, error) {
 	switch {
 	case t.Input != "":
@@ -84,7 +85,8 @@ func (t Transform) fill(event []byte, taken time.Time) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// quoted says whether the end of a text is within a string, where its beginning is or not.
+// quoted reports whether the end of a text is within a JSON string. in is the same for its
+// beginning.
 func quoted(text string, in bool) bool {
 	for i := 0; i < len(text); i++ {
 		switch {
@@ -97,7 +99,7 @@ func quoted(text string, in bool) bool {
 	return in
 }
 
-// within is a value as it stands inside a string.
+// within returns a value as it appears inside a JSON string.
 func within(value []byte) []byte {
 	if len(value) > 1 && value[0] == '"' {
 		return value[1 : len(value)-1]
@@ -106,8 +108,8 @@ func within(value []byte) []byte {
 	return data[1 : len(data)-1]
 }
 
-// at is the part of a document that a path leads to: names after dots, indices and *, which
-// gives the list of what it leads to. Bytes of the part are those of the document.
+// at returns the part of a document that a path selects. A path has names after dots,
+// indices, and *, which selects a list. The bytes of the part are those of the document.
 func at(document []byte, path string) (found json.RawMessage, ok bool, err error) {
 	rest, ok := strings.CutPrefix(path, "$")
 	if !ok {
@@ -121,8 +123,8 @@ func at(document []byte, path string) (found json.RawMessage, ok bool, err error
 	return found, ok, nil
 }
 
-// stepsOf takes a path apart: .name, .'name' and ["name"] are names, [n] and [*] stand as
-// they are.
+// stepsOf splits a path into its steps: the names of .name, .'name' and ["name"]; [n] and
+// [*] remain unchanged.
 func stepsOf(path string) ([]string, error) {
 	var steps []string
 	for path != "" {

@@ -7,30 +7,30 @@ import (
 	"time"
 )
 
-// Clock tells a time of its own. A nil Clock is the machine's. Use [New] for
-// another. Safe for concurrent use.
+// Clock is a clock that may differ from the machine's. A nil Clock is the
+// machine's. Use [New] for another one. Safe for concurrent use.
 type Clock struct {
 	speed float64
 
 	mu     sync.Mutex
 	origin time.Time // of the machine's clock
-	base   time.Time // what this clock told at origin
+	base   time.Time // this clock's time at origin
 	alarms map[*alarm]struct{}
 }
 
 type alarm struct {
 	at    time.Time
-	timer *time.Timer // nil where the clock stands still
+	timer *time.Timer // nil if the clock is stopped
 	rings chan struct{}
 }
 
-// New returns a clock that tells start now and runs speed times as fast as the
-// machine's. With a speed of 0 only [Clock.Advance] moves it.
+// New returns a clock whose time is now start and that runs speed times as fast as
+// the machine's. With a speed of 0 only [Clock.Advance] moves it.
 func New(start time.Time, speed float64) *Clock {
 	return &Clock{speed: max(speed, 0), origin: time.Now(), base: start, alarms: map[*alarm]struct{}{}}
 }
 
-// Now is the clock's time.
+// Now returns the clock's time.
 func (c *Clock) Now() time.Time {
 	if c == nil {
 		return time.Now()
@@ -44,8 +44,8 @@ func (c *Clock) nowLocked() time.Time {
 	return c.base.Add(time.Duration(float64(time.Since(c.origin)) * c.speed))
 }
 
-// Advance moves the clock on by d and wakes those who wait for a time that has
-// come. A nil clock cannot be moved.
+// Advance moves the clock forward by d and closes the channels of [Clock.At] that
+// are due. A nil clock cannot be moved.
 func (c *Clock) Advance(d time.Duration) {
 	if c == nil {
 		return
@@ -59,8 +59,8 @@ func (c *Clock) Advance(d time.Duration) {
 	}
 }
 
-// At returns a channel that is closed at t by this clock, at once where t is
-// past, and a function that gives the waiting up. Call it in any case.
+// At returns a channel that is closed at t by this clock, at once if t is past.
+// stop releases the resources, and must be called in any case.
 func (c *Clock) At(t time.Time) (rings <-chan struct{}, stop func()) {
 	if c == nil {
 		c = New(time.Now(), 1)
@@ -77,7 +77,7 @@ func (c *Clock) At(t time.Time) (rings <-chan struct{}, stop func()) {
 	}
 }
 
-// setLocked rings an alarm that is due, or sets its timer anew.
+// setLocked closes the channel of an alarm that is due, or resets its timer.
 func (c *Clock) setLocked(a *alarm, now time.Time) {
 	if a.timer != nil {
 		a.timer.Stop()

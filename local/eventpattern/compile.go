@@ -24,13 +24,13 @@ import (
 // safe for concurrent use.
 type Pattern struct {
 	members []member   // in the order of their names
-	either  []*Pattern // of $or: one must match
+	either  []*Pattern // the alternatives of $or: one must match
 	source  map[string]any
-	absence bool // all that it asks for is absence
+	absence bool // it only requires that members are absent
 }
 
-// member is what a pattern says of one member: conditions, one of which must be met, or
-// a pattern of its own.
+// member is a pattern's requirement for one member: conditions, one of which must be
+// met, or a nested pattern.
 type member struct {
 	name       string
 	conditions []condition
@@ -38,8 +38,8 @@ type member struct {
 	source     any
 }
 
-// Compile reads a pattern. It refuses what EventBridge refuses, and the error names the
-// member that is wrong. Of a name that stands twice the last counts.
+// Compile reads a pattern. It rejects what EventBridge rejects, and the error names the
+// invalid member. If a name occurs twice, the last one counts.
 func Compile(pattern []byte) (*Pattern, error) {
 	value, err := decode(pattern)
 	if err != nil {
@@ -70,7 +70,7 @@ func decode(data []byte) (any, error) {
 
 const or = "$or"
 
-// reserved are names that stand for no member inside of $or.
+// reserved are names that are operators, and not members, inside of $or.
 var reserved = []string{"exactly", "equals-ignore-case", "prefix", "suffix", "anything-but", "exists", "wildcard", "numeric", "cidr",
 	"=", "<", "<=", ">", ">=", "regex", "not-wildcard", "not-equals-ignore-case", "date-after", "date-on-or-after", "date-before",
 	"date-on-or-before", "in-date-range", "ip-address-in-range", "ip-address-not-in-range"}
@@ -136,9 +136,9 @@ func compileOr(value any, at, path string) ([]*Pattern, error) {
 	return either, nil
 }
 
-// undotted is an object whose names with dots are objects in objects: EventBridge joins
-// names with dots. It returns an error where a member is a value and an object at once;
-// the first of both is kept.
+// undotted returns an object in which names with dots are replaced by nested objects:
+// EventBridge treats both alike. It returns an error if a member is both a value and an
+// object; the first of both is kept.
 func undotted(object map[string]any) (map[string]any, error) {
 	dotted := func(key string) bool { return strings.Contains(key, ".") }
 	if !slices.ContainsFunc(slices.Collect(maps.Keys(object)), dotted) {
@@ -158,8 +158,8 @@ func undotted(object map[string]any) (map[string]any, error) {
 	return plain, err
 }
 
-// put sets a member below an object and leaves the values of others as they are. It
-// reports whether there was room.
+// put sets a nested member of an object and does not replace existing values. It reports
+// whether the member could be set.
 func put(object map[string]any, names []string, value any) bool {
 	was, taken := object[names[0]]
 	inner, isObject := was.(map[string]any)

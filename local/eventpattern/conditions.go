@@ -9,18 +9,18 @@ import (
 	"strings"
 )
 
-// condition judges one value. Where exists is set it judges the member's presence alone.
+// condition is a condition on one value, or, if exists is set, on the member's presence only.
 type condition struct {
 	exists presence
 	match  func(value any) bool
-	// The text that a value is held against, for what makes a miss a near one.
+	// The condition on a string, which is used to find near misses.
 	text *text
-	// anything-but, a number's range, and an address's: kinds of conditions that miss in
-	// a way of their own.
+	// Whether the condition is anything-but, numeric or cidr: their misses have kinds of
+	// their own.
 	but, numeric, cidr bool
 }
 
-// presence is what a condition says of a member's existence.
+// presence is what a condition requires of a member's existence.
 type presence int
 
 const (
@@ -116,8 +116,8 @@ func asText(value any) string {
 type text struct {
 	op    string // exactly, prefix, suffix, equals-ignore-case, wildcard
 	text  string
-	fold  bool     // of prefix and suffix
-	parts []string // of a wildcard, what stands between its asterisks
+	fold  bool     // prefix and suffix ignore case
+	parts []string // the parts of a wildcard between its asterisks
 }
 
 // compileText compiles prefix, suffix, equals-ignore-case, wildcard and exactly.
@@ -144,7 +144,8 @@ func compileText(name string, argument any) (*text, error) {
 	return t, err
 }
 
-// holds judges a string. form, where it is given, is done to both sides before.
+// holds reports whether a string meets the condition. form, if not nil, is applied to both
+// sides first.
 func (t *text) holds(s string, form func(string) string) bool {
 	want := t.text
 	if form == nil {
@@ -171,7 +172,7 @@ func (t *text) holds(s string, form func(string) string) bool {
 
 // sameAddress reports whether two texts are the same IP address, however it is written.
 func sameAddress(a, b string) bool {
-	if !strings.Contains(a, ":") || !strings.Contains(b, ":") { // of IPv4 there is one way
+	if !strings.Contains(a, ":") || !strings.Contains(b, ":") { // IPv4 addresses have one spelling
 		return false
 	}
 	x, err := netip.ParseAddr(a)
@@ -186,7 +187,8 @@ func equal(a, b string, fold bool) bool {
 	return a == b
 }
 
-// splitWildcard reads * as any characters; \* and \\ are themselves.
+// splitWildcard splits a wildcard at each *, which matches any characters; \* and \\ are
+// literal characters.
 func splitWildcard(text string) ([]string, error) {
 	var parts []string
 	var part strings.Builder
@@ -261,7 +263,7 @@ func compileAnythingBut(argument any) (func(any) bool, error) {
 	}, nil
 }
 
-// excludedTexts are what anything-but excludes by an operator on strings.
+// excludedTexts returns the conditions that anything-but excludes by an operator on strings.
 func excludedTexts(name string, argument any) ([]*text, error) {
 	list := listOf(argument)
 	if len(list) == 0 || name == "exactly" {

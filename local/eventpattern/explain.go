@@ -10,31 +10,31 @@ import (
 	"strings"
 )
 
-// Kind is in what an event differs from what a pattern wants of one member.
+// Kind is how an event differs from what a pattern wants of one member.
 type Kind string
 
-// The kinds. Those of a near miss are what someone wrote one way in the rule and another
-// way in the event.
+// The kinds. In a near miss, the rule and the event probably mean the same and are written
+// differently.
 const (
-	Capital     Kind = "capital"      // near: the same text in other capitals
+	Capital     Kind = "capital"      // near: the same text in different case
 	Type        Kind = "type"         // near: the same text as another type, "1" and 1
-	Space       Kind = "space"        // near: the same text but for white space, or what nobody sees
-	Punctuation Kind = "punctuation"  // near: the same text but for punctuation and capitals
+	Space       Kind = "space"        // near: the same text except for white space or invisible characters
+	Punctuation Kind = "punctuation"  // near: the same text except for punctuation and case
 	Spelling    Kind = "spelling"     // near: a text that differs in few letters
-	KeyCapital  Kind = "key-capital"  // near: the member's name has other capitals
-	KeySpelling Kind = "key-spelling" // near: the member's name is spelt another way
+	KeyCapital  Kind = "key-capital"  // near: the member's name has different case
+	KeySpelling Kind = "key-spelling" // near: the member's name is spelt differently
 	Elsewhere   Kind = "elsewhere"    // near: the member is at another place of the event
 	Index       Kind = "index"        // near: the rule names an element of an array by its number
 	JSONText    Kind = "json-text"    // near: the event has JSON in a string, and no members
 	Array       Kind = "array"        // near: the event has an array of values, and no members
 	Object      Kind = "object"       // near: the event has an object, and conditions look at values
 	Scalar      Kind = "scalar"       // near: the event has a value, and no members
-	Split       Kind = "split"        // near: no one element of an array has all that the rule wants
+	Split       Kind = "split"        // near: no single element of an array meets the whole rule
 	Null        Kind = "null"         // the event has null
 	Empty       Kind = "empty"        // the event has an empty text or array
 	Missing     Kind = "missing"      // the event has no such member
 	Present     Kind = "present"      // the rule wants the member absent
-	Excluded    Kind = "excluded"     // anything-but leaves the value out
+	Excluded    Kind = "excluded"     // anything-but excludes the value
 	Range       Kind = "range"        // the number or the address is outside of the range
 	Value       Kind = "value"        // the event has another value
 )
@@ -52,18 +52,19 @@ func (k Kind) Near() bool {
 type Miss struct {
 	Path string `json:"member"` // detail.items[0].sku
 	Kind Kind   `json:"kind"`
-	// Wants is what the pattern says of the member, and Has the event's value, "" where
-	// there is none: as JSON, cut where it is long.
+	// Wants is the pattern's requirement for the member, and Has the event's value, "" if
+	// there is none. Both are JSON, truncated if long.
 	Wants string `json:"wants"`
 	Has   string `json:"has,omitempty"`
-	// At is where the event has what the pattern looks for at Path: the name of the
-	// member there, or the path.
+	// At is where the event has what the pattern looks for at Path: the name of another
+	// member, or a path.
 	At string `json:"at,omitempty"`
-	// Either is how many patterns the $or has whose nearest this is about, 0 outside of one.
+	// Either is the number of alternatives of the $or if this is a miss of its nearest
+	// alternative, else 0.
 	Either int `json:"either,omitempty"`
 }
 
-// String says the miss in one line.
+// String describes the miss in one line.
 func (m Miss) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: the rule wants %s", m.Path, m.Wants)
@@ -117,8 +118,8 @@ func (m Miss) note() string {
 	return ""
 }
 
-// Distance orders misses: what is less is nearer to a match. Of an event's source and
-// type a difference that is no near miss counts more than all that is in a detail.
+// Distance orders lists of misses: less is nearer to a match. A difference in the source or
+// type that is no near miss counts more than all differences in the detail.
 func Distance(misses []Miss) int {
 	const near, far, other = 1, 3, 100
 	sum := 0
@@ -135,7 +136,7 @@ func Distance(misses []Miss) int {
 	return sum
 }
 
-// report gathers misses.
+// report collects misses.
 type report struct {
 	root   map[string]any
 	misses []Miss
@@ -143,7 +144,7 @@ type report struct {
 
 func (r *report) add(misses ...Miss) { r.misses = append(r.misses, misses...) }
 
-// nearest are the misses of that of n alternatives which misses least.
+// nearest returns the misses of the nearest of n alternatives.
 func (r *report) nearest(n int, explain func(int, *report), mark func(*Miss)) []Miss {
 	var best []Miss
 	for i := range n {
@@ -159,8 +160,8 @@ func (r *report) nearest(n int, explain func(int, *report), mark func(*Miss)) []
 	return best
 }
 
-// elementMiss is what keeps the elements of an array from matching: of the nearest, or
-// that they match in parts only.
+// elementMiss returns why no element of an array matches: the misses of the nearest
+// element, or that each element matches only in part.
 func (m *member) elementMiss(r *report, objects []any, path string) []Miss {
 	var everywhere map[string]bool // missed by each element
 	best := r.nearest(len(objects), func(i int, part *report) {
@@ -179,7 +180,7 @@ func (m *member) elementMiss(r *report, objects []any, path string) []Miss {
 	return best
 }
 
-// belowMiss is about a member that should have members and has none.
+// belowMiss returns the miss of a member that should have members and has none.
 func (m *member) belowMiss(value any, found bool, path string) Miss {
 	miss := Miss{Path: path, Wants: short(m.source), Kind: Scalar}
 	if !found {
@@ -208,7 +209,7 @@ func (m *member) belowMiss(value any, found bool, path string) Miss {
 	return miss
 }
 
-// leafMiss is about a member that meets none of its conditions.
+// leafMiss returns the miss of a member that meets none of its conditions.
 func (m *member) leafMiss(value any, found bool, present []any, path string) Miss {
 	miss := Miss{Path: path, Wants: m.wants(), Kind: Missing}
 	if !found {
@@ -239,7 +240,7 @@ func (m *member) leafMiss(value any, found bool, present []any, path string) Mis
 	return miss
 }
 
-// valueKind is in what a scalar differs from what the conditions want.
+// valueKind returns how a scalar differs from what the conditions want.
 func (m *member) valueKind(value any) Kind {
 	all := func(is func(condition) bool) bool {
 		return !slices.ContainsFunc(m.conditions, func(c condition) bool { return !is(c) })
@@ -286,8 +287,8 @@ func (m *member) valueKind(value any) Kind {
 	return Value
 }
 
-// retyped is a scalar as the other types that someone may have meant: the text of a
-// number, the number of a text.
+// retyped returns a scalar as the other types that its author may have meant: the text of
+// a number, the number of a text.
 func retyped(value any) []any {
 	switch v := value.(type) {
 	case string:
@@ -307,7 +308,7 @@ func retyped(value any) []any {
 	return nil
 }
 
-// wants is what the pattern says of the member: one condition alone, or the list.
+// wants returns the pattern's requirement for the member: a single condition, or the list.
 func (m *member) wants() string {
 	if list, ok := m.source.([]any); ok && len(list) == 1 {
 		return short(list[0])
@@ -315,7 +316,7 @@ func (m *member) wants() string {
 	return short(m.source)
 }
 
-// short is a value as JSON, cut where it is long.
+// short returns a value as JSON, truncated if long.
 func short(value any) string {
 	const longest = 200
 	var b bytes.Buffer
@@ -331,8 +332,8 @@ func short(value any) string {
 	return strings.ToValidUTF8(text[:longest], "") + "…"
 }
 
-// nameKey says of a member that the event lacks where the event may have it: under a
-// name that is near, or at another place.
+// nameKey adds to the miss of an absent member where the event may have it: under a similar
+// name, or at another place.
 func (r *report) nameKey(p *Pattern, object map[string]any, path string, m *member, found bool) {
 	miss := &r.misses[len(r.misses)-1]
 	if found || miss.Kind != Missing || miss.Path != join(path, m.name) {
@@ -361,8 +362,7 @@ func (r *report) nameKey(p *Pattern, object map[string]any, path string, m *memb
 	}
 }
 
-// search finds where an event has a member of the name that meets what the pattern
-// wants of it.
+// search finds a member of an event that has the name and meets the pattern's requirement.
 func search(object map[string]any, path string, m *member, looked *int) (string, any) {
 	const enough = 10_000
 	for _, key := range slices.Sorted(maps.Keys(object)) {
@@ -384,7 +384,7 @@ func search(object map[string]any, path string, m *member, looked *int) (string,
 	return "", nil
 }
 
-// asked reports whether the member's pattern asks for a value.
+// asked reports whether the member's pattern requires a value.
 func (m *member) asked() bool {
 	if m.below != nil {
 		return !m.below.absence

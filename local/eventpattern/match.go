@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// Event is an event that was read, to be held against several patterns. The zero value
-// has no members. It is safe for concurrent use.
+// Event is a parsed event, to be matched against several patterns. The zero value has no
+// members. It is safe for concurrent use.
 type Event struct {
 	object map[string]any
 }
@@ -26,11 +26,11 @@ func Read(event []byte) (Event, error) {
 	return Event{plain(object).(map[string]any)}, nil
 }
 
-// plain is a value without dots in the names of its members. See undotted.
+// plain returns a value without dots in the names of its members. See undotted.
 func plain(value any) any {
 	switch v := value.(type) {
 	case map[string]any:
-		v, _ = undotted(v) // of an event the first of both counts
+		v, _ = undotted(v) // in an event, the first of both counts
 		for key, inner := range v {
 			v[key] = plain(inner)
 		}
@@ -43,7 +43,7 @@ func plain(value any) any {
 	return value
 }
 
-// Match reports whether an event, as JSON, matches. What is not a JSON object does not.
+// Match reports whether an event, as JSON, matches. Only a JSON object can match.
 func (p *Pattern) Match(event []byte) bool {
 	e, err := Read(event)
 	return err == nil && p.Matches(e)
@@ -52,16 +52,16 @@ func (p *Pattern) Match(event []byte) bool {
 // Matches reports whether an event matches.
 func (p *Pattern) Matches(e Event) bool { return p.match(e.object, "", nil) }
 
-// Explain is what keeps an event from matching, one miss for each member that differs;
-// nil where it matches. Of $or it is the branch that misses least, and of an array of
-// objects the element.
+// Explain returns why an event does not match, one miss for each member that differs; nil if
+// it matches. For $or it explains the nearest branch, and for an array of objects the nearest
+// element.
 func (p *Pattern) Explain(e Event) []Miss {
 	r := &report{root: e.object}
 	p.match(e.object, "", r)
 	return r.misses
 }
 
-// Members are the names at the top of an event that the pattern looks at, in their order.
+// Members returns the sorted names of the top-level members that the pattern requires.
 func (p *Pattern) Members() []string {
 	var names []string
 	for _, m := range p.members {
@@ -74,8 +74,8 @@ func (p *Pattern) Members() []string {
 	return slices.Compact(names)
 }
 
-// match judges an object. A report, where there is one, is told every miss, and the
-// path is kept for it alone.
+// match reports whether an object matches. r, if not nil, records every miss; path is used
+// only for r.
 func (p *Pattern) match(object map[string]any, path string, r *report) bool {
 	matches := true
 	for i := range p.members {
@@ -103,7 +103,7 @@ func (p *Pattern) match(object map[string]any, path string, r *report) bool {
 	return p.matchEither(object, path, r) && matches
 }
 
-// matchEither judges $or.
+// matchEither reports whether $or matches.
 func (p *Pattern) matchEither(object map[string]any, path string, r *report) bool {
 	if len(p.either) == 0 || slices.ContainsFunc(p.either, func(branch *Pattern) bool { return branch.match(object, "", nil) }) {
 		return true
@@ -114,8 +114,9 @@ func (p *Pattern) matchEither(object map[string]any, path string, r *report) boo
 	return false
 }
 
-// matchLeaf judges a member that conditions are about. Of an array any element may meet
-// one; an empty array and an object are absent, because conditions look at values alone.
+// matchLeaf reports whether a member with conditions matches. In an array, any element may
+// meet one. An empty array and an object count as absent, because conditions apply only to
+// values.
 func (m *member) matchLeaf(value any, found bool, path string, r *report) bool {
 	values := [1]any{value}
 	present := values[:]
@@ -142,9 +143,9 @@ func (m *member) matchLeaf(value any, found bool, path string, r *report) bool {
 	return false
 }
 
-// matchBelow judges a member that a pattern is about. Of an array any object may match;
-// where the pattern asks for absence alone all must. What has no members is as an object
-// without any.
+// matchBelow reports whether a member with a nested pattern matches. In an array, any object
+// may match; if the pattern only requires absence, all must. A value without members is
+// treated as an empty object.
 func (m *member) matchBelow(value any, found bool, path string, r *report) bool {
 	var objects []any
 	switch v := value.(type) {

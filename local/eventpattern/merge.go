@@ -2,9 +2,9 @@ package eventpattern
 
 import "maps"
 
-// Merge adds what another pattern asks for to a pattern, both as encoding/json reads them,
-// so that an event which matches both matches it. twice is a member of which both ask
-// something, which one pattern cannot say; "" where there is none.
+// Merge adds the requirements of the pattern more to the pattern all, so that an event
+// matches if it matches both. Both are values as encoding/json reads them. twice is a member
+// that both patterns have conditions on, which one pattern cannot express; "" if there is none.
 func Merge(all, more map[string]any) (twice string) {
 	for key, value := range maps.Clone(more) {
 		have, there := all[key]

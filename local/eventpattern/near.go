@@ -5,9 +5,9 @@ import (
 	"unicode"
 )
 
-// Alike reports whether someone may have written one name for the other: they differ in
-// capitals, white space and punctuation alone, or in few letters. Names that differ in
-// digits alone are different names. Equal ones are alike.
+// Alike reports whether one name may be a misspelling of the other: they differ only in
+// case, white space and punctuation, or in few letters. Names that differ only in digits
+// are different names. Equal names are alike.
 func Alike(a, b string) bool { return bare(a) == bare(b) || misspelt(a, b) }
 
 // misspelt reports whether two texts differ in at most two letters of six or more, or in
@@ -25,7 +25,7 @@ func misspelt(a, b string) bool {
 	return a != b && allowed > 0 && undigited(a) != undigited(b) && distance(a, b) <= allowed
 }
 
-// unspaced is a text in lower case without what nobody sees.
+// unspaced returns a text in lower case without white space and invisible characters.
 func unspaced(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
@@ -35,7 +35,7 @@ func unspaced(s string) string {
 	}, strings.ToLower(s))
 }
 
-// bare is a text in lower case, letters and digits alone.
+// bare returns the letters and digits of a text in lower case.
 func bare(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r) {
@@ -54,8 +54,9 @@ func undigited(s string) string {
 	}, s)
 }
 
-// distance is the number of bytes to insert, remove or replace (Levenshtein), and of
-// two neighbours to exchange; of texts that are long or differ much in length, many.
+// distance returns the number of edits between two texts: inserted, removed or replaced
+// bytes, and swapped neighbours (Damerau-Levenshtein). For texts that are long or differ
+// much in length, it returns a large number.
 func distance(a, b string) int {
 	const longest, apart = 128, 2
 	if max(len(a), len(b)) > longest || max(len(a), len(b))-min(len(a), len(b)) > apart {

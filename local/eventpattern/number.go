@@ -11,8 +11,8 @@ import (
 
 var errNumber = errors.New("numbers compare between -5.0e9 and 5.0e9, with six digits to the right of the decimal point")
 
-// scaled is a JSON number times a million, and false for one that EventBridge does not
-// compare by value: it is beyond ±5.0e9, or has more than six decimals.
+// scaled returns a JSON number times a million. It returns false for a number that
+// EventBridge does not compare by value: beyond ±5.0e9, or with more than six decimals.
 func scaled(number string) (int64, bool) {
 	const decimals, longest, limit = 6, 16, 5_000_000_000_000_000
 	mantissa, exponent, hasExponent := strings.Cut(strings.ToLower(number), "e")
@@ -47,8 +47,7 @@ func scaled(number string) (int64, bool) {
 	return n, true
 }
 
-// same compares two scalars; numbers by value where EventBridge does, else as they are
-// written.
+// same compares two scalars: numbers by value if EventBridge does so, else by their text.
 func same(a, b any) bool {
 	if x, ok := a.(json.Number); ok {
 		y, ok := b.(json.Number)
@@ -67,8 +66,8 @@ func same(a, b any) bool {
 	}
 }
 
-// compileNumeric reads ["=", n], ["<", n], [">", n] and [">", n, "<", m], each also with
-// = behind it.
+// compileNumeric reads ["=", n], ["<", n], [">", n] and [">", n, "<", m], and the same
+// with <= and >=.
 func compileNumeric(argument any) (func(any) bool, error) {
 	list, _ := argument.([]any)
 	if len(list) != 2 && len(list) != 4 {
