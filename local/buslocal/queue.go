@@ -16,7 +16,7 @@ import (
 // Queue is a target like an SQS queue with an event source mapping: it sends
 // batches of records to one consumer, delivers failed messages again with a higher
 // receive count, and moves messages that fail too often to the dead-letter queue.
-// Its fields must be set before it is used; a Queue must not be copied.
+// Set its exported fields before its first use. A Queue must not be copied.
 type Queue struct {
 	QueueName string
 	// Consume handles one batch and returns the IDs of the messages that failed:

@@ -22,10 +22,10 @@ type Bus struct {
 	log         []*Event
 	subscribers []*Subscriber
 	seen        map[string]taken // for deduplication
-	creating    time.Time        // until when a subscriber's creation goes on
+	creating    time.Time        // end of a subscriber's creation
 }
 
-// taken is an event that was put, for deduplication.
+// taken is an accepted event, for deduplication.
 type taken struct {
 	event *Event
 	at    time.Time
@@ -33,7 +33,7 @@ type taken struct {
 
 var busName = regexp.MustCompile(`^[A-Za-z0-9][.\-_A-Za-z0-9]{0,255}$`)
 
-// CreateBus makes a bus that keeps events for so many days; 0 means one.
+// CreateBus creates a bus that keeps events for retentionDays days; 0 means one.
 func (s *Service) CreateBus(name string, retentionDays int) (*Bus, error) {
 	if !busName.MatchString(name) {
 		return nil, invalid("the name %q is not 1 to 256 letters, digits, dots, hyphens and underscores", name)
@@ -61,7 +61,7 @@ func (s *Service) CreateBus(name string, retentionDays int) (*Bus, error) {
 	return b, nil
 }
 
-// busLocked is the bus with an ARN.
+// busLocked returns the bus with an ARN.
 func (s *Service) busLocked(arn string) (*Bus, error) {
 	if b := s.buses[arn]; b != nil {
 		return b, nil
@@ -69,7 +69,7 @@ func (s *Service) busLocked(arn string) (*Bus, error) {
 	return nil, notFound("the bus", arn)
 }
 
-// state is the bus's, in the API's words.
+// state returns the bus's state as the API names it.
 func (b *Bus) state() string {
 	if b.service.now().Before(b.Created.Add(b.service.options.Provisioning)) {
 		return "CREATING"
@@ -77,7 +77,7 @@ func (b *Bus) state() string {
 	return "ACTIVE"
 }
 
-// active is an error where the bus takes nothing yet.
+// active returns an error if the bus does not accept events yet.
 func (b *Bus) active() error {
 	if state := b.state(); state != "ACTIVE" {
 		return &Error{409, "InvalidStateException", "the bus is " + state}
@@ -101,14 +101,14 @@ func (s *Service) deleteBus(arn string) error {
 	return nil
 }
 
-// horizonLocked is the index of the oldest event that is still kept.
+// horizonLocked returns the index of the oldest event that is still kept.
 func (b *Bus) horizonLocked() int {
 	oldest := b.service.now().AddDate(0, 0, -b.RetentionDays)
 	n, _ := slices.BinarySearchFunc(b.log, oldest, func(e *Event, at time.Time) int { return e.Taken.Compare(at) })
 	return n
 }
 
-// addLocked keeps an event and hands it to the subscribers that are running.
+// addLocked stores an event and passes it to the running subscribers.
 func (b *Bus) addLocked(e *Event) {
 	var dropped int
 	b.log, dropped = recent.Append(b.log, b.service.options.Keep, e)
@@ -118,15 +118,15 @@ func (b *Bus) addLocked(e *Event) {
 	}
 }
 
-// publishedLocked writes an event that was put into the ledger.
+// publishedLocked adds an accepted event to the ledger.
 func (s *Service) publishedLocked(e *Event) {
 	s.ledger.Published, _ = recent.Append(s.ledger.Published, s.options.Keep, &e.Event)
 	s.ledger.Total.Published++
 }
 
-// Emit puts an event as it is: with the ID, the time and the resources that it has. Where
-// it has a Replay, it is delivered as one. It returns the event ID, which is made where
-// there is none; an ID that is given is the envelope's too.
+// Emit puts an event on the bus with its ID, time and resources. If Replay is set, the event
+// is delivered as a replay. Emit returns the event ID. It generates one if ID is empty; a
+// given ID is also the ID of the envelope.
 func (b *Bus) Emit(e buslocal.Event) (id string) {
 	s := b.service
 	s.mu.Lock()
@@ -144,7 +144,7 @@ func (b *Bus) Emit(e buslocal.Event) (id string) {
 	return event.ID
 }
 
-// Events are the events that the bus keeps.
+// Events returns the events that the bus keeps.
 func (b *Bus) Events() []*Event {
 	b.service.mu.Lock()
 	defer b.service.mu.Unlock()

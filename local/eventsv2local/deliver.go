@@ -10,13 +10,13 @@ import (
 	"github.com/throughline/throughline/local/internal/recent"
 )
 
-// DeliveryError is why a target did not take events, in the words of a dead-letter
-// record: THROTTLING, COMPUTE_EXECUTION_ERROR, …
+// DeliveryError is why a target did not accept events. Code is a code of dead-letter
+// records: THROTTLING, COMPUTE_EXECUTION_ERROR, …
 type DeliveryError struct{ Code, Message string }
 
 func (e *DeliveryError) Error() string { return e.Code + ": " + e.Message }
 
-// problemOf is an error as a DeliveryError.
+// problemOf returns an error as a DeliveryError.
 func problemOf(err error) *DeliveryError {
 	if p, ok := errors.AsType[*DeliveryError](err); ok {
 		return p
@@ -24,8 +24,8 @@ func problemOf(err error) *DeliveryError {
 	return &DeliveryError{"COMPUTE_EXECUTION_ERROR", err.Error()}
 }
 
-// run takes batches off the queue, and has each delivered beside the others; of a
-// group one after the other where the subscriber is FIFO.
+// run takes batches from the queue and delivers them concurrently. If the subscriber is
+// FIFO, it delivers the batches of a group one after the other.
 func (sub *Subscriber) run() {
 	s := sub.bus.service
 	defer s.running.Done()
@@ -63,8 +63,8 @@ func (sub *Subscriber) run() {
 	}
 }
 
-// batchLocked takes the next batch off the queue; wait is how long it may still fill,
-// 0 for no batch.
+// batchLocked takes the next batch from the queue. wait is how long a batch may still
+// fill, 0 if there is none.
 func (sub *Subscriber) batchLocked() (batch []*item, wait time.Duration) {
 	if sub.stopped || len(sub.queue) == 0 {
 		return nil, 0
@@ -94,7 +94,7 @@ func (sub *Subscriber) batchLocked() (batch []*item, wait time.Duration) {
 	return batch, 0
 }
 
-// deliver brings a batch to the target: at least once, with retries, then to the
+// deliver delivers a batch to the target: at least once, with retries, or else to the
 // dead-letter queue.
 func (p *plan) deliver(batch []*item) {
 	s := p.sub.bus.service
@@ -117,7 +117,7 @@ func (p *plan) deliver(batch []*item) {
 	}
 }
 
-// faultOf is what goes wrong with a batch on purpose: with any event in it.
+// faultOf returns the fault to inject into a batch: that of any event in it.
 func (p *plan) faultOf(batch []*item) (fault buslocal.Fault) {
 	s := p.sub.bus.service
 	if s.options.Fault == nil {
@@ -136,7 +136,7 @@ func (p *plan) faultOf(batch []*item) (fault buslocal.Fault) {
 	return fault
 }
 
-// told is a delivery as the ledger has it.
+// told returns a delivery for the ledger.
 func (p *plan) told(i *item, payload []byte) buslocal.Delivery {
 	e := i.event.copyOf(i.delivery)
 	return buslocal.Delivery{Event: e, Rule: p.Name, Target: p.sub.bus.service.nameOf(p.Invoke.TargetARN), Payload: payload, Replay: e.Replay}
@@ -166,8 +166,8 @@ func (s *Service) until(c <-chan struct{}) bool {
 	}
 }
 
-// attempts delivers until it succeeds or is given up; it reports success. Only what
-// failed is tried again.
+// attempts delivers until an attempt succeeds or the retries are used up. It reports
+// success. Only failed events are retried.
 func (p *plan) attempts(batch []*item, duplicate bool, fault *buslocal.Fault) bool {
 	s := p.sub.bus.service
 	began, delay := s.now(), s.options.RetryDelay
@@ -200,7 +200,7 @@ func (p *plan) attempts(batch []*item, duplicate bool, fault *buslocal.Fault) bo
 	}
 }
 
-// attempt delivers a batch once and returns what failed, and why.
+// attempt delivers a batch once and returns the events that failed, and why.
 func (p *plan) attempt(batch []*item, number int, duplicate bool, fault *buslocal.Fault) (failed []*item, err error) {
 	s := p.sub.bus.service
 	ready, sent := make([]*item, 0, len(batch)), Batch{Sync: p.Invoke.Sync, Subscriber: p.sub.ARN}
@@ -240,7 +240,7 @@ func (p *plan) attempt(batch []*item, number int, duplicate bool, fault *busloca
 	return failed, err
 }
 
-// write notes an attempt in the ledger and the metrics.
+// write records an attempt in the ledger and the metrics.
 func (p *plan) write(batch []*item, payloads map[*item][]byte, failed []*item, err error, number int, duplicate bool, at time.Time) {
 	s := p.sub.bus.service
 	for _, i := range batch {
@@ -288,7 +288,7 @@ func (p *plan) giveUp(failed []*item, problem *DeliveryError, condition string, 
 
 const transformationFailure = "INPUT_TRANSFORMATION_FAILURE"
 
-// view is an event as the subscriber's target gets it.
+// view returns an event as the subscriber's target receives it.
 func (p *plan) view(i *item) (View, error) {
 	three := i.event.withMetadata(i.delivery)
 	v := View{Event: i.event, Replayed: i.delivery == replayed}

@@ -9,8 +9,8 @@ import (
 	"github.com/throughline/throughline/local/buslocal"
 )
 
-// Event is one event that a bus has taken. Its ID is the event ID that the publisher
-// was answered; of PutRawEvents there is no envelope, and Detail is the data.
+// Event is one event that a bus has accepted. Its ID is the event ID that the publisher
+// received. An event of PutRawEvents has no envelope, and its Detail is the data.
 type Event struct {
 	buslocal.Event
 	ContentType     string
@@ -18,19 +18,19 @@ type Event struct {
 	Sequence        string
 	Group           string // empty for none
 	DeduplicationID string
-	// Data is the event as a subscriber without metadata gets it.
+	// Data is the event as a subscriber without metadata receives it.
 	Data []byte
 
-	trail []string // the buses that it came over
+	trail []string // the buses that forwarded it
 }
 
-// copyOf is the event as the ledger has it where it is delivered as a replay.
+// copyOf returns the event for the ledger, with Replay set if it is delivered as a replay.
 func (e *Event) copyOf(delivery string) *buslocal.Event {
 	if delivery != replayed {
 		return &e.Event
 	}
 	c := e.Event
-	if c.Replay == "" { // that of a point in time has no name
+	if c.Replay == "" { // a replay from a point in time has no name
 		c.Replay = delivery
 	}
 	return &c
@@ -42,7 +42,7 @@ const (
 	replayed = "REPLAY"
 )
 
-// system is the event's SystemMetadata, without what is empty.
+// system returns the event's SystemMetadata without empty values.
 func (e *Event) system(delivery string) map[string]string {
 	m := map[string]string{
 		"ContentType": e.ContentType, "aws:DeliveryType": delivery, "aws:EventId": e.ID, "aws:IngestionTime": e.Taken.UTC().Format("2006-01-02T15:04:05.000Z"),
@@ -59,13 +59,13 @@ func (e *Event) system(delivery string) map[string]string {
 	return m
 }
 
-// withMetadata is the event in three parts.
+// withMetadata returns the event in its three parts: data, metadata and system metadata.
 func (e *Event) withMetadata(delivery string) []byte {
 	metadata := e.Metadata
 	if metadata == nil {
 		metadata = map[string]string{}
 	}
-	// Data is JSON, and strings always are.
+	// Data is valid JSON, and strings always marshal.
 	out, _ := json.Marshal(struct {
 		Data           json.RawMessage
 		Metadata       map[string]string
@@ -74,7 +74,7 @@ func (e *Event) withMetadata(delivery string) []byte {
 	return out
 }
 
-// envelope is the data of an event of PutEvents. The detail is the publisher's bytes.
+// envelope returns the data of an event of PutEvents. The detail is the publisher's bytes.
 func (s *Service) envelope(e *Event) []byte {
 	quote := func(v any) []byte { data, _ := json.Marshal(v); return data } // strings always marshal
 	detail := e.Detail
@@ -85,7 +85,7 @@ func (s *Service) envelope(e *Event) []byte {
 		quote(e.EnvelopeID), quote(e.DetailType), quote(e.Source), quote(s.options.Account), quote(e.Time.UTC().Format(time.RFC3339)), quote(s.options.Region), quote(e.Resources), detail)
 }
 
-// dataOf is the data of an event of PutRawEvents: JSON as it is, and what is no JSON
+// dataOf returns the data of an event of PutRawEvents: JSON unchanged, and other content
 // in base64.
 func dataOf(contentType string, data []byte) []byte {
 	if contentType == typeJSON {

@@ -8,7 +8,7 @@ import (
 	"github.com/throughline/throughline/local/eventpattern"
 )
 
-// Scope is the part of an event that a filter looks at.
+// Scope is the part of an event that a filter applies to.
 type Scope string
 
 // The scopes.
@@ -18,7 +18,7 @@ const (
 	ScopeSystemMetadata Scope = "SYSTEM_METADATA"
 )
 
-// Filter is one of a subscriber's filters, all of which an event must match.
+// Filter is one of a subscriber's filters. An event must match all of them.
 type Filter struct {
 	Pattern string // EventBridge's JSON
 	Scope   Scope
@@ -28,7 +28,7 @@ type Filter struct {
 
 const maxPattern = 4096
 
-// compile says what is wrong with a filter.
+// compile compiles a filter's pattern. It returns an error if the filter is invalid.
 func (f *Filter) compile() error {
 	if len(f.Pattern) > maxPattern {
 		return fmt.Errorf("a pattern has at most %d characters", maxPattern)
@@ -55,8 +55,8 @@ func (f *Filter) compile() error {
 	return err
 }
 
-// operators are the names of the comparisons in a pattern: members of objects in
-// lists.
+// operators returns the names of the comparison operators in a pattern: members of
+// objects in lists.
 func operators(source any) (names []string) {
 	switch v := source.(type) {
 	case map[string]any:
@@ -75,7 +75,7 @@ func operators(source any) (names []string) {
 	return names
 }
 
-// match reports whether an event that is delivered so matches.
+// match reports whether an event matches. delivery is its delivery type.
 func (f *Filter) match(e *Event, delivery string) bool {
 	part := e.Data
 	switch f.Scope {

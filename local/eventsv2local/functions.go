@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// functions are those of JSONata that an expression may call.
+// functions are the functions of JSONata that an expression may call.
 var functions = map[string]struct {
 	arguments int
 	call      func([]any) any
@@ -29,7 +29,7 @@ var functions = map[string]struct {
 	}},
 }
 
-// textOf is a value as JSONata's $string has it: nothing is an empty text.
+// textOf returns a value as JSONata's $string does; for no value, an empty string.
 func textOf(v any) string {
 	switch v := v.(type) {
 	case nil:
@@ -37,6 +37,6 @@ func textOf(v any) string {
 	case string:
 		return v
 	}
-	text, _ := json.Marshal(v) // it came of JSON
+	text, _ := json.Marshal(v) // v is unmarshalled JSON
 	return string(text)
 }

@@ -9,20 +9,20 @@ import (
 	"strings"
 )
 
-// expression is a JSONata expression, as far as this stand-in knows the language:
-// texts, numbers and null, objects and lists, paths from $events and, in a
-// predicate, from $, indexes and predicates in brackets, & and =, and the functions
-// $contains, $substringAfter, $string and $exists.
+// expression is a JSONata expression. It supports a part of the language: strings,
+// numbers and null, objects and lists, paths from $events and, in a predicate, from
+// $, indexes and predicates in brackets, & and =, and the functions $contains,
+// $substringAfter, $string and $exists.
 type expression func(scope) (any, error)
 
-// scope is what an expression sees.
+// scope has the variables of an expression.
 type scope struct {
 	events  any
 	current any // $ of a predicate
 }
 
-// isExpression says whether a text is an expression, and returns what is between its
-// marks.
+// isExpression reports whether a text is an expression, and returns the part between
+// {% and %}.
 func isExpression(text string) (inner string, ok bool) {
 	inner, ok = strings.CutPrefix(strings.TrimSpace(text), "{%")
 	if !ok {
@@ -31,7 +31,7 @@ func isExpression(text string) (inner string, ok bool) {
 	return strings.CutSuffix(inner, "%}")
 }
 
-// compileExpression reads an expression with its marks.
+// compileExpression reads an expression between {% and %}.
 func compileExpression(text string) (expression, error) {
 	const longest = 8192
 	inner, ok := isExpression(text)
@@ -46,7 +46,7 @@ func compileExpression(text string) (expression, error) {
 	return e, err
 }
 
-// evaluate is what the expression makes of an event in three parts. Null is an error.
+// evaluate returns the value of the expression for events, which are JSON. Null is an error.
 func (e expression) evaluate(events []byte) ([]byte, error) {
 	d := json.NewDecoder(bytes.NewReader(events))
 	d.UseNumber()
@@ -130,7 +130,7 @@ func (p *parser) comparison() (expression, error) {
 	}, err
 }
 
-// path is a primary with its steps.
+// path parses a primary expression with its steps.
 func (p *parser) path() (expression, error) {
 	e, err := p.primary()
 	for err == nil {
@@ -155,7 +155,7 @@ func (p *parser) path() (expression, error) {
 	return nil, err
 }
 
-// step goes to a member; of a list to that of each element.
+// step selects a member of an object, or of each element of a list.
 func step(from expression, name string) expression {
 	return func(s scope) (any, error) {
 		v, err := from(s)
@@ -183,7 +183,7 @@ func memberOf(v any, name string) any {
 	return nil
 }
 
-// single is what JSONata makes of a sequence: nothing, its only item, or a list.
+// single returns JSONata's value of a sequence: no value, its only item, or a list.
 func single(all []any) any {
 	switch len(all) {
 	case 0:
@@ -194,7 +194,7 @@ func single(all []any) any {
 	return all
 }
 
-// predicate takes an item of a list by its number, or the items for which an
+// predicate selects an item of a list by its index, or the items for which an
 // expression is true.
 func predicate(from, within expression) expression {
 	return func(s scope) (any, error) {
@@ -220,7 +220,7 @@ func predicate(from, within expression) expression {
 	}
 }
 
-// name is a member's name, between backquotes where it is no word.
+// name parses a member's name, between backquotes if it is not a word.
 func (p *parser) name() (string, error) {
 	if p.take('`') {
 		name, rest, ok := strings.Cut(p.text[p.at:], "`")
@@ -298,7 +298,7 @@ func (p *parser) quoted(quote byte) (expression, error) {
 	return nil, p.wrong("a closing quote")
 }
 
-// list are expressions up to a closing mark.
+// list parses expressions up to a closing bracket.
 func (p *parser) list(closing byte) (items []expression, err error) {
 	for first := true; !p.take(closing); first = false {
 		if !first && !p.take(',') {
@@ -364,7 +364,7 @@ func (p *parser) object() (expression, error) {
 	}, nil
 }
 
-// variable is $events, $, or a call of a function.
+// variable parses $events, $, or a function call.
 func (p *parser) variable() (expression, error) {
 	name, err := p.name()
 	if err != nil {

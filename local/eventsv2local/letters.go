@@ -7,26 +7,26 @@ import (
 	"time"
 )
 
-// Letter is a record of a delivery that was given up, as it stands in the queue
-// (EventBridge user guide, "Retry policy and dead-letter queues"): it names the
-// events, and holds none of them.
+// Letter is the record of a failed delivery in a dead-letter queue (EventBridge user
+// guide, "Retry policy and dead-letter queues"). It has the IDs of the events, and
+// not their content.
 type Letter struct {
 	Body       string
 	Attributes map[string]string // ERROR_CODE, SUBSCRIBER_ARN, …
-	Events     []*Event          // which the code under test does not see
+	Events     []*Event          // hidden from the code under test
 }
 
 // DeadLetters is a queue of such records. The zero value is empty and usable. It is
 // safe for concurrent use.
 type DeadLetters struct {
-	// To, if not nil, takes each record in place of the queue.
+	// To, if not nil, receives each record instead of the queue.
 	To func(Letter)
 
 	mu      sync.Mutex
 	letters []Letter
 }
 
-// Letters returns what lies in the queue.
+// Letters returns the records in the queue.
 func (d *DeadLetters) Letters() []Letter {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -43,14 +43,14 @@ func (d *DeadLetters) add(l Letter) {
 	d.mu.Unlock()
 }
 
-// DeadLetters says what an OnFailureConfiguration reaches under an ARN.
+// DeadLetters registers the queue with an ARN that an OnFailureConfiguration may name.
 func (s *Service) DeadLetters(arn string, d *DeadLetters) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.letters[arn] = d
 }
 
-// letter is the record of a batch whose delivery failed for good.
+// letter returns the record of a batch that could not be delivered.
 func (p *plan) letter(failed []*item, problem *DeliveryError, condition string, retries int) Letter {
 	type message struct {
 		EventID         string `json:"eventId"`
@@ -81,7 +81,7 @@ func (p *plan) letter(failed []*item, problem *DeliveryError, condition string, 
 		record.Messages = append(record.Messages, message{EventID: e.ID, Group: e.Group, DeduplicationID: e.DeduplicationID, Timestamp: e.Taken.UTC().Format(time.RFC3339Nano)})
 		l.Events = append(l.Events, e)
 	}
-	body, _ := json.Marshal(record) // texts and numbers
+	body, _ := json.Marshal(record) // strings and numbers always marshal
 	l.Body = string(body)
 	return l
 }

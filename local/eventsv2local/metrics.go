@@ -2,8 +2,8 @@ package eventsv2local
 
 import "strings"
 
-// Dimension is what the dimension EventBus of the metrics holds: AWS's pages name
-// three. The zero value is the bus's ARN.
+// Dimension is the value of the metrics' dimension EventBus: AWS's documentation
+// names three. The zero value is the bus's ARN.
 type Dimension uint8
 
 // The values of the dimension EventBus.
@@ -13,14 +13,14 @@ const (
 	DimensionNameAndID           // orders/abcdefghijklmnopqrstuvwx7
 )
 
-// Metric is a series of CloudWatch's, in the namespace AWS/EventsV2. Subscriber is
-// empty of a metric of the bus.
+// Metric identifies a CloudWatch metric in the namespace AWS/EventsV2. Subscriber is
+// empty for a metric of the bus.
 type Metric struct{ Name, EventBus, Subscriber string }
 
-// counts are the sums of the series so far.
+// counts are the sums of the metrics so far.
 type counts map[Metric]float64
 
-// Metrics are the sums of the series so far, of those that are counts.
+// Metrics returns the sums so far of the metrics that are counts.
 func (s *Service) Metrics() map[Metric]float64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// control answers the operations of buses and subscribers.
+// control handles the operations of buses and subscribers.
 func (s *Service) control(operation string, in node) (any, error) {
 	switch operation {
 	case "CreateEventBus":
@@ -150,7 +150,7 @@ func (s *Service) createSubscriber(in node) (any, error) {
 	return sub.described(), nil
 }
 
-// update changes what a request names of a subscriber, and starts or stops it.
+// update changes the parts of a subscriber that a request names, and starts or stops it.
 func (sub *Subscriber) update(in node) error {
 	s := sub.bus.service
 	s.mu.Lock()
@@ -176,7 +176,7 @@ func (sub *Subscriber) update(in node) error {
 	return nil
 }
 
-// specOf is what a request says of a subscriber, over what it was.
+// specOf returns spec with the changes of a request.
 func specOf(in node, spec Spec) (Spec, error) {
 	spec.Name, spec.Description = cmp.Or(in.text("Name"), spec.Name), cmp.Or(in.text("Description"), spec.Description)
 	if invoke := in.member("InvokeConfiguration"); invoke.there() {
@@ -228,7 +228,7 @@ func specOf(in node, spec Spec) (Spec, error) {
 	return spec, nil
 }
 
-// invokeOf is an InvokeConfiguration; an update names no target.
+// invokeOf reads an InvokeConfiguration. An update names no target.
 func invokeOf(in node, target string) Invoke {
 	i := Invoke{TargetARN: cmp.Or(in.text("TargetArn"), target), Sync: in.member("LambdaParameters").text("InvocationType") == "REQUEST_RESPONSE", Attributes: map[string]string{}}
 	queue, topic, bus := in.member("SqsParameters"), in.member("SnsParameters"), in.member("EventBusV2Parameters")

@@ -27,7 +27,7 @@ const (
 
 	// rememberedFor is the window of deduplication.
 	rememberedFor = 300 * time.Second
-	timeBytes     = 14 // what a Time counts for, as on a classic bus
+	timeBytes     = 14 // the size of a Time, as on a classic bus
 
 	published    = "PUBLISHED"
 	deduplicated = "DEDUPLICATED"
@@ -35,8 +35,8 @@ const (
 
 var contentTypes = []string{typeJSON, "application/avro", "application/protobuf", "application/octet-stream"}
 
-// Entry is an entry of PutEvents, or of PutRawEvents where it has Data. The zero
-// value of a field is an absent one.
+// Entry is an entry of PutEvents, or of PutRawEvents if it has Data. The zero value
+// of a field means that it is absent.
 type Entry struct {
 	Source, DetailType string
 	Detail             string
@@ -51,10 +51,10 @@ type Entry struct {
 	DeduplicationID string
 }
 
-// size is what an entry counts for. How AWS counts is documented for PutRawEvents:
-// the data, and the keys and values of the metadata; PutEvents is taken to count as
-// on a classic bus. It is written here a second time on purpose, to be compared with
-// the product's.
+// size returns the size of an entry. AWS documents it for PutRawEvents: the data, and
+// the keys and values of the metadata. For PutEvents it is assumed to be as on a
+// classic bus. It is deliberately a second implementation, to be compared with the
+// product's.
 func (e *Entry) size() int {
 	n := len(e.Source) + len(e.DetailType) + len(e.Detail) + len(e.Data)
 	if !e.Time.IsZero() {
@@ -69,11 +69,11 @@ func (e *Entry) size() int {
 	return n
 }
 
-// Result is what became of an entry.
+// Result is the result of an entry.
 type Result struct{ EventID, Sequence, SuccessCode, ErrorCode, ErrorMessage string }
 
-// Put puts entries on a bus as one request. With byContent the bus is asked to take
-// entries of equal content for one. The error is that of the whole request.
+// Put puts entries on a bus as one request. byContent requests deduplication by
+// content. The error is that of the whole request.
 func (s *Service) Put(bus string, entries []Entry, raw, byContent bool) ([]Result, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -97,7 +97,7 @@ func (s *Service) Put(bus string, entries []Entry, raw, byContent bool) ([]Resul
 	return results, nil
 }
 
-// check is what a whole request is refused for.
+// check returns the error for which a whole request is rejected.
 func (s *Service) check(entries []Entry, raw bool) error {
 	if n := len(entries); n < 1 || n > maxEntries {
 		return invalid("a request has 1 to %d entries, not %d", maxEntries, n)
@@ -115,7 +115,7 @@ func (s *Service) check(entries []Entry, raw bool) error {
 	return nil
 }
 
-// shape is what the API's model says of an entry.
+// shape validates an entry against the API's model.
 func (e *Entry) shape(raw bool) error {
 	within := func(what, text string, least, most int) error {
 		if n := utf8.RuneCountInString(text); n < least || n > most {
@@ -152,7 +152,7 @@ func (e *Entry) shape(raw bool) error {
 	return nil
 }
 
-// refusal is what an entry is refused for alone.
+// refusal returns why a single entry is rejected, "" if it is not.
 func (e *Entry) refusal(raw bool) string {
 	switch {
 	case raw && !slices.Contains(contentTypes, e.ContentType):
@@ -167,7 +167,7 @@ func (e *Entry) refusal(raw bool) string {
 	return ""
 }
 
-// takeLocked takes one entry, or gives it an error code.
+// takeLocked accepts one entry, or rejects it with an error code.
 func (b *Bus) takeLocked(e *Entry, raw, byContent bool) Result {
 	s := b.service
 	code, why := "", e.refusal(raw)
@@ -197,8 +197,8 @@ func (b *Bus) takeLocked(e *Entry, raw, byContent bool) Result {
 	return Result{EventID: event.ID, Sequence: event.Sequence, SuccessCode: published}
 }
 
-// repeats is what an entry has in common with those that it repeats, empty where it
-// repeats none: its deduplication ID, or its content, within its group.
+// repeats returns the key by which entries are deduplicated: the deduplication ID or the
+// content, within the group. It is empty if the entry is not deduplicated.
 func (e *Entry) repeats(raw, byContent, all bool) string {
 	switch {
 	case e.DeduplicationID != "":
@@ -227,7 +227,7 @@ func (e *Entry) repeats(raw, byContent, all bool) string {
 	return "content " + e.Group + "\x00" + hex.EncodeToString(h.Sum(nil))
 }
 
-// eventLocked is the event that an entry becomes.
+// eventLocked returns the event of an entry.
 func (s *Service) eventLocked(b *Bus, e *Entry, raw bool, now time.Time) *Event {
 	event := &Event{
 		Event: buslocal.Event{
@@ -241,7 +241,7 @@ func (s *Service) eventLocked(b *Bus, e *Entry, raw bool, now time.Time) *Event 
 		event.Detail, event.ContentType = string(e.Data), e.ContentType
 		event.Data = dataOf(e.ContentType, e.Data)
 		event.Envelope = event.Data
-		for key, value := range e.Metadata { // as the ledger has what a stamp says
+		for key, value := range e.Metadata { // the form in which the ledger has a stamp
 			event.Resources = append(event.Resources, key+":"+value)
 		}
 		return event
@@ -257,14 +257,14 @@ func (s *Service) eventLocked(b *Bus, e *Entry, raw bool, now time.Time) *Event 
 	return event
 }
 
-// nextLocked is the next sequence number: 20 digits.
+// nextLocked returns the next sequence number: 20 digits.
 func (s *Service) nextLocked() string {
 	const first, step = 10_000_000_000_000_000_000, 256
 	s.sequence++
 	return fmt.Sprint(first + s.sequence*step)
 }
 
-// uuid is a random UUID, version 4.
+// uuid returns a random UUID, version 4.
 func uuid() string {
 	var u [16]byte
 	_, _ = rand.Read(u[:]) // it never fails

@@ -16,8 +16,8 @@ const (
 	maxBody = 16 << 20
 )
 
-// ServeHTTP implements http.Handler: the API EventBridgeV2 over Smithy's protocol
-// rpc-v2-cbor. It knows the operations of buses, subscribers and events.
+// ServeHTTP implements http.Handler: it serves the API EventBridgeV2 over Smithy's
+// protocol rpc-v2-cbor. It supports the operations of buses, subscribers and events.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	operation, ok := strings.CutPrefix(r.URL.Path, prefix)
 	if !ok || r.Method != http.MethodPost || r.Header.Get("Smithy-Protocol") != "rpc-v2-cbor" {
@@ -43,7 +43,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		out, err = s.control(operation, in)
 	}
 	if cut {
-		panic(http.ErrAbortHandler) // the connection ends without an answer
+		panic(http.ErrAbortHandler) // closes the connection without a response
 	}
 	if err != nil {
 		refuse(w, err)
@@ -65,7 +65,7 @@ func answer(w http.ResponseWriter, status int, out any) {
 	wire.Write(w, status, "application/cbor", cbor.Encode(encode(out)))
 }
 
-// put answers PutEvents and PutRawEvents.
+// put handles PutEvents and PutRawEvents.
 func (s *Service) put(in node, raw bool) (out any, cut bool, err error) {
 	s.mu.Lock()
 	throttled := s.throttle > 0

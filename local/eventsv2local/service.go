@@ -14,41 +14,41 @@ import (
 	"github.com/throughline/throughline/local/internal/wire"
 )
 
-// Options of a [Service]. The zero value is an account without buses, on the
-// machine's clock, without faults.
+// Options of a [Service]. The zero value means an account without buses, the
+// machine's clock, and no faults.
 type Options struct {
 	Account string       // zero: 123456789012
 	Region  string       // zero: us-east-1
 	Clock   *clock.Clock // of events, retention, windows and retries; nil: the machine's
 	Limit   int          // of a request, in bytes; 0 means 1 MiB
-	// RetryDelay is the wait before the second attempt at a delivery, doubled before
-	// each further one. Zero: 10 ms, where EventBridge waits longer.
+	// RetryDelay is the wait before the second attempt of a delivery, doubled before
+	// each further one. Zero: 10 ms. EventBridge waits longer.
 	RetryDelay time.Duration
-	// Provisioning is how long a bus is CREATING, and the creation of a subscriber
-	// goes on, during which another one is refused. Zero: no time.
+	// Provisioning is how long the creation of a bus or of a subscriber takes. While a
+	// subscriber is created, the creation of another one is rejected. Zero: no time.
 	Provisioning time.Duration
-	// Fault is asked before each delivery of an event to a target. Nil: no faults. It
-	// may be called from several goroutines at once. One that wraps
-	// buslocal.ErrPermanent fails every attempt, another one the first.
+	// Fault is called before each delivery of an event to a target. Nil: no faults. It
+	// may be called from several goroutines at once. A Fail that wraps
+	// buslocal.ErrPermanent fails every attempt, another one only the first.
 	Fault func(buslocal.Delivery) buslocal.Fault
-	// ID is the last part of a bus's ARN, of its name. Nil: a random one.
+	// ID returns the last part of the ARN of the bus with a name. Nil: a random one.
 	ID func(name string) string
-	// Keep bounds what is remembered to about so many events of each bus, and
-	// entries of the ledger's lists; 0 keeps all.
+	// Keep limits the stored events of each bus, and the entries of each list of the
+	// ledger, to about this number; 0 keeps all.
 	Keep int
 
-	// What AWS does not document, each at what seems likely.
+	// Switches for behaviour that AWS does not document. The zero values seem likely.
 
-	// SameID gives the envelope the event ID that the publisher is answered. Samples
-	// show another one.
+	// SameID gives the envelope the event ID that the publisher receives. AWS's
+	// samples show another one.
 	SameID bool
-	// HashAll has CONTENT_BASED deduplication cover resources, time and metadata.
+	// HashAll makes CONTENT_BASED deduplication include resources, time and metadata.
 	HashAll bool
-	// AlwaysCount has FailedEntryCount in every answer, not only where entries failed.
+	// AlwaysCount adds FailedEntryCount to every response, not only if entries failed.
 	AlwaysCount bool
-	// KeepMetadata carries an event's metadata on to another bus.
+	// KeepMetadata forwards an event's metadata to another bus.
 	KeepMetadata bool
-	// Dimension says what the dimension EventBus of the metrics holds.
+	// Dimension is the value of the metrics' dimension EventBus.
 	Dimension Dimension
 }
 
@@ -61,7 +61,7 @@ type Service struct {
 	running sync.WaitGroup
 
 	mu       sync.Mutex
-	changed  chan struct{} // closed, and replaced, whenever there may be something to do
+	changed  chan struct{} // closed and replaced whenever there may be work
 	buses    map[string]*Bus
 	order    []*Bus
 	targets  map[string]Target
@@ -74,7 +74,7 @@ type Service struct {
 	fail     failure
 }
 
-// failure is what happens to the next entries.
+// failure makes the next entries fail.
 type failure struct {
 	code  string
 	count int
@@ -91,8 +91,8 @@ func New(options Options) *Service {
 	return s
 }
 
-// Start listens on a free port of the loopback interface and returns the URL to
-// give SDKs as AWS_ENDPOINT_URL_EVENTBRIDGEV2.
+// Start listens on a free port of the loopback interface and returns the URL for
+// AWS_ENDPOINT_URL_EVENTBRIDGEV2.
 func (s *Service) Start() (string, error) {
 	url, err := s.server.Start(s)
 	if err != nil {
@@ -101,14 +101,14 @@ func (s *Service) Start() (string, error) {
 	return url, nil
 }
 
-// Close ends the server and gives up what is on its way.
+// Close stops the server and the deliveries in progress.
 func (s *Service) Close() {
 	s.stop()
 	s.server.Close()
 	s.running.Wait()
 }
 
-// Target says what subscribers reach under an ARN.
+// Target registers the target with an ARN.
 func (s *Service) Target(arn string, t Target) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,7 +118,7 @@ func (s *Service) Target(arn string, t Target) {
 // Throttle makes the next n calls that put events fail with ThrottlingException.
 func (s *Service) Throttle(n int) { s.mu.Lock(); s.throttle += n; s.mu.Unlock() }
 
-// Cut closes the connection of the next n of them, after the events were taken.
+// Cut closes the connection of the next n of them after the events were accepted.
 func (s *Service) Cut(n int) { s.mu.Lock(); s.cut += n; s.mu.Unlock() }
 
 // FailEntries makes the next n entries fail with the given code.
@@ -128,8 +128,8 @@ func (s *Service) FailEntries(code string, n int) {
 	s.mu.Unlock()
 }
 
-// Ledger returns a copy of what happened so far. A delivery's rule is its
-// subscriber, and of a batch there is one for each event.
+// Ledger returns a copy of the ledger so far. A delivery's rule is its subscriber,
+// and a batch has one delivery for each event.
 func (s *Service) Ledger() buslocal.Ledger {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,8 +139,8 @@ func (s *Service) Ledger() buslocal.Ledger {
 	return l
 }
 
-// Wait returns when no subscriber that is running has anything left to deliver, or
-// with ctx's error.
+// Wait returns when no running subscriber has an event left to deliver, or with ctx's
+// error.
 func (s *Service) Wait(ctx context.Context) error {
 	for {
 		s.mu.Lock()
@@ -168,7 +168,7 @@ func (s *Service) idleLocked() bool {
 	return true
 }
 
-// wakeLocked lets those go on who wait for something to do.
+// wakeLocked wakes the goroutines that wait for work.
 func (s *Service) wakeLocked() {
 	close(s.changed)
 	s.changed = make(chan struct{})
@@ -176,7 +176,7 @@ func (s *Service) wakeLocked() {
 
 func (s *Service) now() time.Time { return s.options.Clock.Now().UTC() }
 
-// sleep waits by the clock and says whether the service is still there.
+// sleep waits according to the clock. It returns false if the service was closed.
 func (s *Service) sleep(d time.Duration) bool {
 	if d <= 0 {
 		return s.ctx.Err() == nil
@@ -191,7 +191,7 @@ func (s *Service) sleep(d time.Duration) bool {
 	}
 }
 
-// generatedID is the last part of an ARN: 25 lower-case letters and digits.
+// generatedID returns the last part of an ARN: 25 lower-case letters and digits.
 func generatedID() string {
 	const alphabet = "abcdefghijklmnopqrstuvwxyz0123456789"
 	var random [25]byte

@@ -7,36 +7,36 @@ import (
 	"time"
 )
 
-// TransformerType says what a subscriber's target gets of an event.
+// TransformerType is the kind of transformation of a subscriber's events.
 type TransformerType string
 
 // The transformers.
 const (
-	Raw          TransformerType = "RAW" // Data alone; the zero value too
+	Raw          TransformerType = "RAW" // only Data; also the zero value
 	WithMetadata TransformerType = "WITH_METADATA"
 	JSONata      TransformerType = "JSONATA"
 )
 
-// Transformer is what a target gets of an event. Expression, between {% and %}, is
-// that of JSONata. It knows texts, numbers and null, objects, lists, paths from
+// Transformer defines what a target receives of an event. Expression is in JSONata,
+// between {% and %}. It supports strings, numbers and null, objects, lists, paths from
 // $events, [0] and [$ = "x"], & and =, $contains, $substringAfter, $string and $exists.
 type Transformer struct {
 	Type       TransformerType
 	Expression string
 }
 
-// Invoke says how a subscriber reaches its target.
+// Invoke defines how a subscriber invokes its target.
 type Invoke struct {
 	TargetARN string // required: one of [Service.Target], or a bus's ARN
-	// Sync waits for a function's answer (REQUEST_RESPONSE).
+	// Sync waits for a function's response (REQUEST_RESPONSE).
 	Sync bool
-	// Attributes are the message attributes of a queue or a topic, each a text or an
-	// expression of the event.
+	// Attributes are the message attributes of a queue or a topic, each a constant or
+	// an expression of the event.
 	Attributes map[string]string
-	// TraceHeader is AWSTraceHeader of a queue's messages, likewise.
+	// TraceHeader is the AWSTraceHeader of a queue's messages, a constant or an expression.
 	TraceHeader string
-	// Metadata, Group and DeduplicationID are those of an event on another bus; the
-	// last two also of a message in a FIFO queue or topic.
+	// Metadata, Group and DeduplicationID apply to an event on another bus; the last
+	// two also to a message in a FIFO queue or topic.
 	Metadata               map[string]string
 	Group, DeduplicationID string
 	ByContent              bool
@@ -51,18 +51,18 @@ type Spec struct {
 	Filters     []Filter
 	Transformer Transformer
 	FIFO        bool
-	// MaxBatch is how many events a target gets at once; 0 means 10. Of 1 a function
-	// gets one object, of anything else an array.
+	// MaxBatch is how many events a target receives at once; 0 means 10. With 1 a
+	// function receives one object, otherwise an array.
 	MaxBatch int
 	Window   time.Duration // how long a batch waits to be full
-	// MaxRetries after the first attempt; nil means 5. MaxAge is how long is tried;
-	// 0 means 300 s.
+	// MaxRetries after the first attempt; nil means 5. MaxAge is for how long delivery
+	// is attempted; 0 means 300 s.
 	MaxRetries *int
 	MaxAge     time.Duration
-	// DeadLetters is the ARN of one of [Service.DeadLetters]; empty drops what fails.
+	// DeadLetters is an ARN of [Service.DeadLetters]; empty drops failed events.
 	DeadLetters string
-	// From is the point in time that it begins with, and Horizon the oldest event
-	// that is kept; neither means the latest. Until ends it, where it is set.
+	// From starts delivery with events from a point in time, Horizon with the oldest
+	// event that is kept; neither means new events only. Until, if set, ends delivery.
 	From, Until time.Time
 	Horizon     bool
 	Stopped     bool
@@ -81,16 +81,16 @@ type Subscriber struct {
 	Created   time.Time
 
 	bus      *Bus
-	plan     *plan // never changed; an update puts another one in its place
+	plan     *plan // immutable; an update replaces it
 	stopped  bool
 	removed  bool
-	next     int // index in the bus's log of what is not looked at yet
+	next     int // index in the bus's log of the first event not filtered yet
 	queue    []*item
-	lanes    map[string]bool // groups that are being delivered, of FIFO
+	lanes    map[string]bool // groups that are being delivered, if FIFO
 	inFlight int
 }
 
-// plan is a specification that was checked, with what is compiled of it.
+// plan is a validated specification with its compiled expressions.
 type plan struct {
 	Spec
 	sub        *Subscriber
@@ -98,14 +98,14 @@ type plan struct {
 	attributes map[string]expression
 }
 
-// item is an event on its way to a target.
+// item is an event in delivery to a target.
 type item struct {
 	event    *Event
 	delivery string
-	since    time.Time // when it could be delivered
+	since    time.Time // when it became deliverable
 }
 
-// Subscribe adds a subscriber. The error says what is wrong with it.
+// Subscribe adds a subscriber. It returns an error if spec is invalid.
 func (b *Bus) Subscribe(spec Spec) (*Subscriber, error) {
 	s := b.service
 	sub := &Subscriber{Name: spec.Name, bus: b, stopped: spec.Stopped, lanes: map[string]bool{}}
@@ -146,7 +146,7 @@ func (b *Bus) Subscribe(spec Spec) (*Subscriber, error) {
 	return sub, nil
 }
 
-// planOf checks a specification and compiles what is in it.
+// planOf validates a specification and compiles its expressions.
 func (sub *Subscriber) planOf(given Spec) (*plan, error) {
 	p := &plan{Spec: given, sub: sub, attributes: map[string]expression{}}
 	p.Filters = slices.Clone(given.Filters)
@@ -199,7 +199,7 @@ func (sub *Subscriber) planOf(given Spec) (*plan, error) {
 	return p, nil
 }
 
-// parameters are all texts of an Invoke that may be expressions, by a name for each.
+// parameters returns all parameters of an Invoke that may be expressions, by name.
 func (p *plan) parameters() map[string]string {
 	all := map[string]string{"TraceHeader": p.Invoke.TraceHeader, "EventGroupId": p.Invoke.Group, "DeduplicationId": p.Invoke.DeduplicationID}
 	for name, text := range p.Invoke.Attributes {
@@ -211,7 +211,7 @@ func (p *plan) parameters() map[string]string {
 	return all
 }
 
-// Stop pauses the subscriber: what comes waits on the bus.
+// Stop pauses the subscriber: new events wait on the bus.
 func (sub *Subscriber) Stop() {
 	sub.bus.service.mu.Lock()
 	defer sub.bus.service.mu.Unlock()
@@ -219,8 +219,8 @@ func (sub *Subscriber) Stop() {
 	sub.bus.service.wakeLocked()
 }
 
-// Resume lets a subscriber that was stopped go on: where it was, as far as the bus
-// still keeps it, or with latest at what comes now.
+// Resume restarts a stopped subscriber: where it stopped, as far as the bus still keeps
+// the events, or with latest with new events only.
 func (sub *Subscriber) Resume(latest bool) {
 	sub.bus.service.mu.Lock()
 	defer sub.bus.service.mu.Unlock()
@@ -238,7 +238,7 @@ func (sub *Subscriber) Resume(latest bool) {
 	sub.bus.service.wakeLocked()
 }
 
-// Delete removes the subscriber and gives up what it has not delivered.
+// Delete removes the subscriber and its undelivered events.
 func (sub *Subscriber) Delete() {
 	s := sub.bus.service
 	s.mu.Lock()
@@ -248,7 +248,7 @@ func (sub *Subscriber) Delete() {
 	s.wakeLocked()
 }
 
-// fillLocked queues the events that have come and match.
+// fillLocked queues new events that match.
 func (sub *Subscriber) fillLocked() {
 	if sub.stopped || sub.removed {
 		return
@@ -272,7 +272,7 @@ func (sub *Subscriber) fillLocked() {
 	}
 }
 
-// busyLocked says whether there is anything left to deliver.
+// busyLocked reports whether there is an event left to deliver.
 func (sub *Subscriber) busyLocked() bool {
 	return sub.inFlight > 0 || !sub.stopped && !sub.removed && len(sub.queue) > 0
 }

@@ -11,37 +11,37 @@ import (
 	"github.com/throughline/throughline/local/buslocal"
 )
 
-// Target takes batches of events.
+// Target receives batches of events.
 type Target interface {
-	// Name is what the ledger calls the target.
+	// Name returns the target's name in the ledger.
 	Name() string
-	// Deliver returns the IDs of the events that the target did not take, or why it
-	// took none. An error that is a DeliveryError says the code of the record.
+	// Deliver returns the IDs of the events that the target did not accept, or an
+	// error if it accepted none. A DeliveryError has the code for the dead-letter record.
 	Deliver(ctx context.Context, b Batch) (failed []string, err error)
 }
 
-// Batch is what a target is handed.
+// Batch is a batch that a target receives.
 type Batch struct {
-	// Payload is what a function gets: one event, or an array of them.
+	// Payload is the event of a function: one event, or an array of them.
 	Payload    []byte
 	Events     []View
-	Sync       bool // whoever hands it over waits for the answer
+	Sync       bool // the subscriber waits for the response
 	Subscriber string
 }
 
-// View is one event as a subscriber's target gets it.
+// View is one event as a subscriber's target receives it.
 type View struct {
 	Payload  []byte // transformed
 	Event    *Event
 	Replayed bool
-	// What the subscriber's parameters say of it.
+	// The values of the subscriber's parameters for this event.
 	Attributes             map[string]string
 	TraceHeader            string
 	Metadata               map[string]string
 	Group, DeduplicationID string
 }
 
-// payload is the events as one text: alone, or as an array, even of one.
+// payload returns the events as JSON: with alone as one event, else as an array.
 func (b *Batch) payload(alone bool) []byte {
 	var list [][]byte
 	for _, v := range b.Events {
@@ -61,7 +61,7 @@ func unquoted(value []byte) string {
 	return string(value)
 }
 
-// under are the parameters whose names begin with a prefix, without it.
+// under returns the parameters whose names begin with a prefix, by the rest of the name.
 func under(parameters map[string]string, prefix string) map[string]string {
 	found := map[string]string{}
 	for name, text := range parameters {
@@ -72,7 +72,7 @@ func under(parameters map[string]string, prefix string) map[string]string {
 	return found
 }
 
-// hand gives a batch to the subscriber's target.
+// hand passes a batch to the subscriber's target.
 func (p *plan) hand(b Batch) ([]string, error) {
 	s := p.sub.bus.service
 	s.mu.Lock()
@@ -87,7 +87,7 @@ func (p *plan) hand(b Batch) ([]string, error) {
 	return nil, &DeliveryError{"RESOURCE_NOT_FOUND", "the target " + p.Invoke.TargetARN + " does not exist"}
 }
 
-// forward puts events on another bus: under a new ID, with the data as it is.
+// forward puts events on another bus, with new IDs and unchanged data.
 func (s *Service) forward(to *Bus, b Batch, byContent bool) (failed []string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -111,9 +111,9 @@ func (s *Service) forward(to *Bus, b Batch, byContent bool) (failed []string, er
 	return nil, nil
 }
 
-// Function is a target that a Go func takes batches for: a Lambda function. Where the
-// subscriber waits for the answer, sync is true, and an answer with
-// batchItemFailures names the events that failed by their IDs.
+// Function is a Lambda function as a target, implemented by a Go func. sync is true if
+// the subscriber waits for the response. A response with batchItemFailures has the IDs
+// of the events that failed.
 type Function struct {
 	FunctionName string
 	Invoke       func(ctx context.Context, payload []byte, sync bool) (answer []byte, err error)
@@ -133,7 +133,7 @@ func (f Function) Deliver(ctx context.Context, b Batch) ([]string, error) {
 			ItemIdentifier string `json:"itemIdentifier"`
 		} `json:"batchItemFailures"`
 	}
-	if json.Unmarshal(answer, &response) != nil { // no partial batch response
+	if json.Unmarshal(answer, &response) != nil { // not a partial batch response
 		return nil, nil
 	}
 	var failed []string
@@ -143,7 +143,7 @@ func (f Function) Deliver(ctx context.Context, b Batch) ([]string, error) {
 	return failed, nil
 }
 
-// Each is a target of package buslocal, such as a queue or a topic, which gets one
+// Each is a target of package buslocal, such as a queue or a topic, which receives one
 // message for each event.
 type Each struct{ To buslocal.Target }
 
@@ -165,8 +165,8 @@ func (e Each) Deliver(ctx context.Context, b Batch) (failed []string, err error)
 	return failed, nil
 }
 
-// OfClassic is a target of a rule of package buslocal that puts its events on a new
-// bus: the data is the classic envelope.
+// OfClassic returns a target for a rule of package buslocal that puts its events on the
+// new bus: the data is the classic envelope.
 func (b *Bus) OfClassic() buslocal.Target { return classic{b} }
 
 type classic struct{ bus *Bus }

@@ -9,10 +9,10 @@ import (
 	"github.com/aws/smithy-go/encoding/cbor"
 )
 
-// node is a part of a request. The zero value is an absent one.
+// node is a part of a request. The zero value is an absent part.
 type node struct{ value cbor.Value }
 
-// decode reads a body: a map, or nothing for an input without members.
+// decode reads a body: a map, or no bytes for an input without members.
 func decode(body []byte) (node, error) {
 	if len(body) == 0 {
 		return node{cbor.Map{}}, nil
@@ -27,7 +27,7 @@ func decode(body []byte) (node, error) {
 	return node{v}, nil
 }
 
-// member is a member of a map.
+// member returns a member of a map.
 func (n node) member(name string) node {
 	m, _ := n.value.(cbor.Map)
 	v := m[name]
@@ -37,7 +37,7 @@ func (n node) member(name string) node {
 	return node{v}
 }
 
-// there says whether the node is.
+// there reports whether the node is present.
 func (n node) there() bool { return n.value != nil }
 
 func (n node) text(name string) string {
@@ -69,13 +69,13 @@ func (n node) texts(name string) map[string]string {
 	return texts
 }
 
-// names are the keys of a map.
+// names returns the keys of a map.
 func (n node) names() []string {
 	m, _ := n.value.(cbor.Map)
 	return slices.Sorted(maps.Keys(m))
 }
 
-// number is a member that is a number; ok is false where there is none.
+// number returns a member that is a number; ok is false if there is none.
 func (n node) number(name string) (number float64, ok bool) {
 	switch v := n.member(name).value.(type) {
 	case cbor.Uint:
@@ -90,7 +90,7 @@ func (n node) number(name string) (number float64, ok bool) {
 	return 0, false
 }
 
-// time is a member that is a time: seconds under tag 1.
+// time returns a member that is a time: seconds with tag 1.
 func (n node) time(name string) time.Time {
 	tag, ok := n.member(name).value.(*cbor.Tag)
 	if !ok || tag.ID != 1 {
@@ -103,7 +103,7 @@ func (n node) time(name string) time.Time {
 	return time.UnixMilli(int64(seconds * 1000)).UTC()
 }
 
-// encode is a value of an answer: maps, lists, texts, numbers, times.
+// encode returns a value of a response: maps, lists, strings, numbers and times.
 func encode(v any) cbor.Value {
 	switch v := v.(type) {
 	case map[string]any:
@@ -121,7 +121,7 @@ func encode(v any) cbor.Value {
 	case string:
 		return cbor.String(v)
 	case int:
-		return cbor.Uint(uint64(v)) // none is below zero
+		return cbor.Uint(uint64(v)) // numbers are never negative
 	case time.Time:
 		return cbor.Tag{ID: 1, Value: cbor.Float64(float64(v.UnixMilli()) / 1000)}
 	default:
@@ -129,7 +129,7 @@ func encode(v any) cbor.Value {
 	}
 }
 
-// withoutEmpty is a map without the members that say nothing.
+// withoutEmpty returns a map without empty members.
 func withoutEmpty(m map[string]any) map[string]any {
 	for key, value := range m {
 		at, isTime := value.(time.Time)

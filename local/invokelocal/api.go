@@ -19,11 +19,11 @@ import (
 	"github.com/throughline/throughline/local/lambdalocal"
 )
 
-// API answers for the functions of a local Lambda. Use [New], and close it. Safe
-// for concurrent use.
+// API serves the functions of a local Lambda. Use [New], and close it. Safe for
+// concurrent use.
 type API struct {
-	// Keep is how many invocations the ledger has at least; older ones go. Zero: all. It may
-	// be set before the API is used.
+	// Keep is how many invocations the ledger keeps at least; older ones are removed. Zero:
+	// all. Set it before the first use.
 	Keep int
 
 	lambda *lambdalocal.Service
@@ -33,7 +33,7 @@ type API struct {
 	ledger []Invoked
 }
 
-// Invoked is one invocation that was asked for.
+// Invoked is one requested invocation.
 type Invoked struct {
 	Function, RequestID string
 	Async               bool
@@ -53,10 +53,10 @@ func (a *API) Start() (string, error) {
 	return url, nil
 }
 
-// Close ends the server. Synchronous invocations go on without their caller.
+// Close stops the server. Synchronous invocations continue without their caller.
 func (a *API) Close() { a.server.Close() }
 
-// Ledger is what was invoked, in order.
+// Ledger returns the invocations, in order.
 func (a *API) Ledger() []Invoked {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -71,11 +71,11 @@ type fault struct {
 }
 
 const (
-	maxBody    = 8 << 20 // what is over Lambda's own limit is refused as Lambda refuses it
-	maxContext = 3583    // of a client context as base64
+	maxBody    = 8 << 20 // more than Lambda's limit, which the Deployment enforces
+	maxContext = 3583    // bytes of a client context in base64
 )
 
-// ServeHTTP answers Invoke, and the old InvokeAsync.
+// ServeHTTP serves Invoke and the old InvokeAsync.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name, async, ok := route(r)
 	if !ok {
@@ -113,7 +113,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// route reads the name of the function out of a path; it may be a percent-encoded ARN.
+// route reads the name of the function from a path; it may be a percent-encoded ARN.
 func route(r *http.Request) (name string, async, ok bool) {
 	parts := strings.Split(strings.Trim(r.URL.EscapedPath(), "/"), "/")
 	if len(parts) != 4 || parts[1] != "functions" || r.Method != http.MethodPost {
@@ -127,7 +127,7 @@ func route(r *http.Request) (name string, async, ok bool) {
 
 var function = regexp.MustCompile(`^(?:(?:arn:aws[a-z-]*:lambda:[a-z0-9-]+:)?\d{12}:function:)?([A-Za-z0-9_-]{1,64})(?::(\$LATEST|[A-Za-z0-9_-]+))?$`)
 
-// find is the function of a name, a partial or a whole ARN.
+// find returns the function with a name, a partial ARN or a full ARN.
 func (a *API) find(name, qualifier string) (*lambdalocal.Deployment, *fault) {
 	parts := function.FindStringSubmatch(name)
 	if parts == nil {
@@ -173,7 +173,7 @@ func (a *API) note(i Invoked) {
 	a.ledger, _ = recent.Append(a.ledger, a.Keep, i)
 }
 
-// event queues an invocation. A client context is dropped, as Lambda does it.
+// event queues an invocation. It drops a client context, as Lambda does.
 func (a *API) event(w http.ResponseWriter, r *http.Request, d *lambdalocal.Deployment, body []byte, old bool) {
 	id, err := a.async(d, body, r.Header.Get("X-Amzn-Trace-Id"))
 	if err != nil {
@@ -215,8 +215,8 @@ func (a *API) requestResponse(w http.ResponseWriter, r *http.Request, d *lambdal
 	wire.Write(w, http.StatusOK, "application/json", result.Payload)
 }
 
-// handOn is the trace header that a function gets of a call's: its root, its
-// decision and its lineage, and a parent of Lambda's own.
+// handOn returns the trace header of a function for that of a call: the same root,
+// sampling decision and lineage, and a parent of Lambda's own.
 func handOn(header string) string {
 	var root, rest string
 	sampled := "0"

@@ -10,21 +10,21 @@ import (
 	"github.com/throughline/throughline/local/sqslocal"
 )
 
-// Destination takes the record of an asynchronous invocation that has ended.
-// function is the function's ARN, condition Success or RetriesExhausted.
+// Destination receives the record of a completed asynchronous invocation. function is
+// the function's ARN, condition Success or RetriesExhausted.
 type Destination func(function, condition string, record []byte)
 
-// Destinations are a function's. The zero value sends nothing.
+// Destinations are the destinations of a function. The zero value sends nothing.
 type Destinations struct {
 	OnSuccess, OnFailure Destination
-	// DeadLetter is the function's dead-letter queue: it gets the event of an
-	// invocation that failed, with the attributes RequestID, ErrorCode and
-	// ErrorMessage. Nil: none.
+	// DeadLetter is the function's dead-letter queue: it receives the event of a
+	// failed invocation, with the attributes RequestID, ErrorCode and ErrorMessage.
+	// Nil: none.
 	DeadLetter *sqslocal.Queue
 }
 
-// record is what a destination gets (AWS Lambda developer guide, "Capturing
-// records of Lambda asynchronous invocations").
+// record is the record that a destination receives (AWS Lambda developer guide,
+// "Capturing records of Lambda asynchronous invocations").
 type record struct {
 	Version         string          `json:"version"`
 	Timestamp       string          `json:"timestamp"`
@@ -47,8 +47,7 @@ type responseContext struct {
 	FunctionError   string `json:"functionError,omitempty"`
 }
 
-// Of returns what [lambdalocal.Function.OnAsync] of the function with this ARN
-// has to be.
+// Of returns the [lambdalocal.Function.OnAsync] for the function with this ARN.
 func (d Destinations) Of(function string) func(lambdalocal.Outcome) {
 	return func(o lambdalocal.Outcome) {
 		condition, to := "Success", d.OnSuccess
@@ -56,7 +55,7 @@ func (d Destinations) Of(function string) func(lambdalocal.Outcome) {
 			condition, to = "RetriesExhausted", d.OnFailure
 		}
 		if o.FunctionError != "" && d.DeadLetter != nil {
-			_, _ = d.DeadLetter.Send(deadLetter(o), "") // a queue that refuses it loses it, as Lambda does
+			_, _ = d.DeadLetter.Send(deadLetter(o), "") // if the queue rejects it, it is lost, as in Lambda
 		}
 		if to == nil {
 			return
@@ -75,7 +74,7 @@ func (d Destinations) Of(function string) func(lambdalocal.Outcome) {
 	}
 }
 
-// raw is JSON as it is, and anything else as a string.
+// raw returns JSON unchanged, and anything else as a JSON string.
 func raw(data []byte) json.RawMessage {
 	if json.Valid(data) {
 		return data
@@ -100,13 +99,13 @@ func deadLetter(o lambdalocal.Outcome) sqslocal.Entry {
 	}}
 }
 
-// ToQueue is a destination that sends records to a queue.
+// ToQueue returns a destination that sends records to a queue.
 func ToQueue(q *sqslocal.Queue) Destination {
 	return func(_, _ string, record []byte) { _, _ = q.Send(sqslocal.Entry{MessageBody: string(record)}, "") }
 }
 
-// ToBus is a destination that puts records on a bus as events of the source
-// "lambda". name is the bus's; "" is the default one.
+// ToBus returns a destination that puts records on a bus as events of the source
+// "lambda". name is the bus's name; "" is the default bus.
 func ToBus(b *buslocal.Bus, name string) Destination {
 	return func(function, condition string, record []byte) {
 		kind := "Lambda Function Invocation Result - Success"

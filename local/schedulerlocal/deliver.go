@@ -12,8 +12,8 @@ import (
 	"github.com/throughline/throughline/local/invokelocal"
 )
 
-// To delivers to the functions of a local Lambda and to the buses of a local
-// EventBridge, as [Options.Deliver]. Either may be nil.
+// To returns an [Options.Deliver] for the functions of a local Lambda and the buses
+// of a local EventBridge. Either may be nil.
 func To(functions *invokelocal.API, bus *buslocal.Bus) func(context.Context, Target) (string, error) {
 	return func(_ context.Context, t Target) (string, error) {
 		switch {
@@ -40,7 +40,7 @@ func To(functions *invokelocal.API, bus *buslocal.Bus) func(context.Context, Tar
 	}
 }
 
-// scheduled is the event of a schedule without an Input.
+// scheduled returns the event of a schedule without an Input.
 func (s *Service) scheduled(schedule string, due time.Time) string {
 	data, _ := json.Marshal(map[string]any{
 		"version": "0", "id": wire.UUID(), "detail-type": "Scheduled Event", "source": "aws.scheduler", "account": s.options.Account,
@@ -49,7 +49,7 @@ func (s *Service) scheduled(schedule string, due time.Time) string {
 	return string(data)
 }
 
-// fire brings a schedule to its target, and tries again where that fails.
+// fire invokes the target of a schedule, with retries.
 func (s *Service) fire(ctx context.Context, t Target, due time.Time) Fired {
 	retries := 185
 	if t.Retry != nil && t.Retry.Attempts != nil {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Expression is a schedule: at(…), rate(…) or cron(…), as EventBridge's rules and
-// EventBridge Scheduler take them (EventBridge Scheduler user guide, "Schedule types").
+// Expression is a schedule expression: at(…), rate(…) or cron(…), as in EventBridge's rules
+// and EventBridge Scheduler (EventBridge Scheduler user guide, "Schedule types").
 // Use [ParseExpression]. It is a value; safe to copy.
 type Expression struct {
 	once  time.Time
@@ -18,8 +18,8 @@ type Expression struct {
 	zone  *time.Location
 }
 
-// ParseExpression reads a schedule. zone is a name of the IANA database, "" for UTC; only
-// Scheduler's at(…) and cron(…) have one.
+// ParseExpression reads a schedule expression. zone is a name of the IANA database, "" for
+// UTC; only Scheduler's at(…) and cron(…) have one.
 func ParseExpression(text, zone string) (Expression, error) {
 	location, err := time.LoadLocation(zone)
 	if err != nil {
@@ -56,10 +56,10 @@ func parseRate(text string) (time.Duration, error) {
 	return time.Duration(n) * unit, nil
 }
 
-// Once says that the schedule fires one time alone.
+// Once reports whether the schedule fires only once.
 func (e Expression) Once() bool { return e.every == 0 && e.cron == nil }
 
-// Next is the first time after t at which the schedule fires; ok is false where there is
+// Next returns the first time after t at which the schedule fires; ok is false if there is
 // none. A rate counts from t.
 func (e Expression) Next(t time.Time) (next time.Time, ok bool) {
 	switch {
@@ -71,13 +71,13 @@ func (e Expression) Next(t time.Time) (next time.Time, ok bool) {
 	return e.once, e.once.After(t)
 }
 
-// cron has, of each field, which values fit.
+// cron has, for each field, which values match.
 type cron struct {
 	minutes, hours, months, years []bool
 	days                          func(date time.Time) bool
 }
 
-// field describes one of a cron expression's.
+// field describes one field of a cron expression.
 type field struct {
 	name        string
 	first, last int
@@ -123,7 +123,7 @@ func parseCron(text string) (*cron, error) {
 	return c, nil
 }
 
-// value is a number of the field, or one of its names.
+// value parses a number of the field, or one of its names.
 func (f field) value(text string) (int, error) {
 	if i := slices.Index(f.names, strings.ToUpper(text)); i >= 0 {
 		return f.first + i, nil
@@ -163,7 +163,7 @@ func (f field) parse(text string) ([]bool, error) {
 				last = first
 			}
 		}
-		if last < first { // as FRI-MON goes round
+		if last < first { // a range that wraps around, such as FRI-MON
 			for n := first; n <= f.last; n += step {
 				fits[n] = true
 			}
@@ -176,13 +176,13 @@ func (f field) parse(text string) ([]bool, error) {
 	return fits, nil
 }
 
-// lastDay is the last day of a date's month.
+// lastDay returns the last day of a date's month.
 func lastDay(date time.Time) int {
 	return time.Date(date.Year(), date.Month()+1, 0, 0, 0, 0, 0, time.UTC).Day()
 }
 
-// parseDays reads the day of the month: also L, the last one, and 15W, the weekday nearest
-// to the 15th in its month.
+// parseDays reads the day of the month: also L, the last day, and 15W, the weekday nearest
+// to the 15th in the same month.
 func parseDays(text string) (func(time.Time) bool, error) {
 	if text == "L" {
 		return func(date time.Time) bool { return date.Day() == lastDay(date) }, nil
@@ -216,7 +216,7 @@ func parseDays(text string) (func(time.Time) bool, error) {
 }
 
 // parseWeekdays reads the day of the week: also 6L, the last Friday of the month, L, which
-// is Saturday, and 3#2, its second Tuesday.
+// is Saturday, and 3#2, the second Tuesday of the month.
 func parseWeekdays(text string) (func(time.Time) bool, error) {
 	weekday := func(date time.Time) int { return int(date.Weekday()) + 1 }
 	if day, ok := strings.CutSuffix(text, "L"); ok {
@@ -238,8 +238,8 @@ func parseWeekdays(text string) (func(time.Time) bool, error) {
 	return func(date time.Time) bool { return fits[weekday(date)] }, err
 }
 
-// next is the first fitting minute after t, in t's zone. A time that a change to summer
-// time leaves out does not come that day.
+// next returns the first matching minute after t, in t's zone. A time that a change to
+// daylight saving time skips does not occur that day.
 func (c *cron) next(t time.Time) (time.Time, bool) {
 	date := time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)
 	for ; date.Year() <= yearField.last; date = date.AddDate(0, 0, 1) {

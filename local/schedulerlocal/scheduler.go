@@ -28,22 +28,22 @@ import (
 // Options of a [Service].
 type Options struct {
 	Clock *clock.Clock // nil: the machine's
-	// Deliver brings a schedule to its target and returns the request ID or event
-	// ID that came of it. It is tried again as often as the schedule says. Required.
+	// Deliver invokes the target of a schedule and returns the resulting request ID or
+	// event ID. It is retried according to the schedule's retry policy. Required.
 	Deliver func(ctx context.Context, t Target) (id string, err error)
-	// RetryDelay is the wait between attempts. Zero: 10 ms, where Scheduler waits seconds.
+	// RetryDelay is the wait between attempts. Zero: 10 ms. Scheduler waits seconds.
 	RetryDelay time.Duration
-	Keep       int    // how many deliveries are told of at least; older ones go. Zero: all.
+	Keep       int    // how many deliveries are kept at least; older ones are removed. Zero: all.
 	Account    string // zero: 123456789012
 	Region     string // zero: us-east-1
 }
 
-// Target is what a schedule brings where.
+// Target is the target of a schedule, with its input.
 type Target struct {
 	ARN   string `json:"Arn"`
 	Role  string `json:"RoleArn"`
 	Input string `json:",omitempty"` // with the context attributes filled in, when it is delivered
-	// Events is of a target that is a bus.
+	// Events is set if the target is a bus.
 	Events *struct{ DetailType, Source string } `json:"EventBridgeParameters,omitempty"`
 	Retry  *struct {
 		Attempts *int `json:"MaximumRetryAttempts,omitempty"`
@@ -56,13 +56,13 @@ type Target struct {
 type Fired struct {
 	Schedule string // ARN
 	Target   string // ARN
-	ID       string // that Deliver returned
+	ID       string // as Deliver returned it
 	Due, At  time.Time
 	Attempts int
 	Err      error // of the last attempt
 }
 
-// schedule is a schedule as the API has it.
+// schedule is a schedule as the API represents it.
 type schedule struct {
 	Arn, Name, GroupName       string
 	ScheduleExpression         string
@@ -76,7 +76,7 @@ type schedule struct {
 	LastModificationDate       float64
 
 	when   Expression
-	cancel func() // nil where it does not fire any more
+	cancel func() // nil if it no longer fires
 	token  string
 }
 
@@ -119,7 +119,7 @@ func (s *Service) Start() (string, error) {
 	return url, nil
 }
 
-// Close ends the server and gives schedules up.
+// Close stops the server and cancels the schedules.
 func (s *Service) Close() {
 	s.mu.Lock()
 	s.closed = true
@@ -129,14 +129,14 @@ func (s *Service) Close() {
 	s.firing.Wait()
 }
 
-// Fired is what was delivered, in order.
+// Fired returns the deliveries, in order.
 func (s *Service) Fired() []Fired {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.fired)
 }
 
-// Waiting is how many one-time schedules have not fired yet.
+// Waiting returns how many one-time schedules have not fired yet.
 func (s *Service) Waiting() (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -158,7 +158,7 @@ const maxBody = 1 << 20
 
 var path = regexp.MustCompile(`^/schedules(?:/([0-9a-zA-Z_.-]{1,64}))?/?$`)
 
-// ServeHTTP answers Scheduler's API, restJson1.
+// ServeHTTP serves Scheduler's API (protocol restJson1).
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, ok := wire.Body(w, r, maxBody)
 	parts := path.FindStringSubmatch(r.URL.Path)
@@ -206,7 +206,7 @@ func key(group, name string) string {
 	return group + "/" + name
 }
 
-// Create makes a schedule of the body of a CreateSchedule request.
+// Create creates a schedule from the body of a CreateSchedule request.
 func (s *Service) Create(name string, body []byte) error {
 	if _, problem := s.create(name, body); problem != nil {
 		return fmt.Errorf("create the schedule %s: %s: %s", name, problem.code, problem.message)
@@ -214,7 +214,7 @@ func (s *Service) Create(name string, body []byte) error {
 	return nil
 }
 
-// Fire brings a schedule to its target now, whatever its time and state are.
+// Fire invokes the target of a schedule now, regardless of its time and state.
 func (s *Service) Fire(ctx context.Context, group, name string) (Fired, error) {
 	s.mu.Lock()
 	one := s.schedules[key(group, name)]
@@ -258,7 +258,7 @@ func (s *Service) create(name string, body []byte) (any, *fault) {
 	one.Arn = fmt.Sprintf("arn:aws:scheduler:%s:%s:schedule/%s/%s", s.options.Region, s.options.Account, one.GroupName, name)
 	one.CreationDate = float64(now.UnixMilli()) / 1000
 	one.LastModificationDate = one.CreationDate
-	if _, later := one.when.Next(now.Add(-time.Minute)); one.when.Once() && !later { // as Scheduler does, with some slack
+	if _, later := one.when.Next(now.Add(-time.Minute)); one.when.Once() && !later { // in the past, with a minute of tolerance
 		return nil, invalid("Invalid Schedule Expression %s: it is in the past.", one.ScheduleExpression)
 	}
 	s.mu.Lock()
@@ -266,7 +266,7 @@ func (s *Service) create(name string, body []byte) (any, *fault) {
 	id := key(one.GroupName, name)
 	if known := s.schedules[id]; known != nil {
 		if known.token != "" && known.token == one.token {
-			return map[string]string{"ScheduleArn": known.Arn}, nil // the same call again
+			return map[string]string{"ScheduleArn": known.Arn}, nil // a retry of the same call
 		}
 		return nil, &fault{http.StatusConflict, "ConflictException", "Schedule " + name + " already exists."}
 	}
@@ -343,7 +343,7 @@ func (s *Service) armLocked(id string, one *schedule) {
 	target.Schedule = one.Arn
 	start := s.options.Clock.Now()
 	if when.Once() {
-		start = time.Time{} // one that is barely past fires too
+		start = time.Time{} // a time that has just passed fires too
 	}
 	s.firing.Go(func() {
 		defer cancel()

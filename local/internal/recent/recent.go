@@ -3,8 +3,8 @@ package recent
 
 import "slices"
 
-// Append appends item to list. Where keep is above zero and list has twice as many entries,
-// the oldest go, so that keep are left; dropped is how many went. Zero keeps all.
+// Append appends item to list. When list then has twice as many entries as keep, it removes
+// the oldest so that keep are left; dropped is how many it removed. A keep of 0 keeps all.
 func Append[T any](list []T, keep int, item T) (grown []T, dropped int) {
 	list = append(list, item)
 	if keep <= 0 || len(list) < 2*keep {

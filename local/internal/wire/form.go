@@ -15,9 +15,9 @@ type Form struct {
 	children map[string]*Form
 }
 
-const maxDepth = 12 // no operation nests deeper
+const maxDepth = 12 // more than any operation needs
 
-// ParseForm reads the body of a request. A key that is nested too deep is left out.
+// ParseForm reads the body of a request. It ignores keys that are nested too deeply.
 func ParseForm(body []byte) (*Form, error) {
 	values, err := url.ParseQuery(string(body))
 	if err != nil {
@@ -46,7 +46,7 @@ func ParseForm(body []byte) (*Form, error) {
 	return root, nil
 }
 
-// Get is the node at the path, an empty one where there is none.
+// Get returns the node at the path, an empty one if there is none.
 func (f *Form) Get(path ...string) *Form {
 	for _, name := range path {
 		next := f.children[name]
@@ -58,14 +58,14 @@ func (f *Form) Get(path ...string) *Form {
 	return f
 }
 
-// Has says that the node holds something.
+// Has reports whether the node has a value or children.
 func (f *Form) Has() bool { return f.Value != "" || len(f.children) > 0 }
 
-// Names are the names of the children, sorted.
+// Names returns the sorted names of the children.
 func (f *Form) Names() []string { return slices.Sorted(maps.Keys(f.children)) }
 
-// List are the elements of a list, in their order: children that are numbers,
-// below "member" or "entry" where the API wraps its lists.
+// List returns the elements of a list in order: the children whose names are
+// numbers, below "member" or "entry" if the API wraps its lists.
 func (f *Form) List() []*Form {
 	for _, wrapper := range []string{"member", "entry"} {
 		if inner := f.children[wrapper]; inner != nil {

@@ -16,19 +16,19 @@ import (
 	"time"
 )
 
-// Server listens on a free port of the loopback interface. The zero value is
-// one that was never started: Close does nothing.
+// Server listens on a free port of the loopback interface. The zero value is a
+// server that was not started: its Close does nothing.
 type Server struct {
 	server *http.Server
 	served chan struct{} // closed when Serve has returned
 }
 
-// Start serves h and returns the URL, without a slash at its end. Pages in a browser are
-// refused: SDKs sign their calls, and a page of any origin could make calls that are not.
+// Start serves h and returns the URL, without a slash at its end. It rejects requests of web
+// pages: signatures are not checked, so a page of any origin could make calls.
 func (s *Server) Start(h http.Handler) (string, error) { return s.StartOpen(NoPages(h)) }
 
-// NoPages refuses what a page in a browser asks, of any origin (Fetch standard, "Origin
-// header"; Fetch metadata, "Sec-Fetch-Site").
+// NoPages rejects the requests of web pages of any origin (Fetch standard, "Origin header";
+// Fetch metadata, "Sec-Fetch-Site").
 func NoPages(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if site := r.Header.Get("Sec-Fetch-Site"); r.Header.Get("Origin") != "" || site != "" && site != "none" {
@@ -39,7 +39,7 @@ func NoPages(h http.Handler) http.Handler {
 	})
 }
 
-// StartOpen is Start for what pages may call too.
+// StartOpen is Start for handlers that web pages may call too.
 func (s *Server) StartOpen(h http.Handler) (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -54,7 +54,7 @@ func (s *Server) StartOpen(h http.Handler) (string, error) {
 	return "http://" + listener.Addr().String(), nil
 }
 
-// Close ends the server and its connections.
+// Close stops the server and closes its connections.
 func (s *Server) Close() {
 	if s.server == nil {
 		return
@@ -63,11 +63,11 @@ func (s *Server) Close() {
 	<-s.served
 }
 
-// RequestID is the header of an answer that names its request.
+// RequestID is the response header with the request ID.
 const RequestID = "X-Amzn-Requestid"
 
-// Write answers. Head and body of a small answer leave in one write: clients
-// exist that fail where they come apart. A request ID is added where w has none.
+// Write writes a response. Head and body of a small response are sent in one write,
+// because some clients fail otherwise. A request ID is added if w has none.
 func Write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	header := w.Header()
 	if header.Get(RequestID) == "" {
@@ -80,10 +80,10 @@ func Write(w http.ResponseWriter, status int, contentType string, body []byte) {
 		header.Set("Content-Length", strconv.Itoa(len(body)))
 	}
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // whoever is gone wants no answer
+	_, _ = w.Write(body) // a client that is gone needs no response
 }
 
-// WriteJSON answers with v.
+// WriteJSON responds with v.
 func WriteJSON(w http.ResponseWriter, status int, contentType string, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
@@ -92,7 +92,7 @@ func WriteJSON(w http.ResponseWriter, status int, contentType string, v any) {
 	Write(w, status, contentType, body)
 }
 
-// WriteXML answers an operation of a query API with its result, a struct that
+// WriteXML responds to an operation of a query API with its result, a struct that
 // encoding/xml can marshal, or nil.
 func WriteXML(w http.ResponseWriter, operation, namespace string, result any) {
 	type metadata struct {
@@ -113,7 +113,7 @@ func WriteXML(w http.ResponseWriter, operation, namespace string, result any) {
 	Write(w, http.StatusOK, "text/xml", append([]byte(xml.Header), body...))
 }
 
-// named gives a result the element's name that its operation asks for.
+// named is a result with the element name that its operation requires.
 type named struct {
 	name  string
 	value any
@@ -127,7 +127,7 @@ func (n named) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
 	return e.EncodeElement(n.value, start)
 }
 
-// WriteXMLError answers an error of a query API. kind is Sender or Receiver.
+// WriteXMLError responds with an error of a query API. kind is Sender or Receiver.
 func WriteXMLError(w http.ResponseWriter, status int, namespace, kind, code, message string) {
 	id := UUID()
 	w.Header().Set(RequestID, id)
@@ -146,14 +146,14 @@ func WriteXMLError(w http.ResponseWriter, status int, namespace, kind, code, mes
 	Write(w, status, "text/xml", append([]byte(xml.Header), body...))
 }
 
-// Body reads a request's body of at most limit bytes; ok is false where it is
-// larger or was cut off.
+// Body reads a request's body of at most limit bytes; ok is false if it is larger
+// or truncated.
 func Body(w http.ResponseWriter, r *http.Request, limit int64) (body []byte, ok bool) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	return body, err == nil
 }
 
-// UUID is a random one, version 4.
+// UUID returns a random UUID, version 4.
 func UUID() string {
 	var u [16]byte
 	_, _ = rand.Read(u[:])
