@@ -41,7 +41,7 @@ type View struct {
 	Group, DeduplicationID string
 }
 
-// payload returns the events as JSON: with alone as one event, else as an array.
+// payload returns the events as a JSON array, or with alone a single event as an object.
 func (b *Batch) payload(alone bool) []byte {
 	var list [][]byte
 	for _, v := range b.Events {

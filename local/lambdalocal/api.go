@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// api is the one server of an environment: everything behind AWS_LAMBDA_RUNTIME_API.
+// api returns the handler of an environment's server, whose address is AWS_LAMBDA_RUNTIME_API.
 func (e *Environment) api() http.Handler {
 	mux := http.NewServeMux()
 	const extension, runtime = "/2020-01-01/extension", "/2018-06-01/runtime"
@@ -45,7 +45,7 @@ func accepted(w http.ResponseWriter) {
 	answer(w, http.StatusAccepted, map[string]string{"status": "OK"})
 }
 
-// apiError is how Lambda's APIs answer an error.
+// apiError is an error response of Lambda's APIs.
 type apiError struct {
 	ErrorType    string `json:"errorType"`
 	ErrorMessage string `json:"errorMessage"`
@@ -59,12 +59,12 @@ func forbid(w http.ResponseWriter, kind, format string, args ...any) {
 	fail(w, http.StatusForbidden, kind, format, args...)
 }
 
-// containerError is what is answered when the environment ends under a call.
+// containerError responds to a call during which the environment ends.
 func containerError(w http.ResponseWriter) {
 	fail(w, http.StatusInternalServerError, "InternalServerError", "Internal Server Error")
 }
 
-// Error types of processes: those of another form are mapped, and so is none.
+// The forms of error types that processes may report. Other types, and none, are mapped.
 var (
 	functionErrorType  = regexp.MustCompile(`^(Runtime|Function)\.[A-Z][a-zA-Z]+$`)
 	extensionErrorType = regexp.MustCompile(`^Extension\.[A-Z][a-zA-Z]+$`)
@@ -83,7 +83,7 @@ func mapErrorType(sent string) string {
 
 const credentialsPath = "/2021-04-23/credentials"
 
-// serveCredentials is the container credentials endpoint that SnapStart uses.
+// serveCredentials serves the container credentials endpoint that SnapStart uses.
 func (e *Environment) serveCredentials(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Authorization") != e.token {
 		http.Error(w, "cannot get credentials for the provided token", http.StatusNotFound)
@@ -115,7 +115,7 @@ func randomHex(n int) string {
 	return hex.EncodeToString(b)
 }
 
-// newTraceHeader is what Lambda hands on where the caller sent none and tracing is not active.
+// newTraceHeader returns a header as Lambda creates it if the caller sent none and tracing is not active.
 func newTraceHeader(now time.Time) string {
 	return fmt.Sprintf("Root=1-%08x-%s;Parent=%s;Sampled=0", now.Unix(), randomHex(12), randomHex(8))
 }

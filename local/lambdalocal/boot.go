@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// boot is one generation of an environment's processes, from their start to
-// their end. Guarded by the environment's lock.
+// boot is one generation of an environment's processes, from start to end. Guarded
+// by the environment's lock.
 type boot struct {
 	phase       string
 	registering bool // extensions may register
@@ -22,22 +22,22 @@ type boot struct {
 	runtime   *process
 	// ready is true once the runtime has called next, or restore/next.
 	ready       bool
-	snapshot    bool // it waits in restore/next
+	snapshot    bool // the runtime waits in restore/next
 	released    bool // restore/next may return
 	outOfMemory string
 	fault       *fault // the first thing that ends the generation
 
-	queue  []*invocation          // not fetched by the runtime yet
-	active map[string]*invocation // not finished
+	queue  []*invocation          // not yet fetched by the runtime
+	active map[string]*invocation // not yet finished
 }
 
-// fault is why a generation cannot go on.
+// fault is why a generation cannot continue.
 type fault struct {
 	kind    string // an error type of Lambda
 	message string
 	status  Status // zero: Error
-	payload []byte // what the runtime itself posted
-	// outOfMemory is true where the memory limit ended the runtime.
+	payload []byte // posted by the runtime itself
+	// outOfMemory is true if the memory limit ended the runtime.
 	outOfMemory bool
 }
 
@@ -48,7 +48,7 @@ func (f fault) outcome() Status {
 	return f.status
 }
 
-// recordType is telemetry's errorType: a time-out has none.
+// recordType returns telemetry's errorType. A timeout has none.
 func (f fault) recordType() string {
 	if f.status == Timeout {
 		return ""
@@ -58,7 +58,7 @@ func (f fault) recordType() string {
 
 var timedOut = fault{kind: "Sandbox.Timedout", status: Timeout}
 
-// faultLocked notes the first fault of a generation.
+// faultLocked records the first fault of a generation.
 func (e *Environment) faultLocked(b *boot, f fault) {
 	if b.fault == nil && !b.stopping {
 		b.fault = &f
@@ -79,7 +79,7 @@ func (b *boot) every(is func(*agent) bool) bool {
 	return !slices.ContainsFunc(b.agents, func(a *agent) bool { return !is(a) })
 }
 
-// awaitBoot waits for done; what it returns is why that will not be.
+// awaitBoot waits until done returns true, or returns the fault that prevents it.
 func (e *Environment) awaitBoot(ctx context.Context, b *boot, done func() bool) *fault {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -94,7 +94,7 @@ func (e *Environment) awaitBoot(ctx context.Context, b *boot, done func() bool) 
 	return nil
 }
 
-// initialise starts a generation and returns how long its init took, or why it failed.
+// initialise starts a generation and returns the duration of its init, or why it failed.
 func (e *Environment) initialise(ctx context.Context, phase string) (time.Duration, *fault) {
 	b := &boot{phase: phase, registering: true, subscribing: true, active: map[string]*invocation{}}
 	e.change(func() { e.boot, e.boots = b, e.boots+1 })
@@ -129,7 +129,7 @@ func runtimeVersionARN(region string) string {
 	return "arn:aws:lambda:" + region + "::runtime:0000000000000000000000000000000000000000000000000000000000000000"
 }
 
-// bringUp starts extensions, then the runtime, and waits until all wait for an event.
+// bringUp starts the extensions, then the runtime, and waits until all wait for an event.
 func (e *Environment) bringUp(ctx context.Context, b *boot) *fault {
 	done := initRuntimeDone{InitializationType: e.mode, Phase: b.phase, Status: Success}
 	failed := e.startExtensions(ctx, b)
@@ -224,7 +224,7 @@ func (e *Environment) runtimeExited(b *boot, p *process) {
 	e.notify()
 }
 
-// reportExtensions tells how far each extension got.
+// reportExtensions emits a record with the state of each extension.
 func (e *Environment) reportExtensions(b *boot) {
 	e.mu.Lock()
 	records := make([]extensionRecord, 0, len(b.agents))

@@ -21,17 +21,17 @@ type Deployment struct {
 	changed      chan struct{} // closed and replaced when an environment becomes free
 	environments []*Environment
 	truth        []Invocation
-	dropped      int // of truth, the oldest
+	dropped      int // number of oldest entries removed from truth
 	counts       Counts
 	current      Credentials
 }
 
-// Function is the description with its defaults filled in.
+// Function returns the description of the function with defaults filled in.
 func (d *Deployment) Function() Function { return d.function }
 
-// Invoke calls the function and waits for its answer. An error of the function
-// is in the result; the error is ErrThrottled, ErrTooLarge, ErrClosed or ctx's.
-// The invocation goes on when ctx ends before it.
+// Invoke calls the function and waits for its response. The result has errors of
+// the function; the error is ErrThrottled, ErrTooLarge, ErrClosed or ctx's. The
+// invocation continues if ctx ends first.
 func (d *Deployment) Invoke(ctx context.Context, payload []byte, options InvokeOptions) (Result, error) {
 	if len(payload) > maxRequest {
 		return Result{}, ErrTooLarge
@@ -57,8 +57,8 @@ func (d *Deployment) Invoke(ctx context.Context, payload []byte, options InvokeO
 	}
 }
 
-// InvokeAsync queues an invocation and returns its request ID. It is tried
-// again with the same ID when the function fails, Retries times. The error is
+// InvokeAsync queues an invocation and returns its request ID. If the function
+// fails, it is retried with the same ID, up to Retries times. The error is
 // ErrTooLarge or ErrClosed.
 func (d *Deployment) InvokeAsync(payload []byte, options InvokeOptions) (string, error) {
 	if len(payload) > maxAsyncRequest {
@@ -101,7 +101,7 @@ func (d *Deployment) try(inv *invocation) {
 	}
 }
 
-// newInvocation gives an invocation its request ID and trace header.
+// newInvocation returns an invocation with a request ID and a trace header.
 func (d *Deployment) newInvocation(payload []byte, options InvokeOptions) *invocation {
 	inv := &invocation{id: options.RequestID, attempt: 1, payload: payload, options: options, trace: options.TraceHeader}
 	if inv.id == "" {
@@ -124,7 +124,7 @@ func (inv *invocation) again() *invocation {
 	}
 }
 
-// run takes an invocation through an environment that was acquired for it.
+// run runs an invocation in an environment that was acquired for it.
 func (d *Deployment) run(e *Environment, inv *invocation) {
 	d.mu.Lock()
 	inv.index = d.dropped + len(d.truth)
@@ -148,11 +148,11 @@ func (d *Deployment) update(inv *invocation, f func(*Invocation)) {
 	}
 }
 
-// Counts are how many attempts at invocations there were, those that [Options.Keep] let go
-// included.
+// Counts are the numbers of attempts of invocations, including those removed because of
+// [Options.Keep].
 type Counts struct{ Begun, Ended, Failed int }
 
-// Counts are the function's so far.
+// Counts returns the function's counts so far.
 func (d *Deployment) Counts() Counts {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -168,23 +168,23 @@ func (d *Deployment) count(status Status) {
 	}
 }
 
-// Invocations is the ground truth of every attempt so far, in the order in
-// which they were handed to environments. See Done for those still running.
+// Invocations returns the ground truth of every attempt so far, in the order in
+// which environments received them. See Done for those that are still running.
 func (d *Deployment) Invocations() []Invocation {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Clone(d.truth)
 }
 
-// Environments are those that live now, oldest first.
+// Environments returns the current environments, oldest first.
 func (d *Deployment) Environments() []*Environment {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Clone(d.environments)
 }
 
-// SetCredentials rotates the credentials: new processes get them in their
-// environment, and the container credentials endpoint gives them at once.
+// SetCredentials rotates the credentials: new processes get them in environment
+// variables, and the container credentials endpoint returns them at once.
 func (d *Deployment) SetCredentials(c Credentials) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -197,7 +197,7 @@ func (d *Deployment) credentials() Credentials {
 	return d.current
 }
 
-// capacity is how many invocations an environment takes at once.
+// capacity returns how many concurrent invocations an environment accepts.
 func (d *Deployment) capacity() int {
 	if d.function.Mode == ManagedInstances {
 		return d.function.Concurrency
@@ -205,8 +205,8 @@ func (d *Deployment) capacity() int {
 	return 1
 }
 
-// acquire takes a place in an environment: in the one used last among those
-// with room, so that others may age, or in a new one.
+// acquire reserves capacity in an environment: in the most recently used one with
+// free capacity, so that others become idle, or else in a new one.
 func (d *Deployment) acquire(ctx context.Context, wait bool) (*Environment, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -267,7 +267,7 @@ func (d *Deployment) addLocked(mode Mode) (*Environment, error) {
 	return e, nil
 }
 
-// release gives an environment's place back, and ends the environment where it was retired.
+// release returns capacity to an environment, and ends the environment if it is retired.
 func (d *Deployment) release(e *Environment) {
 	d.mu.Lock()
 	e.busy--
@@ -298,8 +298,8 @@ func (d *Deployment) reap(e *Environment) {
 	}
 }
 
-// retire takes an environment out of use and ends it, now if it is idle or
-// else when the invocation in progress has ended.
+// retire takes an environment out of use and ends it: at once if it is idle, else
+// when the invocation in progress has ended.
 func (d *Deployment) retire(e *Environment, reason string) {
 	d.mu.Lock()
 	if e.retired {
@@ -319,7 +319,7 @@ func (d *Deployment) retire(e *Environment, reason string) {
 	}
 }
 
-// warm initialises ahead what the function's mode wants so.
+// warm initialises environments in advance if the function's mode requires it.
 func (d *Deployment) warm() error {
 	n := 0
 	switch d.function.Mode {
@@ -333,7 +333,7 @@ func (d *Deployment) warm() error {
 		d.mu.Lock()
 		e, err := d.addLocked(d.function.Mode)
 		if err == nil {
-			e.busy = d.capacity() // nothing else may be placed in it yet
+			e.busy = d.capacity() // it accepts no invocation yet
 		}
 		d.mu.Unlock()
 		if err != nil {

@@ -28,12 +28,12 @@ type Environment struct {
 	address    string
 	server     *http.Server
 	relay      *relay
-	disposed   chan struct{} // closed when nothing of it is left
+	disposed   chan struct{} // closed when the environment is removed
 
 	preparing sync.Mutex // one initialisation at a time
 
 	mu       sync.Mutex
-	changed  chan struct{} // closed and replaced at every change of what follows
+	changed  chan struct{} // closed and replaced at every change of the fields below
 	boot     *boot         // the generation of processes; nil before the first and after a reset
 	boots    int
 	restored bool
@@ -44,7 +44,7 @@ type Environment struct {
 	// Guarded by the deployment's lock.
 	busy      int
 	retired   bool
-	reason    string // of the shutdown that ends it
+	reason    string // of its shutdown
 	idleSince time.Time
 	reaper    *time.Timer
 }
@@ -71,25 +71,25 @@ func newEnvironment(d *Deployment, mode Mode) (*Environment, error) {
 	return e, nil
 }
 
-// ID names the environment; it is the instance ID of telemetry and the end of
-// its log stream's name.
+// ID returns the environment's ID: the instance ID in telemetry and the last part
+// of its log stream's name.
 func (e *Environment) ID() string { return e.id }
 
-// Dir is the environment's /tmp, which its processes see as TMPDIR and which a
-// reset keeps.
+// Dir returns the environment's /tmp. Its processes get it as TMPDIR, and a reset
+// keeps it.
 func (e *Environment) Dir() string { return e.tmp }
 
-// API is the address of its APIs, AWS_LAMBDA_RUNTIME_API.
+// API returns the address of its APIs, AWS_LAMBDA_RUNTIME_API.
 func (e *Environment) API() string { return e.address }
 
-// Mode is the environment's: OnDemand in a function with provisioned
-// concurrency for one that spilled over.
+// Mode returns the environment's mode. In a function with provisioned concurrency,
+// the mode of spillover environments is OnDemand.
 func (e *Environment) Mode() Mode { return e.mode }
 
-// LogStream is the name of its log stream.
+// LogStream returns the name of its log stream.
 func (e *Environment) LogStream() string { return e.logStream }
 
-// notify tells those who wait that something changed. The lock is held.
+// notify wakes the goroutines in await after a change. The caller holds the lock.
 func (e *Environment) notify() {
 	close(e.changed)
 	e.changed = make(chan struct{})
@@ -102,8 +102,8 @@ func (e *Environment) change(f func()) {
 	e.notify()
 }
 
-// await blocks until done, which is asked at every change, or returns ctx's
-// error. The lock is held at call, at return, and by done.
+// await blocks until done returns true, or returns ctx's error. It calls done at
+// every change. The caller holds the lock, also at return and while done runs.
 func (e *Environment) await(ctx context.Context, done func() bool) error {
 	for !done() {
 		if err := ctx.Err(); err != nil {
@@ -127,7 +127,7 @@ func (e *Environment) hook(event Event) {
 	}
 }
 
-// emit makes a telemetry record. In the JSON log format it is also a line of the log.
+// emit emits a telemetry record. In the JSON log format it is also a line of the log.
 func (e *Environment) emit(kind string, body any) {
 	record := e.relay.emit(kind, body)
 	if e.function.LogFormat == JSON && strings.HasPrefix(kind, "platform.") {
@@ -149,7 +149,7 @@ func (e *Environment) log(source, extension, text string) {
 	})
 }
 
-// output takes one line of a process to the log and to telemetry.
+// output returns a function that writes a line of a process to the log and to telemetry.
 func (e *Environment) output(source, extension string) func(string) {
 	return func(line string) {
 		e.log(source, extension, line)
@@ -157,8 +157,8 @@ func (e *Environment) output(source, extension string) func(string) {
 	}
 }
 
-// Freeze stops every process of the environment, in the middle of whatever it
-// does, and with them the delivery of telemetry. Deadlines go on.
+// Freeze stops every process of the environment at any point of its execution, and
+// the delivery of telemetry. Deadlines continue.
 func (e *Environment) Freeze() {
 	e.relay.freeze()
 	e.mu.Lock()
@@ -167,7 +167,7 @@ func (e *Environment) Freeze() {
 	e.signalLocked(signalStop)
 }
 
-// Thaw lets a frozen environment go on.
+// Thaw resumes a frozen environment.
 func (e *Environment) Thaw() {
 	e.mu.Lock()
 	if e.frozen {
@@ -178,7 +178,8 @@ func (e *Environment) Thaw() {
 	e.relay.thaw()
 }
 
-// Frozen is true between invocations, and after Freeze.
+// Frozen reports whether the environment is frozen: between invocations, and after
+// Freeze.
 func (e *Environment) Frozen() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -190,10 +191,9 @@ func (e *Environment) DropLogs(records, bytes int, reason string) {
 	e.emit("platform.logsDropped", logsDropped{DroppedBytes: bytes, DroppedRecords: records, Reason: reason})
 }
 
-// Shutdown shuts the environment down as Lambda does and removes it: at once
-// when it is idle, after the invocation in progress otherwise. reason is
-// "spindown" when empty. It returns when all processes have ended, so it must
-// not be called from a Hook.
+// Shutdown shuts the environment down as Lambda does and removes it: at once if it
+// is idle, else after the invocation in progress. An empty reason means "spindown".
+// It returns when all processes have ended, so it must not be called from a Hook.
 func (e *Environment) Shutdown(reason string) {
 	reason = cmp.Or(reason, "spindown")
 	e.deployment.retire(e, reason)
@@ -204,7 +204,7 @@ func (e *Environment) Shutdown(reason string) {
 // once the invocation in progress has ended. A Hook may call it during an invocation.
 func (e *Environment) Retire() { e.deployment.retire(e, "spindown") }
 
-// endWithin shuts the environment down, by force if an invocation keeps it too long.
+// endWithin shuts the environment down, and kills it if an invocation takes longer than grace.
 func (e *Environment) endWithin(grace time.Duration) {
 	e.deployment.retire(e, "spindown")
 	e.mu.Lock()
@@ -220,8 +220,8 @@ func (e *Environment) endWithin(grace time.Duration) {
 	<-e.disposed
 }
 
-// Kill ends every process at once, without SHUTDOWN, and removes the
-// environment, as a failing host does. An invocation in progress fails.
+// Kill ends every process at once, without SHUTDOWN, and removes the environment,
+// like the failure of a host. An invocation in progress fails.
 func (e *Environment) Kill() {
 	e.mu.Lock()
 	e.killed = true
@@ -233,7 +233,7 @@ func (e *Environment) Kill() {
 	e.deployment.retire(e, "")
 }
 
-// KillExtension ends one extension, which takes the environment down with
+// KillExtension ends one extension. The environment then fails with
 // Extension.Crash.
 func (e *Environment) KillExtension(name string) error {
 	e.mu.Lock()
@@ -247,12 +247,12 @@ func (e *Environment) KillExtension(name string) error {
 	return fmt.Errorf("no extension %s is running", name)
 }
 
-// KillRuntime ends the runtime process, as a crash would.
+// KillRuntime ends the runtime process, like a crash.
 func (e *Environment) KillRuntime() error { return e.killRuntime("") }
 
-// OutOfMemory kills the runtime as the kernel does at the memory limit: the
-// report shows memory = size. errorType is Runtime.OutOfMemory when empty;
-// Lambda also says Runtime.ExitError.
+// OutOfMemory kills the runtime as the kernel does at the memory limit: in the
+// report, the used memory equals the memory size. An empty errorType means
+// Runtime.OutOfMemory; Lambda also reports Runtime.ExitError.
 func (e *Environment) OutOfMemory(errorType string) error {
 	errorType = cmp.Or(errorType, "Runtime.OutOfMemory")
 	return e.killRuntime(errorType)
@@ -278,7 +278,7 @@ func (e *Environment) signalLocked(signal sysSignal) {
 	}
 }
 
-// measure remembers the most memory that the processes have had together.
+// measure updates the peak of the total memory of the processes.
 func (e *Environment) measure() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -292,7 +292,8 @@ func (e *Environment) measure() {
 	e.memory = max(e.memory, sum)
 }
 
-// memoryMB is what a report says was used: the size only where memory ran out.
+// memoryMB returns the used memory for a report. It equals the memory size only after
+// running out of memory.
 func (e *Environment) memoryMB(outOfMemory bool) int {
 	if outOfMemory {
 		return e.function.Memory

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// agentState is where an extension stands; its values are the states that
-// platform.extension and error messages name.
+// agentState is the state of an extension. Its values are the states in
+// platform.extension and in error messages.
 type agentState string
 
 const (
@@ -32,12 +32,12 @@ type agent struct {
 	state     agentState
 	events    []string
 	errorType string
-	pending   []*agentEvent // not fetched yet; SHUTDOWN may come while INVOKE is
+	pending   []*agentEvent // not yet fetched; may contain both INVOKE and SHUTDOWN
 	polling   bool
 	process   *process
 }
 
-// agentEvent is what next answers.
+// agentEvent is a response of next.
 type agentEvent struct {
 	EventType          string   `json:"eventType"`
 	DeadlineMs         int64    `json:"deadlineMs"`
@@ -56,7 +56,7 @@ const extensionIdentifier = "Lambda-Extension-Identifier"
 
 var uuidForm = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 
-// registration is the body of register, and how it is answered.
+// registration is the request body of register.
 type registration struct {
 	Events            []string `json:"events"`
 	ConfigurationKeys []string `json:"configurationKeys"`
@@ -101,7 +101,7 @@ func (e *Environment) serveRegister(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusForbidden, refusal)
 		return
 	}
-	// The hook goes first: the runtime starts once the state says registered.
+	// The hook is called first: the runtime starts once the state is Registered.
 	e.hook(Event{Point: ExtensionRegistered, Extension: name})
 	e.change(func() { a.state = agentRegistered })
 	body200 := registered{FunctionName: e.function.Name, FunctionVersion: e.function.Version, Handler: e.function.Handler}
@@ -114,7 +114,7 @@ func (e *Environment) serveRegister(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, body200)
 }
 
-// register finds the external extension of that name or makes an internal one.
+// register returns the external extension with that name or creates an internal one.
 func (e *Environment) register(name string, events []string) (*agent, *apiError) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -124,8 +124,8 @@ func (e *Environment) register(name string, events []string) (*agent, *apiError)
 	}
 	a := b.agentNamed(name)
 	for _, event := range events {
-		// Internal extensions live in the runtime, which gets SIGTERM instead;
-		// managed instances run several invocations at once.
+		// Internal extensions cannot get SHUTDOWN: they run in the runtime, which gets
+		// SIGTERM. Managed Instances have no INVOKE: they run invocations concurrently.
 		known := event == "INVOKE" && e.mode != ManagedInstances || event == "SHUTDOWN" && a != nil && a.external
 		if !known {
 			return nil, &apiError{"Extension.InvalidEventType", event + ": event is not supported"}
@@ -148,7 +148,7 @@ func (e *Environment) register(name string, events []string) (*agent, *apiError)
 	return a, nil
 }
 
-// asExtension lets only registered extensions through.
+// asExtension accepts only requests of registered extensions.
 func (e *Environment) asExtension(serve func(http.ResponseWriter, *http.Request, *boot, *agent)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		id := r.Header.Get(extensionIdentifier)
@@ -188,7 +188,7 @@ func forbidTransition(w http.ResponseWriter, a *agent, from, to agentState) {
 		"State transition from %s to %s failed for extension %s. Error: State transition is not allowed", from, to, a.id)
 }
 
-// serveEventNext says that the extension is done and blocks until there is an event for it.
+// serveEventNext records that the extension is done and blocks until there is an event for it.
 func (e *Environment) serveEventNext(w http.ResponseWriter, r *http.Request, b *boot, a *agent) {
 	e.mu.Lock()
 	from := a.state
@@ -215,7 +215,7 @@ func (e *Environment) serveEventNext(w http.ResponseWriter, r *http.Request, b *
 	answer(w, http.StatusOK, event)
 }
 
-// serveExtensionError takes init/error and exit/error: either ends the environment.
+// serveExtensionError handles init/error and exit/error. Both end the environment.
 func (e *Environment) serveExtensionError(to agentState) func(http.ResponseWriter, *http.Request, *boot, *agent) {
 	kind := "Extension.InitError"
 	if to == agentExitError {
@@ -246,7 +246,7 @@ func (e *Environment) serveExtensionError(to agentState) func(http.ResponseWrite
 	}
 }
 
-// serveSubscribe is the Telemetry API.
+// serveSubscribe serves the Telemetry API.
 func (e *Environment) serveSubscribe(w http.ResponseWriter, r *http.Request, b *boot, a *agent) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {

@@ -10,23 +10,23 @@ import (
 	"time"
 )
 
-// Mode is how a function's environments come to be. Its values are those of
+// Mode is how a function's environments are initialised. Its values are those of
 // AWS_LAMBDA_INITIALIZATION_TYPE; the zero value means [OnDemand].
 type Mode string
 
 // The modes of AWS Lambda.
 const (
-	// OnDemand initialises an environment when an invocation finds none idle.
+	// OnDemand initialises an environment for an invocation if none is idle.
 	OnDemand Mode = "on-demand"
 	// ProvisionedConcurrency initialises Function.Concurrency environments in
-	// [Service.Create]; what exceeds them is served on demand.
+	// [Service.Create]; invocations beyond them are served on demand.
 	ProvisionedConcurrency Mode = "provisioned-concurrency"
 	// SnapStart initialises an environment in [Service.Create], keeps it frozen
 	// as its snapshot, and restores it for its first invocation. Credentials come
 	// from the container credentials endpoint.
 	SnapStart Mode = "snap-start"
-	// ManagedInstances sends up to Function.Concurrency invocations at once to
-	// one environment, never freezes it, and tells extensions of SHUTDOWN only.
+	// ManagedInstances sends up to Function.Concurrency concurrent invocations to
+	// one environment, never freezes it, and sends extensions only SHUTDOWN events.
 	ManagedInstances Mode = "lambda-managed-instances"
 )
 
@@ -40,11 +40,11 @@ const (
 	JSON LogFormat = "JSON"
 )
 
-// Credentials are what the function's role gives to its processes. The zero
-// value stands for a fixed set of fake ones.
+// Credentials are the credentials of the function's role. The zero value means a
+// fixed set of fake credentials.
 type Credentials struct {
 	AccessKeyID, SecretAccessKey, SessionToken string
-	// Expiration is told by the container credentials endpoint; zero means in six hours.
+	// Expiration is returned by the container credentials endpoint; zero means in six hours.
 	Expiration time.Time
 }
 
@@ -52,20 +52,20 @@ type Credentials struct {
 type Function struct {
 	Name    string
 	Version string // zero: $LATEST
-	Handler string // _HANDLER, and what extensions are told when they register
+	Handler string // _HANDLER, and the handler in the response to register
 
 	// Runtime is the command line of the runtime process. Required.
 	Runtime []string
-	// Wrapper is the script that AWS_LAMBDA_EXEC_WRAPPER names: it is run with
-	// Runtime as its arguments. Env's AWS_LAMBDA_EXEC_WRAPPER does the same.
+	// Wrapper is the script that AWS_LAMBDA_EXEC_WRAPPER names. It runs with Runtime
+	// as its arguments. AWS_LAMBDA_EXEC_WRAPPER in Env has the same effect.
 	Wrapper string
 	// Extensions are paths of external extensions, at most ten.
 	Extensions []string
-	// Env are the customer's variables. Names that Lambda reserves are refused.
-	// PATH may be given; it is Lambda's otherwise.
+	// Env are the customer's variables. Names that Lambda reserves are rejected.
+	// PATH replaces Lambda's.
 	Env map[string]string
 	// TaskRoot is LAMBDA_TASK_ROOT and the runtime's working directory.
-	// Zero: the directory of Runtime[0] where that is a path, else Options.Dir.
+	// Zero: the directory of Runtime[0] if that is a path, else Options.Dir.
 	TaskRoot string
 	// ExecutionEnv is AWS_EXECUTION_ENV. Zero: AWS_Lambda_provided.al2023.
 	ExecutionEnv string
@@ -74,25 +74,25 @@ type Function struct {
 	Timeout     time.Duration // zero: 3 s
 	InitTimeout time.Duration // zero: 10 s on demand; else 130 s or Timeout, whichever is longer
 	Mode        Mode
-	// Concurrency is how many environments are initialised ahead
-	// (ProvisionedConcurrency), or how many invocations one environment takes at
-	// once (ManagedInstances). Zero: 1, and 10 for ManagedInstances.
+	// Concurrency is how many environments are initialised in advance
+	// (ProvisionedConcurrency), or how many concurrent invocations one environment
+	// accepts (ManagedInstances). Zero: 1, and 10 for ManagedInstances.
 	Concurrency int
-	// MaxEnvironments is how many may exist at once; beyond them synchronous
+	// MaxEnvironments is how many may exist at once. If all are busy, synchronous
 	// invocations are throttled and asynchronous ones wait. Zero: 10.
 	MaxEnvironments int
-	// KeepAlive is how long an environment may stay idle before it is shut
-	// down; provisioned ones stay. Zero: for ever.
+	// KeepAlive is how long an environment may be idle before it is shut down;
+	// provisioned ones are never shut down. Zero: no limit.
 	KeepAlive time.Duration
-	// Retries of an asynchronous invocation that failed. Zero: 2, as Lambda; negative: none.
+	// Retries of a failed asynchronous invocation. Zero: 2, as in Lambda; negative: none.
 	Retries int
 	// RetryDelay is the wait before the first retry, doubled before the second.
-	// Zero: 100 ms, where Lambda waits a minute.
+	// Zero: 100 ms. Lambda waits a minute.
 	RetryDelay time.Duration
-	// OnAsync is told the outcome of each asynchronous invocation, after its last
-	// attempt and before [Service.Wait] takes it for done: what destinations and
-	// dead-letter queues are sent. It may be called from several goroutines at
-	// once. Nil: not.
+	// OnAsync is called with the outcome of each asynchronous invocation, after its
+	// last attempt and before [Service.Wait] considers it complete. Use it to send to
+	// destinations and dead-letter queues. It may be called from several goroutines
+	// at once. Nil: not called.
 	OnAsync func(Outcome)
 
 	// NoFreeze leaves processes running between invocations.
@@ -104,45 +104,45 @@ type Function struct {
 	AccountID   string // zero: 123456789012
 	Credentials Credentials
 
-	// Hook is called at each [Point] of an environment's life, and what happens
-	// next waits for it. It may be called from several goroutines at once.
+	// Hook is called at each [Point] of an environment's life. The environment
+	// waits for its return. It may be called from several goroutines at once.
 	Hook func(Event)
 }
 
-// Telemetry says how the Telemetry API behaves. The zero value is Lambda's way.
+// Telemetry defines how the Telemetry API behaves. The zero value behaves as Lambda.
 type Telemetry struct {
-	// Answer to a subscription.
+	// Answer is the response to a subscription.
 	Answer TelemetryAnswer
-	// Fault is asked once for every record of an environment, and may drop,
+	// Fault is called once for every record of an environment, and may drop,
 	// repeat or delay it. Nil: no faults.
 	Fault func(Record) Fault
 	// HandledAsSuccess gives an invocation whose handler posted an error the
 	// status success in runtimeDone and report, as AWS's emulator does. Otherwise
-	// it is error with the mapped type. Which of them Lambda does is not certain.
+	// the status is error with the mapped type. It is uncertain which one Lambda uses.
 	HandledAsSuccess bool
 }
 
-// TelemetryAnswer is how subscriptions are answered.
+// TelemetryAnswer is the response to subscriptions.
 type TelemetryAnswer int
 
-// The answers to a subscription.
+// The responses to a subscription.
 const (
-	// Accept answers 200 "OK" where the subscription is valid.
+	// Accept responds with 200 "OK" if the subscription is valid.
 	Accept TelemetryAnswer = iota
-	// NotSupported answers 202, as AWS's runtime interface emulator and SAM do.
+	// NotSupported responds with 202, as AWS's runtime interface emulator and SAM do.
 	NotSupported
-	// Refuse answers 400 to every subscription.
+	// Refuse responds with 400 to every subscription.
 	Refuse
-	// RefuseNewest answers 400 to schema 2025-01-29, as a region without it would.
+	// RefuseNewest responds with 400 to schema 2025-01-29, as a Region without it would.
 	RefuseNewest
 )
 
-// Fault is what happens to one telemetry record. The zero value is nothing.
+// Fault is a fault injected into one telemetry record. The zero value is no fault.
 type Fault struct {
 	Drop   bool
 	Repeat int           // how many more times it is delivered
-	Delay  time.Duration // how long it is kept back
-	Hold   int           // kept back until so many more invocations have begun, or shutdown
+	Delay  time.Duration // how long it is delayed
+	Hold   int           // delayed until this many more invocations have begun, or until shutdown
 }
 
 // Point is a moment in an environment's life at which [Function.Hook] is called.
@@ -150,13 +150,13 @@ type Point string
 
 // The points of an environment's life, in their order.
 const (
-	ExtensionRegistered Point = "extension registered" // before the answer to register is sent
+	ExtensionRegistered Point = "extension registered" // before the response to register is sent
 	RuntimeStarted      Point = "runtime started"
 	InitDone            Point = "init done"
-	InvokeSent          Point = "invoke sent"   // the event is on its way to runtime and extensions
-	ResponseSent        Point = "response sent" // the runtime's answer has been taken
+	InvokeSent          Point = "invoke sent"   // the event is sent to the runtime and the extensions
+	ResponseSent        Point = "response sent" // the runtime's response has been accepted
 	RuntimeDone         Point = "runtime done"  // the runtime has called next again
-	InvokeDone          Point = "invoke done"   // and so have the extensions; before the freeze
+	InvokeDone          Point = "invoke done"   // the extensions have too; before the freeze
 	ShutdownSent        Point = "shutdown sent" // extensions have their SHUTDOWN event
 )
 
@@ -181,7 +181,7 @@ var reserved = []string{
 	"AWS_REGION", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "LAMBDA_RUNTIME_DIR", "LAMBDA_TASK_ROOT", "TMPDIR",
 }
 
-// complete returns f with its defaults, or an error that says what is wrong.
+// complete returns f with its defaults, or an error if f is invalid.
 func (f Function) complete(dir string) (Function, error) {
 	if f.Name == "" || len(f.Runtime) == 0 {
 		return f, errors.New("a function needs a name and a runtime")
@@ -256,7 +256,7 @@ func (f Function) withDefaults(dir string) Function {
 	return f
 }
 
-// ARN is the function's Amazon Resource Name, unqualified.
+// ARN returns the function's unqualified ARN.
 func (f Function) ARN() string {
 	return fmt.Sprintf("arn:aws:lambda:%s:%s:function:%s", f.Region, f.AccountID, f.Name)
 }

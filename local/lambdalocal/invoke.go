@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// invocation is one attempt at an invocation, on its way through an environment.
+// invocation is one attempt of an invocation in an environment.
 type invocation struct {
 	id      string
 	attempt int
@@ -17,7 +17,7 @@ type invocation struct {
 	payload []byte
 	options InvokeOptions
 
-	begin    time.Time // when the function's time began to count
+	begin    time.Time // start of the function's timeout
 	deadline time.Time
 	phase    string // of the init it waited for
 	init     time.Duration
@@ -26,19 +26,19 @@ type invocation struct {
 
 	// Guarded by the environment's lock.
 	released  time.Time // the event was ready for the runtime
-	handed    bool      // the runtime has it
-	answering bool      // the runtime began to answer
+	handed    bool      // the runtime has fetched it
+	answering bool      // the runtime has begun to respond
 	firstByte time.Time
-	settled   time.Time // the caller has its answer
+	settled   time.Time // the caller has received the response
 	readied   time.Time // the runtime called next again
 	result    Result
 	produced  int
 	answered  chan struct{} // closed with settled
 
-	index int // in the deployment's truth
+	index int // in the deployment's list of invocations
 }
 
-// handle takes one invocation through the environment, from thaw to freeze.
+// handle runs one invocation in the environment, from thaw to freeze.
 func (e *Environment) handle(inv *invocation) {
 	e.Thaw()
 	e.relay.invocationBegins()
@@ -59,7 +59,7 @@ func (e *Environment) handle(inv *invocation) {
 }
 
 // prepare makes the environment ready: warm, restored, or initialised. A failed
-// init phase is repeated under the function's time-out.
+// init phase is repeated under the function's timeout.
 func (e *Environment) prepare(inv *invocation) *fault {
 	e.preparing.Lock()
 	defer e.preparing.Unlock()
@@ -68,7 +68,7 @@ func (e *Environment) prepare(inv *invocation) *fault {
 	healthy := b != nil && b.fault == nil
 	e.mu.Unlock()
 	if b != nil && !healthy {
-		e.stop(b, "failure") // it crashed while nobody looked
+		e.stop(b, "failure") // it crashed between invocations
 	}
 	if fresh {
 		took, failed := e.initialiseAhead()
@@ -88,13 +88,13 @@ func (e *Environment) prepare(inv *invocation) *fault {
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), inv.begin.Add(e.function.Timeout))
 	defer cancel()
-	e.change(func() { e.restored = true }) // what is initialised now is no snapshot
+	e.change(func() { e.restored = true }) // this initialisation creates no snapshot
 	took, failed := e.initialise(ctx, "invoke")
 	inv.phase, inv.init = "invoke", took
 	return failed
 }
 
-// initialiseAhead runs the init phase proper under its own time-out and cleans up after a failure.
+// initialiseAhead runs the init phase under its own timeout and cleans up after a failure.
 func (e *Environment) initialiseAhead() (time.Duration, *fault) {
 	phase := "init"
 	if e.mode == SnapStart {
@@ -109,7 +109,7 @@ func (e *Environment) initialiseAhead() (time.Duration, *fault) {
 	return took, failed
 }
 
-// reset ends the generation after a fault, so that the next invocation begins another.
+// reset ends the generation after a fault. The next invocation starts a new one.
 func (e *Environment) reset(failed *fault) {
 	reason := "failure"
 	if failed.status == Timeout {
@@ -123,7 +123,7 @@ func (e *Environment) reset(failed *fault) {
 	}
 }
 
-// invoke gives the event to runtime and extensions and waits until all are done with it.
+// invoke sends the event to the runtime and the extensions and waits until all have handled it.
 func (e *Environment) invoke(inv *invocation) *fault {
 	ctx, cancel := context.WithDeadline(context.Background(), inv.deadline)
 	defer cancel()
@@ -158,7 +158,7 @@ func (e *Environment) invoke(inv *invocation) *fault {
 	})
 }
 
-// settle gives the caller its answer, once; produced bytes of it came from the runtime.
+// settle returns the result to the caller, once. produced is the size of the runtime's response.
 func (e *Environment) settle(inv *invocation, result Result, produced int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -171,13 +171,13 @@ func (e *Environment) settle(inv *invocation, result Result, produced int) {
 		inv.firstByte = inv.settled
 	}
 	if e.mode == ManagedInstances {
-		inv.readied = inv.settled // several loops call next: none of them tells which is done
+		inv.readied = inv.settled // several loops call next: a call does not show which invocation ended
 	}
 	close(inv.answered)
 	e.notify()
 }
 
-// fail settles an invocation that the platform ended.
+// fail returns an error to the caller of an invocation that the platform ended.
 func (e *Environment) fail(inv *invocation, failed *fault) {
 	message := failed.message
 	if failed.status == Timeout {
@@ -209,7 +209,7 @@ func (e *Environment) finish(inv *invocation, failed *fault) {
 	e.mu.Unlock()
 	switch {
 	case e.mode == ManagedInstances:
-		// Others may still run in it; it is replaced rather than reset.
+		// Other invocations may still run in it, so it is replaced and not reset.
 		if failed != nil && failed.status != Timeout {
 			e.deployment.retire(e, "failure")
 		}
@@ -220,7 +220,7 @@ func (e *Environment) finish(inv *invocation, failed *fault) {
 	case e.function.NoFreeze:
 		e.emitReport(inv, failed, end)
 	default:
-		// Nothing that is emitted now goes out before the next thaw.
+		// Records that are emitted now are not delivered before the next thaw.
 		e.relay.freeze()
 		e.emitReport(inv, failed, end)
 		e.Freeze()
@@ -236,7 +236,7 @@ func (e *Environment) emitStart(inv *invocation) {
 	e.platformLine("START RequestId: %s Version: %s", inv.id, e.function.Version)
 }
 
-// outcome is the status and error type that telemetry gives an invocation.
+// outcome returns the status and the error type of an invocation in telemetry.
 func (e *Environment) outcome(inv *invocation, failed *fault) (Status, string) {
 	switch {
 	case failed != nil:
@@ -248,7 +248,7 @@ func (e *Environment) outcome(inv *invocation, failed *fault) (Status, string) {
 	}
 }
 
-// emitRuntimeDone writes platform.runtimeDone, which Managed Instances do not have.
+// emitRuntimeDone emits platform.runtimeDone, except on Managed Instances.
 func (e *Environment) emitRuntimeDone(inv *invocation, failed *fault) {
 	e.mu.Lock()
 	end := inv.readied
@@ -259,7 +259,7 @@ func (e *Environment) emitRuntimeDone(inv *invocation, failed *fault) {
 		end = inv.deadline
 	}
 	from := inv.released
-	if from.IsZero() { // it never came to the runtime
+	if from.IsZero() { // it never reached the runtime
 		from = inv.begin
 	}
 	took := end.Sub(from).Truncate(time.Microsecond)
@@ -275,7 +275,7 @@ func (e *Environment) emitRuntimeDone(inv *invocation, failed *fault) {
 	}
 }
 
-// spans are the parts of the runtime's time, as far as it came.
+// spans returns the completed parts of the runtime's time.
 func (inv *invocation) spans() []span {
 	if inv.settled.IsZero() || inv.released.IsZero() {
 		return nil
@@ -287,7 +287,7 @@ func (inv *invocation) spans() []span {
 	return spans
 }
 
-// emitReport writes platform.report and the ground truth, which agree.
+// emitReport emits platform.report and records the same values as the ground truth.
 func (e *Environment) emitReport(inv *invocation, failed *fault, end time.Time) {
 	took := end.Sub(inv.begin).Truncate(time.Microsecond)
 	memory := e.memoryMB(failed != nil && failed.outOfMemory)
@@ -304,7 +304,7 @@ func (e *Environment) emitReport(inv *invocation, failed *fault, end time.Time) 
 	e.mu.Unlock()
 	metrics := reportMetrics{DurationMs: milliseconds(took), MemorySizeMB: e.function.Memory, MaxMemoryUsedMB: memory, RestoreDurationMs: milliseconds(inv.restore)}
 	billed := took
-	if inv.phase == "init" { // the init phase is billed; a suppressed one is in the duration
+	if inv.phase == "init" { // the init phase is billed; the duration includes a suppressed one
 		metrics.InitDurationMs = milliseconds(inv.init)
 		billed += inv.init
 	}
@@ -332,7 +332,7 @@ func (e *Environment) emitReport(inv *invocation, failed *fault, end time.Time) 
 	e.platformLine("%s", reportLine(inv.id, metrics, status, errorType))
 }
 
-// reportLine is the REPORT line of a log in the Text format.
+// reportLine returns the REPORT line of a log in the Text format.
 func reportLine(id string, m reportMetrics, status Status, errorType string) string {
 	line := fmt.Sprintf("REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %d ms\tMemory Size: %d MB\tMax Memory Used: %d MB\t",
 		id, m.DurationMs, m.BilledDurationMs, m.MemorySizeMB, m.MaxMemoryUsedMB)

@@ -13,25 +13,25 @@ import (
 	"time"
 )
 
-// process is one running command and what it started.
+// process is one running command and its child processes.
 type process struct {
 	name string
 	cmd  *exec.Cmd
-	done chan struct{} // closed once it has exited and its output is read
+	done chan struct{} // closed once it has exited and its output has been read
 
 	mu     sync.Mutex
 	reaped bool
 	exit   string // why it ended; valid once done is closed
 }
 
-// launch starts argv with its output, line by line, going to the given function.
-// exited is called once, after the process and its output have ended.
+// launch starts argv. It calls line with each line of the output, and exited once,
+// after the process and its output have ended.
 func launch(name string, argv, env []string, dir string, line func(string), exited func(*process)) (*process, error) {
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env, cmd.Dir = env, dir
 	output := &lines{emit: line}
 	cmd.Stdout, cmd.Stderr = output, output
-	cmd.WaitDelay = time.Second // a grandchild that left the group may hold the pipe
+	cmd.WaitDelay = time.Second // a grandchild that left the group may keep the pipe open
 	ownGroup(cmd)
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
@@ -40,7 +40,7 @@ func launch(name string, argv, env []string, dir string, line func(string), exit
 	go func() {
 		awaitExit(cmd.Process.Pid)
 		p.mu.Lock()
-		_ = signalGroup(cmd.Process.Pid, signalKill) // what it left behind
+		_ = signalGroup(cmd.Process.Pid, signalKill) // its remaining child processes
 		p.reaped = true
 		p.mu.Unlock()
 		err := cmd.Wait()
@@ -52,7 +52,7 @@ func launch(name string, argv, env []string, dir string, line func(string), exit
 	return p, nil
 }
 
-// exitReason words an exit as Lambda's error messages do.
+// exitReason describes an exit as Lambda's error messages do.
 func exitReason(err error) string {
 	var exit *exec.ExitError
 	switch {
@@ -68,7 +68,7 @@ func exitReason(err error) string {
 	}
 }
 
-// signal sends a signal to the process and all it started; nothing once it has ended.
+// signal sends a signal to the process and its children, unless it has ended.
 func (p *process) signal(signal sysSignal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -77,7 +77,7 @@ func (p *process) signal(signal sysSignal) {
 	}
 }
 
-// terminate sends SIGTERM to the process alone.
+// terminate sends SIGTERM to the process only.
 func (p *process) terminate() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -86,7 +86,7 @@ func (p *process) terminate() {
 	}
 }
 
-// peakMemory is the most memory that the process has had resident, in bytes; 0 where unknown.
+// peakMemory returns the peak resident memory of the process in bytes, 0 if unknown.
 func (p *process) peakMemory() int {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
@@ -101,7 +101,7 @@ func (p *process) peakMemory() int {
 	return 0
 }
 
-// lines is a writer that emits whole lines. Lambda's own limit of a log line is 256 KB.
+// lines is a writer that emits whole lines. Lambda's limit for a log line is 256 KB.
 type lines struct {
 	emit    func(string)
 	mu      sync.Mutex

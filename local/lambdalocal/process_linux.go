@@ -15,16 +15,16 @@ const (
 	signalKill = syscall.SIGKILL
 )
 
-// ownGroup gives the process a group of its own, so that what it starts is
-// frozen and ended with it, and ends it when this process ends.
+// ownGroup gives the process a process group of its own, so that its children are
+// frozen and ended with it. It also ends the process when this process ends.
 func ownGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
 func signalGroup(pid int, signal sysSignal) error { return syscall.Kill(-pid, signal) }
 
-// awaitExit blocks until the process has exited, without reaping it: until it
-// is reaped its ID cannot be given to another process.
+// awaitExit blocks until the process has exited, and does not reap it: until then,
+// no other process can get its ID.
 func awaitExit(pid int) {
 	const pPID, wNOWAIT = 1, 0x01000000
 	var info [128]byte

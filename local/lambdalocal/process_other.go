@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// Freezing needs Linux's signals: elsewhere stopping and continuing do nothing.
+// Freezing needs Linux's signals: on other systems, stopping and continuing do nothing.
 type sysSignal = syscall.Signal
 
 const (

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// The bodies of telemetry records: AWS's Telemetry API schema reference, with
-// the members that its runtime interface emulator adds.
+// The bodies of telemetry records, according to AWS's Telemetry API schema
+// reference, with the members that AWS's runtime interface emulator adds.
 
 type tracing struct {
 	SpanID string `json:"spanId,omitempty"`
@@ -142,7 +142,7 @@ type logsDropped struct {
 
 const telemetryTime = "2006-01-02T15:04:05.000Z"
 
-// render writes the record as the subscriber's schema version wants it.
+// render returns the record in the subscriber's schema version.
 func (r Record) render(schema string) []byte {
 	body := r.Body
 	if schema < schemaObjects && (r.Type == "function" || r.Type == "extension") && body[0] == '{' {
@@ -157,7 +157,7 @@ func (r Record) render(schema string) []byte {
 	return rendered
 }
 
-// logBody is a log line as the value of "record".
+// logBody returns a log line as the value of "record".
 func logBody(line string, format LogFormat) json.RawMessage {
 	if format == JSON && len(line) > 0 && line[0] == '{' && json.Valid([]byte(line)) {
 		return json.RawMessage(line)
@@ -166,7 +166,7 @@ func logBody(line string, format LogFormat) json.RawMessage {
 	return body
 }
 
-// milliseconds with three decimals, as telemetry gives them.
+// milliseconds returns d in milliseconds with three decimals, as in telemetry.
 func milliseconds(d time.Duration) float64 {
 	return math.Round(float64(d)/float64(time.Microsecond)) / 1000
 }

@@ -43,8 +43,8 @@ func (e *Environment) restoreFor(inv *invocation) *fault {
 	return failed
 }
 
-// serveRestoreNext ends the runtime's part of the init phase and blocks until
-// the snapshot is restored; in a suppressed init there is none.
+// serveRestoreNext ends the runtime's part of the init phase and blocks until the
+// snapshot is restored. In a suppressed init there is no snapshot.
 func (e *Environment) serveRestoreNext(w http.ResponseWriter, r *http.Request) {
 	e.mu.Lock()
 	b := e.boot
@@ -70,12 +70,12 @@ func (e *Environment) serveRestoreNext(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// serveRestoreError takes what the runtime's restore hooks failed with.
+// serveRestoreError handles an error of the runtime's restore hooks.
 func (e *Environment) serveRestoreError(w http.ResponseWriter, r *http.Request) {
 	e.serveRuntimeFailure(w, r, func(b *boot) bool { return b.released && !b.ready })
 }
 
-// serveInitError takes why the runtime cannot start.
+// serveInitError handles an error of the runtime's initialisation.
 func (e *Environment) serveInitError(w http.ResponseWriter, r *http.Request) {
 	e.serveRuntimeFailure(w, r, func(b *boot) bool { return !b.ready && !b.released })
 }

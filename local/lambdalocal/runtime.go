@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// maxResponse is the most that a runtime may answer, and maxRequest what a caller may send.
+	// maxResponse limits a runtime's response, and the others the payload of a caller.
 	maxResponse     = 6*1024*1024 + 100
 	maxRequest      = 6 * 1024 * 1024
 	maxAsyncRequest = 1024 * 1024
@@ -21,7 +21,7 @@ const (
 	responseModeHeader  = "Lambda-Runtime-Function-Response-Mode"
 )
 
-// serveInvocationNext says that the runtime is done and blocks until there is an event.
+// serveInvocationNext records that the runtime is done and blocks until there is an event.
 func (e *Environment) serveInvocationNext(w http.ResponseWriter, r *http.Request) {
 	e.mu.Lock()
 	b := e.boot
@@ -82,8 +82,8 @@ func (e *Environment) writeInvocation(w http.ResponseWriter, inv *invocation) {
 	_, _ = w.Write(inv.payload)
 }
 
-// answering returns the invocation that a response or error is for; it answers
-// the call itself where there is none or it was answered before.
+// answering returns the invocation that a response or an error is for. If there is
+// none, or it has a response already, answering responds with an error itself.
 func (e *Environment) answering(w http.ResponseWriter, r *http.Request) *invocation {
 	e.mu.Lock()
 	var inv *invocation
@@ -109,7 +109,7 @@ func (e *Environment) answering(w http.ResponseWriter, r *http.Request) *invocat
 	return inv
 }
 
-// serveResponse takes an answer: at once, or as it is written when it is streamed.
+// serveResponse accepts a response: as a whole, or in parts if it is streamed.
 func (e *Environment) serveResponse(w http.ResponseWriter, r *http.Request) {
 	inv := e.answering(w, r)
 	if inv == nil {
@@ -124,7 +124,7 @@ func (e *Environment) serveResponse(w http.ResponseWriter, r *http.Request) {
 	body, err := e.readResponse(inv, r.Body, mode == "streaming")
 	switch {
 	case errors.Is(err, errTooLong):
-		_, _ = io.Copy(io.Discard, r.Body) // a client that still writes would miss the answer
+		_, _ = io.Copy(io.Discard, r.Body) // a client that is still writing would miss the response
 		e.settleError(inv, "Function.ResponseSizeTooLarge", "Response payload size exceeded maximum allowed payload size ("+strconv.Itoa(maxResponse)+" bytes).")
 		fail(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", "Exceeded maximum allowed payload size (%d bytes).", maxResponse)
 		return
@@ -147,7 +147,7 @@ func (e *Environment) serveResponse(w http.ResponseWriter, r *http.Request) {
 
 var errTooLong = errors.New("the response is too long")
 
-// readResponse reads the runtime's answer and passes it on to a caller that streams.
+// readResponse reads the runtime's response and passes its parts to a caller with a Stream.
 func (e *Environment) readResponse(inv *invocation, body io.Reader, streaming bool) ([]byte, error) {
 	var whole []byte
 	chunk := make([]byte, 32<<10)
@@ -176,13 +176,13 @@ func (e *Environment) readResponse(inv *invocation, body io.Reader, streaming bo
 	}
 }
 
-// settleError answers the caller with an error of the platform's.
+// settleError returns an error of the platform to the caller.
 func (e *Environment) settleError(inv *invocation, kind, message string) {
 	payload, _ := json.Marshal(apiError{kind, message})
 	e.settle(inv, Result{FunctionError: "Unhandled", ErrorType: kind, Payload: payload}, 0)
 }
 
-// serveInvocationError takes an error of the handler.
+// serveInvocationError accepts an error of the handler.
 func (e *Environment) serveInvocationError(w http.ResponseWriter, r *http.Request) {
 	inv := e.answering(w, r)
 	if inv == nil {

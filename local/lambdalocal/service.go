@@ -16,20 +16,20 @@ type Options struct {
 	// Dir is where functions keep their files: each environment has its own /tmp
 	// under it. Required.
 	Dir string
-	// Keep is how many invocations of each function are told of at least; older ones go.
-	// Zero: all.
+	// Keep is how many invocations of each function are kept at least; older ones are
+	// removed. Zero: all.
 	Keep int
 	// Log receives every line of every log stream, as CloudWatch Logs would. Nil: none.
 	Log io.Writer
-	// OnLog is called with every line of every log stream, one at a time. Nil: not.
+	// OnLog is called with every line of every log stream, one at a time. Nil: not called.
 	OnLog func(LogLine)
 }
 
-// Errors of invocations that no function is to blame for.
+// Errors of invocations that are not errors of the function.
 var (
-	// ErrThrottled is returned by Invoke where MaxEnvironments are busy.
+	// ErrThrottled is returned by Invoke if MaxEnvironments are busy.
 	ErrThrottled = errors.New("TooManyRequestsException: Rate Exceeded")
-	// ErrTooLarge is returned where a payload exceeds 6 MB, or 1 MB asynchronously.
+	// ErrTooLarge is returned if a payload exceeds 6 MB, or 1 MB asynchronously.
 	ErrTooLarge = errors.New("RequestTooLargeException: the payload exceeds the limit")
 	// ErrClosed is returned once the Service is closed.
 	ErrClosed = errors.New("the local Lambda service is closed")
@@ -51,7 +51,7 @@ type Service struct {
 	closed      bool
 }
 
-// New returns a Service without functions. Close it to stop what it starts.
+// New returns a Service without functions. Close it to stop its environments.
 func New(options Options) *Service {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Service{
@@ -60,9 +60,9 @@ func New(options Options) *Service {
 	}
 }
 
-// Create makes a function known and, in the modes that initialise ahead, waits
-// until its environments are initialised. It returns an error where Lambda
-// would refuse the function, or where such an initialisation fails.
+// Create creates a function. In modes with initialisation in advance, it waits
+// until the environments are initialised. It returns an error if Lambda would
+// reject the function, or if such an initialisation fails.
 func (s *Service) Create(f Function) (*Deployment, error) {
 	if s.options.Dir == "" {
 		return nil, errors.New("create function: Options.Dir is required")
@@ -97,7 +97,7 @@ func (s *Service) Create(f Function) (*Deployment, error) {
 	return d, nil
 }
 
-// Deployment is the function of that name, nil where there is none.
+// Deployment returns the function with that name, nil if there is none.
 func (s *Service) Deployment(name string) *Deployment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,12 +121,12 @@ func (s *Service) Wait(ctx context.Context) error {
 	}
 }
 
-// closeGrace is how long Close lets invocations run on.
+// closeGrace is how long Close waits for invocations.
 const closeGrace = 3 * time.Second
 
-// Close gives queued invocations up, shuts every environment down as Lambda
-// does when it reaps them, and waits for that. An invocation in progress has
-// three seconds to end, then its environment is killed.
+// Close drops queued invocations, shuts every environment down as Lambda does with
+// idle ones, and waits until that is done. An invocation in progress has three
+// seconds to end, then its environment is killed.
 func (s *Service) Close() error {
 	s.cancel()
 	s.mu.Lock()
@@ -142,7 +142,7 @@ func (s *Service) Close() error {
 	return nil
 }
 
-// begin counts an invocation in; it is false once the service is closed.
+// begin counts a new invocation. It returns false once the service is closed.
 func (s *Service) begin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// What Lambda allows a shutdown: the extensions' time counts from its start,
-// the runtime's share is at its beginning.
+// Lambda's limits for a shutdown. The extensions' time counts from its start, and
+// the runtime has the first part of it.
 const (
 	shutdownBudget         = 2 * time.Second
 	shutdownBudgetInternal = 500 * time.Millisecond
@@ -15,8 +15,9 @@ const (
 	flushBudget            = 250 * time.Millisecond
 )
 
-// stop ends a generation: telemetry is flushed, the runtime gets SIGTERM, the
-// extensions SHUTDOWN with the reason, and what is left at the deadline SIGKILL.
+// stop ends a generation: it flushes telemetry, sends SIGTERM to the runtime and
+// SHUTDOWN with the reason to the extensions, and at the deadline SIGKILL to all
+// remaining processes.
 func (e *Environment) stop(b *boot, reason string) {
 	var external, internal int
 	e.change(func() {
@@ -46,7 +47,7 @@ func (e *Environment) stop(b *boot, reason string) {
 	e.end(b)
 }
 
-// flush gives the telemetry of the last invocation a moment to be taken before SHUTDOWN is sent.
+// flush waits shortly for the delivery of the last invocation's telemetry before SHUTDOWN is sent.
 func (e *Environment) flush() {
 	ctx, cancel := context.WithTimeout(context.Background(), flushBudget)
 	defer cancel()
@@ -93,7 +94,7 @@ func (e *Environment) endExtensions(b *boot, reason string, deadline time.Time) 
 	}
 }
 
-// end kills what is left of a generation and forgets it.
+// end kills the remaining processes of a generation and discards it.
 func (e *Environment) end(b *boot) {
 	e.mu.Lock()
 	b.stopping = true
@@ -121,7 +122,7 @@ func (e *Environment) wasKilled() bool {
 	return e.killed
 }
 
-// dispose ends the environment for good. Nothing runs in it any more.
+// dispose ends the environment permanently. No invocation runs in it any more.
 func (e *Environment) dispose(reason string) {
 	e.mu.Lock()
 	b := e.boot

@@ -19,8 +19,8 @@ import (
 
 const (
 	schemaNewest  = "2025-01-29"
-	schemaObjects = "2022-12-13" // the first in which a JSON log line is an object
-	reservedPort  = "9001"       // Lambda's own APIs
+	schemaObjects = "2022-12-13" // the first schema in which a JSON log line is an object
+	reservedPort  = "9001"       // the port of Lambda's own APIs
 )
 
 var (
@@ -28,7 +28,7 @@ var (
 	categories = []string{"platform", "function", "extension"}
 )
 
-// subscription is the body of a Telemetry API subscription, checked and completed.
+// subscription is the body of a Telemetry API subscription, validated and with defaults.
 type subscription struct {
 	SchemaVersion string      `json:"schemaVersion"`
 	Types         []string    `json:"types"`
@@ -50,7 +50,7 @@ type destination struct {
 
 func (s subscription) has(category string) bool { return slices.Contains(s.Types, category) }
 
-// parseSubscription reads and checks a subscription: its error is Lambda's ValidationError.
+// parseSubscription reads and validates a subscription. Its error is for Lambda's ValidationError.
 func parseSubscription(body []byte, mode Mode) (subscription, error) {
 	want := subscription{Buffering: buffering{MaxItems: 10000, MaxBytes: 262144, TimeoutMs: 1000}}
 	if err := json.Unmarshal(body, &want); err != nil {
@@ -115,18 +115,18 @@ func (d destination) check() error {
 	return nil
 }
 
-// deliverer takes a batch to an extension.
+// deliverer delivers batches to an extension.
 type deliverer interface {
 	deliver(ctx context.Context, batch [][]byte) error
 	close()
 }
 
-// deliverer maps the sandbox's own name to loopback.
+// deliverer returns the deliverer for the destination. It maps the host name of the sandbox to loopback.
 func (s subscription) deliverer() deliverer {
 	if s.Destination.Protocol == "TCP" {
 		return &tcpDeliverer{address: net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Destination.Port))}
 	}
-	target, _ := url.Parse(s.Destination.URI) // checked
+	target, _ := url.Parse(s.Destination.URI) // already validated
 	port := cmp.Or(target.Port(), "80")
 	target.Host = net.JoinHostPort("127.0.0.1", port)
 	return &httpDeliverer{url: target.String(), client: &http.Client{Transport: &http.Transport{}}}
@@ -160,7 +160,7 @@ func (d *httpDeliverer) deliver(ctx context.Context, batch [][]byte) error {
 
 func (d *httpDeliverer) close() { d.client.CloseIdleConnections() }
 
-// tcpDeliverer writes a record a line over one connection, which nothing acknowledges.
+// tcpDeliverer writes one record per line to one connection, without acknowledgement.
 type tcpDeliverer struct {
 	address string
 	conn    net.Conn

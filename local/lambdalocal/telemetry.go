@@ -9,23 +9,23 @@ import (
 	"time"
 )
 
-// relay takes an environment's records to its subscribers. It stands still
-// while the environment is frozen, as everything in the sandbox does.
+// relay delivers an environment's records to its subscribers. It is stopped while
+// the environment is frozen, like everything in the sandbox.
 type relay struct {
 	fault func(Record) Fault
 
 	mu          sync.Mutex
-	thawed      chan struct{} // closed while deliveries may go out
+	thawed      chan struct{} // closed while records may be delivered
 	frozen      bool
 	freezes     int
-	backlog     []Record // since the generation began, until subscriptions close
+	backlog     []Record // records since the generation began, until subscriptions close
 	keeping     bool
 	subscribers []*subscriber
 	held        []held
 	invocations int
 }
 
-// held is a record kept back until an invocation count is reached.
+// held is a record that is delayed until an invocation count is reached.
 type held struct {
 	record Record
 	copies int
@@ -38,7 +38,7 @@ func newRelay(fault func(Record) Fault) *relay {
 	return &relay{fault: fault, thawed: thawed, keeping: true}
 }
 
-// emit makes a record and gives it to those who subscribed to its kind.
+// emit creates a record and passes it to the subscribers of its type.
 func (r *relay) emit(kind string, body any) Record {
 	raw, ok := body.(json.RawMessage)
 	if !ok {
@@ -78,7 +78,7 @@ func (r *relay) spread(record Record, repeat int) {
 	}
 }
 
-// invocationBegins lets go what was held until now.
+// invocationBegins releases the records that were held until now.
 func (r *relay) invocationBegins() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -98,7 +98,7 @@ func (r *relay) release(count int) {
 	r.held = kept
 }
 
-// subscribe adds a subscriber, which also gets what was emitted before it came.
+// subscribe adds a subscriber, which also receives the records that were emitted before.
 func (r *relay) subscribe(s *subscriber) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -109,14 +109,14 @@ func (r *relay) subscribe(s *subscriber) {
 	go s.run()
 }
 
-// closeSubscription ends the keeping of records for subscribers to come.
+// closeSubscription stops keeping records for later subscribers.
 func (r *relay) closeSubscription() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.keeping, r.backlog = false, nil
 }
 
-// endGeneration forgets the subscribers, whose processes are gone, and keeps
+// endGeneration removes the subscribers, whose processes have ended, and keeps
 // records for those of the next generation.
 func (r *relay) endGeneration() {
 	r.mu.Lock()
@@ -128,7 +128,7 @@ func (r *relay) endGeneration() {
 	}
 }
 
-// flush delivers what is buffered and held, as far as it can until ctx ends.
+// flush delivers buffered and held records, as far as possible until ctx ends.
 func (r *relay) flush(ctx context.Context) {
 	r.mu.Lock()
 	for _, h := range r.held {
@@ -166,8 +166,8 @@ func (r *relay) gate() (thawed chan struct{}, freezes int) {
 	return r.thawed, r.freezes
 }
 
-// Delivery is tried so often, with a pause that doubles; then the batch is given up and
-// platform.logsDropped says so. A subscriber that cannot keep up loses its oldest records.
+// Delivery is attempted deliveryAttempts times, with a pause that doubles. Then the batch is
+// dropped and reported with platform.logsDropped. A slow subscriber loses its oldest records.
 const (
 	deliveryAttempts = 6
 	deliveryPause    = 50 * time.Millisecond
@@ -191,7 +191,7 @@ type subscriber struct {
 	changed  chan struct{}
 	queue    [][]byte
 	bytes    int
-	first    time.Time // when the oldest buffered record came
+	first    time.Time // when the oldest buffered record was added
 	flushing bool
 	sending  bool
 	dropped  logsDropped
@@ -210,7 +210,7 @@ func (s *subscriber) notify() {
 	s.changed = make(chan struct{})
 }
 
-// add buffers a record if its kind is wanted.
+// add buffers a record if its type is subscribed to.
 func (s *subscriber) add(record Record) {
 	kind, _, _ := strings.Cut(record.Type, ".")
 	if !s.want.has(kind) {
@@ -245,7 +245,7 @@ func (s *subscriber) close() {
 	<-s.ended
 }
 
-// flush hurries what is buffered and waits until it is delivered or ctx ends.
+// flush delivers the buffered records at once and waits until they are delivered or ctx ends.
 func (s *subscriber) flush(ctx context.Context) {
 	s.mu.Lock()
 	s.flushing = true
@@ -291,7 +291,7 @@ func (s *subscriber) run() {
 	}
 }
 
-// due waits until a batch is full, old enough or hurried; false when the subscriber is closed.
+// due waits until a batch is full, old enough or flushed. It returns false if the subscriber is closed.
 func (s *subscriber) due() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -334,7 +334,7 @@ func (s *subscriber) take() [][]byte {
 	return batch
 }
 
-// deliver sends a batch until it is taken: at least once.
+// deliver sends a batch until it is accepted: at least once.
 func (s *subscriber) deliver(batch [][]byte) error {
 	pause := deliveryPause
 	for attempt := 1; ; attempt++ {
@@ -357,7 +357,7 @@ func (s *subscriber) deliver(batch [][]byte) error {
 	}
 }
 
-// attempt sends once. Its time-out does not count a time in which the environment was frozen.
+// attempt sends a batch once. Its timeout does not include time in which the environment is frozen.
 func (s *subscriber) attempt(batch [][]byte) error {
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
@@ -365,7 +365,7 @@ func (s *subscriber) attempt(batch [][]byte) error {
 	return s.send.deliver(ctx, batch)
 }
 
-// watch cancels an attempt that took too long.
+// watch cancels an attempt that takes too long.
 func (s *subscriber) watch(ctx context.Context, cancel context.CancelFunc) {
 	for {
 		_, before := s.relay.gate()
@@ -386,7 +386,7 @@ func (s *subscriber) watch(ctx context.Context, cancel context.CancelFunc) {
 	}
 }
 
-// jsonArray joins rendered records to the body of one delivery.
+// jsonArray joins rendered records into the body of one delivery.
 func jsonArray(batch [][]byte) []byte {
 	return append(append([]byte{'['}, bytes.Join(batch, []byte{','})...), ']')
 }

@@ -7,37 +7,37 @@ import (
 	"time"
 )
 
-// Status is how an invocation or a phase ended, in telemetry's words.
+// Status is how an invocation or a phase ended, as in telemetry.
 type Status string
 
 // The statuses of telemetry records.
 const (
 	Success Status = "success"
-	Failure Status = "failure" // the platform's fault: an environment that was killed
-	Error   Status = "error"   // the function's or an extension's
+	Failure Status = "failure" // of the platform: the environment was killed
+	Error   Status = "error"   // of the function or an extension
 	Timeout Status = "timeout"
 )
 
-// InvokeOptions are what a caller may say beside the payload. The zero value is an ordinary call.
+// InvokeOptions are options of a call besides the payload. The zero value is an ordinary call.
 type InvokeOptions struct {
-	RequestID   string // zero: minted
-	TraceHeader string // X-Ray header, handed on as it is; zero: minted with Sampled=0
+	RequestID   string // zero: a new one
+	TraceHeader string // X-Ray header, passed on unchanged; zero: a new one with Sampled=0
 	NoTrace     bool   // no trace header at all
-	// ClientContext is JSON, handed on as it is.
+	// ClientContext is JSON, passed on unchanged.
 	ClientContext string
-	// CognitoIdentityID and CognitoPoolID are handed on as Lambda-Runtime-Cognito-Identity.
+	// CognitoIdentityID and CognitoPoolID are passed on as Lambda-Runtime-Cognito-Identity.
 	CognitoIdentityID, CognitoPoolID string
 	TenantID                         string
 	ContentType                      string // zero: application/json
-	// Wait makes Invoke wait for an environment where MaxEnvironments are busy,
-	// instead of being throttled. An environment is busy until its extensions
-	// are done, which is after the answer: see Service.Wait.
+	// Wait makes Invoke wait for an environment if MaxEnvironments are busy, instead
+	// of being throttled. An environment is busy until its extensions are done, which
+	// is after the response: see Service.Wait.
 	Wait bool
 	// Stream receives the response as the runtime writes it. Nil: it is only in Result.
 	Stream io.Writer
 }
 
-// Result is what the caller of an invocation gets.
+// Result is what the caller of an invocation receives.
 type Result struct {
 	RequestID string
 	// FunctionError is "" or "Unhandled", as X-Amz-Function-Error.
@@ -51,14 +51,14 @@ type Result struct {
 // Outcome is how an asynchronous invocation ended.
 type Outcome struct {
 	Result          // of the last attempt
-	Request  []byte // the payload that it was invoked with
+	Request  []byte // the payload of the invocation
 	Attempts int
 }
 
-// FailedMessages returns those of an SQS batch's message IDs that the result
-// leaves in the queue, as an event source mapping with ReportBatchItemFailures
-// decides it: all of them when the function failed or its batchItemFailures
-// cannot be understood or name a message that is not of the batch.
+// FailedMessages returns the message IDs of an SQS batch that the result leaves in
+// the queue, according to the rules of an event source mapping with
+// ReportBatchItemFailures: all of them if the function failed, or if its
+// batchItemFailures is invalid or has an ID that is not in the batch.
 func (r Result) FailedMessages(batch []string) []string {
 	if r.FunctionError != "" {
 		return batch
@@ -83,8 +83,8 @@ func (r Result) FailedMessages(batch []string) []string {
 	return failed
 }
 
-// Invocation is the ground truth of one attempt at an invocation: what a
-// product's own numbers are compared with. It is a copy: safe to keep.
+// Invocation is the ground truth of one attempt of an invocation, with which a
+// product's own numbers are compared. It is a copy: safe to keep.
 type Invocation struct {
 	RequestID   string
 	Attempt     int // 1, and 2 or 3 for the retries of an asynchronous invocation
@@ -99,10 +99,10 @@ type Invocation struct {
 	Restore   time.Duration
 	Start     time.Time // when the invoke phase began, after init
 	Deadline  time.Time
-	// Fetched is when the runtime was handed the event; zero where it never fetched it.
+	// Fetched is when the runtime fetched the event; zero if it never did.
 	Fetched time.Time
-	// RuntimeDuration is platform.runtimeDone's, Duration platform.report's: it
-	// includes the extensions. Zero until Done.
+	// RuntimeDuration is the duration in platform.runtimeDone, and Duration the one in
+	// platform.report, which includes the extensions. Zero until Done.
 	RuntimeDuration, Duration time.Duration
 	Status                    Status
 	ErrorType                 string
@@ -110,7 +110,7 @@ type Invocation struct {
 	RequestBytes              int
 	ResponseBytes             int
 	TraceHeader, TenantID     string
-	// Done is true when runtime and extensions were finished and the report was written.
+	// Done is true once runtime and extensions are done and the report is written.
 	Done bool
 }
 
@@ -121,11 +121,11 @@ type LogLine struct {
 	Environment string
 	// Source is "platform", "function" or "extension".
 	Source    string
-	Extension string // its name, where Source is "extension"
-	Text      string // without its line end
+	Extension string // its name, if Source is "extension"
+	Text      string // without the line end
 }
 
-// Record is one telemetry record before it is written for a subscriber.
+// Record is one telemetry record before it is rendered for a subscriber.
 type Record struct {
 	Time time.Time
 	Type string // platform.start, function, extension, …

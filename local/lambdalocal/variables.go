@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// hidden are the variables that extensions do not see, beside those whose name
-// begins with an underscore.
+// hidden are the variables that extensions do not get, besides those whose names
+// begin with an underscore.
 var hidden = []string{
 	"AWS_EXECUTION_ENV", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_XRAY_CONTEXT_MISSING",
 	"AWS_XRAY_DAEMON_ADDRESS", "LAMBDA_RUNTIME_DIR", "LAMBDA_TASK_ROOT",
 }
 
-// runtimeVariables are the environment variables of the runtime process.
+// runtimeVariables returns the environment variables of the runtime process.
 func (e *Environment) runtimeVariables() map[string]string {
 	f := e.function
 	v := map[string]string{
@@ -60,7 +60,7 @@ func (e *Environment) runtimeVariables() map[string]string {
 	return v
 }
 
-// extensionVariables are those of the runtime less the ones that Lambda hides.
+// extensionVariables returns those of the runtime without those that Lambda hides.
 func (e *Environment) extensionVariables() map[string]string {
 	v := e.runtimeVariables()
 	maps.DeleteFunc(v, func(name, _ string) bool {

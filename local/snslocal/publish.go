@@ -11,7 +11,7 @@ import (
 	"github.com/throughline/throughline/local/sqslocal"
 )
 
-// Message is a message to publish. Of a single one ID is empty.
+// Message is a message to publish. ID is empty unless it is part of a batch.
 type Message struct {
 	ID         string
 	Message    string
@@ -24,7 +24,7 @@ type Message struct {
 
 const (
 	maxSize       = 256 << 10 // of a message, and of a batch
-	maxAttributes = 10        // that a queue takes of a raw delivery
+	maxAttributes = 10        // that a queue accepts in a raw delivery
 )
 
 func (m Message) size() int {
@@ -38,13 +38,13 @@ func (m Message) size() int {
 	return n
 }
 
-// text is what subscribers of a protocol get.
+// text returns the text for subscribers of a protocol.
 func (m Message) text(protocol string) string {
 	if m.Structure != "json" {
 		return m.Message
 	}
 	var texts map[string]string
-	_ = json.Unmarshal([]byte(m.Message), &texts) // checked when it was published
+	_ = json.Unmarshal([]byte(m.Message), &texts) // validated when it was published
 	if text, own := texts[protocol]; own {
 		return text
 	}
@@ -172,8 +172,8 @@ func (s *Service) deliver(one subscription, m Message, id, header string) (strin
 	return s.enqueue(one, m, n, header)
 }
 
-// enqueue sends to a queue. More than ten attributes of a raw delivery are
-// refused there, which SNS takes for a client's error: the message is lost.
+// enqueue sends a message to a queue. The queue rejects a raw delivery with more than
+// ten attributes. SNS treats this as a client error: the message is lost.
 func (s *Service) enqueue(one subscription, m Message, n notification, header string) (string, error) {
 	var q *sqslocal.Queue
 	if s.options.Queues != nil {

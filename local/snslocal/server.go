@@ -18,7 +18,7 @@ const (
 	maxBody   = 8 << 20
 )
 
-// ServeHTTP answers SNS's API.
+// ServeHTTP serves SNS's API.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, ok := wire.Body(w, r, maxBody)
 	if !ok {
@@ -59,7 +59,7 @@ func refuse(w http.ResponseWriter, e *Error) {
 	wire.WriteXMLError(w, status, namespace, "Sender", e.Code, e.Message)
 }
 
-// The answers of operations.
+// The responses of operations.
 type (
 	topicARN struct {
 		ARN string `xml:"TopicArn"`
@@ -217,7 +217,7 @@ func listSubscriptions(s *Service, f *wire.Form, _ string) (any, error) {
 	return list, nil
 }
 
-// publishBatch publishes up to ten messages, each of which may fail by itself.
+// publishBatch publishes up to ten messages, each of which may fail on its own.
 func (s *Service) publishBatch(f *wire.Form, header string) (any, error) {
 	list := f.Get("PublishBatchRequestEntries").List()
 	switch {

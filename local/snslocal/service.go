@@ -17,12 +17,12 @@ import (
 
 // Options of a [Service].
 type Options struct {
-	// Queues has the queues that subscriptions of the protocol sqs name. Nil: none.
+	// Queues has the queues for subscriptions of the protocol sqs. Nil: none.
 	Queues *sqslocal.Service
 	// Function invokes the function with this ARN asynchronously, for
 	// subscriptions of the protocol lambda. Nil: none.
 	Function func(arn string, event []byte, traceHeader string) (requestID string, err error)
-	// Keep is how many deliveries the ledger has at least; older ones go. Zero: all.
+	// Keep is how many deliveries the ledger keeps at least; older ones are removed. Zero: all.
 	Keep    int
 	Account string // zero: 123456789012
 	Region  string // zero: us-east-1
@@ -54,11 +54,11 @@ type subscription struct {
 
 func (s *subscription) raw() bool { return s.attributes["RawMessageDelivery"] == "true" }
 
-// Delivered is one notification that a subscriber took, was refused, or lost.
+// Delivered is one notification, which the subscriber accepted or rejected, or which was lost.
 type Delivered struct {
 	Topic, MessageID string // MessageID is SNS's
 	Endpoint         string
-	ID               string // of the queue's message, or the function's request
+	ID               string // of the queue's message, or the function's request ID
 	Err              error
 	At               time.Time
 }
@@ -86,14 +86,14 @@ func (s *Service) Start() (string, error) {
 // Close ends the server.
 func (s *Service) Close() { s.server.Close() }
 
-// Ledger is what was delivered, in order.
+// Ledger returns the deliveries, in order.
 func (s *Service) Ledger() []Delivered {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.ledger)
 }
 
-// Error is an error of the API as SNS answers it.
+// Error is an error response of SNS's API.
 type Error struct {
 	Code, Message string
 	status        int // zero: 400
@@ -111,7 +111,7 @@ func notFound(what string) *Error {
 
 var topicName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,256}$`)
 
-// Create makes a topic, or finds the one of that name, and returns its ARN.
+// Create creates a topic, or finds the one with that name, and returns its ARN.
 func (s *Service) Create(name string, attributes map[string]string) (arn string, err error) {
 	base, fifo := strings.CutSuffix(name, ".fifo")
 	if !topicName.MatchString(base) || fifo != (attributes["FifoTopic"] == "true") {
@@ -182,7 +182,7 @@ func (s *subscription) set(name, value string) *Error {
 	return nil
 }
 
-// matches says that a subscription's filter policy lets a message through.
+// matches reports whether a message matches a subscription's filter policy.
 func (s *subscription) matches(m Message) bool {
 	if s.filter == nil {
 		return true
@@ -193,7 +193,7 @@ func (s *subscription) matches(m Message) bool {
 	values := map[string]json.RawMessage{}
 	for name, a := range m.Attributes {
 		switch {
-		case a.StringValue == nil: // a binary one matches nothing
+		case a.StringValue == nil: // a binary attribute never matches
 		case a.DataType == "String.Array" || a.DataType == "Number":
 			if json.Valid([]byte(*a.StringValue)) {
 				values[name] = json.RawMessage(*a.StringValue)

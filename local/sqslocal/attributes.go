@@ -1,7 +1,7 @@
 package sqslocal
 
 import (
-	"crypto/md5" // what SQS's API answers
+	"crypto/md5" // SQS's API returns MD5 sums
 	"encoding/binary"
 	"encoding/hex"
 	"maps"
@@ -10,15 +10,15 @@ import (
 	"strings"
 )
 
-// Attribute is a message attribute. DataType is String, Number or Binary, with
-// a label of the user's after a point where there is one.
+// Attribute is a message attribute. DataType is String, Number or Binary, and
+// optionally a dot and a custom label.
 type Attribute struct {
 	DataType    string  `xml:"DataType"`
 	StringValue *string `xml:"StringValue,omitempty" json:",omitempty"`
 	BinaryValue []byte  `xml:"-" json:",omitempty"`
 }
 
-// String is an attribute of the type String.
+// String returns an attribute of the type String.
 func String(value string) Attribute { return Attribute{DataType: "String", StringValue: &value} }
 
 func (a Attribute) binary() bool { return strings.HasPrefix(a.DataType, "Binary") }
@@ -30,7 +30,7 @@ func (a Attribute) value() []byte {
 	return []byte(*a.StringValue)
 }
 
-// Digest is the MD5 of attributes in hexadecimal ("Calculating the MD5 message
+// Digest returns the MD5 of attributes in hexadecimal ("Calculating the MD5 message
 // digest for message attributes", Amazon SQS developer guide), "" for none.
 func Digest(attributes map[string]Attribute) string {
 	if len(attributes) == 0 {
@@ -71,7 +71,7 @@ var (
 	dataType      = regexp.MustCompile(`^(String|Number|Binary)(\..+)?$`)
 )
 
-// checkAttributes says what SQS would refuse of a message's attributes.
+// checkAttributes returns the error with which SQS rejects a message's attributes.
 func checkAttributes(attributes map[string]Attribute) *Error {
 	if len(attributes) > maxAttributes {
 		return invalidValue("Number of message attributes [%d] exceeds the allowed maximum [%d].", len(attributes), maxAttributes)
@@ -92,10 +92,10 @@ func checkAttributes(attributes map[string]Attribute) *Error {
 	return nil
 }
 
-// traceHeader is the form of X-Amzn-Trace-Id: a root, and what else there is.
+// traceHeader is the form of X-Amzn-Trace-Id: a root, then optional fields.
 var traceHeader = regexp.MustCompile(`^Root=1-[0-9a-fA-F]{8}-[0-9a-fA-F]{24}(;(Parent=[0-9a-fA-F]{16}|Sampled=[01?]|[A-Za-z]+=[^;]*))*$`)
 
-// WellFormed says that an X-Ray trace header has the form that SQS takes.
+// WellFormed reports whether an X-Ray trace header has the form that SQS accepts.
 func WellFormed(header string) bool {
 	return len(header) <= maxName && traceHeader.MatchString(strings.ReplaceAll(header, "; ", ";"))
 }
@@ -114,8 +114,8 @@ func checkSystem(attributes map[string]Attribute) *Error {
 	return nil
 }
 
-// size is what a message counts for: its body and its attributes' names, types
-// and values. System attributes are free.
+// size returns the size of a message: its body and its attributes' names, types and
+// values. System attributes do not count.
 func size(body string, attributes map[string]Attribute) int {
 	n := len(body)
 	for name, a := range attributes {
@@ -124,7 +124,7 @@ func size(body string, attributes map[string]Attribute) int {
 	return n
 }
 
-// validText says that XML could hold the body, which SQS asks of it.
+// validText reports whether XML can represent the body, as SQS requires.
 func validText(body string) bool {
 	for _, r := range body {
 		switch {
@@ -137,8 +137,8 @@ func validText(body string) bool {
 	return true
 }
 
-// selected are the attributes that a receiver asked for by names, of which
-// "All" and a prefix before ".*" stand for several.
+// selected returns the attributes that a receiver requested. A requested name may
+// also be "All", or a prefix followed by ".*".
 func selected[V any](attributes map[string]V, names []string) map[string]V {
 	chosen := map[string]V{}
 	for name, value := range attributes {

@@ -2,17 +2,17 @@ package sqslocal
 
 import "fmt"
 
-// Error is an error of the API as SQS answers it.
+// Error is an error response of SQS's API.
 type Error struct {
 	Code    string // in the JSON protocol: QueueDoesNotExist
-	Query   string // in the query protocol, where it differs: AWS.SimpleQueueService.NonExistentQueue
+	Query   string // in the query protocol, if different: AWS.SimpleQueueService.NonExistentQueue
 	Message string
 }
 
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
 
-// queryCode is the code of the query protocol, which SDKs are also told in the
-// header x-amzn-query-error.
+// queryCode returns the code of the query protocol. In the JSON protocol it is in
+// the header x-amzn-query-error.
 func (e *Error) queryCode() string {
 	if e.Query != "" {
 		return e.Query

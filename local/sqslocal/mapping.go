@@ -10,32 +10,31 @@ import (
 )
 
 // Mapping is an event source mapping of Lambda: it polls a queue, invokes a
-// function with a batch of records, deletes what was handled, and leaves the
-// rest in the queue, from where the redrive policy takes what failed too often.
+// function with a batch of records, deletes handled messages, and leaves the rest
+// in the queue. The redrive policy moves messages that fail too often.
 type Mapping struct {
 	Queue *Queue
 	// Consume invokes the function with the event and returns the IDs of the
-	// messages that it left, of those that the batch has. Required. It may be
-	// called from several goroutines at once.
+	// messages of the batch that failed. Required. It may be called from several
+	// goroutines at once.
 	Consume   func(ctx context.Context, event []byte, ids []string) (failed []string)
 	BatchSize int // zero: 1; at most 10
 	// Concurrency is how many batches may be handled at once. Zero: 1. Messages
 	// of one group of a FIFO queue are never handled at once.
 	Concurrency int
-	// Retry is when a message that was left comes again. Zero: when its visibility
-	// timeout has passed, as Lambda leaves it; tests rarely wait for so long.
+	// Retry is when a failed message is visible again. Zero: after its visibility
+	// timeout, as in Lambda; for tests, that is usually too long.
 	Retry time.Duration
-	// Attempts is how often a message is left at most: then it is deleted and GaveUp is
-	// told. Zero: as often as the queue keeps it, as Lambda has it. A queue with a redrive
-	// policy is left to that.
+	// Attempts is how often a message may fail: then it is deleted and GaveUp is called.
+	// Zero: no limit, as in Lambda. It does not apply to a queue with a redrive policy.
 	Attempts int
-	// GaveUp is told of each message that Attempts ends. It may be called from several
-	// goroutines at once. Nil: not.
+	// GaveUp is called with each message that reaches Attempts. It may be called from
+	// several goroutines at once. Nil: not called.
 	GaveUp func(Message)
 }
 
-// Run polls until ctx ends or the service is closed, and returns once no batch
-// is being handled any more.
+// Run polls until ctx ends or the service is closed, and returns once all batches
+// have been handled.
 func (m Mapping) Run(ctx context.Context) {
 	var pollers sync.WaitGroup
 	for range max(1, m.Concurrency) {
@@ -61,7 +60,7 @@ func (m Mapping) poll(ctx context.Context) bool {
 	event, ids := m.Queue.Event(batch)
 	failed := m.Consume(ctx, event, ids)
 	for _, message := range batch {
-		switch { // either is too late where the visibility timeout has passed
+		switch { // both have no effect if the visibility timeout has passed
 		case !slices.Contains(failed, message.MessageID):
 			_ = m.Queue.Delete(message.ReceiptHandle)
 		case m.endless(message):
@@ -76,14 +75,14 @@ func (m Mapping) poll(ctx context.Context) bool {
 	return true
 }
 
-// endless says whether a message was left as often as it may be, and no redrive policy
-// takes it.
+// endless reports whether a message has failed Attempts times and no redrive policy
+// applies.
 func (m Mapping) endless(message Message) bool {
 	received, err := strconv.Atoi(message.Attributes["ApproximateReceiveCount"])
 	return m.Attempts > 0 && err == nil && received >= m.Attempts && m.Queue.Attributes()["RedrivePolicy"] == ""
 }
 
-// record is a message as a function gets it (AWS Lambda developer guide, "Using
+// record is a message in a function's event (AWS Lambda developer guide, "Using
 // Lambda with Amazon SQS").
 type record struct {
 	MessageID              string                     `json:"messageId"`
@@ -106,7 +105,7 @@ type recordAttribute struct {
 	DataType     string     `json:"dataType"`
 }
 
-// Event is the event that a function gets of a batch, and the messages' IDs.
+// Event returns the event of a function for a batch, and the messages' IDs.
 func (q *Queue) Event(batch []Message) (event []byte, ids []string) {
 	records := make([]record, len(batch))
 	for i, m := range batch {

@@ -35,7 +35,7 @@ type batchEntry struct {
 	VisibilityTimeout *int
 }
 
-// The answers of operations. Both protocols write them.
+// The responses of operations. Both protocols encode them.
 type (
 	queueURL struct {
 		QueueURL string `json:"QueueUrl" xml:"QueueUrl"`
@@ -74,7 +74,7 @@ type (
 	}
 )
 
-// stringMap is a map that the query protocol writes as repeated names and values.
+// stringMap is a map that the query protocol encodes as repeated names and values.
 type stringMap map[string]string
 
 // MarshalXML implements xml.Marshaler.
@@ -220,7 +220,7 @@ var operations = map[string]func(*Service, context.Context, *request) (any, erro
 	},
 }
 
-// onQueue is an operation on the queue that QueueUrl names.
+// onQueue returns an operation on the queue that QueueUrl names.
 func onQueue(do func(*Queue, context.Context, *request) (any, error)) func(*Service, context.Context, *request) (any, error) {
 	return func(s *Service, ctx context.Context, r *request) (any, error) {
 		if r.QueueURL == "" {
@@ -234,7 +234,7 @@ func onQueue(do func(*Queue, context.Context, *request) (any, error)) func(*Serv
 	}
 }
 
-// each does the entries of a batch, each of which may fail by itself.
+// each applies do to the entries of a batch, each of which may fail on its own.
 func each(name string, entries []batchEntry, do func(batchEntry) error) (any, error) {
 	ids := make([]string, len(entries))
 	for i, e := range entries {

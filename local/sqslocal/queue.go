@@ -40,22 +40,22 @@ type message struct {
 	sequence        string
 	sender          string // ARN of the queue it came from by its redrive policy
 	receives        int
-	handle          string // of its last receive
+	handle          string // the latest receipt handle
 	sent, received  time.Time
 	visible         time.Time // when it can be received
-	held            bool      // received and not given back: visible is when that ends
+	held            bool      // in flight until the time visible
 	firstReceivedAt time.Time
 }
 
-// Name is the queue's, with .fifo where it is one.
+// Name returns the queue's name, which ends with .fifo if it is a FIFO queue.
 func (q *Queue) Name() string { return q.name }
 
-// ARN is the queue's Amazon Resource Name.
+// ARN returns the queue's ARN.
 func (q *Queue) ARN() string {
 	return fmt.Sprintf("arn:aws:sqs:%s:%s:%s", q.service.options.Region, q.service.options.Account, q.name)
 }
 
-// URL is what SDKs call the queue by.
+// URL returns the queue's URL for SDKs.
 func (q *Queue) URL() string {
 	q.service.mu.Lock()
 	defer q.service.mu.Unlock()
@@ -66,7 +66,7 @@ func (q *Queue) urlLocked() string {
 	return q.service.url + "/" + q.service.options.Account + "/" + q.name
 }
 
-// Count is how many messages can be received now, are in flight, and are delayed.
+// Count returns how many messages can be received now, are in flight, and are delayed.
 func (q *Queue) Count() (visible, inFlight, delayed int) {
 	q.service.mu.Lock()
 	defer q.service.mu.Unlock()
@@ -89,13 +89,13 @@ func (q *Queue) wakeLocked() {
 	q.changed = make(chan struct{})
 }
 
-// defaults are the attributes of a queue that is created without any.
+// defaults are the attributes of a queue that is created without attributes.
 var defaults = map[string]string{
 	"VisibilityTimeout": "30", "DelaySeconds": "0", "ReceiveMessageWaitTimeSeconds": "0",
 	"MaximumMessageSize": strconv.Itoa(maxSize), "MessageRetentionPeriod": "345600",
 }
 
-// bounds are the attributes that are numbers.
+// bounds are the lower and upper limits of the numeric attributes.
 var bounds = map[string][2]int{
 	"VisibilityTimeout": {0, 43200}, "DelaySeconds": {0, 900}, "ReceiveMessageWaitTimeSeconds": {0, 20},
 	"MaximumMessageSize": {1024, maxSize}, "MessageRetentionPeriod": {60, 1209600},
@@ -132,13 +132,13 @@ func (q *Queue) setLocked(attributes map[string]string) error {
 	return nil
 }
 
-// number is an attribute's value, or its default.
+// number returns an attribute's value, or its default.
 func (q *Queue) number(name string) int {
 	value, set := q.attributes[name]
 	if !set {
 		value = defaults[name]
 	}
-	n, _ := strconv.Atoi(value) // checked when it was set
+	n, _ := strconv.Atoi(value) // validated when it was set
 	return n
 }
 
@@ -146,7 +146,7 @@ func (q *Queue) seconds(name string) time.Duration {
 	return time.Duration(q.number(name)) * time.Second
 }
 
-// Attributes are those that GetQueueAttributes answers.
+// Attributes returns the attributes that GetQueueAttributes returns.
 func (q *Queue) Attributes() map[string]string {
 	visible, inFlight, delayed := q.Count()
 	q.service.mu.Lock()

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Receive says what a receiver asks for. The zero value is one message, without
-// waiting, attributes or a visibility timeout of its own.
+// Receive is a request for messages. The zero value requests one message, without
+// waiting or attributes, with the queue's visibility timeout.
 type Receive struct {
 	Max        int            // zero: 1; at most 10
 	Wait       time.Duration  // at most 20 s by the queue's clock; zero: the queue's ReceiveMessageWaitTimeSeconds
@@ -20,7 +20,7 @@ type Receive struct {
 	noWait     bool
 }
 
-// Message is one message as a receiver gets it.
+// Message is one received message.
 type Message struct {
 	MessageID              string `json:"MessageId" xml:"MessageId"`
 	ReceiptHandle          string
@@ -31,9 +31,9 @@ type Message struct {
 	MessageAttributes      attributeMap `json:",omitempty" xml:"MessageAttribute"`
 }
 
-// Receive takes messages that are visible, and hides them from others for as
-// long as their visibility timeout. It waits for the first where that was asked
-// for. The error is an [*Error] or ctx's.
+// Receive returns visible messages, and hides them from others for their visibility
+// timeout. It waits for the first one if r or the queue has a wait time. The error
+// is an [*Error] or ctx's.
 func (q *Queue) Receive(ctx context.Context, r Receive) ([]Message, error) {
 	clock := q.service.options.Clock
 	var until time.Time
@@ -75,10 +75,10 @@ func (q *Queue) Receive(ctx context.Context, r Receive) ([]Message, error) {
 	}
 }
 
-// takeLocked receives what is visible; next is when something else will be.
+// takeLocked receives visible messages; next is when another one becomes visible.
 func (q *Queue) takeLocked(r Receive) (taken []Message, next time.Time) {
 	now := q.service.options.Clock.Now()
-	blocked := map[string]bool{} // groups of which an earlier message is not to be had
+	blocked := map[string]bool{} // groups with an earlier message that is not available
 	policy, _ := q.policyLocked(q.attributes["RedrivePolicy"])
 	for _, m := range slices.Clone(q.messages) {
 		switch {
@@ -118,7 +118,7 @@ func (q *Queue) told(m *message, r Receive) Message {
 	return told
 }
 
-// system are the attributes that SQS itself gives a message.
+// system returns a message's system attributes.
 func (m *message) system() map[string]string {
 	all := map[string]string{
 		"SenderId":                         "AIDALOCAL",
@@ -137,7 +137,7 @@ func (m *message) system() map[string]string {
 	return all
 }
 
-// find is the message of a receipt handle. current is false where it was
+// findLocked returns the message with a receipt handle. current is false if it was
 // received again since, or its visibility timeout has passed.
 func (q *Queue) findLocked(handle string) (m *message, current bool, err *Error) {
 	id, _, ok := strings.Cut(handle, "#")
@@ -152,8 +152,8 @@ func (q *Queue) findLocked(handle string) (m *message, current bool, err *Error)
 	return nil, false, nil
 }
 
-// Delete removes the message of a receipt handle. An old handle deletes nothing;
-// of a FIFO queue it is an error, once its visibility timeout has passed.
+// Delete removes the message with a receipt handle. An old handle has no effect; in
+// a FIFO queue it is an error once its visibility timeout has passed.
 func (q *Queue) Delete(handle string) error {
 	q.service.mu.Lock()
 	defer q.service.mu.Unlock()
@@ -169,11 +169,11 @@ func (q *Queue) Delete(handle string) error {
 		return nil
 	}
 	q.messages = slices.DeleteFunc(q.messages, func(other *message) bool { return other == m })
-	q.wakeLocked() // the next of its group
+	q.wakeLocked() // the next message of its group may be visible now
 	return nil
 }
 
-// ChangeVisibility hides a message that is in flight for d from now on; 0 gives it back.
+// ChangeVisibility hides a message in flight for d from now on; 0 makes it visible.
 func (q *Queue) ChangeVisibility(handle string, d time.Duration) error {
 	if d < 0 || d > 12*time.Hour {
 		return invalidValue("Value %d for parameter VisibilityTimeout is invalid. Reason: VisibilityTimeout must be an integer between 0 and 43200.", int(d.Seconds()))

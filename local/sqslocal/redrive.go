@@ -8,8 +8,8 @@ import (
 	"github.com/throughline/throughline/local/internal/wire"
 )
 
-// buryLocked moves a message that was received too often to the dead-letter
-// queue. It keeps its ID; in a FIFO queue that becomes its deduplication ID too.
+// buryLocked moves a message that was received too often to the dead-letter queue.
+// It keeps its ID, which in a FIFO queue also becomes its deduplication ID.
 func (q *Queue) buryLocked(m *message, target string) {
 	dead := q.service.queueLocked(target)
 	if dead == nil {
@@ -27,17 +27,17 @@ func (q *Queue) buryLocked(m *message, target string) {
 	dead.wakeLocked()
 }
 
-// moveTask is one StartMessageMoveTask, which is done when it is answered.
+// moveTask is one StartMessageMoveTask. It is complete when the call returns.
 type moveTask struct {
 	source, destination, handle string
 	moved                       int
 	at                          time.Time
 }
 
-// Redrive moves every visible message of a dead-letter queue to the queue with
-// the ARN destination, or to where each came from where that is "": what
-// StartMessageMoveTask does. Moved messages are new ones, with an ID and a time
-// of their own. It returns the task's handle; the error is an [*Error].
+// Redrive moves every visible message of a dead-letter queue to the queue with the
+// ARN destination, or, if that is "", to the queue it came from, as
+// StartMessageMoveTask does. Moved messages are new messages, with a new ID and
+// time. Redrive returns the task's handle; the error is an [*Error].
 func (q *Queue) Redrive(destination string) (string, error) {
 	s := q.service
 	s.mu.Lock()
@@ -74,10 +74,10 @@ func (q *Queue) Redrive(destination string) (string, error) {
 	return task.handle, nil
 }
 
-// deadLettersLocked says that a queue's redrive policy names q.
+// deadLettersLocked reports whether a queue's redrive policy names q.
 func (s *Service) deadLettersLocked(q *Queue) bool { return len(s.sourcesLocked(q)) > 0 }
 
-// sourcesLocked are the queues whose redrive policy names q, by name.
+// sourcesLocked returns the queues whose redrive policy names q, by name.
 func (s *Service) sourcesLocked(q *Queue) []*Queue {
 	var sources []*Queue
 	for _, other := range s.queues {

@@ -11,7 +11,7 @@ import (
 	"github.com/throughline/throughline/local/internal/wire"
 )
 
-// Entry is a message to send. Of a single message ID is empty.
+// Entry is a message to send. ID is empty unless it is part of a batch.
 type Entry struct {
 	ID                      string `json:"Id"`
 	MessageBody             string
@@ -22,7 +22,7 @@ type Entry struct {
 	MessageGroupID          string `json:"MessageGroupId"`
 }
 
-// Receipt is what the sender of a message is told.
+// Receipt is what the sender of a message receives.
 type Receipt struct {
 	ID                           string `json:"Id,omitempty" xml:"Id,omitempty"`
 	MessageID                    string `json:"MessageId" xml:"MessageId"`
@@ -37,8 +37,8 @@ const deduplication = 5 * time.Minute
 var token = regexp.MustCompile("^[A-Za-z0-9!\"#$%&'()*+,./:;<=>?@\\[\\\\\\]^_`{|}~-]{1,128}$")
 
 // Send puts a message into the queue. header is the call's X-Amzn-Trace-Id: it
-// becomes AWSTraceHeader where the entry has none of its own; a malformed one is
-// left out. The error is an [*Error].
+// becomes AWSTraceHeader if the entry has none; a malformed one is ignored. The
+// error is an [*Error].
 func (q *Queue) Send(e Entry, header string) (Receipt, error) {
 	q.service.mu.Lock()
 	defer q.service.mu.Unlock()
@@ -49,7 +49,7 @@ func (q *Queue) Send(e Entry, header string) (Receipt, error) {
 	return receipt, nil
 }
 
-// check says what SQS would refuse of an entry.
+// check returns the error with which SQS rejects an entry.
 func (q *Queue) check(e *Entry) *Error {
 	switch {
 	case q.gone:
@@ -127,8 +127,8 @@ func (q *Queue) sendLocked(e Entry, header string) (Receipt, *Error) {
 	}, nil
 }
 
-// deduplicateLocked gives m its sequence number. Where its deduplication ID was
-// seen within five minutes, m becomes what the first sender was told.
+// deduplicateLocked gives m its sequence number. If its deduplication ID was seen
+// within five minutes, m gets the message ID and sequence number of the first message.
 func (q *Queue) deduplicateLocked(m *message) bool {
 	key := m.dedup
 	if q.attributes["DeduplicationScope"] == "messageGroup" {
@@ -148,13 +148,13 @@ func (q *Queue) deduplicateLocked(m *message) bool {
 	return false
 }
 
-// nextLocked is the sequence number of the next message of a FIFO queue.
+// nextLocked returns the sequence number of the next message of a FIFO queue.
 func (q *Queue) nextLocked() string {
 	q.sequence++
 	return fmt.Sprintf("%020d", 18_800_000_000_000_000+q.sequence)
 }
 
-// Failure is an entry of a batch that was not done.
+// Failure is a failed entry of a batch.
 type Failure struct {
 	ID          string `json:"Id" xml:"Id"`
 	SenderFault bool
@@ -164,8 +164,8 @@ type Failure struct {
 
 func failure(id string, err *Error) Failure { return Failure{id, true, err.queryCode(), err.Message} }
 
-// SendBatch sends up to ten messages, each of which may fail by itself. The
-// error is an [*Error] of the whole request.
+// SendBatch sends up to ten messages, each of which may fail on its own. The error
+// is an [*Error] of the whole request.
 func (q *Queue) SendBatch(entries []Entry, header string) (successful []Receipt, failed []Failure, err error) {
 	ids, total := make([]string, len(entries)), 0
 	for i, e := range entries {

@@ -15,11 +15,11 @@ import (
 const (
 	namespace = "http://queue.amazonaws.com/doc/2012-11-05/"
 	jsonType  = "application/x-amz-json-1.0"
-	maxBody   = 16 << 20 // attributes as base64 and escapes as XML have room
+	maxBody   = 16 << 20 // enough for attributes in base64 and XML escapes
 )
 
-// ServeHTTP answers SQS's API: awsJson1_0 where X-Amz-Target names an operation,
-// else the query protocol.
+// ServeHTTP serves SQS's API: awsJson1_0 if X-Amz-Target names an operation, else
+// the query protocol.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	target := r.Header.Get("X-Amz-Target")
 	body, ok := wire.Body(w, r, maxBody)
@@ -92,7 +92,7 @@ func (s *Service) serveQuery(w http.ResponseWriter, r *http.Request, body []byte
 		refuseXML(w, problem)
 		return
 	}
-	if in.QueueURL == "" && r.URL.Path != "/" { // old SDKs call the queue's own URL
+	if in.QueueURL == "" && r.URL.Path != "/" { // old SDKs send requests to the queue's URL
 		in.QueueURL = r.URL.Path
 	}
 	in.traceHeader = r.Header.Get("X-Amzn-Trace-Id")

@@ -14,15 +14,16 @@ import (
 	"github.com/throughline/throughline/local/internal/wire"
 )
 
-// Options of a [Service]. The zero value is an empty account on the machine's clock.
+// Options of a [Service]. The zero value means an empty account and the machine's clock.
 type Options struct {
 	Account string       // zero: 123456789012
 	Region  string       // zero: us-east-1
 	Clock   *clock.Clock // of visibility, delays and deduplication; nil: the machine's
-	// Keep is how many messages and moves the ledger has at least; older ones go. Zero: all.
+	// Keep is how many messages and moves the ledger keeps at least; older ones are removed.
+	// Zero: all.
 	Keep int
-	// Fault is asked before each entry of a batch of sends, and an error that it
-	// returns is that entry's. Nil: no faults.
+	// Fault is called before each entry of [Queue.SendBatch]. The entry fails with the error
+	// that it returns. Nil: no faults.
 	Fault func(queue string, entry Entry) *Error
 }
 
@@ -65,28 +66,28 @@ func (s *Service) Start() (string, error) {
 	return url, nil
 }
 
-// Close ends the server and those who wait for messages.
+// Close stops the server and ends calls that wait for messages.
 func (s *Service) Close() {
 	s.stop()
 	s.server.Close()
 }
 
-// Ledger is what happened, in order.
+// Ledger has the messages that were sent and moved, in order.
 type Ledger struct {
 	Sent  []Sent
 	Moved []Moved
 }
 
-// Sent is one message that a queue took.
+// Sent is one message that a queue accepted.
 type Sent struct {
 	Queue, MessageID string
 	Body             string
-	TraceHeader      string // AWSTraceHeader, from whichever source it came
-	Deduplicated     bool   // taken and not kept: MessageID is the first one's
+	TraceHeader      string // AWSTraceHeader, of the entry or the call
+	Deduplicated     bool   // accepted and not stored: MessageID is that of the first message
 	At               time.Time
 }
 
-// Moved is one message that went to another queue: to a dead-letter queue with
+// Moved is one message that was moved to another queue: to a dead-letter queue with
 // its ID, or by a message move task with a new one.
 type Moved struct {
 	From, To        string
@@ -105,7 +106,7 @@ func (s *Service) moveLocked(m Moved) {
 	s.ledger.Moved, _ = recent.Append(s.ledger.Moved, s.options.Keep, m)
 }
 
-// Queue is the queue of that name, URL or ARN, nil where there is none.
+// Queue returns the queue with that name, URL or ARN, nil if there is none.
 func (s *Service) Queue(name string) *Queue {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,8 +119,8 @@ func (s *Service) queueLocked(name string) *Queue {
 
 var queueName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,80}$`)
 
-// Create makes a queue, or returns the one of that name where its attributes
-// are the same. A name that ends with .fifo asks for FifoQueue=true.
+// Create creates a queue, or returns the one with that name if its attributes are
+// the same. A name that ends with .fifo requires FifoQueue=true.
 func (s *Service) Create(name string, attributes map[string]string) (*Queue, error) {
 	base, fifo := strings.CutSuffix(name, ".fifo")
 	if !queueName.MatchString(base) || len(name) > 80 {
