@@ -9,16 +9,16 @@ import (
 	"testing"
 )
 
-// Account is the ID of an AWS account that nobody else uses. Moto keeps the state
-// of each account for as long as the process of the tests runs, so a test that
-// makes what it names needs an account of its own in each of its runs.
+// Account returns the ID of an AWS account that no other test uses. Moto keeps the
+// state of each account as long as the test process runs, so a test that creates
+// resources with fixed names needs a new account in each run.
 func Account() string {
 	const first, most = 100_000_000_000, 900_000_000_000
 	return fmt.Sprint(first + rand.Int64N(most))
 }
 
-// MotoAccount is the URL of moto as an account of its own, see [Account]. It
-// skips the test as [Moto] does.
+// MotoAccount returns the URL of moto for a new account, see [Account]. It skips
+// the test as [Moto] does.
 func MotoAccount(tb testing.TB) string {
 	tb.Helper()
 	moto, err := url.Parse(Moto(tb))

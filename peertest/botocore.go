@@ -6,14 +6,14 @@ import (
 	"testing"
 )
 
-// models is what botocore is told of services that an older one does not know.
+// models are botocore's models of services that older versions of it do not have.
 //
 //go:embed testdata/botocore
 var models embed.FS
 
 // BotocoreModels returns a folder for AWS_DATA_PATH, in which botocore finds
-// PutEvents and PutRawEvents of EventBridgeV2. A botocore that has the service
-// itself, from late 2026 on, needs none.
+// PutEvents and PutRawEvents of EventBridgeV2. Versions of botocore from late 2026
+// on have the service and do not need it.
 func BotocoreModels(tb testing.TB) string {
 	tb.Helper()
 	dir := tb.TempDir()

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// Browser is a headless Chromium, spoken to over the pipe that its DevTools
-// protocol has beside the socket. Safe for use by one test at a time.
+// Browser is a headless Chromium, controlled with its DevTools protocol over a pipe.
+// Safe for use by one test at a time.
 type Browser struct {
 	tb      testing.TB
 	in      io.Writer
@@ -25,7 +25,7 @@ type Browser struct {
 	mu      sync.Mutex
 	id      int
 	asked   []string // URLs that pages requested
-	said    []string // what pages wrote to their console, exceptions included
+	said    []string // what pages wrote to their console, including exceptions
 }
 
 type reply struct {
@@ -36,8 +36,8 @@ type reply struct {
 	Error  *struct{ Message string }
 }
 
-// Chromium starts a browser with flags beside the usual ones. It ends with the
-// test. It skips the test where there is none, or fails it when CI is set.
+// Chromium starts a browser with additional flags. It ends with the test. If there
+// is no Chromium, the test is skipped, or fails with CI set.
 func Chromium(tb testing.TB, flags ...string) *Browser {
 	tb.Helper()
 	path := ""
@@ -62,7 +62,7 @@ func Chromium(tb testing.TB, flags ...string) *Browser {
 		"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--remote-debugging-pipe",
 		"--disable-background-networking", "--hide-scrollbars", "--user-data-dir=" + tb.TempDir(), "about:blank",
 	}, flags...)...)
-	cmd.ExtraFiles = []*os.File{theirIn, theirOut} // 3 and 4, where Chromium looks for them
+	cmd.ExtraFiles = []*os.File{theirIn, theirOut} // descriptors 3 and 4, as Chromium expects
 	endWithParent(cmd)
 	if err := cmd.Start(); err != nil {
 		tb.Fatalf("run %s: %v", path, err)
@@ -91,7 +91,7 @@ func Chromium(tb testing.TB, flags ...string) *Browser {
 	return b
 }
 
-// read takes messages apart: each ends with a zero byte.
+// read splits the input into messages: each ends with a zero byte.
 func (b *Browser) read(r io.Reader) {
 	defer close(b.replies)
 	for reader := bufio.NewReader(r); ; {
@@ -182,9 +182,9 @@ func (b *Browser) attach() {
 	}
 }
 
-// Axe returns what axe-core finds wrong with the page: the rules of WCAG 2.1 A and AA
-// and of landmarks, each with the elements that break it. root is the repository. It
-// skips the test where `make node` has not installed axe-core, or fails it when CI is set.
+// Axe returns the violations that axe-core finds in the page: rules of WCAG 2.1 A and AA
+// and of landmarks, each with the elements that violate it. root is the repository. If
+// `make node` has not installed axe-core, the test is skipped, or fails with CI set.
 func (b *Browser) Axe(root string) []string {
 	b.tb.Helper()
 	source, err := os.ReadFile(filepath.Join(root, "build/axe/node_modules/axe-core/axe.min.js"))
@@ -198,7 +198,7 @@ func (b *Browser) Axe(root string) []string {
 	return found
 }
 
-// View sets the size of the window and whether the user prefers a dark page.
+// View sets the size of the window and whether the user prefers a dark colour scheme.
 func (b *Browser) View(width, height int, dark bool) {
 	b.tb.Helper()
 	scheme := "light"
@@ -209,7 +209,7 @@ func (b *Browser) View(width, height int, dark bool) {
 	b.must(b.session, "Emulation.setEmulatedMedia", map[string]any{"features": []any{map[string]string{"name": "prefers-color-scheme", "value": scheme}}})
 }
 
-// Open goes to a URL, waits until ready, an expression, is true there, and
+// Open opens a URL, waits until the expression ready is true in the page, and
 // returns how long that took.
 func (b *Browser) Open(url, ready string) time.Duration {
 	b.tb.Helper()
@@ -230,8 +230,8 @@ func (b *Browser) Open(url, ready string) time.Duration {
 	}
 }
 
-// Eval reads the value of a JavaScript expression, a promise's too, into a
-// pointer; nil discards it. An exception fails the test.
+// Eval stores the value of a JavaScript expression, or of the promise that it
+// returns, in a pointer; nil discards it. An exception fails the test.
 func (b *Browser) Eval(expression string, into any) {
 	b.tb.Helper()
 	if err := b.evaluate(expression, into); err != nil {
@@ -263,7 +263,7 @@ func (b *Browser) evaluate(expression string, into any) error {
 	return json.Unmarshal(answer.Result.Value, into)
 }
 
-// keyCodes are the Windows virtual-key codes of keys that a browser acts upon itself.
+// keyCodes are the Windows virtual-key codes of keys that a browser itself handles.
 var keyCodes = map[string]int{"Tab": 9, "Enter": 13, "Escape": 27, "End": 35, "Home": 36, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
 
 // Key presses a key, named as KeyboardEvent.key, in the page.
@@ -271,7 +271,7 @@ func (b *Browser) Key(key string) {
 	b.tb.Helper()
 	event := map[string]any{"type": "keyDown", "key": key, "code": key}
 	switch code, known := keyCodes[key]; {
-	case known: // without its code the browser itself does nothing
+	case known: // without its code the browser itself does not handle it
 		event["windowsVirtualKeyCode"] = code
 		if key == "Enter" {
 			event["text"] = "\r"
@@ -285,7 +285,7 @@ func (b *Browser) Key(key string) {
 	b.must(b.session, "Input.dispatchKeyEvent", event)
 }
 
-// Screenshot is what the window shows, as PNG.
+// Screenshot returns the content of the window as PNG.
 func (b *Browser) Screenshot() []byte {
 	b.tb.Helper()
 	var shot struct{ Data string }
@@ -299,15 +299,15 @@ func (b *Browser) Screenshot() []byte {
 	return data
 }
 
-// Asked are the URLs that were requested since the page was opened, its own first.
+// Asked returns the URLs that were requested since the page was opened, the page's first.
 func (b *Browser) Asked() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return append([]string(nil), b.asked...)
 }
 
-// Said is what the page wrote to its console since it was opened, exceptions and
-// violations of its policy included.
+// Said returns what the page wrote to its console since it was opened, including
+// exceptions and violations of its policy.
 func (b *Browser) Said() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Jaeger runs the Jaeger that `make jaeger` builds, on free ports, until the
-// test ends. It skips the test where it is not built, or fails it when CI is set.
+// Jaeger runs the Jaeger that `make jaeger` builds, on free ports, until the test
+// ends. If it is not built, the test is skipped, or fails with CI set.
 func Jaeger(tb testing.TB) (collectorURL, queryURL string) {
 	tb.Helper()
 	binary := built(tb, "jaeger")
@@ -22,7 +22,7 @@ func Jaeger(tb testing.TB) (collectorURL, queryURL string) {
 	}
 	args := []string{"--collector.otlp.enabled=true"}
 	addresses := map[string]string{}
-	var held []net.Listener // all are taken until all are chosen
+	var held []net.Listener // open until all ports are chosen
 	for _, name := range []string{
 		"collector.otlp.http.host-port", "collector.otlp.grpc.host-port", "query.http-server.host-port", "query.grpc-server.host-port",
 		"collector.http-server.host-port", "collector.grpc-server.host-port", "admin.http.host-port",
@@ -67,7 +67,7 @@ func Jaeger(tb testing.TB) (collectorURL, queryURL string) {
 	}
 }
 
-// built is the path of a tool in bin/tools, "" where there is none.
+// built returns the path of a tool in bin/tools, "" if there is none.
 func built(tb testing.TB, name string) string {
 	dir, err := os.Getwd()
 	if err != nil {

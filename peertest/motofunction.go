@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// MotoFunction makes a Lambda function in moto, in us-east-1, and returns its
-// ARN. Nothing runs there: it has no code of use.
+// MotoFunction creates a Lambda function in moto, in us-east-1, and returns its
+// ARN. The function has no real code and cannot run.
 func MotoFunction(tb testing.TB, moto, name string) string {
 	tb.Helper()
 	form := url.Values{"Action": {"CreateRole"}, "Version": {"2010-05-08"}, "RoleName": {"of-" + name}, "AssumeRolePolicyDocument": {`{"Version":"2012-10-17","Statement":[]}`}}

@@ -23,7 +23,7 @@ import (
 )
 
 // Command returns the path of the named executable on PATH.
-// It skips the test where there is none, or fails it when CI is set.
+// If there is none, the test is skipped, or fails with CI set.
 func Command(tb testing.TB, name string) string {
 	tb.Helper()
 	path, err := exec.LookPath(name)
@@ -33,7 +33,7 @@ func Command(tb testing.TB, name string) string {
 	return path
 }
 
-// Missing skips the test for want of what, or fails it when CI is set.
+// Missing skips the test because what is missing. With CI set, the test fails.
 func Missing(tb testing.TB, what string) {
 	tb.Helper()
 	if os.Getenv("CI") != "" {
@@ -42,9 +42,9 @@ func Missing(tb testing.TB, what string) {
 	tb.Skipf("%s not found: test skipped", what)
 }
 
-// Python returns an interpreter of the given version ("3.12"), looked for on
-// PATH and among pyenv's versions, or "" where there is none. Which versions a
-// machine has differs, so the caller decides whether an absence matters.
+// Python returns an interpreter of the given version ("3.12") from PATH or pyenv's
+// versions, or "" if there is none. The caller decides whether a missing version
+// matters.
 func Python(version string) string {
 	candidates := []string{}
 	if path, err := exec.LookPath("python" + version); err == nil {
@@ -57,7 +57,7 @@ func Python(version string) string {
 		candidates = append(candidates, glob(filepath.Join(home, ".pyenv"), version)...)
 	}
 	for _, path := range candidates {
-		// A pyenv shim is on PATH for versions that are not selected, and only fails when run.
+		// pyenv puts shims on PATH also for versions that are not selected. They fail when run.
 		if exec.Command(path, "-c", "").Run() == nil {
 			return path
 		}
@@ -76,9 +76,9 @@ var moto struct {
 	err  error
 }
 
-// Moto starts moto_server once a test process, on a free loopback port, and
-// returns its URL. The server ends with the test process. Safe for concurrent
-// use by tests. It skips, or with CI set fails, where moto is not installed.
+// Moto starts moto_server once in each test process, on a free loopback port, and
+// returns its URL. The server ends with the test process. Safe for concurrent use by
+// tests. If moto is not installed, the test is skipped, or fails with CI set.
 func Moto(tb testing.TB) string {
 	tb.Helper()
 	Command(tb, "moto_server")
@@ -90,9 +90,9 @@ func Moto(tb testing.TB) string {
 	return moto.url
 }
 
-// MotoCall makes one call to moto at url in AWS's JSON protocol, unsigned, and
-// returns its answer; the test fails where that is an error. target is the
-// operation as X-Amz-Target names it: DynamoDB_20120810.CreateTable.
+// MotoCall makes one unsigned call to moto at url in AWS's JSON protocol and
+// returns the response; an error fails the test. target is the operation as in
+// X-Amz-Target: DynamoDB_20120810.CreateTable.
 func MotoCall(tb testing.TB, url, target string, in any) map[string]any {
 	tb.Helper()
 	body, err := json.Marshal(in)
@@ -127,8 +127,8 @@ func MotoCall(tb testing.TB, url, target string, in any) map[string]any {
 	return out
 }
 
-// MotoTable makes a DynamoDB table in moto whose key is the string attribute
-// key, and returns its name: no other of this process has it.
+// MotoTable creates a DynamoDB table in moto whose key is the string attribute key,
+// and returns its name, which is unique in this process.
 func MotoTable(tb testing.TB, url, name, key string) string {
 	tb.Helper()
 	name = fmt.Sprint(name, "-", tables.Add(1))
@@ -142,8 +142,8 @@ func MotoTable(tb testing.TB, url, name, key string) string {
 
 var tables atomic.Int64
 
-// motoServer is moto_server with PutCompositeAlarm: moto keeps composite alarms and its
-// server lacks the operation alone.
+// motoServer is moto_server with the operation PutCompositeAlarm: moto supports composite
+// alarms, and its server lacks only this operation.
 const motoServer = `
 import sys
 from moto.cloudwatch.responses import CloudWatchResponse
@@ -154,7 +154,7 @@ main(sys.argv[1:])
 `
 
 func startMoto(python string) (url string, err error) {
-	// Another process may take the port between its choice and moto's start.
+	// Another process may use the port before moto starts.
 	for range 5 {
 		if url, err = startMotoOnce(python); err == nil {
 			return url, nil
@@ -203,7 +203,7 @@ func startMotoOnce(python string) (string, error) {
 }
 
 // Module returns a Python interpreter that has the named module.
-// It skips the test where there is none, or fails it when CI is set.
+// If there is none, the test is skipped, or fails with CI set.
 func Module(tb testing.TB, name string) string {
 	tb.Helper()
 	python := Command(tb, "python3")

@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// endWithParent makes the kernel end the peer with the test process, which
-// may be killed before any cleanup of its own runs.
+// endWithParent makes the kernel end the peer together with the test process, which
+// may be killed before its cleanup runs.
 func endWithParent(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

@@ -62,7 +62,7 @@ func (c *core) countThrottled(entries []*lineage.Outgoing) {
 	}
 }
 
-// codeOf is the code of an error, as AWS or the transport names it.
+// codeOf returns the code of an error, as AWS or the transport names it.
 func codeOf(err error) string {
 	var api smithy.APIError
 	switch {

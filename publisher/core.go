@@ -76,7 +76,7 @@ func (c *core) publish(ctx context.Context, b *buffer, send sendFunc) error {
 	return nil
 }
 
-// fit is the number of entries that fit in one request. An entry that is too
+// fit returns the number of entries that fit in one request. An entry that is too
 // large is sent alone and gets the bus's own response.
 func (c *core) fit(entries []*lineage.Outgoing) int {
 	size := 0

@@ -25,8 +25,8 @@ func Middleware(options ...Option) func(*middleware.Stack) error {
 		if id := stack.ID(); id != "PutEvents" && id != "PutRawEvents" {
 			return nil
 		}
-		// Last of its step, so that what other middleware does once per call, such as a
-		// span, wraps ours.
+		// Last of its step, so that other middleware of the call, such as one that
+		// creates a span, wraps this one.
 		if err := stack.Initialize.Add(middleware.InitializeMiddlewareFunc("ThroughlinePublisher", c.initialize), middleware.After); err != nil {
 			return err
 		}
@@ -62,7 +62,7 @@ func (c *core) initialize(ctx context.Context, in middleware.InitializeInput, ne
 	return out, metadata, err
 }
 
-// onNewBuses is c for the new custom buses.
+// onNewBuses returns a copy of c for the new custom buses.
 func (c *core) onNewBuses() *core {
 	n := *c
 	n.limits = newBus

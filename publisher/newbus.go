@@ -74,7 +74,7 @@ func (c *core) putNewBus(ctx context.Context, input any, out reflect.Type, put f
 	request, ok := requestOf(input)
 	if !ok || request.entries.Len() == 0 {
 		ctx, _ = withAttempts(ctx)
-		return put(ctx, input) // the client's own answer
+		return put(ctx, input) // the client's own response
 	}
 	b := newBuffer()
 	defer b.free()
@@ -138,7 +138,7 @@ func (*eventBridgeV2) Limits() Limits { return newBus }
 // Carrier implements Service.
 func (*eventBridgeV2) Carrier() tracing.StampMode { return tracing.StampResources }
 
-// on is an entry on this bus.
+// on returns e as an entry on this bus.
 func (s *eventBridgeV2) on(e BusEntry) BusEntry {
 	e.Operation, e.Bus = lineage.PutEvents, s.bus
 	return e

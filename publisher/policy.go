@@ -105,7 +105,7 @@ func (c *core) admit(ctx context.Context, batch []*lineage.Outgoing) []*lineage.
 		}
 		switch p := c.sizes.of(o.DetailType); {
 		case p.over == 0 || o.Size <= p.over:
-		case p.claims != nil && o.Operation == lineage.PutRawEvents: // what it carries is not known to be JSON
+		case p.claims != nil && o.Operation == lineage.PutRawEvents: // its data may not be JSON
 		case p.claims == nil:
 			o.Result = Result{ErrorCode: CodeTooLarge, ErrorMessage: fmt.Sprintf("the event has %d bytes, and %d are allowed for %s", o.Size, p.over, o.DetailType)}
 		default:

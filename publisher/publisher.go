@@ -56,7 +56,7 @@ type putFunc func(context.Context, *eventbridge.PutEventsInput) (*eventbridge.Pu
 func (c *core) putEvents(ctx context.Context, input *eventbridge.PutEventsInput, put putFunc) (*eventbridge.PutEventsOutput, error) {
 	if input == nil || len(input.Entries) == 0 {
 		ctx, _ = withAttempts(ctx)
-		return put(ctx, input) // the client's own answer
+		return put(ctx, input) // the client's own response
 	}
 	b := newBuffer()
 	defer b.free()
@@ -85,7 +85,7 @@ func (c *core) putEvents(ctx context.Context, input *eventbridge.PutEventsInput,
 	return merge(b.entries, last), nil
 }
 
-// plain is an entry as plain values.
+// plain returns an entry as plain values.
 func plain(e *types.PutEventsRequestEntry) lineage.Entry {
 	return lineage.Entry{
 		Source: aws.ToString(e.Source), DetailType: aws.ToString(e.DetailType), Detail: aws.ToString(e.Detail),
@@ -93,7 +93,7 @@ func plain(e *types.PutEventsRequestEntry) lineage.Entry {
 	}
 }
 
-// withStamp is a copy of an entry with its stamp. Fields without a part of
+// withStamp returns a copy of an entry with its stamp. Fields without a part of
 // the stamp do not change; absent fields stay absent.
 func withStamp(e *types.PutEventsRequestEntry, stamped *lineage.Entry) types.PutEventsRequestEntry {
 	sent := *e

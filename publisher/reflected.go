@@ -80,7 +80,7 @@ type newBusRequest struct {
 	entries reflect.Value // its Entries
 	raw     bool
 	bus     string
-	content bool // repeats are told by content
+	content bool // the bus deduplicates by content
 }
 
 // requestOf returns the request that input points to. ok is false if it is not one.
@@ -101,7 +101,7 @@ func requestOf(input any) (r newBusRequest, ok bool) {
 	return r, true
 }
 
-// textOf is a field that is a text, empty where there is none.
+// textOf returns a string field, "" if there is none.
 func textOf(v reflect.Value, name string) string {
 	if f := v.FieldByName(name); f.IsValid() && f.Type() == textType && !f.IsNil() {
 		return f.Elem().String()
@@ -109,7 +109,7 @@ func textOf(v reflect.Value, name string) string {
 	return ""
 }
 
-// systemOf is a field of an entry's SystemMetadata that is a text.
+// systemOf returns a string field of an entry's SystemMetadata.
 func systemOf(entry reflect.Value, name string) string {
 	if m := entry.FieldByName("SystemMetadata"); m.IsValid() && m.Kind() == reflect.Pointer && !m.IsNil() && m.Elem().Kind() == reflect.Struct {
 		return textOf(m.Elem(), name)
@@ -117,14 +117,14 @@ func systemOf(entry reflect.Value, name string) string {
 	return ""
 }
 
-// entry is an entry as plain values.
+// entry returns an entry as plain values.
 func (r *newBusRequest) entry(i int) lineage.Entry {
 	v := r.entries.Index(i)
 	e := lineage.Entry{Bus: r.bus, Operation: lineage.PutEvents, ContentBased: r.content, Group: systemOf(v, "EventGroupId")}
 	if r.raw {
 		e.Operation = lineage.PutRawEvents
 		if data := v.FieldByName("Data").Bytes(); systemOf(v, "ContentType") == "application/json" && utf8.Valid(data) {
-			e.Detail = string(data) // spans keep parts of it, and data is the caller's
+			e.Detail = string(data) // a copy: spans keep parts of it, and the caller owns data
 		} else {
 			e.DataSize = len(data)
 		}
@@ -146,7 +146,7 @@ func (r *newBusRequest) entry(i int) lineage.Entry {
 	return e
 }
 
-// of is a copy of the input with the stamped entries of batch.
+// of returns a copy of the input with the stamped entries of batch.
 func (r *newBusRequest) of(batch []*lineage.Outgoing) any {
 	input := reflect.New(r.input.Type())
 	input.Elem().Set(r.input)
@@ -208,8 +208,8 @@ func metadataOf(entry reflect.Value) map[string]string {
 	return metadata
 }
 
-// merged is the output of several requests, or of entries that were not sent, of
-// type t; last is that of the last request, nil for none.
+// merged returns the output, of type t, of several requests or of entries that were
+// not sent. last is the output of the last request, nil for none.
 func merged(t reflect.Type, entries []lineage.Outgoing, last any) any {
 	output := reflect.New(t)
 	if last != nil {

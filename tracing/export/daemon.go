@@ -13,10 +13,10 @@ import (
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
-// daemon sends spans to the X-Ray daemon that Lambda runs beside a function,
-// in the datagrams of AWS's distribution of OpenTelemetry: a header line, T1S
-// or T1U for sampled or not, and an ExportTraceServiceRequest in base64. It
-// never blocks, and there is no acknowledgement of a datagram.
+// daemon sends spans to the X-Ray daemon that Lambda runs alongside a function, in
+// the datagrams of AWS's distribution of OpenTelemetry: a header line, T1S or T1U
+// for sampled or not, and an ExportTraceServiceRequest in base64. It never blocks,
+// and datagrams are not acknowledged.
 type daemon struct {
 	conn net.Conn
 
@@ -26,7 +26,7 @@ type daemon struct {
 
 const (
 	daemonHeader = `{"format":"json","version":1}` + "\n"
-	maxDatagram  = 64_000 // the daemon takes less than 64 KB
+	maxDatagram  = 64_000 // the daemon accepts less than 64 KB
 )
 
 // dial returns a daemon at address, which may be of the form "tcp:host:port
@@ -99,5 +99,5 @@ func toDaemon(s sink) bool {
 	return ok
 }
 
-// Flush has nothing to do: spans leave as they end.
+// Flush does nothing: spans are sent when they end.
 func (*daemon) Flush(context.Context) error { return nil }

@@ -65,7 +65,7 @@ func pickXRay(getenv func(string) string, credentials aws.CredentialsProvider, c
 	return queued{otlp.NewExporter(config)}, "spans go to X-Ray at " + otlp.WithoutSecrets(config.URL)
 }
 
-// exporter is the exporter configuration from OpenTelemetry's settings.
+// exporter returns the exporter configuration from OpenTelemetry's settings.
 func exporter(getenv func(string) string) (config otlp.Config, warnings []string) {
 	if value := strings.TrimSpace(getenv("OTEL_TRACES_EXPORTER")); value != "" && !strings.EqualFold(value, "otlp") {
 		warnings = append(warnings, fmt.Sprintf("OTEL_TRACES_EXPORTER=%q: it takes otlp, none; otlp is used", value))

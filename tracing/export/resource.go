@@ -12,7 +12,7 @@ import (
 	"github.com/throughline/throughline/tracing/otlp"
 )
 
-// describe is the resource of the function's spans (semantic conventions, "FaaS"
+// describe returns the resource of the function's spans (semantic conventions, "FaaS"
 // and "AWS Lambda"). OTEL_RESOURCE_ATTRIBUTES has precedence over Lambda's
 // variables.
 func describe(s settings.Settings, getenv func(string) string) otlp.Resource {
@@ -53,7 +53,7 @@ func describe(s settings.Settings, getenv func(string) string) otlp.Resource {
 	return r
 }
 
-// limits are the span limits of OpenTelemetry's settings.
+// limits returns the span limits from OpenTelemetry's settings.
 func limits(getenv func(string) string) otlp.Limits {
 	number := func(names ...string) int {
 		for _, name := range names {

@@ -8,29 +8,28 @@ import (
 	"github.com/throughline/throughline/internal/protowire"
 )
 
-// wireField says how a field is to be encoded. The zero value is a field that is
-// not known: it may be anything.
+// wireField describes the required encoding of a field. The zero value is an
+// unknown field, with any encoding.
 type wireField struct {
 	known bool
 	kind  protowire.Type
-	text  bool         // it is a string: UTF-8
+	text  bool         // a string: UTF-8
 	size  int          // of an ID, in bytes; 0 for any
-	empty bool         // an ID that may be absent
-	parts *wireMessage // nil: no message
+	empty bool         // the ID may be empty
+	parts *wireMessage // nil: not a message
 }
 
-// wireMessage is the fields of a message by their numbers, none of which is
-// above maxField.
+// wireMessage has the fields of a message by number. No number is above maxField.
 type wireMessage struct {
 	fields [maxField + 1]wireField
-	needed uint32 // the numbers of the fields that must be there, as bits
+	needed uint32 // the numbers of the required fields, as bits
 }
 
 const maxField = 16
 
-// wireRequest is ExportTraceServiceRequest of opentelemetry-proto 1.x, as far as
-// a backend looks before it takes one. It is made at its first use: no program's
-// start waits for it.
+// wireRequest is ExportTraceServiceRequest of opentelemetry-proto 1.x, with the
+// fields that backends validate. It is created at its first use, so that it does
+// not delay the start of a program.
 var wireRequest = sync.OnceValue(func() *wireMessage {
 	number := wireField{known: true, kind: protowire.VarintType}
 	fixed32, fixed64 := wireField{known: true, kind: protowire.Fixed32Type}, wireField{known: true, kind: protowire.Fixed64Type}
@@ -70,12 +69,11 @@ var wireRequest = sync.OnceValue(func() *wireMessage {
 	return message(map[protowire.Number]wireField{requestResourceSpans: of(resourceSpans)})
 })
 
-// Clean returns a request of which a backend takes all: texts that are not UTF-8
-// have U+FFFD in the place of what is wrong, and spans, links, events and
-// attributes that are malformed are left out, so that they cost no others. A
-// request that has nothing of that is returned as it is. dropped is the number of
-// spans that were left out. The error is ErrMalformed: the request cannot be
-// taken apart into spans.
+// Clean returns a request that a backend accepts completely: U+FFFD replaces
+// invalid UTF-8 in strings, and malformed spans, links, events and attributes are
+// removed, so that they do not affect others. A valid request is returned
+// unchanged. dropped is the number of removed spans. The error is ErrMalformed if
+// the request cannot be split into spans.
 func Clean(request []byte) (clean []byte, dropped int, err error) {
 	if wireRequest().sound(request, 0) {
 		return request, 0, nil
@@ -92,8 +90,8 @@ func Clean(request []byte) (clean []byte, dropped int, err error) {
 	return clean, before - after, err
 }
 
-// next takes the next field of a message apart. ok is false where that is not
-// possible, or where a field that is known is encoded in another way.
+// next parses the next field of a message. ok is false if that is not possible, or
+// if the encoding of a known field is wrong.
 func (m *wireMessage) next(message []byte) (number protowire.Number, f *wireField, value []byte, n int, ok bool) {
 	number, kind, n := protowire.ConsumeTag(message)
 	if n < 0 || kind == protowire.StartGroupType || kind == protowire.EndGroupType {
@@ -120,7 +118,7 @@ func (m *wireMessage) next(message []byte) (number protowire.Number, f *wireFiel
 
 var unknownField wireField
 
-// sound says whether a message needs no cleaning.
+// sound reports whether a message needs no cleaning.
 func (m *wireMessage) sound(message []byte, depth int) bool {
 	if depth > maxDepth {
 		return false
@@ -137,8 +135,8 @@ func (m *wireMessage) sound(message []byte, depth int) bool {
 	return missing == 0
 }
 
-// clean appends a message to out without what is malformed in it. ok is false
-// where the message itself is.
+// clean appends a message to out without its malformed parts. ok is false if the
+// message itself is malformed.
 func (m *wireMessage) clean(out, message []byte, depth int) (_ []byte, ok bool) {
 	if depth > maxDepth {
 		return out, false

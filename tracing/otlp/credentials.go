@@ -14,13 +14,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// expiryMargin is how long before they expire credentials are fetched anew.
+// expiryMargin is how long before their expiration credentials are fetched again.
 const expiryMargin = 5 * time.Minute
 
 // Credentials returns a source of the credentials that Lambda gives a process:
-// the environment's, or with SnapStart those of the container credentials
-// endpoint, which are fetched again before they expire. It is safe for
-// concurrent use. Errors say what is missing.
+// those in environment variables, or with SnapStart those of the container
+// credentials endpoint, which are fetched again before they expire. It is safe for
+// concurrent use. Errors name what is missing.
 func Credentials(getenv func(string) string, client *http.Client) func(context.Context) (aws.Credentials, error) {
 	var mu sync.Mutex
 	var kept aws.Credentials

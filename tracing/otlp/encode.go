@@ -16,7 +16,7 @@ import (
 	"github.com/throughline/throughline/internal/protowire"
 )
 
-// The field numbers of opentelemetry-proto 1.x, trace/v1 and its neighbours.
+// The field numbers of opentelemetry-proto 1.x: trace/v1 and the packages that it uses.
 const (
 	requestResourceSpans protowire.Number = 1
 
@@ -42,8 +42,8 @@ const (
 	spanFlags        protowire.Number = 16
 )
 
-// flagsHasRemote says that the next bit, whether the parent or the linked
-// context is remote, is known.
+// flagsHasRemote means that flagsRemote is valid. flagsRemote means that the
+// parent or the linked context is remote.
 const (
 	flagsHasRemote = 1 << 8
 	flagsRemote    = 1 << 9
@@ -64,37 +64,37 @@ type Span struct {
 	StatusMessage string
 }
 
-// Event is something that happened at a moment of a span.
+// Event is something that happened at a point in time during a span.
 type Event struct {
 	Time       time.Time
 	Name       string
 	Attributes []attribute.KeyValue
 }
 
-// Resource is what the spans of a request come from: attributes such as
+// Resource is the source of the spans of a request: attributes such as
 // service.name, and the instrumentation scope.
 type Resource struct {
 	Attributes []attribute.KeyValue
 	Scope      string
 }
 
-// Encode returns an ExportTraceServiceRequest with spans, nil for none. Two
-// requests one behind the other are a request too, as in any protobuf message
-// of a repeated field.
+// Encode returns an ExportTraceServiceRequest with spans, nil for none. The
+// concatenation of two requests is a request too, as for any protobuf message with
+// only repeated fields.
 func Encode(r Resource, spans ...Span) []byte {
 	if len(spans) == 0 {
 		return nil
 	}
 	room, _ := rooms.Get().(*[]byte)
 	b := appendRequest((*room)[:0], &r, spans)
-	request := bytes.Clone(b) // no larger than it is: it may wait for long
+	request := bytes.Clone(b) // without spare capacity, because it may be queued for long
 	if *room = b; cap(b) <= maxRoom {
 		rooms.Put(room)
 	}
 	return request
 }
 
-// rooms are where requests are written first, none of them larger than maxRoom.
+// rooms are buffers in which requests are encoded, each of at most maxRoom bytes.
 var rooms = sync.Pool{New: func() any { return new([]byte) }}
 
 const maxRoom = 64 << 10
@@ -173,8 +173,8 @@ func appendFlags(b []byte, field protowire.Number, flags trace.TraceFlags, known
 	return protowire.AppendFixed32(b, value)
 }
 
-// open begins a message whose length is not known yet: one byte is left for it,
-// which is enough for most. shut ends it; at is what open returned.
+// open begins a message of unknown length. It reserves one byte for the length,
+// which is enough for most messages. Pass at to shut, which ends the message.
 func open(b []byte, field protowire.Number) (grown []byte, at int) {
 	b = append(protowire.AppendTag(b, field, protowire.BytesType), 0)
 	return b, len(b)
@@ -207,8 +207,8 @@ func appendString(b []byte, field protowire.Number, value string) []byte {
 	return protowire.AppendString(b, valid(value))
 }
 
-// valid is a text as protobuf has it, in UTF-8: backends refuse a whole request
-// for a text that is not.
+// valid returns a text as valid UTF-8, as protobuf requires: backends reject a whole
+// request because of one invalid string.
 func valid(text string) string {
 	if utf8.ValidString(text) {
 		return text

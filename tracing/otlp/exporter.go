@@ -26,28 +26,28 @@ const (
 
 // Config of an [Exporter]. URL is required.
 type Config struct {
-	// URL is where requests are posted, /v1/traces included.
+	// URL is where requests are posted, including /v1/traces.
 	URL     string
 	Headers map[string]string
-	// Client posts. Nil: one with a transport of its own, no proxy settings lost.
+	// Client posts the requests. Nil: a client with the transport of NewTransport.
 	Client *http.Client
-	// Sign is called on each request with the bytes that will be sent. Nil: not.
+	// Sign is called with each request and the bytes that will be sent. Nil: no signature.
 	Sign func(req *http.Request, body []byte) error
-	// Plain sends requests as they are; otherwise they are compressed with gzip.
+	// Plain sends requests uncompressed; otherwise they are compressed with gzip.
 	Plain bool
-	// QueueBytes bounds what waits; 0 means 8 MiB.
+	// QueueBytes limits the size of the queue; 0 means 8 MiB.
 	QueueBytes int
-	// Now is the wall clock, which goes on while an environment is frozen. Nil: time.Now.
+	// Now is the wall clock, which continues while an environment is frozen. Nil: time.Now.
 	Now func() time.Time
 }
 
 // Losses are what an Exporter dropped since the last call of Losses.
 type Losses struct {
-	Spans    int // not delivered, for whatever reason
+	Spans    int // not delivered, for any reason
 	Failures int // requests that failed
 }
 
-// ErrPaused is returned by Flush while a backend that failed repeatedly is left alone.
+// ErrPaused is returned by Flush during a pause after repeated failures of the backend.
 var ErrPaused = errors.New("the backend failed repeatedly and is left alone for a while")
 
 // Exporter keeps requests in a bounded queue and posts them on Flush. It has no
@@ -59,7 +59,7 @@ type Exporter struct {
 
 	mu        sync.Mutex
 	queue     []queued
-	bytes     int // that wait, and that are being delivered
+	bytes     int // in the queue and in delivery
 	losses    Losses
 	failed    int // in a row
 	pausedTil time.Time
@@ -87,8 +87,8 @@ func NewExporter(config Config) *Exporter {
 }
 
 // NewTransport returns a copy of http.DefaultTransport, with connections of its
-// own; where somebody has put another kind of transport there, one with the
-// environment's proxies.
+// own. If that variable has another type, NewTransport returns a transport with the
+// proxies of the environment.
 func NewTransport() *http.Transport {
 	if transport, ok := http.DefaultTransport.(*http.Transport); ok {
 		return transport.Clone()
@@ -96,10 +96,10 @@ func NewTransport() *http.Transport {
 	return &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
 }
 
-// Add queues a request, which is kept as it is and must not be changed. A
-// request that does not fit, or that is no OTLP, is given up and counted.
+// Add queues a request. The caller must not change it afterwards. A request that
+// does not fit, or that is not OTLP, is dropped and counted.
 func (e *Exporter) Add(body []byte, isJSON bool) {
-	spans := max(1, bytes.Count(body, []byte(`"spanId"`))) // of JSON, about
+	spans := max(1, bytes.Count(body, []byte(`"spanId"`))) // an estimate, for JSON
 	if !isJSON {
 		n, err := CountSpans(body)
 		if err != nil {
@@ -122,8 +122,8 @@ func (e *Exporter) Add(body []byte, isJSON bool) {
 	e.queue = append(e.queue, queued{body, isJSON, spans, now})
 }
 
-// Oldest is when the oldest request that waits was added, and how many spans
-// wait; ok is false when none does.
+// Oldest returns when the oldest queued request was added, and how many spans are
+// queued; ok is false if the queue is empty.
 func (e *Exporter) Oldest() (at time.Time, spans int, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -145,8 +145,8 @@ func (e *Exporter) Losses() Losses {
 	return l
 }
 
-// Flush posts what is queued, until ctx ends. What could not be delivered but
-// may be later stays queued. Errors: ErrPaused, ctx's, or what the backend said.
+// Flush posts the queued requests until ctx ends. Requests that may still be
+// delivered later stay queued. Errors: ErrPaused, ctx's, or the backend's.
 func (e *Exporter) Flush(ctx context.Context) error {
 	select {
 	case e.flushing <- struct{}{}:
@@ -168,12 +168,12 @@ func (e *Exporter) Flush(ctx context.Context) error {
 	}
 }
 
-// now is the time of the wall clock alone: the monotonic one may stand still
-// while an environment is frozen.
+// now returns the time of the wall clock without the monotonic clock, which may
+// stop while an environment is frozen.
 func (e *Exporter) now() time.Time { return e.config.Now().Round(0) }
 
-// Paused says that a backend which failed repeatedly is left alone: Flush would
-// return ErrPaused.
+// Paused reports whether Flush would return ErrPaused, because the backend failed
+// repeatedly.
 func (e *Exporter) Paused() bool {
 	now := e.now()
 	e.mu.Lock()
@@ -181,8 +181,8 @@ func (e *Exporter) Paused() bool {
 	return now.Before(e.pausedTil)
 }
 
-// take removes the next batch from the queue: neighbours of the same form in
-// one request, within the limits of one.
+// take removes the next batch from the queue. It merges consecutive requests of the
+// same encoding, within the limits of one request.
 func (e *Exporter) take() queued {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -198,7 +198,7 @@ func (e *Exporter) take() queued {
 		size += len(next.body)
 		batch.spans += next.spans
 	}
-	if n > 1 { // the queued bytes belong to whoever added them
+	if n > 1 { // a copy: the queued bytes must not be changed
 		merged := make([]byte, 0, size)
 		for _, q := range e.queue[:n] {
 			merged = append(merged, q.body...)
@@ -209,13 +209,13 @@ func (e *Exporter) take() queued {
 	return batch
 }
 
-// mergedBytes bounds what is copied together of requests that wait.
+// mergedBytes limits the size of merged requests.
 const mergedBytes = 2 << 20
 
-// deliver posts a batch, in as many requests as it takes. What cannot be
-// delivered now goes back into the queue. The error is that of the last request.
+// deliver posts a batch, in as many requests as needed. It returns what cannot be
+// delivered now to the queue. The error is that of the last request.
 func (e *Exporter) deliver(ctx context.Context, batch queued) error {
-	var failed error // and nothing more is posted
+	var failed error // if set, nothing more is posted
 	var refusal error
 	post := func(piece []byte) {
 		n := spansIn(piece, batch)
@@ -228,7 +228,7 @@ func (e *Exporter) deliver(ctx context.Context, batch queued) error {
 		switch {
 		case err == nil:
 			refusal = nil
-		case errors.As(err, &refused): // trying again would change nothing
+		case errors.As(err, &refused): // a retry would not help
 			e.lose(n, 1)
 			e.succeedOrFail(nil)
 			refusal = err
@@ -247,7 +247,7 @@ func (e *Exporter) deliver(ctx context.Context, batch queued) error {
 		e.free(len(batch.body))
 	}
 	switch {
-	case errors.Is(failed, context.Canceled): // by us, and no fault of the backend's
+	case errors.Is(failed, context.Canceled): // by the caller, not a failure of the backend
 		return failed
 	case failed != nil:
 		e.lose(0, 1)
@@ -259,7 +259,7 @@ func (e *Exporter) deliver(ctx context.Context, batch queued) error {
 	return refusal
 }
 
-// free gives back the room of a batch that is no longer held.
+// free subtracts a batch that is no longer held from the size of the queue.
 func (e *Exporter) free(n int) { e.mu.Lock(); e.bytes -= n; e.mu.Unlock() }
 
 func spansIn(piece []byte, batch queued) int {
@@ -287,8 +287,8 @@ func (e *Exporter) lose(spans, failures int) {
 	e.mu.Unlock()
 }
 
-// succeedOrFail is the circuit breaker: after failures in a row the backend is
-// left alone, for twice as long after each further one.
+// succeedOrFail is the circuit breaker: after consecutive failures it pauses the
+// exporter, and doubles the pause with each further failure.
 func (e *Exporter) succeedOrFail(err error) {
 	now := e.now()
 	e.mu.Lock()

@@ -14,7 +14,7 @@ import (
 	"github.com/throughline/throughline/internal/protowire"
 )
 
-// shape is how a field is written in OTLP/JSON.
+// shape is the form of a field in OTLP/JSON.
 type shape uint8
 
 const (
@@ -22,7 +22,7 @@ const (
 	asHex          // trace and span IDs
 	asBase64       // any other bytes
 	asNumber       // enums and 32-bit integers
-	asLong         // 64-bit integers, which JSON gives as text
+	asLong         // 64-bit integers, which are strings in JSON
 	asDouble
 	asBool
 	asMessage
@@ -40,8 +40,8 @@ type messageJSON struct {
 	fields map[protowire.Number]fieldJSON
 }
 
-// requestJSON is ExportTraceServiceRequest, with its field numbers and names
-// as opentelemetry-proto 1.x has them.
+// requestJSON is ExportTraceServiceRequest with the field numbers and names of
+// opentelemetry-proto 1.x.
 var requestJSON = sync.OnceValue(func() *messageJSON {
 	message := func(fields map[protowire.Number]fieldJSON) *messageJSON { return &messageJSON{fields} }
 	value := message(nil)
@@ -82,13 +82,13 @@ var requestJSON = sync.OnceValue(func() *messageJSON {
 	return message(map[protowire.Number]fieldJSON{requestResourceSpans: {name: "resourceSpans", shape: asMessage, repeated: true, message: resourceSpans}})
 })
 
-// maxDepth bounds nested values, as protobuf's own decoders do.
+// maxDepth limits the depth of nested values, as protobuf's own decoders do.
 const maxDepth = 100
 
-// AppendJSON appends a request, given as protobuf, to out as one line of
-// OTLP/JSON without its line end: IDs in hex, 64-bit integers as text, enums as
-// numbers, as "JSON Protobuf Encoding" of the OTLP specification says. Unknown
-// fields are left out. On ErrMalformed out is returned as it was.
+// AppendJSON appends a request in protobuf to out as one line of OTLP/JSON without
+// a line end: IDs in hex, 64-bit integers as strings, enums as numbers, according to
+// "JSON Protobuf Encoding" of the OTLP specification. It omits unknown fields. On
+// ErrMalformed it returns out unchanged.
 func AppendJSON(out, request []byte) ([]byte, error) {
 	before := len(out)
 	out, err := appendObject(out, request, requestJSON(), 0)
@@ -98,7 +98,7 @@ func AppendJSON(out, request []byte) ([]byte, error) {
 	return out, nil
 }
 
-// CompactJSON appends a request that is OTLP/JSON already, on one line.
+// CompactJSON appends a request in OTLP/JSON on one line.
 func CompactJSON(out, request []byte) ([]byte, error) {
 	b := bytes.NewBuffer(out)
 	if err := json.Compact(b, request); err != nil {
@@ -111,8 +111,8 @@ func appendObject(out, message []byte, schema *messageJSON, depth int) ([]byte, 
 	if depth > maxDepth {
 		return out, ErrMalformed
 	}
-	// A repeated field becomes one list wherever its elements stand, and of a
-	// single one the last wins, so fields are gathered before they are written.
+	// The elements of a repeated field may be anywhere in the message, and the last
+	// value of a singular field counts, so fields are collected before they are written.
 	var order []protowire.Number
 	gathered := map[protowire.Number][][]byte{}
 	err := fields(message, func(number protowire.Number, kind protowire.Type, value []byte, varint uint64) error {
@@ -192,7 +192,7 @@ func (f fieldJSON) append(out []byte, kind protowire.Type, value []byte, varint 
 	}
 }
 
-// appendDouble writes what JSON has no number for as protobuf's JSON mapping does.
+// appendDouble appends a number, or NaN and infinities as strings, as in protobuf's JSON mapping.
 func appendDouble(out []byte, v float64) []byte {
 	switch {
 	case math.IsNaN(v):

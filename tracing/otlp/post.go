@@ -18,12 +18,12 @@ import (
 	"github.com/throughline/throughline/internal/protowire"
 )
 
-// refusedError is an answer that will not change: the spans are lost.
+// refusedError is a response that is not retryable: the spans are lost.
 type refusedError struct{ text string }
 
 func (e *refusedError) Error() string { return e.text }
 
-// busyError is an answer that may change, after a while that the backend may name.
+// busyError is a retryable response. The backend may name the delay.
 type busyError struct {
 	text  string
 	after time.Duration
@@ -31,9 +31,9 @@ type busyError struct {
 
 func (e *busyError) Error() string { return e.text }
 
-// gzips are of the level that takes the least of the function's processor and memory.
+// gzips have the level that uses the least CPU time and memory of the function.
 var gzips = sync.Pool{New: func() any {
-	zip, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is one
+	zip, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is valid
 	return zip
 }}
 
@@ -42,11 +42,11 @@ func compress(body []byte) []byte {
 	var compressed bytes.Buffer
 	zip, _ := gzips.Get().(*gzip.Writer)
 	zip.Reset(&compressed)
-	for len(body) > 0 { // a buffer takes everything
+	for len(body) > 0 { // writes to a buffer never fail
 		n := min(piece, len(body))
 		_, _ = zip.Write(body[:n])
 		body = body[n:]
-		runtime.Gosched() // on one core the function's calls would wait
+		runtime.Gosched() // with one CPU, the function's calls would have to wait
 	}
 	_ = zip.Close()
 	gzips.Put(zip)
@@ -76,9 +76,9 @@ func (e *Exporter) post(ctx context.Context, body []byte, isJSON bool) error {
 			return fmt.Errorf("export spans: sign: %w", err)
 		}
 	}
-	// A connection that went stale while the environment was frozen is replaced
-	// without an error: spans have IDs, so a second delivery does no harm. The
-	// header itself is not sent, so it must not be signed either.
+	// This header makes net/http retry if a connection broke while the environment
+	// was frozen: spans have IDs, so a second delivery does no harm. The nil header is
+	// not sent, so it is not signed either.
 	req.Header["Idempotency-Key"] = nil
 	resp, err := e.config.Client.Do(req)
 	if err != nil {
@@ -87,24 +87,24 @@ func (e *Exporter) post(ctx context.Context, body []byte, isJSON bool) error {
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil && resp.StatusCode == http.StatusOK {
-		return nil // taken; what it had to say is lost
+		return nil // accepted; only the response body is lost
 	}
 	return e.judge(resp, answer, isJSON)
 }
 
-// Warm opens a connection, which the first export would else wait for. Nothing
-// comes of a failure: the first export says what is wrong.
+// Warm opens a connection, so that the first export does not wait for it. It
+// ignores failures: the first export returns the error.
 func (e *Exporter) Warm(ctx context.Context) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodHead, e.config.URL, nil)
 	if err != nil {
 		return
 	}
-	if resp, err := e.config.Client.Do(req); err == nil { // whatever it answers
+	if resp, err := e.config.Client.Do(req); err == nil { // any response will do
 		_ = resp.Body.Close()
 	}
 }
 
-// WithoutSecrets is a URL without what may be a key: its user and its query.
+// WithoutSecrets returns a URL without parts that may contain secrets: user and query.
 func WithoutSecrets(target string) string {
 	u, err := url.Parse(target)
 	if err != nil {
@@ -114,12 +114,12 @@ func WithoutSecrets(target string) string {
 	return u.String()
 }
 
-// bare is err without the URL that net/http and net/url put before it.
+// bare returns err without the URL that net/http and net/url put before it.
 func bare(err error) error {
 	if told, ok := errors.AsType[*url.Error](err); ok {
 		err = told.Err
 	}
-	if strings.Contains(err.Error(), "malformed HTTP response") { // of net/http, which has no error of its own for it
+	if strings.Contains(err.Error(), "malformed HTTP response") { // net/http has no error value for it
 		return errors.New("it does not answer over HTTP/1.1: this may be a port for gRPC; that for OTLP over HTTP is usually 4318")
 	}
 	return err
@@ -172,7 +172,7 @@ func retryAfter(header string, now time.Time) time.Duration {
 // rejectedSpans reads ExportTraceServiceResponse.partial_success.rejected_spans.
 func rejectedSpans(answer []byte) int {
 	rejected := 0
-	_ = each(answer, 1, func(partial []byte) error { // garbage says nothing
+	_ = each(answer, 1, func(partial []byte) error { // a malformed response is ignored
 		return fields(partial, func(field protowire.Number, kind protowire.Type, _ []byte, number uint64) error {
 			if field == 1 && kind == protowire.VarintType {
 				rejected = int(min(number, MaxRequestSpans))

@@ -16,13 +16,13 @@ import (
 	"github.com/throughline/throughline/internal/lineage"
 )
 
-// MaxLinks is how many links a span of a [Provider] keeps where its Limits do
-// not say otherwise.
+// MaxLinks is how many links a span of a [Provider] keeps unless its Limits set
+// another number.
 const MaxLinks = 1_000
 
-// Limits are those of one span: what exceeds them is dropped, links counted.
-// Zero means 128 attributes and events, MaxLinks links, values of any length;
-// below zero is none, or of values any length.
+// Limits are the limits of one span. What exceeds them is dropped and, for links,
+// counted. Zero means 128 attributes and events, MaxLinks links, and values of any
+// length. A negative limit means none, or values of any length.
 type Limits struct{ Attributes, Events, Links, ValueLength int }
 
 const (
@@ -37,23 +37,23 @@ func limit(of, otherwise int) int {
 	return max(of, 0)
 }
 
-// Provider is a trace.TracerProvider as small as the layer's binary needs it:
-// each span that ends is encoded and given to Export at once. It follows
-// tracing's sampling wishes, else the parent, else Sample. IDs come from
-// crypto/rand. It is safe for concurrent use if its functions are, and must not
-// be changed once in use. The zero value records everything and exports nothing.
+// Provider is a small trace.TracerProvider for the layer's binary: it encodes each
+// ended span and passes it to Export at once. It follows the sampling decision of
+// package tracing, else the parent's, else Sample. IDs come from crypto/rand. It is
+// safe for concurrent use if its functions are, and must not be changed once in use.
+// The zero value records everything and exports nothing.
 type Provider struct {
 	embedded.TracerProvider
 
-	Resource func() Resource // of the span that ends; nil is none
-	// Sample decides about roots; nil records all.
+	Resource func() Resource // of the span that ends; nil means none
+	// Sample decides about roots; nil samples all.
 	Sample func(trace.TraceID) bool
-	// Export takes an ExportTraceServiceRequest. Nil drops it.
+	// Export receives an ExportTraceServiceRequest. Nil drops it.
 	Export func(request []byte)
-	// Take takes each span that ended, in the place of Export.
+	// Take, if set, receives each ended span instead of Export.
 	Take func(Resource, Span)
-	// Unsampled records the spans that are not sampled too: Take tells them by
-	// their Context. Export gets none of them.
+	// Unsampled also records spans that are not sampled: Take distinguishes them by
+	// their Context. Export receives none of them.
 	Unsampled bool
 	Limits    Limits
 }
@@ -61,7 +61,7 @@ type Provider struct {
 // Tracer implements trace.TracerProvider; the scope is Resource's.
 func (p *Provider) Tracer(string, ...trace.TracerOption) trace.Tracer { return &tracer{provider: p} }
 
-// Write exports a span that somebody else timed, if it is sampled.
+// Write exports a span that the caller has timed, if it is sampled.
 func (p *Provider) Write(s Span) {
 	sampled := s.Context.IsSampled()
 	if p.Export == nil && p.Take == nil || !sampled && !p.Unsampled {
@@ -104,7 +104,7 @@ func (t *tracer) Start(ctx context.Context, name string, options ...trace.SpanSt
 	if s.data.Start.IsZero() {
 		s.data.Start = time.Now()
 	}
-	attributes := config.Attributes() // these and the links are copies
+	attributes := config.Attributes() // attributes and links are copies
 	s.data.Attributes = attributes[:0]
 	for _, a := range attributes {
 		p.Limits.set(&s.data, a)
@@ -130,7 +130,7 @@ func (p *Provider) sampled(ctx context.Context, parent trace.SpanContext, id tra
 	}
 }
 
-// span is one that is recorded. It is safe for concurrent use.
+// span is a recorded span. It is safe for concurrent use.
 type span struct {
 	embedded.Span
 	provider *Provider
@@ -142,7 +142,7 @@ type span struct {
 
 var _ trace.Span = (*span)(nil)
 
-// change applies f while the span has not ended.
+// change applies f unless the span has ended.
 func (s *span) change(f func(*Span)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -176,7 +176,7 @@ func (s *span) SetAttributes(attributes ...attribute.KeyValue) {
 	})
 }
 
-// set sets an attribute within the limits; of a key that comes again the last counts.
+// set sets an attribute within the limits. It replaces the value of an existing key.
 func (l *Limits) set(s *Span, a attribute.KeyValue) {
 	if !a.Valid() {
 		return
@@ -195,7 +195,7 @@ func (l *Limits) set(s *Span, a attribute.KeyValue) {
 	}
 }
 
-// shortened is v with its texts cut to n characters.
+// shortened returns v with its strings truncated to n characters.
 func shortened(v attribute.Value, n int) attribute.Value {
 	cut := func(s string) string {
 		for at := range s {
@@ -254,7 +254,7 @@ func (s *span) RecordError(err error, options ...trace.EventOption) {
 		attribute.String("exception.type", fmt.Sprintf("%T", err)), attribute.String("exception.message", err.Error())))...)
 }
 
-// SetStatus implements trace.Span: Ok is final, and Unset says nothing.
+// SetStatus implements trace.Span: Ok is final, and Unset is ignored.
 func (s *span) SetStatus(code codes.Code, description string) {
 	s.change(func(d *Span) {
 		if code == codes.Unset || d.Status == codes.Ok {

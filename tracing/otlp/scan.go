@@ -14,11 +14,11 @@ import (
 	"github.com/throughline/throughline/internal/protowire"
 )
 
-// ErrMalformed is returned for bytes that are no protobuf message.
+// ErrMalformed is returned for bytes that are not a protobuf message.
 var ErrMalformed = errors.New("malformed protobuf")
 
 // fields calls visit with each field of a message. A length-delimited or fixed
-// value is given as its bytes, which alias message; a varint as its number.
+// value is passed as bytes, which alias message; a varint as a number.
 func fields(message []byte, visit func(field protowire.Number, kind protowire.Type, value []byte, number uint64) error) error {
 	for len(message) > 0 {
 		field, kind, n := protowire.ConsumeTag(message)
@@ -75,7 +75,7 @@ func eachSpan(request []byte, visit func(span []byte) error) error {
 	})
 }
 
-// CountSpans is the number of spans in an ExportTraceServiceRequest. The error
+// CountSpans returns the number of spans in an ExportTraceServiceRequest. The error
 // is ErrMalformed.
 func CountSpans(request []byte) (int, error) {
 	n := 0
@@ -90,20 +90,20 @@ type Found struct {
 	ParentID   trace.SpanID // zero for a root
 	Start, End time.Time
 	Sampled    bool
-	Texts      []string // of the keys that were asked for, in their order; empty where there is none
+	Texts      []string // values of the requested keys, in their order; "" if there is none
 }
 
-// Find returns the spans of a request that have a text under the first of keys.
+// Find returns the spans of a request that have a string attribute with the first of keys.
 func Find(request []byte, keys ...string) []Found {
 	if len(keys) == 0 {
 		return nil
 	}
 	var all []Found
 	wanted := []byte(keys[0])
-	if !bytes.Contains(request, wanted) { // as most requests: no need to take them apart
+	if !bytes.Contains(request, wanted) { // most requests: no need to parse them
 		return nil
 	}
-	_ = eachSpan(request, func(span []byte) error { // what is malformed has no more spans
+	_ = eachSpan(request, func(span []byte) error { // spans after a malformed part are ignored
 		if !bytes.Contains(span, wanted) {
 			return nil
 		}
@@ -135,14 +135,14 @@ func Find(request []byte, keys ...string) []Found {
 	return all
 }
 
-// maxText bounds the texts that are found: IDs and the like. A longer one is as
-// good as none.
+// maxText limits the length of the values that are found, which are mostly IDs. A
+// longer value is ignored.
 const maxText = 1 << 10
 
-// readText takes the text of a KeyValue whose key is one of keys.
+// readText reads the string value of a KeyValue whose key is one of keys.
 func readText(pair []byte, keys, texts []string) {
 	at, text := -1, ""
-	_ = fields(pair, func(field protowire.Number, _ protowire.Type, data []byte, _ uint64) error { // what is malformed is none of them
+	_ = fields(pair, func(field protowire.Number, _ protowire.Type, data []byte, _ uint64) error { // a malformed KeyValue is ignored
 		switch field {
 		case 1:
 			for i, key := range keys {
@@ -165,13 +165,13 @@ func readText(pair []byte, keys, texts []string) {
 	}
 }
 
-// Split cuts a request into requests of at most maxSpans spans and, as far as
-// single spans and what their resource says allow, maxBytes bytes, and calls visit
-// with each. One piece at a time is made, and only a request within both bounds is
-// visited as it is. Spans keep their order, resource and scope. What a resource
-// says of itself stands before each of its pieces: where that alone is large, the
-// resource is not cut by bytes, because repeating it would multiply the request.
-// The error is ErrMalformed.
+// Split splits a request into requests of at most maxSpans spans and, as far as the
+// sizes of single spans and of their resource allow, maxBytes bytes. It creates one
+// piece at a time and calls visit with it. A request within both limits is passed on
+// unchanged. Spans keep their order, resource and scope. The attributes of a resource
+// are repeated in each of its pieces: if they are large, the resource is not split by
+// bytes, because that would multiply the size of the request. The error is
+// ErrMalformed.
 func Split(request []byte, maxBytes, maxSpans int, visit func(piece []byte)) error {
 	n, err := CountSpans(request)
 	if err != nil {
@@ -196,7 +196,7 @@ type splitter struct {
 	spans              int
 }
 
-// resource cuts one ResourceSpans.
+// resource splits one ResourceSpans.
 func (s *splitter) resource(resource []byte) error {
 	head, err := without(resource, resourceSpansScope)
 	if err != nil {
@@ -208,7 +208,7 @@ func (s *splitter) resource(resource []byte) error {
 			return err
 		}
 		const overhead = 32 // tags and lengths around a piece
-		const share = 4     // of a piece, that heads may have
+		const share = 4     // heads may use a quarter of a piece
 		repeated := len(head) + len(scopeHead) + overhead
 		maxBytes := s.maxBytes
 		if repeated > maxBytes/share {
@@ -235,8 +235,8 @@ func (s *splitter) resource(resource []byte) error {
 	})
 }
 
-// add writes spans behind the heads of their resource and scope, in at most about
-// size bytes, into the piece that is being made or into a new one.
+// add appends spans with the heads of their resource and scope, in at most about
+// size bytes, to the current piece or to a new one.
 func (s *splitter) add(head, scopeHead []byte, spans [][]byte, size int) {
 	if s.spans > 0 && (s.spans+len(spans) > s.maxSpans || len(s.current)+size > s.maxBytes) {
 		s.flush()
@@ -258,7 +258,7 @@ func (s *splitter) flush() {
 	s.current, s.spans = nil, 0
 }
 
-// without is a message less one of its fields.
+// without returns a message without one of its fields.
 func without(message []byte, unwanted protowire.Number) ([]byte, error) {
 	var kept []byte
 	for rest := message; len(rest) > 0; {

@@ -13,8 +13,8 @@ import (
 )
 
 // SigV4 returns a Config.Sign that signs with AWS Signature Version 4. service
-// is "xray" for X-Ray's OTLP endpoint. credentials is asked for each request;
-// now is the wall clock. The function is safe for concurrent use if credentials is.
+// is "xray" for X-Ray's OTLP endpoint. credentials is called for each request; now
+// is the wall clock. The function is safe for concurrent use if credentials is.
 func SigV4(region, service string, credentials func(context.Context) (aws.Credentials, error), now func() time.Time) func(*http.Request, []byte) error {
 	signer := v4.NewSigner()
 	return func(req *http.Request, body []byte) error {
