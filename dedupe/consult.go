@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// consult asks the store about one delivery and leaves the answer with p.
+// consult queries the store about one delivery and records the result in p.
 func (p *Pending) consult(ctx context.Context, i int, known memory) {
 	c, d := p.checker, &p.deliveries[i]
 	shared := c.shareOrder(ctx, d, known)
@@ -31,21 +31,22 @@ func (p *Pending) consult(ctx context.Context, i int, known memory) {
 	}
 }
 
-// finding is what the store has of a delivery's event.
+// finding is what the store knows of a delivery's event.
 type finding struct {
 	key      string // of the event's record
-	before   Record // what stood there
-	won      bool   // the delivery is the first, as far as the store knows
-	conflict bool   // under the identity there is an event of other content
+	before   Record // the previous record
+	won      bool   // the delivery is the first one that the store knows
+	conflict bool   // the identity belongs to an event of different content
 	noted    bool   // the delivery is written as the record's latest
 }
 
-// isCall reports whether d is no delivery of what was found, see [Delivery.Invoked].
+// isCall reports whether d is a call and not a delivery of the found event, see
+// [Delivery.Invoked].
 func (f *finding) isCall(d *Delivery) bool {
 	return f.before.State != "" && d.isCall(d.kind(f.before.likeness(d)), f.before.At)
 }
 
-// complete adds to v, memory's, what the store knows of d.
+// complete adds what the store knows of d to v, the verdict from memory.
 func (c *Checker) complete(v *Verdict, d *Delivery, f *finding, shared *order) {
 	switch {
 	case f.before.State != "" && f.isCall(d):
@@ -62,7 +63,7 @@ func (c *Checker) complete(v *Verdict, d *Delivery, f *finding, shared *order) {
 	v.setAwaited(shared.awaited)
 }
 
-// repeatIn writes d to the store as the latest delivery of what was found.
+// repeatIn writes d to the store as the latest delivery of the found event.
 func (c *Checker) repeatIn(ctx context.Context, d *Delivery, f *finding) {
 	h := d.handling()
 	h.Failed = f.before.failing(d)
@@ -70,7 +71,7 @@ func (c *Checker) repeatIn(ctx context.Context, d *Delivery, f *finding) {
 	c.report(err)
 }
 
-// see writes d to the store and returns what stood there.
+// see writes d to the store and returns what the store had before.
 func (c *Checker) see(ctx context.Context, d *Delivery, known memory) (finding, error) {
 	if known.hit {
 		f := finding{key: d.storeKey(), noted: true}
@@ -87,8 +88,8 @@ func (c *Checker) see(ctx context.Context, d *Delivery, known memory) (finding, 
 	return c.claim(ctx, d, c.record(d, Seen))
 }
 
-// claim writes r as the record of d: under d's identity or, where an event of
-// other content is there, under identity and content.
+// claim writes r as the record of d: under d's identity or, if that belongs to an
+// event of different content, under identity and content.
 func (c *Checker) claim(ctx context.Context, d *Delivery, r Record) (f finding, err error) {
 	f.key = d.storeKey()
 	f.before, f.won, err = c.config.Store.Claim(ctx, f.key, r, d.At)
@@ -120,26 +121,26 @@ func (r *Record) likeness(d *Delivery) likeness {
 	if d.EnvelopeID == r.Latest.EnvelopeID {
 		l.failed = r.Latest.Failed
 	}
-	if r.State == Claimed { // not completed, whatever became of it
+	if r.State == Claimed { // the state of a conflicting event does not matter
 		l.failed = true
 	}
 	return l
 }
 
-// failing says that the delivery's envelope was handled before, and in vain.
+// failing reports whether an earlier handling of the delivery's envelope failed.
 func (r *Record) failing(d *Delivery) bool {
 	l := r.likeness(d)
 	return l.envelope && l.failed
 }
 
-// setRepeat makes v that of a delivery after those of r.
+// setRepeat sets v to the verdict of a delivery after those of r.
 func (v *Verdict) setRepeat(d *Delivery, r Record) {
 	v.Kind, v.Count = d.kind(r.likeness(d)), r.Count
 	v.FirstAt, v.FirstRequestID, v.FirstTraceparent = r.At, r.First.RequestID, r.Traceparent
 	v.inOrder()
 }
 
-// learn lets memory know what the store knows of an event, for when it comes again.
+// learn adds what the store knows of an event to memory, for its next delivery.
 func (c *Checker) learn(d *Delivery, r Record) {
 	s, envelope := c.subject(d), c.seeds.short(r.First.EnvelopeID)
 	c.mu.Lock()
@@ -151,19 +152,19 @@ func (c *Checker) learn(d *Delivery, r Record) {
 	}
 }
 
-// order is what the store knows of the order of a delivery, once Wait returned.
+// order is what the store knows of the order of a delivery. It is valid after Wait.
 type order struct {
 	sync.WaitGroup
-	since   time.Time // when an event that it had caused came, if one did
-	awaited string    // the type that it has to follow and nobody has seen
+	since   time.Time // when an event that it had caused arrived, if one did
+	awaited string    // the type that it has to follow and that no process has seen
 }
 
-// shareOrder tells the store what d says of order, and asks what it knows. That
-// goes on beside the other calls.
+// shareOrder writes what d shows about order to the store, and reads what the store
+// knows. It runs in parallel with the other calls.
 func (c *Checker) shareOrder(ctx context.Context, d *Delivery, known memory) *order {
 	o := new(order)
 	if known.hit {
-		return o // the delivery before has told all of this
+		return o // the earlier delivery has written all of this
 	}
 	if c.config.ShareOrder && d.ParentID != "" && d.ParentID != d.EventID {
 		o.Go(func() { c.guard(func() { c.expect(ctx, d, d.orderKey(d.ParentID)) }) })
@@ -183,15 +184,15 @@ func (c *Checker) shareOrder(ctx context.Context, d *Delivery, known memory) *or
 	return o
 }
 
-// markSeen marks what is at key as seen, and returns what stood there.
+// markSeen writes a record with the state Seen under key, and returns the previous one.
 func (c *Checker) markSeen(ctx context.Context, d *Delivery, key string) Record {
 	before, _, err := c.config.Store.Claim(ctx, key, c.record(d, Seen), d.At)
 	c.report(err)
 	return before
 }
 
-// expect marks what is at key as that which d has to follow, and says whether
-// it was not seen yet.
+// expect records under key that an event that precedes d is expected, and reports
+// whether it was not seen yet.
 func (c *Checker) expect(ctx context.Context, d *Delivery, key string) (missing bool) {
 	r := Record{State: Expected, At: d.At, Expires: d.At.Add(c.config.Keep)}
 	before, won, err := c.config.Store.Claim(ctx, key, r, d.At)
@@ -199,8 +200,9 @@ func (c *Checker) expect(ctx context.Context, d *Delivery, key string) (missing 
 	return err == nil && (won || before.State == Expected)
 }
 
-// shareRules tells the store that d's type came, where a rule waits for it, and
-// asks it for the types that memory did not see.
+// shareRules writes to the store that d's type was seen, if it is the first type of
+// a rule, and queries the store for a type that d has to follow and that memory has
+// not seen. missing is that of memory. It returns the type that the store has not seen.
 func (c *Checker) shareRules(ctx context.Context, d *Delivery, missing string) (awaited string) {
 	marked := false
 	for _, r := range c.config.Order {
@@ -215,8 +217,8 @@ func (c *Checker) shareRules(ctx context.Context, d *Delivery, missing string) (
 	return awaited
 }
 
-// guard runs what goes on beside the handler. A fault of the store's or of ours
-// leaves the check unknown, and the function's process alive.
+// guard runs a function in parallel with the handler. If the store or this package
+// panics, the result of the check is unknown, and the process continues.
 func (c *Checker) guard(ask func()) {
 	defer func() {
 		if reason := recover(); reason != nil {
@@ -226,7 +228,7 @@ func (c *Checker) guard(ask func()) {
 	ask()
 }
 
-// report says what is wrong with the store, if anything.
+// report warns about an error of the store.
 func (c *Checker) report(err error) {
 	switch {
 	case err == nil, errors.Is(err, ErrLost), errors.Is(err, context.Canceled):

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// Config of a [Checker]. The zero value is a window of 10 000 events and one
-// hour, and no shared store. An event takes about 122 bytes of memory,
-// its identity as 16 of them; with a parent, a correlation ID and the IDs of the
-// request and the span that handled it about 325: 3 MB for the whole window.
+// Config of a [Checker]. The zero value means a window of 10 000 events and one
+// hour, and no shared store. An event uses about 122 bytes of memory, 16 of them
+// for its identity. With a parent, a correlation ID and the IDs of the request and
+// the span that handled it, it uses about 325: 3 MB for the whole window.
 type Config struct {
 	Window int           // events remembered; 0 means 10 000
 	Age    time.Duration // how long; 0 means an hour
@@ -63,12 +63,12 @@ const (
 	defaultResult   = 4096
 
 	// maxHopCounts is how many different hop counts of one type under one
-	// correlation ID are no loop yet: a fan-out joins at some.
+	// correlation ID are not yet a loop: the branches of a fan-out differ in length.
 	maxHopCounts = 3
-	// maxSame is how many publications of one event ID in a row are no sign yet
+	// maxSame is how many publications of one event ID in a row do not yet indicate
 	// that the ID is a constant.
 	maxSame = 16
-	// maxSaid bounds what is remembered of what was said.
+	// maxSaid limits how many warnings are remembered.
 	maxSaid = 32
 )
 
@@ -80,21 +80,21 @@ type Checker struct {
 
 	mu      sync.Mutex
 	seen    window[sighting]
-	caused  window[int64]    // by the parent's ID: when the first of its children came
-	hops    window[uint64]   // by type and correlation ID: the hop counts, a bit each
+	caused  window[int64]    // by the parent's ID: when its first child arrived
+	hops    window[uint64]   // by type and correlation ID: the hop counts, one bit each
 	types   window[struct{}] // by type and correlation ID, for the rules of order
-	groups  window[latest]   // by source and event group: the event that is furthest
-	same    key              // the event that was published again and again
+	groups  window[latest]   // by source and event group: the event with the highest sequence number
+	same    key              // the event that was published repeatedly
 	sameRun int
 	said    []string
 
-	slow   atomic.Bool  // the store's last answer came too late, or not at all
-	asking atomic.Int32 // invocations whose checks are under way
+	slow   atomic.Bool  // the store's last response was late or missing
+	asking atomic.Int32 // invocations whose checks are in progress
 
-	reserved atomic.Int64 // deliveries of large batches that are checked beside handlers
+	reserved atomic.Int64 // deliveries of large batches that are checked in parallel with handlers
 }
 
-// New returns a Checker that has seen nothing.
+// New returns a Checker that has seen no event.
 func New(config Config) *Checker {
 	config.Window = or(config.Window, defaultWindow)
 	config.Age = or(config.Age, defaultAge)
@@ -136,11 +136,11 @@ func (c *Checker) Check(d Delivery) Verdict {
 	return v
 }
 
-// memory is what the window says besides a verdict.
+// memory is what the window knows in addition to a verdict.
 type memory struct {
 	hit      bool
 	conflict bool   // another event of its identity was seen
-	failing  bool   // its envelope was handled before, and in vain
+	failing  bool   // an earlier handling of its envelope failed
 	awaited  string // the type that d has to follow and this process has not seen
 }
 
@@ -154,7 +154,7 @@ func (c *Checker) check(d *Delivery) (v Verdict, known memory) {
 	if d.id() != "" {
 		known.hit, known.failing = c.repeat(&v, &s)
 		known.conflict = s.conflict
-		if !known.hit || v.Kind != "" { // else it is a call, which has no place in the order
+		if !known.hit || v.Kind != "" { // else it is a call, and calls have no order
 			c.order(&v, &s)
 			c.grouped(&v, &s)
 		}
@@ -171,20 +171,20 @@ func (c *Checker) check(d *Delivery) (v Verdict, known memory) {
 	return v, known
 }
 
-// warnOfID says what is wrong with the ID of an event.
+// warnOfID warns about an unsuitable ID of an event.
 func (c *Checker) warnOfID(d *Delivery, constant bool) {
 	const withoutID = "an event of type %q from %q has no ID of its own, a string or a number of at most 4096 bytes: the ID of the envelope is used, so an event that is published again counts as new; set THROUGHLINE_EVENT_ID to the JSON pointer of its ID, or THROUGHLINE_DEDUPE_KEYS"
 	id := d.id()
 	switch {
 	case id == "":
-		if d.EventType != "" { // without even a type it is a schedule's or a direct call's
+		if d.EventType != "" { // without a type, it is from a schedule or a direct call
 			c.say("an event of type %q has no ID, so no repeat of it is told: set THROUGHLINE_EVENT_ID to the JSON pointer of its ID", d.EventType)
 		}
 	case len(id) > maxKey:
 		c.say("an event of type %q has an ID of %d bytes: it is kept as a hash; set THROUGHLINE_EVENT_ID to the JSON pointer of a shorter ID", d.EventType, len(id))
 	case constant:
 		c.say("event ID %.100q came under %d envelope IDs in a row: either it is published over and over, or THROUGHLINE_EVENT_ID points to what is the same for all events; correct it then", id, maxSame)
-	case d.lacksID() && c.markSaid(withoutID): // as all events of some publishers
+	case d.lacksID() && c.markSaid(withoutID): // for some publishers, this is true for all events
 		c.config.Warn(fmt.Sprintf(withoutID, d.EventType, d.Source))
 	}
 }
@@ -204,8 +204,8 @@ func (c *Checker) countSameID(d *subject, kind Kind) bool {
 	return c.sameRun == maxSame
 }
 
-// BusinessKey is the business key of an event of the type, empty where there is
-// none: [Keys.Of].
+// BusinessKey returns the business key of an event of the type, "" if there is
+// none: see [Keys.Of].
 func (c *Checker) BusinessKey(eventType string, at func(pointer string) string) string {
 	if c == nil || len(c.config.Keys) == 0 {
 		return ""
@@ -240,14 +240,14 @@ func (c *Checker) Done(d Delivery, failed bool) {
 	}
 }
 
-// Len is how many events are remembered.
+// Len returns how many events are remembered.
 func (c *Checker) Len() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.seen.len()
 }
 
-// say warns once of each thing; what differs by its numbers only is one thing.
+// say issues each warning once. Warnings that differ only in numbers are the same.
 func (c *Checker) say(format string, args ...any) {
 	if c.config.Warn == nil {
 		return
@@ -261,7 +261,7 @@ func (c *Checker) say(format string, args ...any) {
 	}
 }
 
-// markSaid reports whether something is said for the first time.
+// markSaid reports whether a warning is issued for the first time.
 func (c *Checker) markSaid(about string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

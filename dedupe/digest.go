@@ -25,10 +25,10 @@ func Digest(detail []byte, except ...string) string {
 	}
 	if m.After == 0 {
 		h.Reset()
-		h.Write([]byte{1}) // no member's name begins so
+		h.Write([]byte{1}) // no member's name begins with this byte
 		writeCompact(h, detail)
 	}
-	const size = 16 // half of SHA-256: two events in 2^64 fall together
+	const size = 16 // half of SHA-256: a collision is expected only among 2^64 events
 	var sum [sha256.Size]byte
 	return base64.RawURLEncoding.EncodeToString(h.Sum(sum[:0])[:size])
 }
@@ -42,7 +42,7 @@ func contains(names []string, name []byte) bool {
 	return false
 }
 
-// writeCompact writes JSON without the space between its tokens.
+// writeCompact writes JSON without white space between its tokens.
 func writeCompact(h hash.Hash, b []byte) {
 	start := 0
 	for i := 0; i < len(b); {

@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// latest is the event of a group that is furthest in it, of those that were seen.
+// latest is the event of a group with the highest sequence number seen so far.
 type latest struct {
 	sequence string
 	at       int64 // microseconds
 }
 
-// maxSequence bounds a sequence number, in bytes (EventBridgeV2 API reference).
+// maxSequence limits the length of a sequence number, in bytes (EventBridgeV2 API reference).
 const maxSequence = 128
 
-// before says that sequence number a, decimal digits, is smaller than b. What is
-// no number is before nothing.
+// before reports whether sequence number a, in decimal digits, is smaller than b. It
+// returns false if one of them is not a number.
 func before(a, b string) bool {
 	a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
 	if strings.Trim(a+b, "0123456789") != "" {
@@ -27,8 +27,9 @@ func before(a, b string) bool {
 	return a < b
 }
 
-// grouped flags d when an event of its group that comes after it came before. Those
-// of a replay go back in the sequence, and a repeat's place is its first delivery's.
+// grouped flags d if a later event of its group arrived earlier. It ignores events of
+// a replay, whose sequence numbers are old, and repeats, because only an event's first
+// delivery counts.
 func (c *Checker) grouped(v *Verdict, d *subject) {
 	if !c.config.Groups || d.Group == "" || d.Sequence == "" || len(d.Sequence) > maxSequence || d.ReplayName != "" || v.Kind != "" {
 		return

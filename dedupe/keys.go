@@ -75,11 +75,11 @@ func items(text string) (list []string) {
 	return list
 }
 
-// maxKey bounds a store's key; DynamoDB takes 2 048 bytes.
+// maxKey limits the length of a store's key; DynamoDB accepts 2 048 bytes.
 const maxKey = 1024
 
-// storeKey is a key of a consumer in a store: readable, unless it is long, is no
-// text or the consumer's name makes it ambiguous.
+// storeKey returns a key of a consumer in a store. The key is readable, unless it is
+// too long, is not UTF-8, or would be ambiguous because of the consumer's name.
 func storeKey(consumer, mark, id string) string {
 	if k := consumer + mark + id; len(k) <= maxKey && utf8.ValidString(k) && !strings.ContainsAny(consumer, marks) {
 		return k
@@ -88,7 +88,7 @@ func storeKey(consumer, mark, id string) string {
 	return mark + hex.EncodeToString(sum[:])
 }
 
-// The marks between a consumer's name and the rest of a key say what the key is of.
+// The mark between a consumer's name and the rest of a key is the kind of the key.
 const (
 	markEvent    = "#" // an event's identity
 	markContent  = "!" // an identity and a digest
@@ -98,7 +98,7 @@ const (
 	marks        = markEvent + markContent + markBusiness + markOrder + markType
 )
 
-// storeKey is the key of the event's record.
+// storeKey returns the key of the event's record.
 func (d *Delivery) storeKey() string {
 	mark := markEvent
 	if d.BusinessKey != "" {
@@ -107,25 +107,25 @@ func (d *Delivery) storeKey() string {
 	return storeKey(d.Consumer, mark, joined(d.Source, d.EventType, d.id()))
 }
 
-// contentKey is the key of the event's record where its identity's is that of
-// an event of other content.
+// contentKey returns the key of the event's record if the key of its identity
+// belongs to an event of different content.
 func (d *Delivery) contentKey() string {
 	return storeKey(d.Consumer, markContent, joined(d.Source, d.EventType, d.content(), d.id()))
 }
 
-// orderKey is the key that tells whether an event came before its children,
-// which know it by its ID and by the correlation ID that they share.
+// orderKey returns the key that records whether an event arrived before its
+// children. They have its ID as parent, and the same correlation ID.
 func (d *Delivery) orderKey(eventID string) string {
 	return storeKey(d.Consumer, markOrder, joined(d.CorrelationID, eventID))
 }
 
-// typeKey is the key of the first event of a type under the correlation ID.
+// typeKey returns the key of the first event of a type under the correlation ID.
 func (d *Delivery) typeKey(eventType string) string {
 	return storeKey(d.Consumer, markType, joined(eventType, d.CorrelationID))
 }
 
-// joined is texts as one, each but the last with its length, so that no two
-// lists of as many texts are joined to the same one.
+// joined concatenates texts, each except the last one with its length, so that
+// different lists with the same number of texts give different results.
 func joined(texts ...string) string {
 	var b strings.Builder
 	for i, text := range texts {

@@ -34,10 +34,10 @@ const (
 // by its EnvelopeID instead, because AWS puts its own codes into members that
 // usually hold IDs. Without an ID, or with Direct, no repeat is detected.
 type Delivery struct {
-	Consumer  string // who handles it: [Checker.Consumer]
-	Source    string // who published it: the envelope's source, or a CloudEvent's
+	Consumer  string // the handler's name: [Checker.Consumer]
+	Source    string // the publisher: the envelope's source, or a CloudEvent's
 	EventType string
-	EventID   string // its own, or the envelope's where it has none
+	EventID   string // its own, or the envelope's if it has none
 	// BusinessKey, if the event's type has one, replaces the event ID. An event
 	// that is published again has another ID and the same key, so Digest is not
 	// compared.
@@ -71,7 +71,7 @@ type Delivery struct {
 	Traceparent     string // of the span that handles it
 }
 
-// id is the ID of the delivery's identity, empty where it has none.
+// id returns the ID of the delivery's identity, "" if it has none.
 func (d *Delivery) id() string {
 	switch {
 	case d.Direct:
@@ -85,7 +85,7 @@ func (d *Delivery) id() string {
 	}
 }
 
-// content is the digest that is compared, empty where none is.
+// content returns the digest that is compared, "" if none is.
 func (d *Delivery) content() string {
 	if d.BusinessKey != "" {
 		return ""
@@ -125,17 +125,17 @@ type Verdict struct {
 	Loop bool
 }
 
-// inOrder takes back what v says of order, which a repeat has none of.
+// inOrder resets what v says about order, because order does not apply to repeats.
 func (v *Verdict) inOrder() { v.OutOfOrder, v.Early, v.Awaited, v.Behind = false, 0, "", "" }
 
-// setAwaited flags v where an event of a type that has to come first was not seen.
+// setAwaited flags v if first, a type that has to be seen first, is not empty.
 func (v *Verdict) setAwaited(first string) {
 	if first != "" && v.Kind == "" {
 		v.OutOfOrder, v.Awaited = true, first
 	}
 }
 
-// setEarly flags v where an event that this one had caused came at since.
+// setEarly flags v if an event that this one had caused arrived earlier, at since.
 func (v *Verdict) setEarly(d *Delivery, since time.Time) {
 	if !since.IsZero() && v.Kind == "" {
 		v.OutOfOrder, v.Early = true, d.At.Sub(since)
@@ -149,12 +149,12 @@ type likeness struct {
 	failed   bool // the handling with that envelope ended in error
 }
 
-// redeliveredWithin is how long after the first delivery EventBridge may hand over
-// an envelope again whose handling succeeded.
+// redeliveredWithin is how long after the first delivery EventBridge may redeliver an
+// envelope whose handling succeeded.
 const redeliveredWithin = time.Minute
 
-// isCall reports whether what looks like a delivery of the kind is an invocation by
-// somebody else than EventBridge: a state machine that asks again and again.
+// isCall reports whether an apparent redelivery is an invocation by a caller other
+// than EventBridge, such as a state machine that polls.
 func (d *Delivery) isCall(kind Kind, first time.Time) bool {
 	return d.Invoked && kind == Redelivery && d.At.Sub(first) > redeliveredWithin
 }
@@ -165,7 +165,7 @@ func (d *Delivery) kind(l likeness) Kind {
 	// The records of one batch share a request: there the queue's count decides.
 	case l.request && d.ReceiveCount == 0 && (!d.Batched || l.envelope), l.envelope && d.ReceiveCount > 1:
 		return Retry
-	case d.ReplayName != "": // says so itself, whatever became of the first handling
+	case d.ReplayName != "": // regardless of the result of the first handling
 		return Replay
 	case l.envelope && l.failed:
 		return Retry

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// key is 16 bytes that stand for a consumer and an ID. Two different ones fall
-// together once in 2^64 pairs or so.
+// key is a hash of 16 bytes of a consumer and an ID. The probability that two different
+// pairs have the same key is about 2^-64.
 type key struct{ a, b uint64 }
 
 type seeds [2]maphash.Seed
@@ -18,7 +18,7 @@ func (s *seeds) hash(text string) key {
 	return key{maphash.String(s[0], text), maphash.String(s[1], text)}
 }
 
-// short is a hash of what is only compared with a few others, 0 of nothing.
+// short returns a short hash of a text that is only compared with a few others, 0 for "".
 func (s *seeds) short(text string) uint64 {
 	if text == "" {
 		return 0
@@ -26,22 +26,22 @@ func (s *seeds) short(text string) uint64 {
 	return maphash.String(s[0], text)
 }
 
-// pair is the key of two texts.
+// pair returns the key of two texts.
 func (s *seeds) pair(x, y string) key {
 	a, b := maphash.String(s[0], x), maphash.String(s[1], y)
 	return key{a*odd ^ b, b*odd ^ a}
 }
 
-// odd is a factor that tells the halves of a pair apart where they are the same.
+// odd is a factor that keeps the halves of a key different if both texts are the same.
 const odd = 0x9e3779b97f4a7c15
 
-// under is the key of id under k, a consumer's.
+// under returns the key of id for the consumer k.
 func (k key) under(id key) key {
 	return key{k.a*odd ^ id.a, k.b*odd ^ id.b}
 }
 
-// sighting is what is remembered of an event. Of IDs that are only compared it
-// has hashes, 0 for none.
+// sighting is what is remembered of an event. It has hashes of IDs that are only
+// compared, 0 for none.
 type sighting struct {
 	at            int64 // microseconds
 	digest        uint64
@@ -61,7 +61,7 @@ type subject struct {
 	consumer, key             key
 	envelope, request, digest uint64
 	at, expired               int64
-	conflict                  bool // key is of the identity and the digest
+	conflict                  bool // key is that of the identity and the digest
 }
 
 func (c *Checker) subject(d *Delivery) subject {
@@ -72,14 +72,14 @@ func (c *Checker) subject(d *Delivery) subject {
 	}
 	s.expired = s.at - c.config.Age.Microseconds()
 	s.key = s.consumer.under(c.seeds.pair(d.Source, d.EventType)).under(c.seeds.hash(d.id()))
-	if d.BusinessKey != "" { // it is no event ID, though it may read as one
+	if d.BusinessKey != "" { // it must differ from an equal event ID
 		s.key = s.key.under(s.key)
 	}
 	return s
 }
 
-// sighting is what memory has of the event, nil for nothing. Where memory has
-// an event of other content under the identity, d's key is that of its content.
+// sighting returns what memory has of the event, or nil. If memory has an event of
+// different content under the identity, sighting changes d's key to include the content.
 func (c *Checker) sighting(d *subject) *sighting {
 	s := c.seen.get(d.key, d.expired)
 	if s != nil && s.digest == d.digest {
@@ -105,13 +105,13 @@ func (s *sighting) likeness(d *subject) likeness {
 	return l
 }
 
-// repeat tells whether memory holds the event, and whether its envelope was
-// handled in vain, and remembers the delivery.
+// repeat remembers the delivery. It returns whether memory already had the event,
+// and whether the handling of its envelope failed.
 func (c *Checker) repeat(v *Verdict, d *subject) (hit, failing bool) {
 	s := c.sighting(d)
 	if s == nil {
 		switch {
-		case d.ReceiveCount > 1: // seen by another environment: the queue says so
+		case d.ReceiveCount > 1: // the queue counts deliveries to other environments too
 			v.Kind, v.Count = Retry, d.ReceiveCount-1
 		case d.conflict:
 			v.Kind = Conflict
@@ -128,13 +128,13 @@ func (c *Checker) repeat(v *Verdict, d *subject) (hit, failing bool) {
 	}
 	v.Kind, v.Count = d.kind(l), int(s.count)
 	v.FirstAt, v.FirstRequestID, v.FirstTraceparent = time.UnixMicro(s.at).UTC(), s.request, s.traceparent
-	// Until it is told how this handling ended, what is known of the envelope holds.
+	// The last known result of the envelope remains until this handling ends.
 	s.latest, s.latestRequest, s.latestFailed = d.envelope, d.request, l.envelope && l.failed
 	s.count++
 	return true, s.latestFailed
 }
 
-// order flags d when one of its children came before it.
+// order flags d if one of its children arrived before it.
 func (c *Checker) order(v *Verdict, d *subject) {
 	if d.EventID != "" {
 		if child := c.caused.get(d.consumer.under(c.seeds.pair(d.CorrelationID, d.EventID)), d.expired); child != nil {
@@ -150,8 +150,8 @@ func (c *Checker) order(v *Verdict, d *subject) {
 	}
 }
 
-// rules applies what the configuration says of types. It returns the type that
-// d has to follow and that was not seen.
+// rules applies the configured rules of order. It returns a type that d has to follow
+// and that was not seen.
 func (c *Checker) rules(d *subject) (awaited string) {
 	if d.CorrelationID == "" || len(c.config.Order) == 0 {
 		return ""
@@ -188,7 +188,7 @@ func (c *Checker) loop(v *Verdict, d *subject) {
 
 func hopBit(hops int) uint64 { return 1 << min(max(hops, 0), 63) }
 
-// setOutcome keeps how a handling ended.
+// setOutcome records how a handling ended.
 func (s *sighting) setOutcome(d *subject, failed bool) {
 	if d.envelope == s.envelope {
 		s.failed = failed

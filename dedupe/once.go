@@ -14,23 +14,23 @@ var ErrInProgress = errors.New("the event is being handled elsewhere; it has to 
 const (
 	// maxLease is how long Lambda lets an invocation run.
 	maxLease = 15 * time.Minute
-	// claimShare is the part of the invocation's time that a claim may take: the
-	// rest is the handler's.
+	// claimShare is the divisor of the invocation's time for a claim: the rest is
+	// left for the handler.
 	claimShare = 4
 )
 
 // Claim is the right to handle one event, or the reason not to. It is not safe
 // for concurrent use.
 type Claim struct {
-	// Verdict is what is known of the delivery.
+	// Verdict is the result of the check of the delivery.
 	Verdict Verdict
 
 	checker  *Checker
 	delivery Delivery
 	key      string    // of the event's record
-	lease    time.Time // zero where nothing is written about the handling
+	lease    time.Time // zero if the result of the handling is not written
 	denied   bool
-	running  bool // elsewhere
+	running  bool // another process is handling the event
 	result   []byte
 }
 
@@ -60,7 +60,7 @@ func (c *Checker) Claim(ctx context.Context, d Delivery, lease time.Time) *Claim
 	if r.Lease = lease; lease.IsZero() {
 		r.Lease = d.At.Add(maxLease)
 	}
-	r.Lease = r.Lease.Truncate(time.Millisecond) // what every store keeps
+	r.Lease = r.Lease.Truncate(time.Millisecond) // the precision of every store
 	shared := c.shareOrder(ctx, &d, known)
 	f, err := c.claim(ctx, &d, r)
 	shared.Wait()
@@ -113,8 +113,9 @@ func (k *Claim) Finish(ctx context.Context, result []byte, failed bool) {
 	if !failed && len(result) <= c.config.KeepResult {
 		o.Kept, o.Result = true, result
 	}
-	// The handler's own context may have ended, and the deadline be all but there:
-	// then it is tried all the same, and half of what is left is the answer's.
+	// The handler's own context may have ended, and the deadline may be near. The
+	// result is written even then, in half of the remaining time: the other half is
+	// left for the response of the invocation.
 	allowed := spare(ctx, c.config.Patience)
 	if deadline, ok := ctx.Deadline(); ok {
 		allowed = max(allowed, min(time.Until(deadline), margin)/2)

@@ -8,12 +8,12 @@ import (
 )
 
 const (
-	// margin is what is left of the invocation's time, whatever is waited for: an
-	// answer that was ready has to leave.
+	// margin is the part of the invocation's time that no wait may use, so that a
+	// finished response can be sent.
 	margin = 100 * time.Millisecond
-	// maxCalls bounds how many of one batch's events ask the store at once.
+	// maxCalls limits the concurrent queries for the events of one batch.
 	maxCalls = 16
-	// maxAsking bounds how many invocations do.
+	// maxAsking limits the number of invocations with queries.
 	maxAsking = 256
 )
 
@@ -23,28 +23,28 @@ const (
 type Pending struct {
 	checker    *Checker
 	deliveries []Delivery
-	verdicts   []Verdict // memory's, until they are asked for
+	verdicts   []Verdict // from memory, until Verdicts is called
 	failed     map[int]bool
 	finished   chan struct{}
 	started    time.Time
 
 	mu      sync.Mutex
 	answers []answer
-	late    bool // what comes now comes too late
+	late    bool // further answers are ignored
 }
 
-// answer is what the store says of one delivery.
+// answer is what the store knows of one delivery.
 type answer struct {
 	key     string // of the event's record
 	verdict Verdict
 	known   bool
 	repeat  bool   // the record was written before this delivery
-	failing bool   // the store has it that the envelope was handled in vain
-	record  Record // as it was then
+	failing bool   // in the store, the handling of the envelope failed
+	record  Record // the record before this delivery
 }
 
-// maxReserved bounds how many deliveries of large batches are checked beside
-// handlers at once: each holds about a kilobyte.
+// maxReserved limits how many deliveries of large batches are checked in parallel
+// with handlers at once: each uses about a kilobyte.
 const maxReserved = 10_000
 
 // Reserve reports whether the store can be queried for the n deliveries of a large
@@ -101,7 +101,7 @@ func (c *Checker) Start(ctx context.Context, deliveries []Delivery) *Pending {
 		p.verdicts[i].Unknown = !known[i].hit && deliveries[i].id() != ""
 	}
 	p.answers, p.finished, p.started = make([]answer, len(deliveries)), make(chan struct{}), time.Now()
-	if c.asking.Add(1) > maxAsking { // the store hangs: what cannot be asked is unknown
+	if c.asking.Add(1) > maxAsking { // the store hangs: these verdicts are unknown
 		c.asking.Add(-1)
 		close(p.finished)
 		return p
@@ -119,8 +119,8 @@ func (c *Checker) Start(ctx context.Context, deliveries []Delivery) *Pending {
 	return p
 }
 
-// spare is how much of what is allowed may be waited before the deadline of ctx
-// is near.
+// spare returns how much of the allowed time can be used for waiting before the
+// deadline of ctx is near.
 func spare(ctx context.Context, allowed time.Duration) time.Duration {
 	deadline, ok := ctx.Deadline()
 	if !ok {
@@ -129,8 +129,8 @@ func spare(ctx context.Context, allowed time.Duration) time.Duration {
 	return min(allowed, time.Until(deadline)-margin)
 }
 
-// bounded is a context for calls to the store: not ended with the handler's
-// own, but no later than the invocation's deadline.
+// bounded returns a context for calls to the store. It does not end with the
+// handler's own context, but at the latest at the invocation's deadline.
 func (c *Checker) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	until := time.Now().Add(c.config.Patience)
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(until) {
@@ -139,8 +139,8 @@ func (c *Checker) bounded(ctx context.Context) (context.Context, context.CancelF
 	return context.WithDeadline(context.WithoutCancel(ctx), until)
 }
 
-// ask puts the deliveries to the store: first those that memory did not know,
-// for a batch may hold an event twice.
+// ask queries the store about the deliveries: first about those that memory did not
+// know, because a batch may contain an event twice.
 func (p *Pending) ask(ctx context.Context, known []memory) {
 	for _, hits := range []bool{false, true} {
 		each(len(known), func(i int) {
@@ -151,7 +151,7 @@ func (p *Pending) ask(ctx context.Context, known []memory) {
 	}
 }
 
-// each calls do for each of n, several at once.
+// each calls do with each number below n, several at once.
 func each(n int, do func(int)) {
 	if n == 1 {
 		do(0)
@@ -278,7 +278,8 @@ func (p *Pending) Done(ctx context.Context, failed bool) {
 	p.wait(ctx)
 }
 
-// outcome is what the store has to be told, if anything.
+// outcome returns the outcome of a handling, and whether it must be written to the
+// store.
 func (a *answer) outcome(d *Delivery, failed bool) (o Outcome, news bool) {
 	if !a.known {
 		return o, false

@@ -63,7 +63,7 @@ type Record struct {
 	Count       int       // of deliveries
 	Expires     time.Time // stores may keep seconds
 	Lease       time.Time // of a claim
-	Kept        bool      // Result is the first handling's
+	Kept        bool      // Result is that of the first handling
 	Result      []byte
 }
 
@@ -93,7 +93,7 @@ func (r *Record) Holds(next *Record, now time.Time) bool {
 
 // Outcome is how a handling ended.
 type Outcome struct {
-	First, Latest bool // which of the record's handlings it was
+	First, Latest bool // which handlings of the record it is
 	Failed        bool
 
 	// Claimed means that the record is a claim, and these are the request that
@@ -142,7 +142,7 @@ func (m *Memory) Claim(_ context.Context, key string, r Record, now time.Time) (
 	return *before, true, nil
 }
 
-// forget drops the oldest records that expired or are too many.
+// forget removes the oldest records that have expired or exceed the limit.
 func (m *Memory) forget(now time.Time) {
 	for len(m.order) > 0 {
 		if len(m.order) <= or(m.most, maxMemory) && !m.records[m.order[0]].Expires.Before(now) {

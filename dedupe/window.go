@@ -1,11 +1,11 @@
 package dedupe
 
-// window remembers a value for each of the latest keys, and forgets the oldest
-// beyond its limit. It grows with use; at its limit it allocates no more. Its
-// index is a table with open addressing: keys are hashes already.
+// window keeps a value for each of the latest keys, and removes the oldest beyond
+// its limit. It grows with use, and allocates no memory once it is full. Its index is
+// a hash table with open addressing; the keys are hashes themselves.
 type window[V any] struct {
 	limit int
-	index []int32 // place in ring plus one, 0 for none; a power of two long
+	index []int32 // index in ring plus one, 0 for none; its length is a power of two
 	ring  []slot[V]
 	next  int // the oldest, once the ring is full
 }
@@ -18,7 +18,7 @@ type slot[V any] struct {
 
 const firstIndex = 64
 
-// find is where in the index k is, or where it would be put.
+// find returns the position of k in the index, or the position at which to insert it.
 func (w *window[V]) find(k key) int {
 	mask := len(w.index) - 1
 	i := int(k.a) & mask
@@ -28,7 +28,7 @@ func (w *window[V]) find(k key) int {
 	return i
 }
 
-// get is the value of k, nil where there is none or it is from before expired.
+// get returns the value of k, nil if there is none or it is older than expired.
 func (w *window[V]) get(k key, expired int64) *V {
 	if len(w.index) == 0 {
 		return nil
@@ -40,7 +40,7 @@ func (w *window[V]) get(k key, expired int64) *V {
 	return &w.ring[place-1].value
 }
 
-// put remembers value for k, in the place of an older value for it.
+// put stores value for k and replaces an older value.
 func (w *window[V]) put(k key, at int64, value V) {
 	if len(w.ring) < w.limit && 2*(len(w.ring)+1) > len(w.index) {
 		w.grow()
@@ -67,8 +67,8 @@ func (w *window[V]) grow() {
 	}
 }
 
-// remove takes k out of the index and closes the gap that it leaves: each that
-// was put off by it moves up.
+// remove removes k from the index. It moves later entries of the same probe sequence
+// into the gap.
 func (w *window[V]) remove(k key) {
 	mask := len(w.index) - 1
 	gap := w.find(k)
@@ -81,5 +81,5 @@ func (w *window[V]) remove(k key) {
 	w.index[gap] = 0
 }
 
-// len is how many keys are remembered.
+// len returns how many keys are stored.
 func (w *window[V]) len() int { return len(w.ring) }

@@ -136,7 +136,7 @@ const (
 	ByTarget
 )
 
-// Metric is one entry of the catalogue. It is a value; the zero value is none.
+// Metric is one entry of the catalogue. It is a value; the zero value is no metric.
 type Metric struct {
 	Name   Name
 	Unit   Unit
@@ -148,8 +148,8 @@ type Metric struct {
 	// ReportOnly means that only platform.report has the value, which may be
 	// 45 minutes late: no pack's alarm uses it.
 	ReportOnly bool
-	// ZeroWith is the metric whose presence in a minute makes an absent counter
-	// a zero, so that a rate has its numerator. Empty for none.
+	// ZeroWith names a metric. In a minute with that metric, an absent counter is
+	// emitted as zero, so that a rate has a numerator. Empty for none.
 	ZeroWith Name
 	Help     string
 }
@@ -167,7 +167,7 @@ func (m Metric) DimensionSets(p Profile) [][]string {
 	return sets
 }
 
-// dimension is the name of the scope's dimension; empty for ByService.
+// dimension returns the name of the scope's dimension; empty for ByService.
 func (s Scope) dimension() string {
 	switch s {
 	case ByEventType:
@@ -181,7 +181,7 @@ func (s Scope) dimension() string {
 	return ""
 }
 
-// Catalogue returns every metric, by family. The slice is the caller's.
+// Catalogue returns every metric, by family. The slice is a copy.
 func Catalogue() []Metric { return slices.Clone(catalogue) }
 
 // Lookup returns the metric called name.
@@ -192,7 +192,7 @@ func Lookup(name Name) (Metric, bool) {
 	return Metric{}, false
 }
 
-// byName and zeros are made at their first use: no program's start waits for them.
+// byName and zeros are computed at their first use, so that they do not delay the start of a program.
 var byName = sync.OnceValue(func() map[Name]*Metric {
 	m := make(map[Name]*Metric, len(catalogue))
 	for i := range catalogue {
@@ -201,9 +201,9 @@ var byName = sync.OnceValue(func() map[Name]*Metric {
 	return m
 })
 
-// zeroCounter is a counter that is zero where another metric is present.
+// zeroCounter is a counter that is emitted as zero if another metric is present.
 type zeroCounter struct {
-	series // never changed
+	series // immutable
 	with   *Metric
 }
 

@@ -19,7 +19,7 @@ const (
 	maxValuesPerMetric = 100
 	maxDimensionValue  = 1024 // characters
 	maxNamespace       = 255  // characters
-	maxLeaves          = 180  // Logs Insights reads 200 fields, the elements of arrays included
+	maxLeaves          = 180  // Logs Insights reads 200 fields, including the elements of arrays
 )
 
 // Flush writes the observations since the last Flush: one line for each set
@@ -101,10 +101,10 @@ func (s *Set) keep(order []bucketKey, buckets map[bucketKey]*bucket, out []byte)
 	}
 }
 
-// item is one metric of a bucket, on its way into lines.
+// item is one metric of a bucket that is being written.
 type item struct {
 	*series
-	values []float64 // still to be written
+	values []float64 // not yet written
 	emit   bool      // as a metric; else as a property
 }
 
@@ -169,7 +169,7 @@ func (s *Set) appendDocument(out []byte, key bucketKey, b *bucket, items []item,
 			i.values = nil
 			continue
 		}
-		n := min(maxLeaves-d.leaves-2, maxValuesPerMetric, len(i.values)) // a definition is two fields
+		n := min(maxLeaves-d.leaves-2, maxValuesPerMetric, len(i.values)) // a metric definition has two fields
 		if n <= 0 {
 			continue
 		}

@@ -6,8 +6,8 @@ const (
 	// candidatesPerPlace is the maximum number of values per place that wait
 	// for a place in a ranking.
 	candidatesPerPlace = 4
-	// latelyPerPlace is how many observations of each place count as "of late":
-	// after so many every count is halved.
+	// latelyPerPlace defines the recent past: every count is halved after this number
+	// of observations for each place.
 	latelyPerPlace = 100
 )
 
@@ -20,7 +20,7 @@ const (
 type ranking struct {
 	places     int
 	placed     map[string]int // the values that have a place, and how often they were seen
-	candidates map[string]int // the values that have none
+	candidates map[string]int // the values without a place
 	seen       int            // since the counts were halved
 }
 
@@ -28,15 +28,15 @@ func newRanking(places int) ranking {
 	return ranking{places: places, placed: map[string]int{}, candidates: map[string]int{}}
 }
 
-// value is the dimension value under which an observation of v is kept: v, or
-// "other" where v has no place.
+// value returns the dimension value for an observation of v: v, or "other" if v has
+// no place.
 func (r *ranking) value(v string) string {
 	r.seen++
 	if n, ok := r.placed[v]; ok {
 		r.placed[v] = n + 1
 		return v
 	}
-	// A copy, because v may be a part of something large.
+	// A copy, because v may be a substring of a large string.
 	if len(r.placed) < r.places {
 		r.placed[strings.Clone(v)] = 1
 		return v
@@ -83,8 +83,9 @@ func (r *ranking) turn() {
 	}
 }
 
-// extreme is the value with the largest count, or with sign -1 the smallest; of
-// equal ones the first by name, so that the order of a map decides nothing.
+// extreme returns the value with the largest count, or with sign -1 the smallest.
+// Among equal counts it returns the first value by name, so that the result does not
+// depend on the order of the map.
 func extreme(counts map[string]int, sign int) (value string, count int) {
 	first := true
 	for v, n := range counts {

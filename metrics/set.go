@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// Config of a [Set]. The zero value is namespace Throughline, profile Basic,
-// twenty event types, no service.
+// Config of a [Set]. The zero value means the namespace Throughline, the profile
+// Basic, twenty event types, and no service.
 type Config struct {
 	Namespace string  // empty: Throughline
 	Service   string  // the Service dimension; empty: "unknown"
@@ -87,7 +87,7 @@ type Set struct {
 	lines   []Line
 	dropped float64
 
-	// What the last flush was done with.
+	// The buffers of the last flush, which the next one reuses.
 	spare        []*bucket
 	spareBuckets map[bucketKey]*bucket
 	spareOrder   []bucketKey
@@ -123,7 +123,7 @@ type kindCount struct {
 	n    int
 }
 
-// find returns the series of a metric, nil where there is none.
+// find returns the series of a metric, nil if there is none.
 func (b *bucket) find(m *Metric) *series {
 	for i := range b.series {
 		if b.series[i].metric == m {
@@ -133,12 +133,12 @@ func (b *bucket) find(m *Metric) *series {
 	return nil
 }
 
-// get returns the series of a metric, which it adds where there is none.
+// get returns the series of a metric, and adds it if there is none.
 func (b *bucket) get(m *Metric) *series {
 	if v := b.find(m); v != nil {
 		return v
 	}
-	if n := len(b.series); n < cap(b.series) { // one of an earlier flush: its arrays are used again
+	if n := len(b.series); n < cap(b.series) { // a series of an earlier flush: its arrays are reused
 		b.series = b.series[:n+1]
 		v := &b.series[n]
 		*v = series{metric: m, values: v.values[:0], kinds: v.kinds[:0]}
@@ -163,7 +163,7 @@ func New(config Config) *Set {
 	return &Set{config: config, buckets: map[bucketKey]*bucket{}, types: newRanking(config.EventTypesMax), hosts: newRanking(config.EventTypesMax), targets: newRanking(config.EventTypesMax)}
 }
 
-// Service is the value of the Service dimension, empty for a nil Set.
+// Service returns the value of the Service dimension, "" for a nil Set.
 func (s *Set) Service() string {
 	if s == nil {
 		return ""
@@ -237,7 +237,7 @@ func (s *Set) add(key bucketKey, m *Metric, o Observation) {
 	b.exemplify(m.Name, o)
 }
 
-// bucket is an empty bucket.
+// bucket returns an empty bucket.
 func (s *Set) bucket() *bucket {
 	if n := len(s.spare); n > 0 {
 		b := s.spare[n-1]
@@ -281,7 +281,7 @@ func (b *bucket) exemplify(name Name, o Observation) {
 	b.correlations = append(b.correlations, strings.Clone(o.CorrelationID))
 }
 
-// cut is the beginning of s, of at most n bytes and of whole characters.
+// cut returns the beginning of s, at most n bytes and only whole characters.
 func cut(s string, n int) string {
 	if len(s) <= n {
 		return s
@@ -292,7 +292,7 @@ func cut(s string, n int) string {
 	return s[:n]
 }
 
-// dimensionValue makes a value one that CloudWatch accepts: ASCII, at most
+// dimensionValue converts a value to one that CloudWatch accepts: ASCII, at most
 // 1024 characters, at least one of them not white space.
 func dimensionValue(value string) string {
 	clean := strings.Map(func(r rune) rune {
@@ -310,7 +310,7 @@ func dimensionValue(value string) string {
 	return clean
 }
 
-// namespace makes a name one that CloudWatch accepts (API reference,
+// namespace converts a name to one that CloudWatch accepts (API reference,
 // PutMetricData).
 func namespace(name string) string {
 	clean := strings.Map(func(r rune) rune {

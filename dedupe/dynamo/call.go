@@ -19,21 +19,21 @@ import (
 )
 
 const (
-	// attempts bounds how often a call is sent: a connection that Lambda froze
-	// with the process breaks once, and throttling passes.
+	// attempts limits how often a call is sent: a connection may break once because
+	// Lambda froze the process, and throttling is temporary.
 	attempts  = 3
 	backoff   = 25 * time.Millisecond // doubled each time, with jitter
-	maxAnswer = 512 << 10             // an item has 400 KB at most
+	maxAnswer = 512 << 10             // an item has at most 400 KB
 )
 
-// answer is what DynamoDB says to a write.
+// answer is DynamoDB's response to a write.
 type answer struct {
 	Type       string     `json:"__type"`
 	Message    string     `json:"message"`
-	Capital    string     `json:"Message"` // some errors write it so
+	Capital    string     `json:"Message"` // the spelling of some errors
 	Attributes attributes // before the write
-	Item       attributes // what the condition did not allow to change
-	failed     bool       // the condition did
+	Item       attributes // the existing item, if the condition failed
+	failed     bool       // whether the condition failed
 }
 
 func (a *answer) old() dedupe.Record {
@@ -63,8 +63,8 @@ func (t *Table) request(ctx context.Context, operation string, r *request) (*ans
 	return a, err
 }
 
-// again says that the same call may succeed. Where its answer was lost and it
-// counts, it does not: had it been written, it would find itself.
+// again reports whether a failed call is sent again. A call that increments a count
+// is not sent again if its response was lost, because it may have been applied.
 func again(err error, counts bool) bool {
 	if problem, ok := errors.AsType[*Error](err); ok {
 		return problem.Temporary
@@ -100,7 +100,7 @@ func (t *Table) send(ctx context.Context, operation string, body []byte) (*answe
 	}
 	resp, err := t.config.Client.Do(req)
 	if err != nil {
-		var cause *url.Error // it names the URL, in which a key may stand
+		var cause *url.Error // it has the URL, which may contain a key
 		if errors.As(err, &cause) {
 			err = cause.Err
 		}
@@ -165,7 +165,7 @@ func (t *Table) problem(status int, code, message string) *Error {
 		e.text = fmt.Sprintf("DynamoDB failed to write to the dedupe table %s (%s): if that lasts, see the AWS health dashboard", name, e.Code)
 	case code == "ResourceNotFoundException":
 		e.text = fmt.Sprintf("there is no dedupe table %s in %s: make it with `throughline dedupe create-table --table %s`, or correct THROUGHLINE_DEDUPE", name, t.config.Region, name)
-	case code == "ValidationException" && !strings.Contains(message, "size"): // our requests differ in their values only
+	case code == "ValidationException" && !strings.Contains(message, "size"): // the requests differ only in their values
 		e.text = fmt.Sprintf("the dedupe table %s has not the string pk as its only key (%s): use one that `throughline dedupe create-table` makes", name, message)
 	case code == "AccessDeniedException":
 		e.text = fmt.Sprintf("access to the dedupe table %s is denied: allow the function's role dynamodb:PutItem and dynamodb:UpdateItem on it", name)

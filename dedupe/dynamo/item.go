@@ -57,7 +57,7 @@ func binary(b []byte) attribute {
 func millis(t time.Time) attribute  { return number(t.UnixMilli()) }
 func seconds(t time.Time) attribute { return number(t.Unix()) }
 
-// item is a record as it is written. What is empty is left out.
+// item returns the item of a record. It omits empty values.
 func item(key string, r dedupe.Record) attributes {
 	a := attributes{
 		"pk": text(key), "state": text(string(r.State)), "at": millis(r.At),
@@ -71,10 +71,10 @@ func item(key string, r dedupe.Record) attributes {
 			a[name] = text(value)
 		}
 	}
-	if r.State != dedupe.Expected { // compared, so it stands there even where it is empty
+	if r.State != dedupe.Expected { // conditions compare it, so it is present even if empty
 		a["digest"] = text(r.Digest)
 	}
-	if r.State == dedupe.Claimed { // its owner is compared, so it stands there even where it is empty
+	if r.State == dedupe.Claimed { // conditions compare the owner, so it is present even if empty
 		a["request"], a["lease"] = text(r.First.RequestID), millis(r.Lease)
 	}
 	if r.First.Failed {
@@ -86,7 +86,8 @@ func item(key string, r dedupe.Record) attributes {
 	return a
 }
 
-// record reads an item. What is missing or of another type is zero.
+// record returns the record of an item. Attributes that are missing or of another
+// type are zero.
 func (a attributes) record() dedupe.Record {
 	if len(a) == 0 {
 		return dedupe.Record{}
@@ -98,7 +99,7 @@ func (a attributes) record() dedupe.Record {
 		Traceparent: a.text("traceparent"), Count: int(a.number("count")),
 		Expires: time.Unix(a.number("expiry"), 0).UTC(),
 	}
-	if r.State == "" { // an item of somebody else's: it stands there, and is no event that fits
+	if r.State == "" { // an item of other software: it exists, and matches no event
 		r.State = dedupe.Seen
 	}
 	if lease := a.number("lease"); lease != 0 {

@@ -19,25 +19,25 @@ import (
 type Config struct {
 	Table       string // its name or ARN
 	Region      string
-	Credentials aws.CredentialsProvider // asked for each request: it should cache
-	Endpoint    string                  // empty: DynamoDB's in the region
-	Client      *http.Client            // nil: one that keeps up to 16 connections
+	Credentials aws.CredentialsProvider // called for each request: it should cache
+	Endpoint    string                  // empty: DynamoDB's in the Region
+	Client      *http.Client            // nil: a client that keeps up to 16 connections
 	Now         func() time.Time        // the clock of signatures and retries; nil: time.Now
 }
 
 // Table is a [dedupe.Store] in a DynamoDB table. It is safe for concurrent use.
-// Its errors are [*Error] where DynamoDB answered. Use [New].
+// Error responses of DynamoDB are returned as [*Error]. Use [New].
 type Table struct {
 	config Config
 	signer *v4.Signer
-	call   func(ctx context.Context, operation string, r *request) (*answer, error) // request, but in tests
+	call   func(ctx context.Context, operation string, r *request) (*answer, error) // request, except in tests
 }
 
 var _ dedupe.Store = (*Table)(nil)
 
 const (
 	connections = 16
-	idle        = 4 * time.Minute // a function may rest between two events
+	idle        = 4 * time.Minute // a function may be idle between two events
 )
 
 // New returns a Table. It sends nothing: a missing table is reported at the
@@ -61,7 +61,7 @@ func New(config Config) (*Table, error) {
 		transport := &http.Transport{
 			Proxy:       http.ProxyFromEnvironment,
 			DialContext: (&net.Dialer{Timeout: time.Second, KeepAlive: 30 * time.Second}).DialContext,
-			// One connection a call under way; HTTP/2 is not spoken there.
+			// One connection for each concurrent call: DynamoDB does not support HTTP/2.
 			MaxIdleConnsPerHost: connections, IdleConnTimeout: idle, TLSHandshakeTimeout: time.Second,
 		}
 		config.Client = &http.Client{Transport: transport}
@@ -87,14 +87,14 @@ func (t *Table) Warm(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	if resp, err := t.config.Client.Do(req); err == nil { // DynamoDB answers "healthy"
+	if resp, err := t.config.Client.Do(req); err == nil { // DynamoDB responds with "healthy"
 		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer))
 		_ = resp.Body.Close()
 	}
 }
 
-// The condition under which a record takes the place of what stands under its
-// key: dedupe's [dedupe.Record.Holds], in DynamoDB's words.
+// The condition under which a record replaces the existing one under its key:
+// [dedupe.Record.Holds] as a condition expression of DynamoDB.
 const (
 	absent      = "attribute_not_exists(pk) OR #expiry < :seconds"
 	expected    = " OR #state = :expected OR #digest = :digest AND (" // what follows, and )
@@ -132,7 +132,7 @@ func (t *Table) Claim(ctx context.Context, key string, r dedupe.Record, now time
 	before := a.old()
 	switch {
 	case a.failed && own(before, r):
-		// An attempt before this one was written, and its answer lost.
+		// An earlier attempt was written, and its response was lost.
 		return dedupe.Record{}, true, nil
 	case a.failed:
 		return before, false, nil
@@ -144,7 +144,7 @@ func (t *Table) Claim(ctx context.Context, key string, r dedupe.Record, now time
 	return before, true, nil
 }
 
-// own says that the record found is the one that is being written.
+// own reports whether the found record is the one that is being written.
 func own(found, r dedupe.Record) bool {
 	return found.State == r.State && found.At.UnixMilli() == r.At.UnixMilli() && found.Digest == r.Digest && found.First == r.First &&
 		found.Latest == r.Latest && found.Traceparent == r.Traceparent && found.Count == r.Count &&

@@ -45,9 +45,9 @@ const (
 type Config struct {
 	Group       string // the log group's name
 	Region      string
-	Credentials aws.CredentialsProvider // asked for each request: it should cache
-	Endpoint    string                  // empty: CloudWatch Logs' in the region
-	Client      *http.Client            // nil: one of its own
+	Credentials aws.CredentialsProvider // called for each request: it should cache
+	Endpoint    string                  // empty: CloudWatch Logs' in the Region
+	Client      *http.Client            // nil: a client of its own
 	Now         func() time.Time        // the wall clock; nil: time.Now
 	Warn        func(string)            // called once per problem that prevents writing; may be nil
 	Patience    time.Duration           // of one Write; zero: Patience
@@ -105,7 +105,7 @@ var errPaused = errors.New("CloudWatch Logs failed repeatedly and is left alone 
 func (w *Writer) Write(lines []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now := w.config.Now().Round(0) // by the wall clock, which goes on while an environment is frozen
+	now := w.config.Now().Round(0) // the wall clock continues while an environment is frozen
 	if now.Before(w.until) {
 		return 0, errPaused
 	}
@@ -163,7 +163,7 @@ func (w *Writer) send(ctx context.Context, lines []byte, now time.Time) error {
 	return put()
 }
 
-// open makes the log stream.
+// open creates the log stream.
 func (w *Writer) open(ctx context.Context, now time.Time) error {
 	id := make([]byte, 8)
 	_, _ = rand.Read(id) // never fails
@@ -175,7 +175,7 @@ func (w *Writer) open(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// call is one request of the CloudWatch Logs API, signed.
+// call sends one signed request to the CloudWatch Logs API.
 func (w *Writer) call(ctx context.Context, operation string, input any) error {
 	body, err := json.Marshal(input)
 	if err != nil {
@@ -204,7 +204,7 @@ func (w *Writer) call(ctx context.Context, operation string, input any) error {
 		return fmt.Errorf("metric lines: %s: %w", operation, err)
 	}
 	defer resp.Body.Close()
-	answer, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // half an answer says enough
+	answer, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // part of a response is enough
 	return w.judge(operation, resp, answer)
 }
 
@@ -213,13 +213,13 @@ func (w *Writer) judge(operation string, resp *http.Response, answer []byte) err
 		Type    string `json:"__type"`
 		Message string `json:"message"`
 	}
-	_ = json.Unmarshal(answer, &problem) // what cannot be read is left empty
+	_ = json.Unmarshal(answer, &problem) // problem is empty if the response is not JSON
 	kind := problem.Type[strings.LastIndexByte(problem.Type, '#')+1:]
 	switch {
 	case resp.StatusCode == http.StatusOK, kind == "ResourceAlreadyExistsException":
 		return nil
 	case kind == "ResourceNotFoundException":
-		w.stream = "" // it may have been deleted: another is made next time
+		w.stream = "" // it may have been deleted: the next call creates another one
 		return fmt.Errorf("metric lines: the log group %s is not there; name the function's group in THROUGHLINE_METRICS_SINK=logs:<group>", w.config.Group)
 	case kind == "AccessDeniedException":
 		return fmt.Errorf("metric lines: the role may not call logs:%s on %s; grant logs:CreateLogStream and logs:PutLogEvents", operation, w.config.Group)
