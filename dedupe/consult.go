@@ -121,7 +121,7 @@ func (r *Record) likeness(d *Delivery) likeness {
 	if d.EnvelopeID == r.Latest.EnvelopeID {
 		l.failed = r.Latest.Failed
 	}
-	if r.State == Claimed { // the state of a conflicting event does not matter
+	if r.State == Claimed { // a claim that was not completed counts as failed
 		l.failed = true
 	}
 	return l

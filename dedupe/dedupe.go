@@ -21,7 +21,7 @@ type Config struct {
 	// Consumer is the name of the consumer; empty means the function. Functions
 	// that replace one another, such as blue and green, share one name.
 	Consumer string
-	Order    []Rule // which type may not come before which
+	Order    []Rule // which event types may not arrive before which others
 	// Groups checks the order of sequence numbers in an event group of a new custom
 	// bus, within one process.
 	Groups bool

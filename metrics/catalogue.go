@@ -192,7 +192,8 @@ func Lookup(name Name) (Metric, bool) {
 	return Metric{}, false
 }
 
-// byName and zeros are computed at their first use, so that they do not delay the start of a program.
+// byName and zeros are computed at their first use, so that they do not delay the
+// start of a program.
 var byName = sync.OnceValue(func() map[Name]*Metric {
 	m := make(map[Name]*Metric, len(catalogue))
 	for i := range catalogue {
@@ -216,7 +217,7 @@ var zeros = sync.OnceValue(func() (list []zeroCounter) {
 	return list
 })
 
-// emitted reports whether p emits the metric with the service alone, or with
+// emitted reports whether p emits the metric with only the service, or with
 // the service and the dimension of its scope.
 func (m *Metric) emitted(p Profile, alone bool) bool {
 	switch {

@@ -38,8 +38,8 @@ const (
 	maxKinds   = 16
 	exemplars  = 5
 
-	// maxKind and maxExemplar bound texts in bytes, so that a line stays within
-	// CloudWatch's limit.
+	// maxKind and maxExemplar limit the length of texts in bytes, so that a line
+	// does not exceed CloudWatch's limit.
 	maxKind     = 64
 	maxExemplar = 256
 
@@ -99,7 +99,7 @@ type bucketKey struct {
 	eventType, host, target string
 }
 
-// alone reports that the bucket has only the service dimension.
+// alone reports whether the bucket has only the service dimension.
 func (k bucketKey) alone() bool { return k.eventType == "" && k.host == "" && k.target == "" }
 
 type bucket struct {

@@ -19,8 +19,8 @@ import (
 // EventBridge's codes. Only such an entry fails, not its request.
 const (
 	CodeTooLarge = "EventTooLarge" // larger than WithRefusal allows
-	CodeClaim    = "ClaimFailed"   // its detail could not be put where WithClaims says
-	CodeLoop     = "LoopSuspected" // WithLoopRefusal
+	CodeClaim    = "ClaimFailed"   // its detail could not be stored, see WithClaims
+	CodeLoop     = "LoopSuspected" // refused by WithLoopRefusal
 )
 
 // CodeNoResult is the code of an entry that was sent and for which the

@@ -129,7 +129,7 @@ func (t *Table) send(ctx context.Context, operation string, body []byte) (*answe
 // Error is DynamoDB's error response to a write.
 type Error struct {
 	Code      string // DynamoDB's name of the error, or the HTTP status
-	Temporary bool   // throttling or DynamoDB's own fault: later may succeed
+	Temporary bool   // throttling or an internal error of DynamoDB: a retry may succeed
 	text      string
 }
 

@@ -1,7 +1,7 @@
 // Command pack makes the Lambda layer: a zip for both architectures and one for
 // each, with the extension, the wrapper and the shims, its SHA-256, and an SBOM.
-// The bytes of a zip depend on the source and the Go release alone: entries are
-// sorted, times fixed, paths trimmed.
+// The bytes of a zip depend only on the source and the Go release: entries are
+// sorted, times are fixed, and paths are trimmed.
 //
 //	go run ./layer/pack --out build/layer
 package main

@@ -169,6 +169,6 @@ func plain(v any) string {
 	if s, ok := v.(string); ok {
 		return s
 	}
-	data, _ := json.Marshal(v) // what was unmarshalled marshals
+	data, _ := json.Marshal(v) // unmarshalled JSON always marshals
 	return string(data)
 }

@@ -62,7 +62,7 @@ func (t Transform) fill(event []byte, taken time.Time) ([]byte, error) {
 	var whole map[string]json.RawMessage
 	if json.Unmarshal(event, &whole) == nil {
 		delete(whole, "detail")
-		values["aws.events.event"], _ = json.Marshal(whole) // what was unmarshalled marshals
+		values["aws.events.event"], _ = json.Marshal(whole) // unmarshalled JSON always marshals
 	}
 	var out bytes.Buffer
 	inString, last := false, 0

@@ -115,7 +115,8 @@ func randomHex(n int) string {
 	return hex.EncodeToString(b)
 }
 
-// newTraceHeader returns a header as Lambda creates it if the caller sent none and tracing is not active.
+// newTraceHeader returns a new trace header, as Lambda creates it if the caller sent
+// none and tracing is not active.
 func newTraceHeader(now time.Time) string {
 	return fmt.Sprintf("Root=1-%08x-%s;Parent=%s;Sampled=0", now.Unix(), randomHex(12), randomHex(8))
 }

@@ -121,7 +121,8 @@ type deliverer interface {
 	close()
 }
 
-// deliverer returns the deliverer for the destination. It maps the host name of the sandbox to loopback.
+// deliverer returns the deliverer for the destination. It maps the host name of the
+// sandbox to loopback.
 func (s subscription) deliverer() deliverer {
 	if s.Destination.Protocol == "TCP" {
 		return &tcpDeliverer{address: net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Destination.Port))}

@@ -291,7 +291,8 @@ func (s *subscriber) run() {
 	}
 }
 
-// due waits until a batch is full, old enough or flushed. It returns false if the subscriber is closed.
+// due waits until a batch is full, old enough or flushed. It returns false if the
+// subscriber is closed.
 func (s *subscriber) due() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -335,7 +335,7 @@ func (s *Service) list(group, prefix string) any {
 	return map[string]any{"Schedules": list}
 }
 
-// armLocked makes a schedule fire at its times.
+// armLocked starts the goroutine that fires a schedule at its times.
 func (s *Service) armLocked(id string, one *schedule) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	one.cancel = cancel

@@ -192,7 +192,8 @@ func (f fieldJSON) append(out []byte, kind protowire.Type, value []byte, varint 
 	}
 }
 
-// appendDouble appends a number, or NaN and infinities as strings, as in protobuf's JSON mapping.
+// appendDouble appends a number. NaN and infinities are strings, as in protobuf's
+// JSON mapping.
 func appendDouble(out []byte, v float64) []byte {
 	switch {
 	case math.IsNaN(v):

@@ -153,7 +153,7 @@ class Hold {
     return false;
   }
 
-  // later calls act outside of the caller's stack. An error of the connection destroys the request with this error.
+  // later calls act, for which the caller does not wait. An error of the connection destroys the request with this error.
   later(act) {
     try {
       act();

@@ -86,7 +86,7 @@ func (e *Extension) Close() {
 	e.Server.Close()
 }
 
-// Address is what AWS_LAMBDA_RUNTIME_API holds.
+// Address returns the value for AWS_LAMBDA_RUNTIME_API.
 func (e *Extension) Address() string { return strings.TrimPrefix(e.URL, "http://") }
 
 // Begin discards all requests and reports. It sets a function that may respond to a

@@ -66,7 +66,7 @@ func (m *message) refused(header string) string {
 	return ""
 }
 
-// sums are the MD5s that SQS answers with ("Calculating the MD5 message digest
+// sums returns the MD5 sums in SQS's responses ("Calculating the MD5 message digest
 // for message attributes").
 func (m *message) sums() map[string]string {
 	s := map[string]string{"MD5OfMessageBody": hexMD5([]byte(m.MessageBody))}
