@@ -119,7 +119,7 @@ func breakIt(t *testing.T, d day, seen measured, hops string) {
 		change func(m *measured)
 		says   string
 	}{
-		"an edge missing": {func(m *measured) { m.edges = m.edges[1:] }, "not seen"},
+		"an edge missing": {func(m *measured) { m.edges = m.edges[1:] }, "not reported"},
 		"another sender":  {func(m *measured) { m.edges[0].from = m.edges[0].to }, "never happened"},
 		"another way of knowing": {func(m *measured) {
 			m.edges[0].how = map[string]string{"linked": "joined", "joined": "inferred", "inferred": "linked"}[m.edges[0].how]
@@ -127,7 +127,7 @@ func breakIt(t *testing.T, d day, seen measured, hops string) {
 		"another mechanism": {func(m *measured) { m.edges[0].via = "pigeon" }, "never happened"},
 		"an edge too many":  {func(m *measured) { m.edges = append(m.edges, seenEdge{"bus", "linked", "x", "y"}) }, "never happened"},
 		"twice":             {func(m *measured) { m.edges = append(m.edges, m.edges[0]) }, "is both"},
-		"a span missing":    {func(m *measured) { m.spans = map[string]int{} }, "spans of them"},
+		"a span missing":    {func(m *measured) { m.spans = map[string]int{} }, "attempts, and 0 spans"},
 	} {
 		broken := measured{edges: slices.Clone(seen.edges), spans: seen.spans}
 		b.change(&broken)
