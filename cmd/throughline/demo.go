@@ -15,13 +15,13 @@ func newDemo(env environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Play a trading day on this machine, end to end",
-		Long: `demo plays a trading day: a local event bus, a stand-in for Alpaca, and functions
-in local Lambda environments with the layer's extension attached. It prints what
-Throughline reported of the day, and compares that with what happened. If OTEL_EXPORTER_OTLP_ENDPOINT
-is set, it also sends the spans there.
+		Long: `demo plays a trading day: a local event bus, a stand-in for Alpaca, and functions in local
+Lambda environments with the layer's extension attached. It prints what Throughline
+reported about the day, and compares the report with what happened. If
+OTEL_EXPORTER_OTLP_ENDPOINT is set, it also sends the spans there.
 
-Exit codes: 0 nothing differs; 1 something differs; 2 wrong call; 3 the day could not be
-played.`,
+Exit codes: 0 the report matches; 1 the report differs; 2 wrong call; 3 the day could not
+be played.`,
 		Example: `  make demo
   throughline demo --extension bin/throughline-extension --function build/demo/tradingday
   throughline demo --new-bus
@@ -40,10 +40,10 @@ played.`,
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&o.JSON, "json", false, "print counts, files and differences as JSON instead of the report")
-	flags.BoolVar(&o.NewBus, "new-bus", false, "play the day on a new custom bus beside the classic one")
+	flags.BoolVar(&o.NewBus, "new-bus", false, "play the day on a new custom bus and on the classic one")
 	flags.StringVar(&o.Dir, "dir", "build/demo", "`FOLDER` for spans, metrics, events and the report")
 	flags.StringVar(&o.Extension, "extension", "bin/throughline-extension", "the extension's `BINARY`")
 	flags.StringVar(&o.Function, "function", "build/demo/tradingday", "the functions' `BINARY`")
-	flags.StringVar(&o.Events, "events", "testdata/events", "`FOLDER` of the events to publish")
+	flags.StringVar(&o.Events, "events", "testdata/events", "publish the events in `FOLDER`")
 	return cmd
 }

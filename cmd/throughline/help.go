@@ -115,7 +115,7 @@ func newCompletion(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion bash|zsh|fish|powershell",
 		Short: "Write the script that completes commands and flags in your shell",
-		Long: `completion writes the script that completes commands and flags in your shell. The one
+		Long: `completion writes the script that completes commands and flags in your shell. The script
 for bash needs the package bash-completion.`,
 		Example: `  source <(throughline completion bash)
   throughline completion zsh > "${fpath[1]}/_throughline"

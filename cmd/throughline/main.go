@@ -84,9 +84,9 @@ func newRoot(env environment) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "throughline",
 		Short: "Trace and operate event-driven systems on Amazon EventBridge and AWS Lambda",
-		Long: "throughline makes systems on Amazon EventBridge and AWS Lambda legible.\n" +
-			"Exit codes: 0 fine; 1 something to look at, or nothing found; 2 a wrong call;\n" +
-			"3 it could not: no credentials, unreachable, unreadable.",
+		Long: "throughline shows what happens in systems on Amazon EventBridge and AWS Lambda.\n" +
+			"Exit codes: 0 success; 1 the command found a problem, or found nothing; 2 the\n" +
+			"call was wrong; 3 the command could not do its work, for example without credentials.",
 		Example: `  throughline demo
   throughline trace --last`,
 		Args:          cobra.NoArgs,

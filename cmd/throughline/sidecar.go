@@ -28,23 +28,25 @@ func newSidecar(env environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sidecar",
 		Short: "Serve the layer's endpoints outside Lambda: container, laptop",
-		Long: `sidecar answers on loopback what the layer answers in Lambda: spans (OTLP/HTTP),
-EventBridge's API, and Alpaca's. Point an application at it:
+		Long: `sidecar serves on loopback the endpoints that the layer serves in Lambda: OTLP/HTTP for
+spans, EventBridge's API, and Alpaca's API. Set these addresses in an application:
 
   AWS_ENDPOINT_URL_EVENTBRIDGE=http://127.0.0.1:4319
   OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318
   an Alpaca client's base URL: http://127.0.0.1:4320/paper
 
-With --endpoints runtime and AWS_LAMBDA_RUNTIME_API it also stands between a function
-and a Lambda emulator. Start the function with AWS_LAMBDA_RUNTIME_API=127.0.0.1:4321.
+With --endpoints runtime and AWS_LAMBDA_RUNTIME_API, sidecar also forwards the Runtime API
+between a function and a Lambda emulator. Start the function with
+AWS_LAMBDA_RUNTIME_API=127.0.0.1:4321.
 
-The settings are those of the layer, from flags or from the environment; flags win.
-Spans go to OTEL_EXPORTER_OTLP_ENDPOINT, unless that is the sidecar itself. Metrics go
-to standard output.
+sidecar has the settings of the layer. A flag overrides the environment variable of the
+same setting. Spans go to OTEL_EXPORTER_OTLP_ENDPOINT, unless that is the sidecar itself.
+Metrics go to standard output.
 
-Calls use the credentials of the AWS SDK's default chain, also for whoever reaches the
-sidecar: it listens on loopback alone. GET /healthz answers 200 on each endpoint. On
-SIGTERM it finishes calls for up to five seconds and exports the remaining spans.`,
+sidecar makes calls with the credentials of the AWS SDK's default chain. Every process
+that can reach sidecar can use them, so it listens only on loopback. GET /healthz answers
+200 on each endpoint. On SIGTERM, sidecar finishes calls for up to five seconds and
+exports the remaining spans.`,
 		Example: `  throughline sidecar
   throughline sidecar --endpoints events --events-addr 127.0.0.1:4319 --events-upstream http://127.0.0.1:5000
   throughline sidecar --alpaca-faults delay=2s,error=503:10%`,

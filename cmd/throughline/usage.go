@@ -37,7 +37,7 @@ func writeRootHelp(out io.Writer, root *cobra.Command) {
 			}
 		}
 	}
-	fmt.Fprintln(out, "Each takes --help, which shows examples, and --wide, which prints whole IDs and\nlines. Begin with `make demo`.")
+	fmt.Fprintln(out, "Each command has --help, which shows examples, and --wide, which prints whole\nIDs and lines. Begin with `make demo`.")
 }
 
 // writeHelp writes a command's description, usage, subcommands and flags.
@@ -76,7 +76,7 @@ func writeHelp(out io.Writer, cmd *cobra.Command) {
 		fmt.Fprintf(out, "\nFlags of every command:\n%s", cmd.InheritedFlags().FlagUsagesWrapped(columns))
 	}
 	if cmd.HasAvailableSubCommands() {
-		fmt.Fprintf(out, "\n`%s COMMAND --help` says more of a command.\n", cmd.CommandPath())
+		fmt.Fprintf(out, "\n`%s COMMAND --help` describes a command.\n", cmd.CommandPath())
 	}
 }
 

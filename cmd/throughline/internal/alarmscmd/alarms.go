@@ -30,11 +30,11 @@ func New(configure account.Configure, now func() time.Time) *cobra.Command {
 func (a app) command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "alarms",
-		Short: "Keep CloudWatch alarms as code: lint, plan, apply, drift, render",
-		Long: `alarms keeps CloudWatch alarms as code. A spec names resources, and packs turn these
-into alarms. lint refuses alarms that can never fire, and backtest tries them on
-history. The spec is applied to the account directly, without a state file, or rendered
-as CloudFormation, SAM, Terraform or a shell script.`,
+		Short: "Manage CloudWatch alarms as code: lint, plan, apply, drift, render",
+		Long: `alarms keeps CloudWatch alarms as code. A spec names resources, and packs turn these into
+alarms. lint finds alarms that can never fire, and backtest tries alarms on history. apply
+changes the account directly, without a state file. render writes the alarms as
+CloudFormation, SAM, Terraform or a shell script.`,
 		Example: `  throughline alarms init template.yaml -o alarms.yaml
   throughline alarms lint
   throughline alarms plan --set OrdersFn=orders-prod
@@ -91,7 +91,7 @@ type specOptions struct {
 }
 
 func (o *specOptions) bind(flags *pflag.FlagSet) {
-	flags.StringVarP(&o.file, "file", "f", "alarms.yaml", "read the spec from `FILE`, YAML or JSON; - is standard input")
+	flags.StringVarP(&o.file, "file", "f", "alarms.yaml", "read the spec from `FILE`, YAML or JSON; - means standard input")
 	flags.StringArrayVar(&o.set, "set", nil, "set a parameter: `NAME=VALUE`; repeat for more")
 	flags.BoolVar(&o.json, "json", false, "print JSON")
 }

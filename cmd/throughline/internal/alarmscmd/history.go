@@ -26,9 +26,9 @@ type past struct {
 
 func (p *past) bind(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&p.metrics, "metrics", "", "read metrics lines (EMF) from `FILE`, - for standard input, instead of CloudWatch")
+	flags.StringVar(&p.metrics, "metrics", "", "read metric lines (EMF) from `FILE` instead of CloudWatch; - means standard input")
 	flags.DurationVar(&p.since, "since", 15*24*time.Hour, "read this `DURATION` of history from CloudWatch, which keeps one-minute data for 15 days")
-	flags.IntVar(&p.reach, "range", 0, "the number of periods that an evaluation looks at; 0 means two more than the alarm has")
+	flags.IntVar(&p.reach, "range", 0, "the number of periods that an evaluation looks at; 0 means two more than the alarm's own number")
 	p.on.Bind(flags)
 }
 
@@ -65,11 +65,11 @@ func (a app) backtest() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backtest [ALARM…]",
 		Short: "Show how often alarms would have paged in the past",
-		Long: `backtest evaluates each alarm over history as CloudWatch does, with its M-of-N datapoints
-and its missing data. It prints how often the alarm would have paged, and how long it
-would have been in ALARM. --sweep adds the pages under other thresholds.
+		Long: `backtest evaluates each alarm over history as CloudWatch does, with M-of-N datapoints and
+missing data. It prints how often the alarm would have paged, and how long it would have
+been in ALARM. --sweep also prints how often other thresholds would have paged.
 
-Exit code 1: with --max-pages, an alarm would have paged more often in a week.`,
+Exit code 1: an alarm would have paged more often in a week than --max-pages allows.`,
 		Example: `  throughline alarms backtest --metrics build/demo/metrics.jsonl
   throughline alarms backtest orders-errors --since 168h --sweep --max-pages 3`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -182,9 +182,9 @@ func (a app) suggest() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "suggest [ALARM…]",
 		Short: "Suggest thresholds that limit how often alarms page",
-		Long: `suggest finds for each alarm the threshold closest to normal values under which it would
-have paged at most --pages times in a week. It prints these thresholds as overrides for
-the spec, which it does not edit. It needs at least a day of history.`,
+		Long: `suggest finds a threshold for each alarm: the one closest to normal values with which the
+alarm would have paged at most --pages times in a week. It prints these thresholds as
+overrides for the spec. It does not edit the spec. It needs at least a day of history.`,
 		Example: `  throughline alarms suggest --metrics metrics.jsonl --pages 1
   throughline alarms suggest orders-errors --since 336h >> overrides.yaml`,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -18,9 +18,10 @@ func (a app) check() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Ask CloudWatch whether the metrics of the alarms exist",
-		Long: `check asks CloudWatch for each metric that the alarms watch: was it published in the last
-two weeks, with exactly these dimensions? A metric that is published only when it is not
-zero is judged by a sibling with the same dimensions. Missing data never count as health.
+		Long: `check asks CloudWatch whether each metric that the alarms watch was published in the last
+two weeks, with exactly these dimensions. Some metrics are published only when they are
+not zero. For these, check looks for another metric with the same dimensions. check never
+treats missing data as healthy.
 
 Exit code 1: a metric is not known to be published.`,
 		Example: `  throughline alarms check
@@ -80,11 +81,11 @@ func (a app) test() *cobra.Command {
 	var force bool
 	cmd := &cobra.Command{
 		Use:   "test ALARM…",
-		Short: "Prove that the notification of an alarm is sent and delivered",
-		Long: `test sets alarms to ALARM, looks for the notification in their history, checks that
-their topics have confirmed subscribers, and restores their states. It does page the
-subscribers. It refuses alarms with actions other than SNS topics, which could roll back
-a deployment, unless --force is given.`,
+		Short: "Test that an alarm sends its notification to confirmed subscribers",
+		Long: `test sets alarms to ALARM, looks for the notification in their history, checks that their
+topics have confirmed subscribers, and restores their states. The subscribers receive the
+notifications. Without --force, test refuses alarms with actions other than SNS topics,
+because these actions could roll back a deployment.`,
 		Example: `  throughline alarms test orders-dlq-depth
   throughline alarms test orders-dlq-depth --json --profile prod`,
 		Args: cobra.MinimumNArgs(1),
@@ -196,7 +197,7 @@ func (a app) policy() *cobra.Command {
 	var write bool
 	cmd := &cobra.Command{
 		Use:   "policy",
-		Short: "Print the IAM policy that these commands need, to read or to write",
+		Short: "Print the IAM policy that the alarms commands need, to read or to write",
 		Example: `  throughline alarms policy > read.json
   throughline alarms policy --write > write.json`,
 		Args: cobra.NoArgs,
@@ -209,6 +210,6 @@ func (a app) policy() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&write, "write", false, "print what apply, destroy, test and queries apply need in addition")
+	cmd.Flags().BoolVar(&write, "write", false, "print the additional policy of apply, destroy, test and queries apply")
 	return cmd
 }

@@ -30,8 +30,8 @@ func (a app) lint() *cobra.Command {
 metrics that nothing publishes, wrong dimensions, sums of gauges, and alarms that wait
 for more datapoints than they look at. It needs no AWS account.
 
-With --from it lints alarms that are not in a spec: in a CloudFormation or SAM template, or
-the calls of aws cloudwatch put-metric-alarm in a shell script.
+With --from it lints alarms that are not in a spec: in a CloudFormation or SAM template,
+or in calls of aws cloudwatch put-metric-alarm in a shell script.
 
 Exit code 1: lint found an error.`,
 		Example: `  throughline alarms lint
@@ -129,9 +129,9 @@ func (a app) explain() *cobra.Command {
 	var spec specOptions
 	cmd := &cobra.Command{
 		Use:   "explain [ALARM…]",
-		Short: "Explain what alarms do, and where each of their fields is set",
-		Long: `explain prints for each alarm what it watches, and which line of the spec, or which row of
-a pack, set each of its fields. ALARM is a name or a part of one.`,
+		Short: "Explain what alarms do, and where each field is set",
+		Long: `explain prints what each alarm watches, and which line of the spec or which row of a pack
+set each of its fields. ALARM is the name of an alarm or a part of it.`,
 		Example: `  throughline alarms explain
   throughline alarms explain orders-dlq-depth`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -279,8 +279,8 @@ func (a app) initialise() *cobra.Command {
 		Long: `init reads the functions, rules, queues, tables and schedules of a template, and prints a
 spec that watches them. Parameters of the template become parameters of the spec, with
 their defaults. Names that CloudFormation generates become parameters too, unless --stack
-names the deployed stack. init leaves out what the template does not say. Comments list
-what is not watched.`,
+names the deployed stack. init writes no values that the template does not contain.
+Comments in the spec list the resources that it does not watch.`,
 		Example: `  throughline alarms init template.yaml -o alarms.yaml
   throughline alarms init template.yaml --notify arn:aws:sns:eu-west-1:123456789012:alerts --stack orders-prod
   throughline alarms init template.yaml --name trading | throughline alarms lint -f -`,

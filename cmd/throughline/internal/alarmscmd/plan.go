@@ -27,7 +27,8 @@ func (a app) plan() *cobra.Command {
 		Short: "Show what apply would change, field by field, and what it costs",
 		Long: `plan compares the spec with the account. It shows what apply would create, change and
 delete, what somebody edited by hand, and how the monthly cost changes. It reads the
-alarms under the spec's prefix; only those with the spec's tags are ever changed.
+alarms whose names begin with the spec's prefix. apply changes only those that have the
+spec's tags.
 
 Exit code 1: apply would change something.`,
 		Example: `  throughline alarms plan --set OrdersFn=orders-prod
@@ -79,8 +80,8 @@ func (a app) apply() *cobra.Command {
 		Use:   "apply",
 		Short: "Change the account to match the spec",
 		Long: `apply shows the plan and carries it out. It creates alarms before it deletes any. It
-writes the tag with the applied state last, so that the next apply finishes one that
-was interrupted. CloudWatch takes three changes a second.`,
+writes the tag with the applied state last. If apply is interrupted, run it again to
+finish the plan. CloudWatch accepts three changes a second.`,
 		Example: `  throughline alarms apply
   throughline alarms apply --yes --set OrdersFn=orders-prod --profile prod`,
 		Args: cobra.NoArgs,
@@ -219,11 +220,11 @@ func (a app) drift() *cobra.Command {
 	var on account.Flags
 	cmd := &cobra.Command{
 		Use:   "drift",
-		Short: "Show how the account differs from the spec: edits, dead and mute alarms",
+		Short: "Show how the account differs from the spec, and alarms that cannot notify",
 		Long: `drift finds alarms that are missing, edited by hand, older than the spec, orphaned, or
-created by somebody else; alarms whose actions are disabled or whose metric nothing
-publishes; and topics that have no subscriber or whose key CloudWatch cannot use. It
-changes nothing.
+created by somebody else. It also finds alarms whose actions are disabled or whose metric
+nothing publishes, and topics that have no subscriber or whose key CloudWatch cannot use.
+drift changes nothing.
 
 Exit code 1: drift found a difference.`,
 		Example: `  throughline alarms drift

@@ -24,10 +24,10 @@ func (a app) queries() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "queries [NAME…]",
-		Short: "Print, save and run Logs Insights queries for Throughline's lines",
+		Short: "Print, save and run Logs Insights queries for Throughline's logs",
 		Long: `queries prints Logs Insights queries for the lines that Throughline writes: large events,
-slow handlers, repeats, one workflow. "queries apply" saves them in the account, and
-"queries run" runs one of them.`,
+slow handlers, repeats, one workflow. queries apply saves them in the account, and queries
+run runs one of them.`,
 		Example: `  throughline queries
   throughline queries repeats
   throughline queries apply --log-group /aws/lambda/orders --log-group /aws/lambda/billing

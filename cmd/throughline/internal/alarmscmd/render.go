@@ -26,13 +26,14 @@ func (a app) render() *cobra.Command {
 		Use:   "render [TEMPLATE]",
 		Short: "Write the alarms as CloudFormation, SAM, Terraform or a shell script",
 		Long: `render writes the alarms in a format that other tools deploy. Parameters of the spec
-become parameters there, except those that --set gives a value. CloudFormation and SAM
+become parameters there, except those whose values --set gives. CloudFormation and SAM
 also get the dashboard and the saved queries. A template holds 500 resources; for more,
 render writes several files, and needs --dir. Deploy the last of them last.
 
-With --inline it writes alarms for the Resources section of the template that they watch.
-They refer to the template's own resources and parameters, and have their conditions.
-TEMPLATE is the one that init read; the default is template.yaml.`,
+With --inline, render writes alarms for the Resources section of the template that they
+watch. These alarms refer to the template's own resources and parameters, and have the
+same conditions as the resources. TEMPLATE is the template that init read; the default is
+template.yaml.`,
 		Example: `  throughline alarms render --inline template.yaml > resources.yaml
   throughline alarms render --format cloudformation > alarms-template.yaml
   throughline alarms render --format terraform --dir infrastructure
@@ -204,7 +205,7 @@ without AWS, and marks when each alarm would have been in ALARM.`,
 	cmd.Flags().StringVar(&page, "html", "", "write the dashboard as an HTML page to `FILE`")
 	cmd.Flags().StringVar(&metrics, "metrics", "build/demo/metrics.jsonl", "draw the metric lines (EMF) in `FILE`")
 	cmd.Flags().StringVar(&region, "region", "us-east-1", "the AWS `REGION` of the metrics")
-	cmd.Flags().StringVar(&account, "account", "", "the `NUMBER` of the AWS account; without it the states of the alarms are omitted")
+	cmd.Flags().StringVar(&account, "account", "", "the `NUMBER` of the AWS account; without it, the dashboard omits the states of the alarms")
 	return cmd
 }
 

@@ -51,13 +51,13 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 	flags.StringToStringVar(&f.set, "set", nil, "set a parameter of the template: `NAME=VALUE`; repeat for more")
 	flags.StringToStringVar(&f.env, "env", nil, "set an environment variable of every function: `NAME=VALUE`; repeat for more")
 	flags.StringSliceVar(&f.allow, "allow", nil, "let functions call `HOST`, or *.DOMAIN for all hosts below it; repeat for more")
-	flags.StringVar(&f.python, "python", "", "the Python `INTERPRETER`; empty means the one of the function's runtime on the PATH, or python3")
+	flags.StringVar(&f.python, "python", "", "the Python `INTERPRETER`; empty means the version of the function's runtime if it is on the PATH, or else python3")
 	flags.StringVar(&f.node, "node", "", "the Node.js `INTERPRETER`; empty means node on the PATH")
 	flags.StringVar(&f.moto, "moto", "moto_server", "the `SERVER` of moto, which emulates DynamoDB and S3")
 	flags.StringVar(&f.extension, "extension", "", "the extension's `BINARY`; empty means throughline-extension beside this command")
-	flags.StringVar(&f.aws, "aws", "local", "local or real; real gives functions your credentials, and calls to AWS services that are not played go to your account")
+	flags.StringVar(&f.aws, "aws", "local", "which AWS functions call: local or real; real gives functions your credentials, and sends their calls to your account for AWS services that dev does not play")
 	flags.StringArrayVar(&f.faults, "fault", nil, "inject the fault `KIND[=VALUE][:SHARE%][@NAME]`, such as duplicate:10% or http=503@api.example.com; repeat for more")
-	flags.StringArrayVar(&f.check, "check", nil, "play the events of `FILE` with faults, run the checklist of throughline check, and exit; samples makes one event of each type that a rule names; repeat for more")
+	flags.StringArrayVar(&f.check, "check", nil, "publish the events in `FILE` with faults, run the checklist of throughline check, and exit; if FILE is the word samples, dev makes one event of each type that a rule names; repeat for more")
 	flags.Float64Var(&f.speed, "speed", 1, "run the clock of schedules, visibility time-outs and delays `N` times as fast")
 	flags.IntVar(&f.concurrency, "concurrency", 4, "the maximum `NUMBER` of environments of a function")
 	flags.BoolVar(&f.quiet, "quiet", false, "do not print the functions' log")
@@ -394,7 +394,7 @@ func (l *log) tell(text string) {
 	fmt.Fprintln(l.out, terminal.Line(text))
 }
 
-var errNoApp = errors.New("no application is running: start one with throughline dev TEMPLATE; if it has a --dir, give the same --dir here")
+var errNoApp = errors.New("no application is running: start one with throughline dev TEMPLATE; if you started it with --dir, give the same --dir here")
 
 // Handler serves /app/: the application's page, and requests of the page and commands.
 func (a *App) Handler() http.Handler { return a.routes() }

@@ -28,7 +28,7 @@ type reach struct {
 }
 
 func (r *reach) bind(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&r.dir, "dir", "", "the `FOLDER` of the running throughline dev; empty means the one whose template is in this folder or below, or else the one that was started last")
+	cmd.Flags().StringVar(&r.dir, "dir", "", "the --dir `FOLDER` of the running throughline dev; empty means the one whose template is in or below this folder, or else the one that was started last")
 	cmd.Flags().BoolVar(&r.json, "json", false, "print JSON")
 }
 
@@ -40,11 +40,12 @@ func newSend() *cobra.Command {
 		Use:   "send (EVENT.json | TYPE)",
 		Short: "Send an event to the application that throughline dev plays",
 		Long: `send puts an event on a bus of the application that throughline dev TEMPLATE plays, and
-prints the rules that match it, or how it differs from the nearest one.
+prints the rules that match it. If none matches, send prints how the event differs from
+the nearest rule.
 
-The file has one or more events, as envelopes or as entries of put-events. - is standard
-input. For a TYPE, send makes a sample event from the pattern of a rule that names the
-type. --detail adds members to its detail.`,
+The file holds one or more events, as envelopes or as put-events entries. Use - to read
+standard input. For a TYPE, send makes a sample event from the pattern of a rule that
+names the type. --detail adds members to its detail.`,
 		Example: `  throughline dev send event.json
   throughline dev send OrderPlaced --detail '{"order_id": "o-1"}'
   jq .event record.json | throughline dev send - --bus orders`,
@@ -86,7 +87,7 @@ type. --detail adds members to its detail.`,
 		},
 	}
 	r.bind(cmd)
-	cmd.Flags().StringVar(&in.Bus, "bus", "", "the `NAME` of the bus; empty means the bus in the event, or that of a rule that matches it")
+	cmd.Flags().StringVar(&in.Bus, "bus", "", "the `NAME` of the bus; empty means the bus in the event, or the bus of a rule that matches it")
 	cmd.Flags().StringVar(&in.Source, "source", "", "the event's `SOURCE`")
 	cmd.Flags().StringVar(&detail, "detail", "", "a `JSON` object with members to add to the sample's detail")
 	return cmd
@@ -131,8 +132,8 @@ func newInvoke() *cobra.Command {
 		Use:   "invoke FUNCTION [PAYLOAD.json]",
 		Short: "Invoke a function of the application that throughline dev plays",
 		Long: `invoke invokes a function of the application that throughline dev TEMPLATE plays, by its
-name or its logical ID, and prints its response. The default payload is {}. - is standard
-input.
+name or its logical ID, and prints its response. The default payload is {}. Use - to read
+the payload from standard input.
 
 Exit code 1: the function failed.`,
 		Example: `  throughline dev invoke Strategy
@@ -176,7 +177,7 @@ Exit code 1: the function failed.`,
 		},
 	}
 	r.bind(cmd)
-	cmd.Flags().BoolVar(&async, "async", false, "queue the invocation, as services do")
+	cmd.Flags().BoolVar(&async, "async", false, "queue the invocation, as AWS services do for asynchronous calls")
 	return cmd
 }
 
@@ -188,8 +189,8 @@ func newReplay() *cobra.Command {
 		Short: "Play recorded events back to the application that throughline dev plays",
 		Long: `replay puts recorded events on the buses of the application that throughline dev TEMPLATE
 plays, as a replay of an archive does: events keep their ID and time, and get the name of
-the replay. It reads envelopes and entries of put-events in every form that docs/trace.md
-lists under "What is read". - is standard input.`,
+the replay. FILE holds envelopes or put-events entries, in any form that docs/trace.md
+lists under "What is read". Use - to read standard input.`,
 		Example: `  throughline dev replay build/demo/events.jsonl
   throughline dev replay events.jsonl --name monday`,
 		Args: cobra.ExactArgs(1),
@@ -226,9 +227,9 @@ func newFire() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "fire SCHEDULE",
 		Short: "Fire a schedule of the application that throughline dev plays",
-		Long: `fire fires a schedule of the application that throughline dev TEMPLATE plays now, even
-before its time and if it is disabled. SCHEDULE is the name or the logical ID of a rule
-with a schedule, or of a schedule of EventBridge Scheduler.`,
+		Long: `fire fires a schedule at once, even if it is not due or is disabled. The schedule belongs
+to the application that throughline dev TEMPLATE plays. SCHEDULE is the name or the
+logical ID of a rule with a schedule, or of a schedule of EventBridge Scheduler.`,
 		Example: `  throughline dev fire StrategyDaily`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

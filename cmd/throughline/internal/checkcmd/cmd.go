@@ -57,7 +57,7 @@ func New(configure account.Configure, now func() time.Time) *cobra.Command {
 	o := options{configure: configure, now: now}
 	cmd := &cobra.Command{
 		Use:   "check (--bus NAME | --stack NAME | --template FILE | --function NAME | --demo FOLDER)",
-		Short: "Go through the checklist of a system that is to go live",
+		Short: "Check whether a system is ready to go live",
 		Long: `check goes through a checklist, and prints one line for each item with the evidence:
 
   serialise    EventBridge refused no event, and no function failed to write one
@@ -68,8 +68,8 @@ func New(configure account.Configure, now func() time.Time) *cobra.Command {
   correlation  correlation IDs run from end to end
   delay        functions end in time while calls to Alpaca are delayed
   loops        no event goes round in a loop
-  bus          the buses exist: EventBridge silently drops events for others
-  resources    rules that match on resources match the same with the stamp
+  bus         the buses exist: EventBridge silently drops events for missing buses
+  resources   rules that match on resources match the same events with the stamp
   targets      the target of each rule has a dead-letter queue
   policies     functions, queues and topics allow the rules to send
   timeouts     the time-out of each function is well above its longest invocation
@@ -78,13 +78,14 @@ func New(configure account.Configure, now func() time.Time) *cobra.Command {
   names        metrics and alarms are spelt as they are emitted
   newbus       what new custom buses do that AWS does not document
 
-It checks the functions that are named, or those that the rules of the bus send to.
+check checks the functions of --function, or the functions that are targets of the bus's
+rules.
 
-check only reads, unless --write is given. Then it replays part of an archive, so that
-consumers handle these events again. It also lets an event fail: it creates a rule with
-a target, publishes, receives from the dead-letter queue, and removes what it created.
-On a new custom bus it publishes one event three times, and compares the answers.
-Without --write it prints for these items what it would do.
+By default, check only reads. With --write, it also replays part of an archive, so that
+consumers handle these events again. It makes an event fail: it creates a rule with a
+target, publishes an event, receives it from the dead-letter queue, and removes what it
+created. On a new custom bus, it publishes one event three times, and compares the
+answers. Without --write, check prints what it would do for these items.
 
 Exit codes: 0 no item failed; 1 an item failed; 2 wrong call; 3 the system cannot be
 read.`,
@@ -128,15 +129,15 @@ func (o *options) bind(cmd *cobra.Command) {
 	flags.StringArrayVar(&o.buses, "bus", nil, "check the event bus with this `NAME` or ARN; repeat for more")
 	flags.StringArrayVar(&o.functions, "function", nil, "check the function with this `NAME` or ARN; repeat for more")
 	flags.StringVar(&o.stack, "stack", "", "check the resources of the CloudFormation stack `NAME`")
-	flags.StringVar(&o.template, "template", "", "check the resources that the SAM or CloudFormation template in `FILE` names")
+	flags.StringVar(&o.template, "template", "", "check the resources in the SAM or CloudFormation template `FILE`")
 	flags.StringArrayVar(&o.set, "set", nil, "set a parameter of the template: `NAME=VALUE`; repeat for more")
 	flags.StringSliceVar(&o.only, "only", nil, "check only these `ITEMS`, comma separated")
 	flags.DurationVar(&o.since, "since", day, "look at the traffic of this `DURATION`")
 	flags.StringVar(&o.namespace, "namespace", metrics.DefaultNamespace, "the `NAMESPACE` of the metrics of functions that set none")
 	flags.IntVar(&o.maxSize, "max-size", size, "fail if an event has this many `BYTES` or more")
 	flags.DurationVar(&o.maxDuration, "max-duration", time.Minute, "fail if an invocation takes longer")
-	flags.BoolVar(&o.write, "write", false, "allow changes: replay events, and let an event fail")
-	flags.StringVar(&o.event, "event", "", "publish the event in `FILE`, an entry as put-events --entries takes it, and let it fail at --rule; the targets of the rule receive it too")
+	flags.BoolVar(&o.write, "write", false, "allow changes: replay events, and make an event fail")
+	flags.StringVar(&o.event, "event", "", "publish the event in `FILE`, an entry as put-events --entries takes it, and make it fail at --rule; the targets of the rule receive it too")
 	flags.StringVar(&o.rule, "rule", "", "replay only to the rule `NAME`; with --event, add a failing target to it for the trial")
 	flags.StringVar(&o.archive, "archive", "", "replay the archive `NAME`; empty means the first of the bus")
 	flags.DurationVar(&o.replay, "replay", 10*time.Minute, "replay this much of the archive, up to ten minutes ago")
@@ -154,7 +155,7 @@ func (o *options) bind(cmd *cobra.Command) {
 
 func (o options) run(cmd *cobra.Command) error {
 	if o.demo != "" && (len(o.buses)+len(o.functions) > 0 || o.stack != "" || o.template != "" || o.write) {
-		return terminal.Misuse("--demo reads files: --bus, --function, --stack, --template and --write need an account")
+		return terminal.Misuse("--demo only reads files: give it without --bus, --function, --stack, --template and --write, which need an account")
 	}
 	for _, id := range o.only {
 		if !slices.Contains(itemIDs(), id) {
@@ -204,10 +205,10 @@ func (o options) describe(ctx context.Context, bar terminal.Progress) (s *system
 		return s, nil, err
 	}
 	if len(o.buses)+len(o.functions) == 0 && o.stack == "" && o.template == "" {
-		return nil, nil, terminal.Misuse("say what to check: --bus, --stack, --template, --function or --demo")
+		return nil, nil, terminal.Misuse("nothing to check is named: give --bus, --stack, --template, --function or --demo")
 	}
 	if o.event != "" && o.rule == "" {
-		return nil, nil, terminal.Misuse("--event needs --rule NAME: the rule that matches it")
+		return nil, nil, terminal.Misuse("--event needs a rule: give --rule NAME, the rule that matches the event")
 	}
 	cfg, err := o.on.Config(ctx, o.configure)
 	if err != nil {

@@ -38,21 +38,22 @@ func New(configure account.Configure, now func() time.Time) *cobra.Command {
 	o := options{configure: configure, now: now}
 	cmd := &cobra.Command{
 		Use:   "cost",
-		Short: "Project what a month of events costs, per type, and our metrics",
-		Long: `cost reads how many events of which sizes were published, from a file of metric lines or
-from CloudWatch, and projects the cost of a month of 730 hours: publishing (in chunks of
-64 KB), an archive (what goes in, and its storage), one replay of the month, and the
-custom metrics and log lines that Throughline itself writes.
+		Short: "Estimate the monthly cost of events by type, and of metrics",
+		Long: `cost reads the numbers and sizes of published events from a file of metric lines or from
+CloudWatch. From these it estimates the cost of a month of 730 hours: publishing (in
+chunks of 64 KB), an archive (the events that it receives, and its storage), one replay of
+the month, and the custom metrics and log lines that Throughline itself writes.
 
---new-bus projects the same events on EventBridge's new custom buses beside that: by whole
-KB of each event in, and out for each of --deliveries, what a bus keeps, the stamp's share,
-and how many events a second one event group takes. AWS's list of those prices was not
-read: the table says who named them.
+--new-bus also estimates the cost of the same events on EventBridge's new custom buses.
+These bill each event by whole KB, once when it is published and once for each of
+--deliveries. The table also shows the cost of the events that a bus retains, the share of
+the stamp, and how many events a second one event group accepts. These prices are not from
+AWS's price list: the table names their source.
 
-A file stands for the time between its first and its last line. --over says otherwise,
-such as --over 24h for a demo that plays a day in seconds.
+By default, a file covers the time between its first and its last line. --over sets
+another time, such as --over 24h for a demo that plays a day in seconds.
 
-The prices are a table with a date. Check them against AWS's pages, and override them
+The built-in prices have a date. Check them against AWS's price pages, and override them
 with --prices. --cloudwatch needs cloudwatch:ListMetrics and cloudwatch:GetMetricData.`,
 		Example: `  throughline cost --file build/demo/metrics.jsonl --over 24h
   throughline cost --cloudwatch --over 168h --region eu-west-1
@@ -64,14 +65,14 @@ with --prices. --cloudwatch needs cloudwatch:ListMetrics and cloudwatch:GetMetri
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.file, "file", "build/demo/metrics.jsonl", "read metric lines (EMF) from `FILE`, also an export of logs; - is standard input")
+	flags.StringVar(&o.file, "file", "build/demo/metrics.jsonl", "read metric lines (EMF) from `FILE`, which can be an export of logs; - means standard input")
 	flags.BoolVar(&o.cloudWatch, "cloudwatch", false, "read metrics from CloudWatch instead of a file")
 	o.on.Bind(flags)
 	flags.StringVar(&o.namespace, "namespace", "Throughline", "the `NAMESPACE` of the metrics")
-	flags.DurationVar(&o.over, "over", 0, "the `TIME` that the metrics cover, such as 24h; 0 means that between the first and the last line, or 168h with --cloudwatch")
+	flags.DurationVar(&o.over, "over", 0, "the `TIME` that the metrics cover, such as 24h; 0 means the time between the first and the last line, or 168h with --cloudwatch")
 	flags.IntVar(&o.retention, "retention", 30, "the `DAYS` that an archive keeps events; 0 omits the cost of its storage")
-	flags.BoolVar(&o.newBus, "new-bus", false, "also project the same events on new custom buses, which bill each KB in and out")
-	flags.Float64Var(&o.deliveries, "deliveries", 1, "how many subscribers an event is delivered to on average, `N`; of --new-bus")
+	flags.BoolVar(&o.newBus, "new-bus", false, "also estimate the cost on new custom buses, which bill each KB in and out")
+	flags.Float64Var(&o.deliveries, "deliveries", 1, "with --new-bus: each event is delivered to `N` subscribers on average")
 	flags.StringVar(&o.prices, "prices", "", "override prices with the JSON in `FILE`")
 	flags.BoolVar(&o.showPrices, "show-prices", false, "print the prices as JSON")
 	flags.BoolVar(&o.json, "json", false, "print JSON")

@@ -46,9 +46,9 @@ func newCreate(configure account.Configure) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create-table --table NAME",
 		Short: "Create the table, or print it as a CloudFormation template",
-		Long: `create-table creates the DynamoDB table for THROUGHLINE_DEDUPE=dynamodb:NAME. It is
-billed on demand, its key is the string pk, and its time to live is the number expiry.
-If the table exists, create-table only switches its time to live on.
+		Long: `create-table creates the DynamoDB table for THROUGHLINE_DEDUPE=dynamodb:NAME. The table is
+billed on demand. Its key is the string attribute pk, and its time-to-live attribute is
+the number expiry. If the table exists, create-table only turns on its time to live.
 
 It needs dynamodb:CreateTable, DescribeTable, DescribeTimeToLive and UpdateTimeToLive.
 The functions need dynamodb:PutItem and dynamodb:UpdateItem.`,

@@ -42,21 +42,22 @@ func New() *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
 		Use:   "dev [TEMPLATE]",
-		Short: "See workflows live in a browser, and play an application here",
+		Short: "See workflows live in a browser, and run an application locally",
 		Long: `dev receives spans over OTLP/HTTP, keeps them on this machine, and serves a page that
-shows workflows as they arrive. It runs until Ctrl-C. Spans are kept between runs; beyond
---limit, the oldest are deleted. A trace without a workflow is listed by its first span.
-examples/otlp has services in Flask, Express and Go that send spans.
+shows workflows as they arrive. It runs until Ctrl-C. dev keeps spans between runs; above
+--limit, it deletes the oldest. The page lists a trace without a workflow by its first
+span. examples/otlp has services in Flask, Express and Go that send spans.
 
-With a SAM or CloudFormation template it also plays the application of the template:
-functions in Python, Node.js and Go run in local Lambda environments with the layer
-attached, between local queues, topics, buses, rules, schedules and HTTP APIs. dev lists
-what it cannot play. Changed code takes effect at the next invocation. Functions get
-made-up credentials. They reach this machine, a stand-in for Alpaca, and the hosts of
---allow. The page and the commands below send events and invoke functions.
+With a SAM or CloudFormation template, dev also plays the application of the template,
+which means that it runs it on this machine. Functions in Python, Node.js and Go run in
+local Lambda environments with the layer attached, between local queues, topics, buses,
+rules, schedules and HTTP APIs. dev lists what it cannot play. Changed code takes effect
+at the next invocation. Functions get fake credentials. They can connect only to this
+machine, a stand-in for Alpaca, and the hosts of --allow. Use the page or the commands
+below to send events and to invoke functions.
 
-If a port is taken, dev uses the next free one and prints it. It listens on 127.0.0.1
-alone, and its page answers no other site.`,
+If a port is taken, dev uses the next free one and prints it. dev listens only on
+127.0.0.1, and its page refuses requests from other sites.`,
 		Example: `  throughline dev
   throughline dev template.yaml --set Stage=dev
   throughline dev template.yaml --check events.json
@@ -80,7 +81,7 @@ alone, and its page answers no other site.`,
 	o.app.Bind(flags)
 	flags.StringVar(&o.otlp, "otlp-addr", "127.0.0.1:4318", "receive spans at this loopback `ADDRESS`")
 	flags.StringVar(&o.page, "addr", "127.0.0.1:"+spanstore.DevPort, "serve the page at this loopback `ADDRESS`")
-	flags.StringVar(&o.dir, "dir", "", "keep spans in `FOLDER`; empty means a folder in the user's cache, one for each port of the page")
+	flags.StringVar(&o.dir, "dir", "", "keep spans in `FOLDER`; empty means a folder in the user's cache, with one folder for each page port")
 	flags.Int64Var(&o.limit, "limit", 200, "keep at most this many `MB` of spans")
 	flags.BoolVar(&o.open, "open", false, "open the page in the browser")
 	flags.BoolVar(&o.json, "json", false, "print the addresses as JSON")

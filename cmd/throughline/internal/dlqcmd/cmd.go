@@ -45,7 +45,7 @@ func (o *options) bindFilter(cmd *cobra.Command) {
 	flags.StringSliceVar(&o.whoms, "function", nil, "select messages that failed at the function or target `NAME`; repeat for more")
 	flags.StringSliceVar(&o.types, "type", nil, "select events of this `TYPE`; repeat for more")
 	flags.DurationVar(&o.olderThan, "older-than", 0, "select messages that have been in the queue at least this long")
-	flags.DurationVar(&o.youngerThan, "younger-than", 0, "select messages that have been in the queue less than this")
+	flags.DurationVar(&o.youngerThan, "younger-than", 0, "select messages that have been in the queue less than this long")
 }
 
 // check refuses values that SQS would refuse.
@@ -105,18 +105,20 @@ func newDLQ(o options) *cobra.Command {
 	l := listing{options: o}
 	cmd := &cobra.Command{
 		Use:   "dlq QUEUE…",
-		Short: "Show what is in dead-letter queues and why, and send it back",
+		Short: "Show why messages are in dead-letter queues, and send them back",
 		Long: `dlq receives the messages of dead-letter queues and groups them by cause, by the function
-or target that failed, and by event type; --by adds age and kind. It reads dead letters of
-EventBridge rules, of Lambda's asynchronous invocations and failure destinations, of
-queues with a redrive policy, and of SNS subscriptions; and of subscribers of new custom
-buses, which name events but do not contain them. QUEUE is a name, an ARN or a URL.
+or target that failed, and by event type. --by can also group them by age and kind. dlq
+reads dead letters of EventBridge rules, of Lambda's asynchronous invocations and failure
+destinations, of queues with a redrive policy, and of SNS subscriptions. It also reads
+dead letters of subscribers of new custom buses, which name events but do not contain
+them. QUEUE is a name, an ARN or a URL.
 
-SQS has no way to look without receiving. Each message is hidden from other consumers
-until it is read, for --hide at most. dlq deletes nothing.
+SQS shows messages only to a consumer that receives them. While dlq reads a message, the
+message is hidden from other consumers, for --hide at most. dlq deletes nothing.
 
 dlq show shows one message with the tree of its workflow. dlq redrive sends messages back
-to where they failed; dlq replay has a new custom bus deliver again what messages name.
+to where they failed. dlq replay lets a new custom bus deliver again the events that
+messages name.
 
 Exit codes: 0 the queues are empty; 1 there are messages; 2 wrong call; 3 a queue cannot be
 read.`,

@@ -44,12 +44,13 @@ A copy has the body, attributes, trace header and FIFO message group of the mess
 new message ID.
 
 dlq redrive deletes a message only after its copy was accepted. It records every step in a
-journal. To continue a run that was killed, repeat the command: it does not send again what
-the journal records as accepted, and prints how many messages were being sent, which may
-arrive twice. You can delete the journal when you are done.
+journal. To continue a run that was killed, repeat the command: it does not send again the
+messages that the journal records as accepted. It prints how many messages were being sent
+when the run was killed; these may arrive twice. You can delete the journal when all
+messages are sent.
 
-Start with --dry-run, which prints what would be sent where. Received messages are hidden
-from other consumers for --hide.
+Start with --dry-run, which prints the destination of each message and sends nothing.
+Received messages are hidden from other consumers for --hide.
 
 Exit codes: 0 all selected messages were sent; 1 some were not sent, or none was selected;
 2 wrong call; 3 the queue cannot be read.`,
@@ -68,7 +69,7 @@ Exit codes: 0 all selected messages were sent; 1 some were not sent, or none was
 	flags := cmd.Flags()
 	flags.StringSliceVar(&r.messages, "message", nil, "select the message with this `ID`, or with an event of this ID; repeat for more")
 	flags.BoolVar(&r.all, "all", false, "select every message")
-	flags.BoolVar(&r.dry, "dry-run", false, "only print what would be sent where")
+	flags.BoolVar(&r.dry, "dry-run", false, "print the destination of each message, and send nothing")
 	flags.BoolVar(&r.yes, "yes", false, "send the messages")
 	flags.StringVar(&r.to, "to", "", "send to `DESTINATION`: queue:NAME, function:NAME, topic:ARN, bus:NAME, or bus for the bus of each rule; empty means where each message failed")
 	flags.Float64Var(&r.rate, "rate", 20, "send at most this many messages a second; 0 means no limit")
@@ -335,7 +336,7 @@ const writePolicy = `{
 `
 
 func newPolicy() *cobra.Command {
-	return terminal.PolicyCommand("Print the IAM policy that dlq needs, or with --write what redrive --yes needs in addition",
+	return terminal.PolicyCommand("Print the IAM policy that dlq needs, or with --write the one that redrive --yes also needs",
 		`  throughline dlq policy > read.json
   throughline dlq policy --write > write.json`,
 		"print what redrive --yes needs in addition", readPolicy, writePolicy)

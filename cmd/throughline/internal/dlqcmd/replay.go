@@ -42,12 +42,12 @@ the target, role, transformer, batching, retries and dead-letter queue of the su
 that failed, which it reads from the account. It creates no subscriber and deletes no
 message.
 
-A filter has room for about a hundred IDs. For more events there are several subscribers.
-With WITH_METADATA their deliveries have the type REPLAY, by which Throughline recognizes
-events that were handled before.
+A filter has room for about a hundred IDs. For more events, dlq replay writes several
+subscribers. If a subscriber uses WITH_METADATA, its deliveries have the type REPLAY, from
+which Throughline recognizes events that were handled before.
 
-Exit codes: 0 written; 1 no selected message names an event; 2 wrong call; 3 the queue
-cannot be read.`,
+Exit codes: 0 the files were written; 1 no selected message names an event; 2 wrong call;
+3 the queue cannot be read.`,
 		Example: `  throughline dlq replay orders-failed --all
   throughline dlq replay orders-failed --group 1f09ac --output replay
   throughline dlq replay orders-failed --cause ACCESS_DENIED --json`,

@@ -35,14 +35,14 @@ func newShow(o options) *cobra.Command {
 		Short: "Show one message of a dead-letter queue, with its lineage and tree",
 		Long: `dlq show shows a message: which service sent it to the queue and why, its event and
 workflow, its attributes and body, and where a redrive would send it. If there are spans,
-it also shows the tree of the workflow. ID is the ID of the message or of its event, or the
-beginning of one. Without an ID, dlq show shows the first message that it receives.
+it also shows the tree of the workflow. ID is the ID of the message or of its event, or a
+prefix of either. Without an ID, dlq show shows the first message that it receives.
 
-To find the message, dlq show receives messages, which hides each of them from other
-consumers for at most --hide. It makes them visible again.
+To find the message, dlq show receives messages. Each of them is hidden from other
+consumers for at most --hide. dlq show then makes them visible again.
 
-Exit codes: 0 shown; 1 there is no such message; 2 wrong call; 3 the queue or the spans
-cannot be read.`,
+Exit codes: 0 the message was shown; 1 there is no such message; 2 wrong call; 3 the queue
+or the spans cannot be read.`,
 		Example: `  throughline dlq show plans-failed
   throughline dlq show plans-failed 0b5c9d7e --file build/demo/spans.jsonl
   throughline dlq show plans-failed order-1001 --xray --json`,

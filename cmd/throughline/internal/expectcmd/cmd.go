@@ -38,24 +38,25 @@ func New(configure account.Configure, now func() time.Time) *cobra.Command {
 	o := options{configure: configure, now: now}
 	cmd := &cobra.Command{
 		Use:   "expect [CORRELATION_ID]",
-		Short: "Wait until a workflow is as a test expects it, for CI",
-		Long: `expect reads the spans of a workflow until they show what the flags say, and prints
-each expectation with its result. If one is not met, it also prints the workflow as a
-tree.
+		Short: "Wait until a workflow meets a test's expectations, for CI",
+		Long: `expect reads the spans of a workflow until they meet the expectations in the flags, and
+prints each expectation with its result. If one is not met, it also prints the workflow as
+a tree.
 
 --event, --handled-by and --then are steps, in the order in which they are given.
 --handled-by names a function that handles the event of the previous step, directly or
-through a message. --then names the type of an event that is published below the
+through a message. --then names the type of an event that is published as a result of the
 previous step. The workflow is that of --event, or the one with the correlation ID.
 
---within bounds the time of each step, from the publication of the event, or from the
-start of the workflow. --no-repeat, --no-error and --max-hops hold for everything below
-the event. Once the steps are met, expect watches these for as long as --settle.
+--within is the longest time that each step may take, from the publication of the event,
+or from the start of the workflow. --no-repeat, --no-error and --max-hops apply to
+everything that the event causes. After the steps are met, expect keeps checking these
+three for as long as --settle.
 
---wait bounds how long spans may take to arrive. With --wait 0 expect looks once.
+--wait is the longest time to wait for spans. With --wait 0, expect reads the spans once.
 
-Exit codes: 0 everything is met; 1 something is not met; 2 wrong call; 3 the spans
-cannot be read.`,
+Exit codes: 0 every expectation is met; 1 an expectation is not met; 2 wrong call; 3 the
+spans cannot be read.`,
 		Example: `  throughline expect --event o-1 --handled-by fulfil --then OrderFulfilled --within 10s --dev
   throughline expect workflow-6513270e --then TradeExecuted --no-repeat --no-error --max-hops 5
   throughline expect --event o-1 --then OrderFulfilled --junit build/expect.xml --jaeger http://127.0.0.1:16686`,
@@ -65,16 +66,16 @@ cannot be read.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.Var(&stepFlag{anEvent, &o.steps}, "event", "expect the event with this `ID`; its beginning suffices")
+	flags.Var(&stepFlag{anEvent, &o.steps}, "event", "expect the event with this `ID` or unique prefix of an ID")
 	flags.Var(&stepFlag{handledBy, &o.steps}, "handled-by", "expect that `FUNCTION` handles the event of the previous step")
-	flags.Var(&stepFlag{then, &o.steps}, "then", "expect that an event of `TYPE` is published below the previous step")
+	flags.Var(&stepFlag{then, &o.steps}, "then", "expect that an event of `TYPE` is published as a result of the previous step")
 	flags.DurationVar(&o.rules.within, "within", 0, "expect each step within this time; 0 means no limit")
 	flags.BoolVar(&o.rules.noRepeat, "no-repeat", false, "expect no repeat")
-	flags.BoolVar(&o.rules.noError, "no-error", false, "expect no span in error, and no HTTP status of 400 or above")
-	flags.IntVar(&o.rules.maxHops, "max-hops", -1, "expect at most this `NUMBER` of hops; below 0 means no limit")
+	flags.BoolVar(&o.rules.noError, "no-error", false, "expect no span with an error, and no HTTP status of 400 or above")
+	flags.IntVar(&o.rules.maxHops, "max-hops", -1, "expect at most this `NUMBER` of hops; a negative number means no limit")
 	const patience, quiet = 30 * time.Second, 2 * time.Second
 	flags.DurationVar(&o.wait, "wait", patience, "wait this long for spans")
-	flags.DurationVar(&o.settle, "settle", quiet, "once the steps are met, watch for repeats, errors and hops this much longer")
+	flags.DurationVar(&o.settle, "settle", quiet, "after the steps are met, check for repeats, errors and hops this much longer")
 	flags.BoolVar(&o.json, "json", false, "print JSON")
 	flags.StringVar(&o.junit, "junit", "", "also write a JUnit report to `FILE`")
 	o.source.Bind(cmd)

@@ -33,22 +33,21 @@ func New(configure account.Configure, now func() time.Time) *cobra.Command {
 	o := options{configure: configure, now: now}
 	cmd := &cobra.Command{
 		Use:   "map",
-		Short: "Show which functions publish and consume what",
+		Short: "Show which functions publish and consume which events",
 		Long: `map reads spans and prints each event type, queue, topic, stream and invoked function,
-with the functions that send to it and those that receive from it: counts, sizes,
-errors and repeats.
+with the functions that send to it and those that receive from it. It also prints counts,
+sizes, errors and repeats.
 
-With --template it compares the spans with the rules of a SAM or CloudFormation
-template. It reports rules that never matched, types that no function handles, and
-types that no rule names, with similar names that rules have. It judges a rule by its
-event types alone, because spans do not have the whole event. With --no-spans it shows
-the template alone.
+With --template it compares the spans with the rules of a SAM or CloudFormation template.
+It reports rules that never matched, types that no function handles, and types that no
+rule names, with the similar names that rules use. It compares only event types, because
+spans do not contain the whole event. With --no-spans, map shows only the template.
 
-Of Jaeger, X-Ray and Transaction Search it reads the most recent workflows, as far back
-as --since.
+From Jaeger, X-Ray and Transaction Search, map reads the most recent workflows, as far
+back as --since.
 
-Exit codes: 0 fine; 1 spans and template differ, or nothing was found; 2 wrong call;
-3 something cannot be read.`,
+Exit codes: 0 success; 1 spans and template differ, or nothing was found; 2 wrong call; 3
+something cannot be read.`,
 		Example: `  throughline map
   throughline map --dev --template template.yaml
   throughline map --template template.yaml --no-spans --mermaid
@@ -61,7 +60,7 @@ Exit codes: 0 fine; 1 spans and template differ, or nothing was found; 2 wrong c
 	flags := cmd.Flags()
 	flags.StringVar(&o.template, "template", "", "compare with the rules of the template in `FILE`")
 	flags.StringToStringVar(&o.values, "set", nil, "set a parameter of the template: `NAME=VALUE`")
-	flags.BoolVar(&o.noSpans, "no-spans", false, "read no spans, show only the template")
+	flags.BoolVar(&o.noSpans, "no-spans", false, "show only the template, and read no spans")
 	flags.BoolVar(&o.json, "json", false, "print JSON")
 	flags.BoolVar(&o.mermaid, "mermaid", false, "print a Mermaid flowchart")
 	o.source.Bind(cmd)

@@ -25,7 +25,7 @@ func New() *cobra.Command {
 	var keys string
 	cmd := &cobra.Command{
 		Use:   "repeats FILE",
-		Short: "Show which events were seen again, of which kind, how far apart",
+		Short: "Show which events were seen more than once, why, and how far apart",
 		Long: `repeats prints the events that were seen more than once. It reads a function's log, a
 file of metric lines, or a file of events as they were delivered, in any form that
 docs/trace.md lists under "What is read". The kinds of repeat are:
@@ -35,9 +35,9 @@ docs/trace.md lists under "What is read". The kinds of repeat are:
   republish   the same event ID in another envelope
   replay      an event from an archive that was seen before
 
-A log also tells which function saw the event, and how much later. A file of events does
-not tell that, nor whether a handler succeeded: a retry, or an event for several
-consumers, counts as a redelivery there.`,
+A log also shows which function saw the event, and how much later. A file of events shows
+neither, and does not show whether a handler succeeded. In a file of events, a retry, or
+an event for several consumers, therefore counts as a redelivery.`,
 		Example: `  throughline repeats build/demo/events.jsonl
   throughline repeats function.log --json
   throughline repeats events.jsonl --dedupe-keys TradeExecuted=/metadata/trade_id

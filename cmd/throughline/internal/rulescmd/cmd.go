@@ -56,7 +56,7 @@ type options struct {
 func New(configure account.Configure) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rules",
-		Short: "Test rules with recorded events: how many each matches",
+		Short: "Count how many recorded events each rule matches",
 		Long:  "rules compares recorded events with the rules of a template or of an event bus.",
 		Example: `  throughline rules test events.jsonl --template template.yaml
   throughline rules policy > policy.json`,
@@ -71,20 +71,21 @@ func newTest(configure account.Configure) *cobra.Command {
 	o := options{configure: configure}
 	cmd := &cobra.Command{
 		Use:   "test FILE… (--template TEMPLATE | --bus BUS)",
-		Short: "Count the events that each rule matches, and compare with last time",
-		Long: `rules test counts the events of files that each rule matches, by event type. Then it lists
-the events that no enabled rule matches, with the nearest rule and what differs.
+		Short: "Count the events that each rule matches, and compare with earlier counts",
+		Long: `rules test counts how many events of the files each rule matches, by event type. Then it
+lists the events that no enabled rule matches. For each, it names the nearest rule and the
+difference.
 
 A FILE holds events as consumers receive them or as PutEvents takes them, messages of
-queues, or logs with any of these. "-" is standard input. An event that was delivered
-several times counts once. An envelope does not say on which bus it was, so rules test
+queues, or logs with any of these. Use - to read standard input. An event that was
+delivered several times counts once. An envelope does not name its bus, so rules test
 compares it with the rules of every bus. An entry of PutEvents names its bus, but has no
 id, account, region and time.
 
 With --save it compares the counts with those in a file, and then updates the file. Keep
-the file beside the template: it shows what a change of a rule does.
+the file beside the template: it shows the effect of a change to a rule.
 
-Exit codes: 0 fine; 1 a count changed, or no event was found; 2 wrong call; 3 something
+Exit codes: 0 success; 1 a count changed, or no event was found; 2 wrong call; 3 something
 cannot be read.`,
 		Example: `  throughline rules test build/demo/events.jsonl --template template.yaml
   throughline rules test events.jsonl --template template.yaml --set Stage=dev --save rules.json

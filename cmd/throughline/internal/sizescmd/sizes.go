@@ -27,13 +27,14 @@ func New() *cobra.Command {
 		Long: `sizes prints how large events are: a table by event type, a histogram, and the largest
 events with their IDs.
 
-A FILE holds events as consumers receive them or as PutEvents takes them, messages of
-sqs receive-message, metric lines (EMF) with PayloadSize, or a log with any of these. It
-can be gzipped. "-" is standard input. docs/trace.md lists every form under "What is
-read". Lines that are none of these are counted.
+A FILE holds events as consumers receive them or as PutEvents takes them, messages of sqs
+receive-message, metric lines (EMF) with PayloadSize, or a log with any of these. FILE can
+be gzipped. Use - to read standard input. docs/trace.md lists every form under "What is
+read". sizes skips other lines, and prints how many it skipped.
 
-Counts, sums, maxima and billed chunks are exact; quantiles are within 1 %. The size of
-an event that was read as delivered leaves out 14 bytes if its entry had set a time.`,
+Counts, sums, maxima and billed chunks are exact; quantiles are within 1 %. EventBridge
+counts 14 bytes for the Time of an entry. A delivered event does not show whether its
+entry had a Time, so its size leaves out these bytes.`,
 		Example: `  throughline sizes build/demo/events.jsonl
   throughline sizes --limit 262144 build/demo/metrics.jsonl
   aws logs filter-log-events --log-group-name /aws/lambda/strategy --filter-pattern PayloadSize | throughline sizes -

@@ -37,22 +37,22 @@ func New(configure account.Configure, now func() time.Time) *cobra.Command {
 	o := options{configure: configure, now: now}
 	cmd := &cobra.Command{
 		Use:   "trace [CORRELATION_ID]",
-		Short: "Show the whole workflow of a correlation ID as a tree by cause",
+		Short: "Show the workflow of a correlation ID as a tree of causes and effects",
 		Long: `trace reads spans and prints the events of one correlation ID as a tree. Each event
-stands below the one that was being handled when it was published, across traces.
-Each invocation stands below the message, call or schedule that caused it.
+appears below the event whose handler published it, even if the two are in different
+traces. Each invocation appears below the message, call or schedule that caused it.
 
-A line shows the type, the function, the time since the workflow began, lag,
-duration, size, hops, repeats, errors, and HTTP calls with their status. A gap is
-named: a publisher that was not seen or not sampled, an event that nobody handled.
+A line shows the type, the function, the time since the workflow began, lag, duration,
+size, hops, repeats, errors, and HTTP calls with their status. trace also marks gaps: a
+publisher that was not seen or not sampled, or an event that no function handled.
 
-The beginning of an ID suffices where no other ID begins with it. With --id this
-holds for files and --dev.
+You can shorten an ID to a prefix that no other ID has. With --id, you can do so only for
+files and --dev.
 
 By default spans come from the file that the demo writes. A file holds OTLP/JSON, or an
-export of aws/spans, and can be gzipped. X-Ray has the spans that it indexes;
-Transaction Search has every span, and charges for what it scans. Jaeger, X-Ray and
-Transaction Search are searched as far back as --since.
+export of aws/spans, and can be gzipped. X-Ray has only the spans that it indexes.
+Transaction Search has every span, and AWS charges for the data that it scans. trace
+searches Jaeger, X-Ray and Transaction Search as far back as --since.
 
 --json prints the nodes in the order of the tree, each with the index of its parent:
 see docs/trace.md. Exit code 1: nothing was found.`,

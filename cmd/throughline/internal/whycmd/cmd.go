@@ -70,23 +70,25 @@ func New(configure account.Configure, now func() time.Time) *cobra.Command {
 	o := options{configure: configure, now: now}
 	cmd := &cobra.Command{
 		Use:   "why EVENT",
-		Short: "Say why an event was handled, or was not, rule by rule",
+		Short: "Show why an event was handled or not, rule by rule",
 		Long: `why compares an event with the rules of a template (--template), of an event bus (--bus),
-or of both. It says which rules match and what became of the event at their targets, and
-which rules are disabled. Of the rules that do not match it names the nearest, with the
-member that differs and how: a capital letter, a type, a missing member, an array.
+or of both. It shows which rules match, what happened to the event at their targets, and
+which rules are disabled. It also shows the rules that come nearest to a match, with the
+member that differs and the kind of difference: a capital letter, a type, a missing
+member, an array.
 
-EVENT is a file with an event as a consumer or a dead-letter queue received it ("-" is
-standard input), or an ID: the event's own, or that of its envelope. why looks for an ID in
-the files of --events, in the log of the bus (--logs), and in spans. Spans do not have the
-detail of an event, so a rule that looks at the detail is reported as undecided.
+EVENT is a file with an event as a consumer or a dead-letter queue received it (use - to
+read standard input), or an ID: the event's own ID, or its envelope's ID. why looks for an
+ID in the files of --events, in the log of the bus (--logs), and in spans. Spans do not
+contain the detail of an event, so why reports a rule that tests the detail as undecided.
 
 With --bus it also reads whether targets exist and allow EventBridge to send, dead-letter
 queues, concurrency and failure destinations of functions, and CloudWatch's metrics of the
-15 minutes after the event. Spans tell which functions handled the event, and which failed.
+15 minutes after the event. Spans show which functions handled the event, and which
+failed.
 
-Exit codes: 0 the event was handled, or nothing prevents it; 1 why found what prevented it,
-or nobody handled it; 2 wrong call; 3 something cannot be read.`,
+Exit codes: 0 the event was handled, or why found nothing that prevents this; 1 why found
+the cause, or no function handled the event; 2 wrong call; 3 something cannot be read.`,
 		Example: `  throughline why event.json --template template.yaml
   throughline why order-1001 --events build/demo/events.jsonl --template template.yaml
   throughline why 25011ff2-cf31-4b81-b887-1463d8dcf0fa --bus trading --logs /aws/vendedlogs/events/event-bus/trading
@@ -101,7 +103,7 @@ or nobody handled it; 2 wrong call; 3 something cannot be read.`,
 	flags := cmd.Flags()
 	flags.StringArrayVar(&o.events, "events", nil, "look for the event in `FILE`, which holds recorded events or the log of a bus; repeat for more")
 	flags.StringVar(&o.logs, "logs", "", "look for the event in the log of the bus: the `NAME` or ARN of its log group")
-	flags.IntVar(&o.closest, "closest", 3, "name this many of the rules that do not match")
+	flags.IntVar(&o.closest, "closest", 3, "show this many of the rules that come nearest to a match")
 	flags.BoolVar(&o.json, "json", false, "print JSON")
 	o.source.Bind(cmd)
 	cmd.AddCommand(account.NewPolicy("why", "why --bus and --logs", policy))
