@@ -1,13 +1,17 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
@@ -16,7 +20,13 @@ import (
 // wrong number of arguments.
 func nameNextSteps(root *cobra.Command) {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		err = fmt.Errorf("%w: `%s --help` lists its flags", err, cmd.CommandPath())
+		var invalid *pflag.InvalidValueError
+		if kind := ""; errors.As(err, &invalid) {
+			if kind = values[invalid.GetFlag().Value.Type()]; kind != "" {
+				err = fmt.Errorf("--%s takes %s, not %q", invalid.GetFlag().Name, kind, invalid.GetValue())
+			}
+		}
+		err = fmt.Errorf("%w: `%s --help` lists the flags", err, cmd.CommandPath())
 		if cmd.HasParent() {
 			err = terminal.In(within(cmd), err)
 		}
@@ -35,18 +45,58 @@ func nameNextSteps(root *cobra.Command) {
 			case cmd.HasAvailableSubCommands() && len(args) > 0:
 				return unknown(cmd, args[0])
 			default:
-				return terminal.Misuse("%s: %v: the usage is `%s`; --help shows examples", within(cmd), err, cmd.UseLine())
+				return terminal.Misuse("%s: %s: the usage is `%s`; --help shows examples", within(cmd), miscounted(err, args), cmd.UseLine())
 			}
 		}
 	})
 }
 
+// values names the values of pflag's types of flags.
+var values = map[string]string{
+	"int": "a whole number", "int64": "a whole number", "float64": "a number",
+	"duration": "a duration, such as 90s or 24h", "stringToString": "NAME=VALUE",
+}
+
+// miscounted rewords cobra's error on the number of arguments.
+func miscounted(err error, args []string) string {
+	message := err.Error()
+	var least, got int
+	switch n := regexp.MustCompile(`\d+`).FindAllString(message, -1); {
+	case strings.HasPrefix(message, "unknown command") && len(args) > 0:
+		return fmt.Sprintf("the command takes no arguments, but got %q", args[0])
+	case !strings.Contains(message, "arg(s)") || len(n) < 2:
+		return message
+	default:
+		least, _ = strconv.Atoi(n[0])
+		got, _ = strconv.Atoi(n[len(n)-1])
+	}
+	if got < least {
+		return "an argument is missing"
+	}
+	return fmt.Sprintf("%d arguments are too many", got)
+}
+
 // flagged adds the command and the next step to cobra's errors on flags that are missing
-// or that exclude each other.
+// or that exclude each other, and the next step to errors of AWS's SDK.
 func flagged(cmd *cobra.Command, err error) error {
-	for _, start := range []string{"required flag(s)", "if any flags in the group", "at least one of the flags in the group"} {
-		if strings.HasPrefix(err.Error(), start) {
-			return terminal.Misuse("%s: %v: `%s --help` shows examples", within(cmd), err, cmd.CommandPath())
+	group := regexp.MustCompile(`^(required flag|if any flags in the group|at least one of the flags in the group)[^\["]*["\[]([^\]"]*)["\]](?:[^\[]*\[([^\]]*)\])?`)
+	if m := group.FindStringSubmatch(err.Error()); m != nil {
+		names := func(list, word string) string {
+			return "--" + strings.Join(strings.Fields(list), word+"--")
+		}
+		text := "give " + names(m[2], " or ")
+		if m[3] != "" {
+			text = "give only one of " + names(m[3], " and ")
+		}
+		return terminal.Misuse("%s: %s: `%s --help` shows examples", within(cmd), text, cmd.CommandPath())
+	}
+	for _, next := range [][2]string{
+		{"get credentials:", "give --profile NAME, or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"},
+		{"failed to get shared config profile", "`aws configure list-profiles` lists the profiles"},
+		{"request send failed", "check the network, the Region and --endpoint-url"},
+	} {
+		if strings.Contains(err.Error(), next[0]) {
+			return fmt.Errorf("%w: %s", err, next[1])
 		}
 	}
 	return err

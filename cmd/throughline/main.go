@@ -85,8 +85,8 @@ func newRoot(env environment) *cobra.Command {
 		Use:   "throughline",
 		Short: "Trace and operate event-driven systems on Amazon EventBridge and AWS Lambda",
 		Long: "throughline shows what happens in systems on Amazon EventBridge and AWS Lambda.\n" +
-			"Exit codes: 0 success; 1 the command found a problem, or found nothing; 2 the\n" +
-			"call was wrong; 3 the command could not do its work, for example without credentials.",
+			"Exit codes: 0 success; 1 the command found a difference or a problem, or found\n" +
+			"nothing; 2 the call was wrong; 3 a file or a service could not be read.",
 		Example: `  throughline demo
   throughline trace --last`,
 		Args:          cobra.NoArgs,

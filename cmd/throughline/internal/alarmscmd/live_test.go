@@ -317,7 +317,7 @@ func TestQueriesCommand(t *testing.T) {
 	s.start(t)
 	run(t, "queries").want(t, 0, "# large-events: ", "# repeats: ")
 	run(t, "queries", "repeats").want(t, 0, `filter throughline = "repeat"`)
-	run(t, "queries", "repeat").want(t, 2, "there is no query repeat: there are large-events")
+	run(t, "queries", "repeat").want(t, 2, "there is no query repeat: the queries are large-events")
 	if all := decode[[]map[string]any](t, run(t, "queries", "--json").want(t, 0)); len(all) < 6 {
 		t.Errorf("%v", all)
 	}
@@ -342,8 +342,8 @@ func TestQueriesCommand(t *testing.T) {
 	if rows := decode[[]any](t, run(t, "queries", "run", "workflow", "--correlation-id", "w-1", "--log-group", "/aws/lambda/orders", "--json").want(t, 1)); rows == nil {
 		t.Error("no rows is null")
 	}
-	run(t, "queries", "run", "repeats").want(t, 2, "no log group: give --log-group")
-	run(t, "queries", "run", "workflow", "--log-group", "/aws/lambda/orders").want(t, 2, "no workflow: give --correlation-id")
+	run(t, "queries", "run", "repeats").want(t, 2, "no log group is named: give --log-group")
+	run(t, "queries", "run", "workflow", "--log-group", "/aws/lambda/orders").want(t, 2, "no workflow is named: give --correlation-id")
 	run(t, "queries", "run", "workflow", "--correlation-id", `a"b`, "--log-group", "x").want(t, 2, "cannot contain quotes")
 	run(t, "queries", "run", "repeats", "--log-group", "/aws/lambda/none").want(t, 3, "start the query")
 }

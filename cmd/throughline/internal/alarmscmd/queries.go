@@ -82,7 +82,7 @@ func chooseQueries(names []string) ([]queries.Query, error) {
 			for _, q := range queries.All() {
 				known = append(known, q.Name)
 			}
-			return nil, terminal.Misuse("there is no query %s: there are %s", name, strings.Join(known, ", "))
+			return nil, terminal.Misuse("there is no query %s: the queries are %s", name, strings.Join(known, ", "))
 		}
 		out = append(out, q)
 	}
@@ -162,11 +162,11 @@ func (a app) runQuery() *cobra.Command {
 			text := chosen[0].Text
 			switch {
 			case len(groups) == 0:
-				return terminal.Misuse("no log group: give --log-group /aws/lambda/NAME, once for each function")
+				return terminal.Misuse("no log group is named: give --log-group /aws/lambda/NAME, once for each function")
 			case strings.ContainsAny(correlation, "\"\\\n"):
 				return terminal.Misuse("--correlation-id: it cannot contain quotes, backslashes or line ends")
 			case strings.Contains(text, "CORRELATION_ID") && correlation == "":
-				return terminal.Misuse("no workflow: give --correlation-id ID")
+				return terminal.Misuse("no workflow is named: give --correlation-id ID")
 			}
 			text = strings.ReplaceAll(text, "CORRELATION_ID", correlation)
 			cfg, err := on.Config(cmd.Context(), a.configure)

@@ -28,7 +28,7 @@ func (a app) render() *cobra.Command {
 		Long: `render writes the alarms in a format that other tools deploy. Parameters of the spec
 become parameters there, except those whose values --set gives. CloudFormation and SAM
 also get the dashboard and the saved queries. A template holds 500 resources; for more,
-render writes several files, and needs --dir. Deploy the last of them last.
+render writes several files, and needs --dir. Deploy the files in the order of their numbers.
 
 With --inline, render writes alarms for the Resources section of the template that they
 watch. These alarms refer to the template's own resources and parameters, and have the

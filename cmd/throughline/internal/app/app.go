@@ -106,7 +106,7 @@ func (f Flags) Start(ctx context.Context, path string, at Places) (*App, error) 
 	a.files.told = a.log.tell
 	data, err := a.files.read(path)
 	if err != nil {
-		return nil, terminal.Misuse("read the template: %v", err)
+		return nil, terminal.Misuse("read the template: %v: name a SAM or CloudFormation template", err)
 	}
 	folder, err := filepath.Abs(filepath.Dir(path))
 	if err != nil {
@@ -182,7 +182,7 @@ func (a *App) play(ctx context.Context, data []byte, folder string, values map[s
 func (a *App) strike(rules []faults.Rule) error {
 	for _, r := range rules {
 		if names := a.strikable(r.Kind); r.Of != "" && names != nil && !slices.ContainsFunc(names, func(name string) bool { return name == r.Of || gateway.Matches(name, []string{r.Of}) }) {
-			return terminal.Misuse("--fault %s strikes nothing: there are %s", r, join(names))
+			return terminal.Misuse("--fault %s matches nothing: the names are %s", r, join(names))
 		}
 	}
 	a.faults.Put(rules)

@@ -46,7 +46,7 @@ func TestFaults(t *testing.T) {
 
 	body, _ := json.Marshal([]string{"fail@Sayy"})
 	var none []faults.Done
-	if err := s.control.file.ask(t.Context(), "faults", nil, body, &none); err == nil || !strings.Contains(err.Error(), "fail@Sayy strikes nothing: there are ") || s.struck("duplicate@Say") < 0 {
+	if err := s.control.file.ask(t.Context(), "faults", nil, body, &none); err == nil || !strings.Contains(err.Error(), "fail@Sayy matches nothing: the names are ") || s.struck("duplicate@Say") < 0 {
 		t.Errorf("a name of nothing: %v", err)
 	}
 

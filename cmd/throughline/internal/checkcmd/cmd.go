@@ -68,8 +68,8 @@ func New(configure account.Configure, now func() time.Time) *cobra.Command {
   correlation  correlation IDs run from end to end
   delay        functions end in time while calls to Alpaca are delayed
   loops        no event goes round in a loop
-  bus         the buses exist: EventBridge silently drops events for missing buses
-  resources   rules that match on resources match the same events with the stamp
+  bus          the buses exist: EventBridge silently drops events for missing buses
+  resources    rules that match on resources match the same events with a stamp
   targets      the target of each rule has a dead-letter queue
   policies     functions, queues and topics allow the rules to send
   timeouts     the time-out of each function is well above its longest invocation
@@ -263,7 +263,7 @@ func (o options) scope() (read.Scope, error) {
 	}
 	data, err := os.ReadFile(o.template)
 	if err != nil {
-		return s, fmt.Errorf("read the template: %w", err)
+		return s, fmt.Errorf("read the template: %w: name a SAM or CloudFormation template with --template", err)
 	}
 	names, err := template.NamesIn(data, values)
 	if err != nil {

@@ -97,7 +97,7 @@ func (o options) run(ctx context.Context, stdin io.Reader, out io.Writer) error 
 	}
 	switch {
 	case len(u.types) == 0:
-		return terminal.Finding("%s has no sizes of events: it needs the metric %s, with the dimension EventType", u.source, sizeMetric)
+		return terminal.Finding("%s has no sizes of events: name a file or a namespace with the metric %s and the dimension EventType", u.source, sizeMetric)
 	case u.over <= 0:
 		return terminal.Misuse("the time that %s covers is not known: give it with --over, as --over 24h", u.source)
 	}
@@ -118,7 +118,7 @@ func (o options) readPrices() (prices, error) {
 	}
 	f, err := os.Open(o.prices)
 	if err != nil {
-		return prices{}, err
+		return prices{}, fmt.Errorf("%w: `throughline cost --show-prices > prices.json` writes such a file", err)
 	}
 	defer f.Close()
 	p, err := readPrices(f)

@@ -63,7 +63,7 @@ func readPrices(overrides io.Reader) (prices, error) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&p); err != nil {
-		return p, fmt.Errorf("%w (--show-prices prints the members)", err)
+		return p, fmt.Errorf("%w (`throughline cost --show-prices` prints a valid file)", err)
 	}
 	for _, price := range []float64{p.BusPerMillion, p.ReplayPerMillion, p.ArchivePerGB, p.ArchivePerGBMonth, p.LogsPerGB, p.NewBus.InPerGB, p.NewBus.OutPerGB, p.NewBus.KeptPerGBMonth} {
 		if price < 0 {

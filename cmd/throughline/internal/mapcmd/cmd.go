@@ -79,7 +79,7 @@ func (o *options) run(cmd *cobra.Command) error {
 	if o.template != "" {
 		data, err := os.ReadFile(o.template)
 		if err != nil {
-			return err
+			return fmt.Errorf("%w: name a SAM or CloudFormation template with --template", err)
 		}
 		routes, err := template.Routes(data, o.values)
 		if err != nil {

@@ -55,7 +55,7 @@ func (f *Flags) Load(ctx context.Context, configure func(context.Context) (aws.C
 	if f.Template != "" {
 		data, err := os.ReadFile(f.Template)
 		if err != nil {
-			return set, err
+			return set, fmt.Errorf("%w: name a SAM or CloudFormation template with --template", err)
 		}
 		routes, err := template.Routes(data, f.Values)
 		if err != nil {

@@ -79,7 +79,7 @@ func (o options) run(stdin io.Reader, out io.Writer, bar terminal.Progress, path
 func readFile(path string, stdin io.Reader, bar terminal.Progress, read func(io.Reader) error) error {
 	in, err := terminal.Open(stdin, path)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: name a file of events or metric lines, such as build/demo/events.jsonl of `make demo`", err)
 	}
 	defer in.Close()
 	if err := read(bar.Reading(path, in)); err != nil {

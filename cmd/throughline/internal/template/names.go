@@ -57,7 +57,7 @@ func read(template []byte, values map[string]string) (*resolver, error) {
 		return nil, fmt.Errorf("read the template: %w", err)
 	}
 	if root.Get("Resources") == nil {
-		return nil, errors.New("read the template: it has no Resources")
+		return nil, errors.New("it is not a SAM or CloudFormation template: it has no Resources")
 	}
 	r := &resolver{root: root, values: values}
 	left := maxLooped

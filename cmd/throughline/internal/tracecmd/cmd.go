@@ -37,7 +37,7 @@ func New(configure account.Configure, now func() time.Time) *cobra.Command {
 	o := options{configure: configure, now: now}
 	cmd := &cobra.Command{
 		Use:   "trace [CORRELATION_ID]",
-		Short: "Show the workflow of a correlation ID as a tree of causes and effects",
+		Short: "Show the workflow of a correlation ID as a tree of causes",
 		Long: `trace reads spans and prints the events of one correlation ID as a tree. Each event
 appears below the event whose handler published it, even if the two are in different
 traces. Each invocation appears below the message, call or schedule that caused it.

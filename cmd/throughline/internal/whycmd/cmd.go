@@ -168,7 +168,7 @@ func (o *options) run(cmd *cobra.Command, argument string) error {
 func (o *options) notFound(id string, spans bool) error {
 	text := "no event " + id + " was found"
 	if len(o.events) == 0 && o.logs == "" && !spans {
-		return terminal.Misuse("%s: it is not a file; name where to look for the ID, with --events, --logs or the source of spans", text)
+		return terminal.Misuse("%s: there is no such file; to look for an ID, give --events, --logs, or a source of spans such as --file", text)
 	}
 	return terminal.Finding("%s: look elsewhere with --events, --logs, or another source of spans", text)
 }

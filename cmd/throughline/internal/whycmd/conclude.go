@@ -168,7 +168,7 @@ func (a *Answer) logged(c *Case) {
 // handling is known.
 func (a *Answer) unseen(c *Case) {
 	if len(c.Rules) == 0 {
-		a.Notes = append(a.Notes, "no handling of it is known: name the rules with --template or --bus")
+		a.Notes = append(a.Notes, "why has no rules to compare the event with: name them with --template or --bus")
 		return
 	}
 	if c.Trail == nil {

@@ -234,5 +234,5 @@ func (s *Stage) busNames() []string {
 
 // missing says that there is no such bus.
 func (s *Stage) missing(name string) error {
-	return fmt.Errorf("there is no bus %s: there are %s", name, strings.Join(s.busNames(), ", "))
+	return fmt.Errorf("there is no bus %s: the buses are %s", name, strings.Join(s.busNames(), ", "))
 }

@@ -134,5 +134,5 @@ func (s *Stage) Fire(ctx context.Context, name string) error {
 	if len(names) == 0 {
 		return fmt.Errorf("there is no schedule %s: the template has none", name)
 	}
-	return fmt.Errorf("there is no schedule %s: there are %s", name, strings.Join(names, ", "))
+	return fmt.Errorf("there is no schedule %s: the schedules are %s", name, strings.Join(names, ", "))
 }

@@ -281,7 +281,7 @@ func (s *Stage) Invoke(ctx context.Context, name string, payload []byte, async b
 		}
 	}
 	if f == nil {
-		return lambdalocal.Result{}, fmt.Errorf("there is no function %s: there are %s", name, strings.Join(s.Names(), ", "))
+		return lambdalocal.Result{}, fmt.Errorf("there is no function %s: the functions are %s", name, strings.Join(s.Names(), ", "))
 	}
 	if async {
 		id, err := s.async(f.Name, payload, "")
