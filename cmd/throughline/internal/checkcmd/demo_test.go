@@ -157,14 +157,14 @@ func TestCannotCheck(t *testing.T) {
 		code int
 		args []string
 	}{
-		"say what to check":                    {2, nil},
+		"nothing to check is named":            {2, nil},
 		"run `make demo`":                      {3, []string{"--demo", t.TempDir()}},
 		"system.json: unexpected":              {3, []string{"--demo", wrong}},
 		"there is no item sizes":               {2, []string{"--demo", half, "--only", "sizes"}},
 		"must be above zero":                   {2, []string{"--demo", half, "--since", "0s"}},
-		"--demo reads files":                   {2, []string{"--demo", half, "--bus", "x"}},
+		"--demo only reads files":              {2, []string{"--demo", half, "--bus", "x"}},
 		"no AWS Region is set":                 {3, []string{"--bus", "x"}},
-		"--event needs --rule":                 {2, []string{"--bus", "x", "--event", "f", "--region", "eu-west-1"}},
+		"--event needs a rule":                 {2, []string{"--bus", "x", "--event", "f", "--region", "eu-west-1"}},
 		"name the deployed stack with --stack": {2, []string{"--template", filepath.Join(loose, "t.yaml"), "--region", "eu-west-1"}},
 		"nothing to check":                     {1, []string{"--template", filepath.Join(loose, "empty.yaml"), "--region", "eu-west-1"}},
 		"write NAME=VALUE":                     {2, []string{"--template", filepath.Join(loose, "t.yaml"), "--set", "x", "--region", "eu-west-1"}},

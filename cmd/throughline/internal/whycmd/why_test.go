@@ -164,7 +164,7 @@ func TestOfSpansAlone(t *testing.T) {
 		}
 	}
 	out, code := run(t, "order-2", "--file", spans)
-	if code != terminal.Found || !strings.Contains(out, "event order-22") || !strings.Contains(out, "name the rules with --template or --bus") {
+	if code != terminal.Found || !strings.Contains(out, "event order-22") || !strings.Contains(out, "name them with --template or --bus") {
 		t.Errorf("%d\n%s", code, out)
 	}
 }
@@ -179,7 +179,7 @@ func TestNoEvent(t *testing.T) {
 		"Several":  {[]string{two, "--template", template}, terminal.Misused, "name one, as in throughline why ID --events"},
 		"None":     {[]string{template, "--template", template}, terminal.Found, "no event was found in"},
 		"NoID":     {[]string{"c", "--events", two, "--template", template}, terminal.Found, "no event c was found"},
-		"Nowhere":  {[]string{"c", "--template", template}, terminal.Misused, "name where to look"},
+		"Nowhere":  {[]string{"c", "--template", template}, terminal.Misused, "to look for an ID, give"},
 		"NoSpans":  {[]string{"c", "--file", "/nowhere"}, terminal.CouldNot, "/nowhere"},
 		"Closest":  {[]string{two, "--closest", "-1"}, terminal.Misused, "--closest"},
 		"Template": {[]string{"a", "--events", two, "--template", "/nowhere"}, terminal.CouldNot, "/nowhere"},

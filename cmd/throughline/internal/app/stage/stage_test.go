@@ -190,7 +190,7 @@ func TestWiringWithoutFunctions(t *testing.T) {
 			t.Errorf("nothing notes %q:\n%s", want, notes)
 		}
 	}
-	if _, err := s.Send(eventfile.Event{Bus: "nobody", Source: "x", DetailType: "T", Detail: json.RawMessage(`{}`)}); err == nil || !strings.Contains(err.Error(), "there are default, shop") {
+	if _, err := s.Send(eventfile.Event{Bus: "nobody", Source: "x", DetailType: "T", Detail: json.RawMessage(`{}`)}); err == nil || !strings.Contains(err.Error(), "the buses are default, shop") {
 		t.Errorf("%v", err)
 	}
 }
