@@ -306,7 +306,7 @@ func TestSchedules(t *testing.T) {
 	}
 	s.must("", "invoke", "Plan", s.file(`{"of": "the milk"}`))
 	s.says("swept hourly", "swept morning", "Scheduled Event from aws.events", `ticked {"a": 1}`, "reminded of the milk")
-	if _, err := s.run("", "fire", "Nobody"); err == nil || !strings.Contains(err.Error(), "there are SweepHourly") {
+	if _, err := s.run("", "fire", "Nobody"); err == nil || !strings.Contains(err.Error(), "the schedules are SweepHourly") {
 		t.Errorf("%v", err)
 	}
 }

@@ -49,7 +49,7 @@ func TestNewBus(t *testing.T) {
 		t.Errorf("%s", out)
 	}
 	s.says("counted o-3 LIVE", "shipped o-4", "counted o-4 REPLAY")
-	if _, err := s.run("", "send", "OrderPaid", "--bus", "nowhere"); err == nil || !strings.Contains(err.Error(), "there are default, shop, orders") {
+	if _, err := s.run("", "send", "OrderPaid", "--bus", "nowhere"); err == nil || !strings.Contains(err.Error(), "the buses are default, shop, orders") {
 		t.Errorf("%v", err)
 	}
 	s.settle()
