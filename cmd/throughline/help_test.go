@@ -113,7 +113,7 @@ func TestWhatCobraRefusesNamesTheNextStep(t *testing.T) {
 		"FarCommand":   {[]string{"alarms", "xyzzy"}, "`throughline alarms --help` lists them"},
 		"Template":     {[]string{"check", "app/template.yaml"}, "a template is named by --template app/template.yaml"},
 		"HelpTopic":    {[]string{"help", "trcae"}, "did you mean `throughline trace`?"},
-		"Flag":         {[]string{"trace", "--fiel", "x"}, "`throughline trace --help` lists its flags"},
+		"Flag":         {[]string{"trace", "--fiel", "x"}, "`throughline trace --help` lists the flags"},
 		"TooFew":       {[]string{"repeats"}, "the usage is `throughline repeats FILE"},
 		"TooMany":      {[]string{"trace", "a", "b"}, "[CORRELATION_ID]"},
 		"MissingFlag":  {[]string{"dedupe", "create-table"}, "`throughline dedupe create-table --help` shows examples"},
