@@ -73,7 +73,7 @@ func miscounted(err error, args []string) string {
 	if got < least {
 		return "an argument is missing"
 	}
-	return fmt.Sprintf("%d arguments are too many", got)
+	return fmt.Sprintf("the command got %d arguments, which are too many", got)
 }
 
 // flagged adds the command and the next step to cobra's errors on flags that are missing
