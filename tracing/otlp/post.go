@@ -119,7 +119,9 @@ func bare(err error) error {
 	if told, ok := errors.AsType[*url.Error](err); ok {
 		err = told.Err
 	}
-	if strings.Contains(err.Error(), "malformed HTTP response") { // net/http has no error value for it
+	// net/http has no error value for an answer that is not HTTP, nor for one that comes
+	// before the request: for the latter it wraps a nil error.
+	if text := err.Error(); strings.Contains(text, "malformed HTTP response") || strings.Contains(text, "readLoopPeekFailLocked: %!w(<nil>)") {
 		return errors.New("it does not answer over HTTP/1.1: this may be a port for gRPC; that for OTLP over HTTP is usually 4318")
 	}
 	return err
