@@ -62,7 +62,7 @@ vet: ## go vet
 	go vet $(PACKAGES)
 
 lint: $(LINT) ## the opt-in lint list of .golangci.yml
-	$(LINT) run $(PACKAGES)
+	$(LINT) run --allow-parallel-runners $(PACKAGES)
 
 $(LINT): tools/go.mod tools/go.sum
 	GOWORK=off CGO_ENABLED=0 go build -C tools -o ../$(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint

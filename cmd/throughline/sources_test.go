@@ -199,11 +199,11 @@ func counts(d topology.Document) string {
 		for _, s := range c.Senders {
 			fmt.Fprintf(&b, "  from %s %d, %d errors, %.0f %.0f\n", s.Function, s.Count, s.Errors, s.MeanBytes, s.LargestBytes)
 		}
-		for _, s := range c.Takers {
+		for _, s := range c.Receivers {
 			fmt.Fprintf(&b, "  to %s %d, %d errors, %d repeats, %v\n", s.Function, s.Count, s.Errors, s.Repeats, s.Via)
 		}
 	}
-	return b.String() + fmt.Sprint(d.NotTaken)
+	return b.String() + fmt.Sprint(d.NotHandled)
 }
 
 // TestEverySourceGivesWhatTheFileGives: the demo and a day, in dev, a real Jaeger, X-Ray

@@ -11,7 +11,7 @@ import (
 const spaced = `{"b": 1.50, "a": 12345678901234567890,  "ü": "\u2713", "a": null}`
 
 func TestEnvelopeIsAsEventBridgeDeliversIt(t *testing.T) {
-	in := &taker{name: "f"}
+	in := &recorder{name: "f"}
 	b, url := start(t, Options{Now: func() time.Time { return time.Date(2026, 11, 23, 10, 0, 0, 999e6, time.UTC) }}, RuleTarget{Target: in})
 	a := put(t, url, body(spaced, `"Resources":["correlation:x","b"]`))
 	settle(t, b)
@@ -26,7 +26,7 @@ func TestEnvelopeIsAsEventBridgeDeliversIt(t *testing.T) {
 }
 
 func TestTimeIsTheEntrysOwn(t *testing.T) {
-	in := &taker{name: "f"}
+	in := &recorder{name: "f"}
 	b, url := start(t, Options{}, RuleTarget{Target: in})
 	put(t, url, body(`{}`, `"Time":1763930703.184`))
 	settle(t, b)
@@ -94,7 +94,7 @@ func TestUnknownOperation(t *testing.T) {
 }
 
 func TestFaultsOnDemand(t *testing.T) {
-	in := &taker{name: "f"}
+	in := &recorder{name: "f"}
 	b, url := start(t, Options{}, RuleTarget{Target: in})
 	b.Throttle(1)
 	if a := put(t, url, body(`{}`)); a.Type != "ThrottlingException" {
@@ -118,7 +118,7 @@ func TestFaultsOnDemand(t *testing.T) {
 }
 
 func TestAMisspeltBusSwallowsEvents(t *testing.T) {
-	in := &taker{name: "f"}
+	in := &recorder{name: "f"}
 	b, url := start(t, Options{}, RuleTarget{Target: in})
 	if a := put(t, url, body(`{}`, `"EventBusName":"tradng"`)); a.FailedEntryCount != 0 || a.Entries[0].EventId == "" {
 		t.Errorf("answer %+v", a)
@@ -130,7 +130,7 @@ func TestAMisspeltBusSwallowsEvents(t *testing.T) {
 }
 
 func TestBusesAreNamedOrGivenByARN(t *testing.T) {
-	in := &taker{name: "f"}
+	in := &recorder{name: "f"}
 	b, url := start(t, Options{})
 	if err := b.AddRule(Rule{Name: "t", Bus: "trading", Targets: []RuleTarget{{Target: in}}}); err != nil {
 		t.Fatal(err)
@@ -158,7 +158,7 @@ func TestTraceHeaders(t *testing.T) {
 		"AMalformedOneWinsAndIsDropped": {`"TraceHeader":"nonsense"`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in := &taker{name: "f"}
+			in := &recorder{name: "f"}
 			b, url := start(t, Options{}, RuleTarget{Target: in})
 			request := body(`{}`)
 			if tt.entry != "" {
@@ -181,14 +181,14 @@ func TestTraceHeaders(t *testing.T) {
 
 func TestDeliveryIsRetriedThenDeadLettered(t *testing.T) {
 	dead := &DeadLetters{}
-	flaky := &taker{name: "flaky", fail: func(n int) error {
+	flaky := &recorder{name: "flaky", fail: func(n int) error {
 		if n < 3 {
 			return errTarget
 		}
 		return nil
 	}}
-	gone := &taker{name: "gone", fail: func(int) error { return errTarget }}
-	forbidden := &taker{name: "forbidden", fail: func(int) error { return ErrPermanent }}
+	gone := &recorder{name: "gone", fail: func(int) error { return errTarget }}
+	forbidden := &recorder{name: "forbidden", fail: func(int) error { return ErrPermanent }}
 	b, url := start(t, Options{RetryDelay: time.Microsecond}, RuleTarget{Target: flaky}, RuleTarget{Target: gone, Retries: 2, DeadLetter: dead}, RuleTarget{Target: forbidden, DeadLetter: dead})
 	put(t, url, body(`{}`))
 	settle(t, b)
@@ -219,7 +219,7 @@ func TestDeliveryIsRetriedThenDeadLettered(t *testing.T) {
 }
 
 func TestFaultsOnPurpose(t *testing.T) {
-	in := &taker{name: "f"}
+	in := &recorder{name: "f"}
 	release := make(chan struct{})
 	b, url := start(t, Options{RetryDelay: time.Microsecond, Fault: func(d Delivery) Fault {
 		switch {
@@ -269,7 +269,7 @@ func TestFaultsOnPurpose(t *testing.T) {
 }
 
 func TestReplay(t *testing.T) {
-	in := &taker{name: "f"}
+	in := &recorder{name: "f"}
 	b, url := start(t, Options{}, RuleTarget{Target: in})
 	first := put(t, url, body(`{"n":1}`)).Entries[0].EventId
 	put(t, url, body(`{"n":2}`))
@@ -299,7 +299,7 @@ func TestReplay(t *testing.T) {
 }
 
 func TestForwardKeepsTheEnvelope(t *testing.T) {
-	in, there := &taker{name: "here"}, &taker{name: "there"}
+	in, there := &recorder{name: "here"}, &recorder{name: "there"}
 	b, url := start(t, Options{}, RuleTarget{Target: in})
 	if err := b.AddRule(Rule{Name: "t", Bus: "trading", Targets: []RuleTarget{{Target: there}}}); err != nil {
 		t.Fatal(err)
@@ -315,7 +315,7 @@ func TestForwardKeepsTheEnvelope(t *testing.T) {
 }
 
 func TestDetailOnly(t *testing.T) {
-	in := &taker{name: "f"}
+	in := &recorder{name: "f"}
 	b, url := start(t, Options{}, RuleTarget{Target: in, DetailOnly: true})
 	put(t, url, body(spaced))
 	settle(t, b)
@@ -325,7 +325,7 @@ func TestDetailOnly(t *testing.T) {
 }
 
 func TestManyAtOnce(t *testing.T) {
-	in := &taker{name: "f"}
+	in := &recorder{name: "f"}
 	b, url := start(t, Options{}, RuleTarget{Target: in})
 	const n = 50
 	done := make(chan answer, n)

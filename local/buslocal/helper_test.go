@@ -17,17 +17,17 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// taker is a target that keeps what it is handed.
-type taker struct {
+// recorder is a target that keeps what it is handed.
+type recorder struct {
 	name string
 	mu   sync.Mutex
 	got  []Message
 	fail func(n int) error // by number of the attempt, from 1; nil: never
 }
 
-func (t *taker) Name() string { return t.name }
+func (t *recorder) Name() string { return t.name }
 
-func (t *taker) Deliver(_ context.Context, m Message) error {
+func (t *recorder) Deliver(_ context.Context, m Message) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.got = append(t.got, m)
@@ -37,7 +37,7 @@ func (t *taker) Deliver(_ context.Context, m Message) error {
 	return nil
 }
 
-func (t *taker) messages() []Message {
+func (t *recorder) messages() []Message {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return append([]Message(nil), t.got...)

@@ -122,7 +122,7 @@ func TestQueueDeadLettersAndIsRedriven(t *testing.T) {
 }
 
 func TestTopicNotifiesFunctionsAndQueues(t *testing.T) {
-	in, raw, wrapped := &taker{name: "f"}, &consumer{}, &consumer{}
+	in, raw, wrapped := &recorder{name: "f"}, &consumer{}, &consumer{}
 	rawQueue, wrappedQueue := &Queue{QueueName: "raw", Consume: raw.consume}, &Queue{QueueName: "wrapped", Consume: wrapped.consume}
 	b, url := start(t, Options{}, RuleTarget{Target: &Topic{TopicName: "hedges", Subscribers: []Target{in, wrappedQueue}}},
 		RuleTarget{Target: &Topic{TopicName: "rawhedges", Subscribers: []Target{rawQueue}, Raw: true}})

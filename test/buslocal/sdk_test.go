@@ -22,22 +22,22 @@ import (
 
 const spaced = `{"b": 1.50, "a": 12345678901234567890,  "ü": "\u2713", "a": null}`
 
-// taker is a target that keeps what it is handed.
-type taker struct {
+// recorder is a target that keeps what it is handed.
+type recorder struct {
 	mu  sync.Mutex
 	got []buslocal.Message
 }
 
-func (*taker) Name() string { return "taker" }
+func (*recorder) Name() string { return "recorder" }
 
-func (t *taker) Deliver(_ context.Context, m buslocal.Message) error {
+func (t *recorder) Deliver(_ context.Context, m buslocal.Message) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.got = append(t.got, m)
 	return nil
 }
 
-func (t *taker) messages() []buslocal.Message {
+func (t *recorder) messages() []buslocal.Message {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return slices.Clone(t.got)
@@ -68,7 +68,7 @@ func settle(t *testing.T, b *buslocal.Bus) {
 }
 
 func TestTheGoSDKPublishes(t *testing.T) {
-	in := &taker{}
+	in := &recorder{}
 	b, url := start(t, in)
 	client := eventbridge.New(eventbridge.Options{
 		Region: "us-east-1", BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider("AKIALOCAL", "local", ""), RetryMaxAttempts: 1,
@@ -94,7 +94,7 @@ func TestBoto3Publishes(t *testing.T) {
 	if exec.Command(python, "-c", "import boto3").Run() != nil {
 		peertest.Missing(t, "boto3")
 	}
-	in := &taker{}
+	in := &recorder{}
 	b, url := start(t, in)
 	const script = `
 import boto3, datetime, sys

@@ -73,12 +73,12 @@ func TestMapOfSpans(t *testing.T) {
 
 event OrderPlaced on orders
   from shop  2 sent, mean 2.0 KB, largest 3.0 KB, 1 error
-  to   audit  1 taken, 1 repeat, 1 error, through queue audit
-  to   fulfil  1 taken
+  to   audit  1 received, 1 repeat, 1 error, through queue audit
+  to   fulfil  1 received
 
 queue work
   from fulfil  10 sent, mean 50 B, largest 500 B
-  to   worker  10 taken
+  to   worker  10 received
 
 topic alerts
   from fulfil  1 sent
@@ -112,7 +112,7 @@ func TestMapWithATemplate(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &doc); err != nil || code != terminal.Found {
 		t.Fatalf("%d %v\n%s", code, err, out)
 	}
-	if !slices.Equal(doc.NeverMatched, []string{"done"}) || !slices.Equal(doc.NotTaken, []string{"OrderFulfiled"}) ||
+	if !slices.Equal(doc.NeverMatched, []string{"done"}) || !slices.Equal(doc.NotHandled, []string{"OrderFulfiled"}) ||
 		len(doc.NoRule) != 1 || doc.NoRule[0].Type != "OrderFulfiled" || !slices.Equal(doc.NoRule[0].Like, []string{"OrderFulfilled"}) {
 		t.Errorf("%+v", doc.Differences)
 	}

@@ -180,6 +180,6 @@ func (r *Report) since(file string) error {
 // keep writes the counts to a file.
 func (r *Report) keep(file string) error {
 	kept := *r
-	kept.Changes, kept.Untaken = nil, nil
+	kept.Changes, kept.Unmatched = nil, nil
 	return atomicfile.Write(file, func(w io.Writer) error { return terminal.PrintJSON(w, kept) })
 }

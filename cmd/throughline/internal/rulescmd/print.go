@@ -25,13 +25,13 @@ func (r *Report) write(out io.Writer, files []string, where string) error {
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("print: %w", err)
 	}
-	if len(r.Untaken) > 0 {
+	if len(r.Unmatched) > 0 {
 		total := 0
-		for _, u := range r.Untaken {
+		for _, u := range r.Unmatched {
 			total += u.Events
 		}
 		fmt.Fprintf(out, "\nNo rule matches %s:\n", phrase.Count(total, "event"))
-		for _, u := range r.Untaken {
+		for _, u := range r.Unmatched {
 			fmt.Fprintf(out, "  %d  %s of %s\n", u.Events, terminal.Line(u.Type), terminal.Line(u.Source))
 			if u.Disabled != "" {
 				fmt.Fprintf(out, "     rule %s matches but is disabled\n", terminal.Line(u.Disabled))

@@ -18,15 +18,15 @@ import (
 type Report struct {
 	Events int     `json:"events"`
 	Rules  []Count `json:"rules"`
-	// Untaken are the events that no enabled rule matches, by source and type.
-	Untaken []Untaken `json:"untaken,omitempty"`
-	Changes []Change  `json:"changes,omitempty"` // since the saved counts, if there are any
-	Digest  digest    `json:"digest"`            // identifies the set of events
-	Skipped int       `json:"skipped,omitempty"` // lines and documents that are not events
+	// Unmatched are the events that no enabled rule matches, by source and type.
+	Unmatched []Unmatched `json:"unmatched,omitempty"`
+	Changes   []Change    `json:"changes,omitempty"` // since the saved counts, if there are any
+	Digest    digest      `json:"digest"`            // identifies the set of events
+	Skipped   int         `json:"skipped,omitempty"` // lines and documents that are not events
 
 	rules []ruleset.Rule
 	seen  map[string]bool
-	index map[[2]string]int // indexes of Untaken
+	index map[[2]string]int // indexes of Unmatched
 }
 
 // Count is the events that one rule matches.
@@ -44,10 +44,10 @@ type Count struct {
 	Wrong    string `json:"wrong,omitempty"` // why the rule cannot be evaluated
 }
 
-// Untaken are events of one type that no enabled rule matches, with the rule that is
+// Unmatched are events of one type that no enabled rule matches, with the rule that is
 // nearest to the first of them and the differences, or the disabled rule that would
 // match.
-type Untaken struct {
+type Unmatched struct {
 	Source  string              `json:"source"`
 	Type    string              `json:"event_type"`
 	Events  int                 `json:"events"`
@@ -112,24 +112,24 @@ func (r *Report) add(e envelope.Event) error {
 		}
 	}
 	if !taken {
-		r.untaken(e, nearest, disabled)
+		r.unmatched(e, nearest, disabled)
 	}
 	return nil
 }
 
-func (r *Report) untaken(e envelope.Event, nearest ruleset.Verdict, disabled string) {
+func (r *Report) unmatched(e envelope.Event, nearest ruleset.Verdict, disabled string) {
 	key := [2]string{e.Source, e.Type}
 	i, known := r.index[key]
 	if !known {
-		i = len(r.Untaken)
+		i = len(r.Unmatched)
 		r.index[key] = i
-		u := Untaken{Source: e.Source, Type: e.Type, Disabled: disabled}
+		u := Unmatched{Source: e.Source, Type: e.Type, Disabled: disabled}
 		if nearest.Rule != nil && disabled == "" {
 			u.Nearest, u.Misses = nearest.Rule.Name, nearest.Misses
 		}
-		r.Untaken = append(r.Untaken, u)
+		r.Unmatched = append(r.Unmatched, u)
 	}
-	r.Untaken[i].Events++
+	r.Unmatched[i].Events++
 }
 
 // Change is a rule that matches other events than before.

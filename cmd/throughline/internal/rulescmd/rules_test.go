@@ -75,7 +75,7 @@ func TestRulesOfATemplate(t *testing.T) {
 	}
 	out, code = run(t, "test", file, "--template", template, "--json")
 	var doc Report
-	if err := json.Unmarshal([]byte(out), &doc); err != nil || code != 0 || doc.Events != 6 || doc.Skipped != 1 || len(doc.Rules) != 4 || doc.Rules[0].Types["OrderPlaced"] != 2 || len(doc.Untaken) != 3 || doc.Untaken[0].Disabled != "off" {
+	if err := json.Unmarshal([]byte(out), &doc); err != nil || code != 0 || doc.Events != 6 || doc.Skipped != 1 || len(doc.Rules) != 4 || doc.Rules[0].Types["OrderPlaced"] != 2 || len(doc.Unmatched) != 3 || doc.Unmatched[0].Disabled != "off" {
 		t.Errorf("%d %v\n%s", code, err, out)
 	}
 }

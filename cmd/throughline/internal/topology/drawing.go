@@ -69,7 +69,7 @@ func (d Document) Draw() (drawing Drawing, ok bool) {
 		for _, s := range c.Senders {
 			add(at(kindFunction, s.Function), to, tone(s.Errors, 0), fmt.Sprintf("%s sends %s: %d%s", s.Function, c.Name, s.Count, also(s.Errors, 0)))
 		}
-		for _, t := range c.Takers {
+		for _, t := range c.Receivers {
 			add(to, at(kindFunction, t.Function), tone(t.Errors, t.Repeats), fmt.Sprintf("%s receives %s: %d%s%s", t.Function, c.Name, t.Count, also(t.Errors, t.Repeats), through(t.Via)))
 		}
 	}

@@ -25,13 +25,13 @@ func sketch(d Drawing) string {
 	return text.String()
 }
 
-func channel1(kind, name string, senders, takers []string) Channel {
+func channel1(kind, name string, senders, receivers []string) Channel {
 	c := Channel{Kind: kind, Name: name}
 	for _, s := range senders {
 		c.Senders = append(c.Senders, Sender{Function: s, Count: 1})
 	}
-	for _, t := range takers {
-		c.Takers = append(c.Takers, Taker{Function: t, Count: 2})
+	for _, t := range receivers {
+		c.Receivers = append(c.Receivers, Receiver{Function: t, Count: 2})
 	}
 	return c
 }
@@ -43,7 +43,7 @@ func TestDraw(t *testing.T) {
 		channel1("queue", "work", []string{"fulfil"}, []string{"worker"}),
 		channel1("function", "worker", []string{"audit"}, nil), // invoked
 	}}
-	doc.Channels[0].Takers[0].Errors, doc.Channels[0].Takers[1].Repeats = 1, 2
+	doc.Channels[0].Receivers[0].Errors, doc.Channels[0].Receivers[1].Repeats = 1, 2
 	d, ok := doc.Draw()
 	if got, want := sketch(d), "shop | Placed | fulfil | work Fulfilled | worker audit | worker | "; !ok || got != want {
 		t.Errorf("%s\nwant %s", got, want)
@@ -79,7 +79,7 @@ func TestDrawAnything(t *testing.T) {
 				one.Senders = append(one.Senders, Sender{Function: fmt.Sprint("f", r.IntN(12))})
 			}
 			for range r.IntN(4) {
-				one.Takers = append(one.Takers, Taker{Function: fmt.Sprint("f", r.IntN(12))})
+				one.Receivers = append(one.Receivers, Receiver{Function: fmt.Sprint("f", r.IntN(12))})
 			}
 			doc.Channels = append(doc.Channels, one)
 		}

@@ -35,11 +35,11 @@ const (
 // channel is what is sent: an event type, or a queue or another resource by name.
 type channel struct {
 	channelKey
-	buses    map[string]bool
-	senders  map[string]*sending
-	takers   map[string]*taking
-	through  map[string]*taking // for a queue, topic or stream: consumers of events that a rule may have sent to it
-	matching []string           // the template's rules that match this type
+	buses     map[string]bool
+	senders   map[string]*sending
+	receivers map[string]*receiving
+	through   map[string]*receiving // for a queue, topic or stream: consumers of events that a rule may have sent to it
+	matching  []string              // the template's rules that match this type
 }
 
 type sending struct {
@@ -49,7 +49,7 @@ type sending struct {
 	largest       float64
 }
 
-type taking struct {
+type receiving struct {
 	count, errors, repeats int
 	via                    map[string]bool // queues, topics and streams between the bus and the function
 }
@@ -61,7 +61,7 @@ func (g *Graph) at(kind, name string) *channel {
 	}
 	c := g.channels[key]
 	if c == nil {
-		c = &channel{channelKey: key, buses: map[string]bool{}, senders: map[string]*sending{}, takers: map[string]*taking{}, through: map[string]*taking{}}
+		c = &channel{channelKey: key, buses: map[string]bool{}, senders: map[string]*sending{}, receivers: map[string]*receiving{}, through: map[string]*receiving{}}
 		g.channels[key] = c
 	}
 	return c
@@ -74,11 +74,11 @@ func (c *channel) from(function string) *sending {
 	return c.senders[function]
 }
 
-func (c *channel) to(function string) *taking { return at(c.takers, function) }
+func (c *channel) to(function string) *receiving { return at(c.receivers, function) }
 
-func at(list map[string]*taking, function string) *taking {
+func at(list map[string]*receiving, function string) *receiving {
 	if list[function] == nil {
-		list[function] = &taking{via: map[string]bool{}}
+		list[function] = &receiving{via: map[string]bool{}}
 	}
 	return list[function]
 }
@@ -172,7 +172,7 @@ func (s *sending) count1(span *workflow.Span, size string) {
 	}
 }
 
-func (t *taking) count1(span *workflow.Span) {
+func (t *receiving) count1(span *workflow.Span) {
 	n := 1
 	if batch, ok := span.Number(attrBatch); ok && batch > 1 {
 		n = int(batch)
@@ -191,7 +191,7 @@ func (t *taking) count1(span *workflow.Span) {
 func (g *Graph) sorted() []*channel {
 	var list []*channel
 	for _, c := range g.channels {
-		if len(c.through) > 0 && len(c.senders)+len(c.takers) == 0 {
+		if len(c.through) > 0 && len(c.senders)+len(c.receivers) == 0 {
 			continue
 		}
 		for function, more := range c.through {

@@ -45,7 +45,7 @@ func TestTheOrderOfSpansIsNoMatter(t *testing.T) {
 		}
 		rand.New(rand.NewPCG(n, 1)).Shuffle(len(spans), func(i, j int) { spans[i], spans[j] = spans[j], spans[i] })
 	}
-	if len(want.Channels) != 2 || want.Channels[1].Kind != "queue" || want.Channels[1].Name != "work" || want.Channels[1].Takers[0].Count != 2 {
+	if len(want.Channels) != 2 || want.Channels[1].Kind != "queue" || want.Channels[1].Name != "work" || want.Channels[1].Receivers[0].Count != 2 {
 		t.Errorf("%+v", want)
 	}
 }

@@ -22,12 +22,12 @@ type Document struct {
 
 // Channel is an event type, a queue or another resource that something is sent to.
 type Channel struct {
-	Kind    string   `json:"kind"`
-	Name    string   `json:"name"`
-	Buses   []string `json:"buses,omitempty"`
-	Rules   []string `json:"rules,omitempty"`
-	Senders []Sender `json:"senders"`
-	Takers  []Taker  `json:"takers"`
+	Kind      string     `json:"kind"`
+	Name      string     `json:"name"`
+	Buses     []string   `json:"buses,omitempty"`
+	Rules     []string   `json:"rules,omitempty"`
+	Senders   []Sender   `json:"senders"`
+	Receivers []Receiver `json:"receivers"`
 }
 
 // Sender is a function that sends to a channel. Each message of a batch counts.
@@ -39,9 +39,9 @@ type Sender struct {
 	LargestBytes float64 `json:"largest_bytes,omitempty"`
 }
 
-// Taker is a function that receives from a channel. Via are the queues, topics and
+// Receiver is a function that receives from a channel. Via are the queues, topics and
 // streams between them.
-type Taker struct {
+type Receiver struct {
 	Function string   `json:"function"`
 	Count    int      `json:"count"`
 	Errors   int      `json:"errors"`
@@ -53,14 +53,14 @@ type Taker struct {
 func (g *Graph) Document(d Differences) Document {
 	doc := Document{Channels: []Channel{}, Differences: d}
 	for _, c := range g.sorted() {
-		one := Channel{Kind: c.kind, Name: c.name, Buses: slices.Sorted(maps.Keys(c.buses)), Rules: c.matching, Senders: []Sender{}, Takers: []Taker{}}
+		one := Channel{Kind: c.kind, Name: c.name, Buses: slices.Sorted(maps.Keys(c.buses)), Rules: c.matching, Senders: []Sender{}, Receivers: []Receiver{}}
 		for _, name := range slices.Sorted(maps.Keys(c.senders)) {
 			s := c.senders[name]
 			one.Senders = append(one.Senders, Sender{name, s.count, s.errors, s.mean(), s.largest})
 		}
-		for _, name := range slices.Sorted(maps.Keys(c.takers)) {
-			t := c.takers[name]
-			one.Takers = append(one.Takers, Taker{name, t.count, t.errors, t.repeats, slices.Sorted(maps.Keys(t.via))})
+		for _, name := range slices.Sorted(maps.Keys(c.receivers)) {
+			t := c.receivers[name]
+			one.Receivers = append(one.Receivers, Receiver{name, t.count, t.errors, t.repeats, slices.Sorted(maps.Keys(t.via))})
 		}
 		doc.Channels = append(doc.Channels, one)
 	}
@@ -105,10 +105,10 @@ func (g *Graph) write(out io.Writer, d Differences) error {
 			}
 			fmt.Fprintf(b, "  from %s  %s\n", workflow.Clean(s.Function), strings.Join(facts, ", "))
 		}
-		for _, t := range c.Takers {
+		for _, t := range c.Receivers {
 			var facts []string
 			if t.Count > 0 {
-				facts = append(facts, fmt.Sprintf("%d taken", t.Count))
+				facts = append(facts, fmt.Sprintf("%d received", t.Count))
 			}
 			if t.Repeats > 0 {
 				facts = append(facts, paint.Yellow(phrase.Count(t.Repeats, "repeat")))
@@ -125,7 +125,7 @@ func (g *Graph) write(out io.Writer, d Differences) error {
 	for _, rule := range d.NeverMatched {
 		fmt.Fprintf(b, "\n%s rule %s never matched: no event of its types was published or handled\n", paint.Yellow("!"), workflow.Clean(rule))
 	}
-	for _, eventType := range d.NotTaken {
+	for _, eventType := range d.NotHandled {
 		fmt.Fprintf(b, "\n%s no function handles %s, or none that handles it exports spans\n", paint.Yellow("!"), workflow.Clean(eventType))
 	}
 	for _, n := range d.NoRule {
@@ -164,7 +164,7 @@ func (g *Graph) WriteMermaid(out io.Writer) error {
 		for _, s := range c.Senders {
 			fmt.Fprintf(b, "  %s -->|\"%d\"| c%d\n", node(s.Function), s.Count, i)
 		}
-		for _, t := range c.Takers {
+		for _, t := range c.Receivers {
 			label := workflow.MermaidText(strings.Join(t.Via, ", "))
 			if t.Count > 0 {
 				label = strings.TrimSpace(fmt.Sprintf("%d %s", t.Count, label))

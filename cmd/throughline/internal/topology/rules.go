@@ -62,7 +62,7 @@ func (r *Rule) takes(eventType string) bool {
 // Differences are the differences between a template and the spans of its system.
 type Differences struct {
 	NeverMatched []string `json:"rules_never_matched,omitempty"`
-	NotTaken     []string `json:"types_not_taken,omitempty"`
+	NotHandled   []string `json:"types_not_handled,omitempty"`
 	NoRule       []NoRule `json:"types_without_rule,omitempty"`
 }
 
@@ -106,8 +106,8 @@ func (g *Graph) Join(rules []Rule, seen bool) Differences {
 		if c.kind != kindEvent || len(c.senders) == 0 {
 			continue
 		}
-		if len(c.takers) == 0 {
-			d.NotTaken = append(d.NotTaken, c.name)
+		if len(c.receivers) == 0 {
+			d.NotHandled = append(d.NotHandled, c.name)
 		}
 		if len(rules) > 0 && len(c.matching) == 0 {
 			d.NoRule = append(d.NoRule, NoRule{c.name, like(c.name, rules)})

@@ -245,13 +245,13 @@ func (o *options) ask(ctx context.Context, c *Case, notes []string, configure fu
 	if err != nil {
 		return nil, err
 	}
-	var taking []ruleset.Rule
+	var matching []ruleset.Rule
 	for i := range c.Rules {
 		if v, ok := c.verdict(&c.Rules[i]); ok && (v.Matches() || v.Unsure != "") {
-			taking = append(taking, c.Rules[i])
+			matching = append(matching, c.Rules[i])
 		}
 	}
-	if c.Functions, err = functionsOf(ctx, cfg, taking); err != nil {
+	if c.Functions, err = functionsOf(ctx, cfg, matching); err != nil {
 		return nil, err
 	}
 	for name, f := range c.Functions {
@@ -259,10 +259,10 @@ func (o *options) ask(ctx context.Context, c *Case, notes []string, configure fu
 			notes = append(notes, "function "+name+": "+f.Missing)
 		}
 	}
-	if c.Event.Time.IsZero() || len(taking) == 0 {
+	if c.Event.Time.IsZero() || len(matching) == 0 {
 		return notes, nil
 	}
-	c.Counts, err = countsOf(ctx, cfg, taking, c.Event.Time)
+	c.Counts, err = countsOf(ctx, cfg, matching, c.Event.Time)
 	if account.ErrorCode(err) != "" {
 		return append(notes, err.Error()), nil
 	}

@@ -22,7 +22,7 @@ func (a *Answer) conclude(c *Case) {
 		}
 	}
 	if len(c.Rules) > 0 && enabled == 0 && !handled {
-		a.untaken(open)
+		a.unmatched(open)
 	}
 	if len(c.Rules) == 0 && !handled && len(a.Reasons) == 0 {
 		a.unruled(c)
@@ -104,8 +104,8 @@ func (c *Case) deadLetters(o Outcome) string {
 	return "throughline dlq " + queue
 }
 
-// untaken adds the reason that no enabled rule matches the event, and the next step.
-func (a *Answer) untaken(open bool) {
+// unmatched adds the reason that no enabled rule matches the event, and the next step.
+func (a *Answer) unmatched(open bool) {
 	for _, m := range a.Rules {
 		if m.Disabled && m.Unsure == "" {
 			a.because(fmt.Sprintf("rule %s matches it but is disabled", m.Rule), "aws events enable-rule --name "+m.Rule+" --event-bus-name "+m.Bus)

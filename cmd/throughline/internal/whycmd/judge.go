@@ -174,11 +174,11 @@ func (a *Answer) because(what, next string) {
 // outcome returns what is known of a delivery, from the most reliable evidence: the
 // functions' spans, then the bus's log, then the account's configuration.
 func (c *Case) outcome(r *ruleset.Rule, t ruleset.Target) Outcome {
-	takers := t.Functions
+	receivers := t.Functions
 	if t.Kind == "function" {
-		takers = []string{t.Name}
+		receivers = []string{t.Name}
 	}
-	if o, known := c.bySpans(t, takers); known {
+	if o, known := c.bySpans(t, receivers); known {
 		return o
 	}
 	if o, known := c.byLog(r, t); known {
@@ -190,22 +190,22 @@ func (c *Case) outcome(r *ruleset.Rule, t ruleset.Target) Outcome {
 		o.Result, o.Says = "refused", t.Refused
 	case t.Kind == "function" && c.stopped(t.Name) != "":
 		o.Result, o.Says = "throttled", c.stopped(t.Name)
-	case len(takers) > 0 && c.Trail != nil:
-		o.Says = "no span of " + phrase.Some(takers) + " handled it"
-	case len(takers) == 0 && (t.Kind == "queue" || t.Kind == "topic"):
+	case len(receivers) > 0 && c.Trail != nil:
+		o.Says = "no span of " + phrase.Some(receivers) + " handled it"
+	case len(receivers) == 0 && (t.Kind == "queue" || t.Kind == "topic"):
 		o.Says = "no consumer of it is known"
 	}
 	return o
 }
 
 // bySpans returns the result in the spans of the functions.
-func (c *Case) bySpans(t ruleset.Target, takers []string) (Outcome, bool) {
+func (c *Case) bySpans(t ruleset.Target, receivers []string) (Outcome, bool) {
 	if c.Trail == nil {
 		return Outcome{}, false
 	}
 	tries, last, repeats := 0, Handling{}, 0
 	for _, h := range c.Trail.Handlings {
-		if !slices.Contains(takers, h.Function) {
+		if !slices.Contains(receivers, h.Function) {
 			continue
 		}
 		if tries++; h.Repeat != "" {
