@@ -26,6 +26,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 
 	"github.com/throughline/throughline/alarms/cloudwatch"
+	"github.com/throughline/throughline/cmd/throughline/internal/queries"
 )
 
 // trading is a SAM template of functions, rules and queues in the numbers given;
@@ -323,6 +324,9 @@ func TestQueriesCommand(t *testing.T) {
 	}
 	run(t, "queries", "apply", "--log-group", "/aws/lambda/orders").want(t, 0, "saved Throughline/large-events", "saved Throughline/repeats")
 	n := len(s.saved)
+	if n != len(queries.OfFunctions()) {
+		t.Errorf("%d queries are saved: %v", n, s.saved)
+	}
 	run(t, "queries", "apply", "--log-group", "/aws/lambda/billing").want(t, 0, "changed Throughline/large-events")
 	if len(s.saved) != n || !strings.Contains(fmt.Sprint(s.saved[0]), "/aws/lambda/billing") {
 		t.Errorf("%d queries after the second time, %d after the first: %v", len(s.saved), n, s.saved[0])
@@ -330,6 +334,7 @@ func TestQueriesCommand(t *testing.T) {
 	if saved := decode[[]savedQuery](t, run(t, "queries", "apply", "--json").want(t, 0)); len(saved) != n || saved[0].Made {
 		t.Errorf("%v", saved)
 	}
+	run(t, "queries", "apply", queries.Deliveries, "--log-group", "/aws/vendedlogs/events/orders").want(t, 0, "saved Throughline/deliveries")
 	cfg, err := config.LoadDefaultConfig(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -26,8 +26,9 @@ func (a app) queries() *cobra.Command {
 		Use:   "queries [NAME…]",
 		Short: "Print, save and run Logs Insights queries for Throughline's logs",
 		Long: `queries prints Logs Insights queries for the lines that Throughline writes: large events,
-slow handlers, repeats, one workflow. queries apply saves them in the account, and queries
-run runs one of them.`,
+slow handlers, repeats, one workflow. The query deliveries is for the delivery logs of a
+new custom bus. queries apply saves queries in the account, and queries run runs one of
+them.`,
 		Example: `  throughline queries
   throughline queries repeats
   throughline queries apply --log-group /aws/lambda/orders --log-group /aws/lambda/billing
@@ -96,6 +97,7 @@ func (a app) saveQueries() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "apply [NAME…]",
 		Short: "Save the queries in the account, in the folder Throughline",
+		Long:  `apply saves the named queries. Without names, it saves the queries for the logs of functions.`,
 		Example: `  throughline queries apply --log-group /aws/lambda/orders
   throughline queries apply repeats --log-group /aws/lambda/orders --profile prod`,
 		ValidArgsFunction: completeQueries,
@@ -103,6 +105,9 @@ func (a app) saveQueries() *cobra.Command {
 			chosen, err := chooseQueries(args)
 			if err != nil {
 				return err
+			}
+			if len(args) == 0 {
+				chosen = queries.OfFunctions()
 			}
 			cfg, err := on.Config(cmd.Context(), a.configure)
 			if err != nil {

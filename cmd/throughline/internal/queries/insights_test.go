@@ -307,6 +307,15 @@ func TestOnOurLines(t *testing.T) {
 	}
 }
 
+// TestDeliveries finds the outcomes in the delivery logs of a new bus.
+func TestDeliveries(t *testing.T) {
+	got := results(t, ours(t, Deliveries), "deliveries.jsonl", "outcome", "error_code", "delivery_type", "attempts", "most_attempts")
+	want := []string{"SUCCESS  LIVE 3 2", "FAILURE THROTTLING LIVE 2 2", "SUCCESS  REPLAY 1 1"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, not %q", got, want)
+	}
+}
+
 // TestExampleQueries: the queries of examples/alarms find what such log lines
 // hold.
 func TestExampleQueries(t *testing.T) {

@@ -18,9 +18,20 @@ type Query struct {
 	Text  string `json:"query"`
 }
 
-// All returns the queries in the order in which a user needs them. The caller owns the
-// slice.
+// Deliveries is the query for the delivery logs of EventBridge's new custom buses. A
+// subscriber with a LogConfiguration writes them, to a log group of their own.
+const Deliveries = "deliveries"
+
+// All returns every query: [OfFunctions] and [Deliveries]. The caller owns the slice.
 func All() []Query {
+	return append(OfFunctions(), Query{Deliveries, "deliveries of a new custom bus by outcome: its delivery logs", `filter @message like "EVENT_DELIVERY_ATTEMPT"
+| stats count(*) as attempts, max(attempt_count) as most_attempts by outcome, error_code, delivery_type
+| sort attempts desc`})
+}
+
+// OfFunctions returns the queries for the log groups of functions, in the order in which
+// a user needs them. The caller owns the slice.
+func OfFunctions() []Query {
 	size, slow := string(metrics.PayloadSize), string(metrics.HandlerDuration)
 	return []Query{
 		{"large-events", "the largest events by type, with the ID of the largest", `fields EventType, ` + size + `Max, LargestEventID, Count

@@ -105,7 +105,7 @@ func Dashboard(s alarms.Set, region, account string) ([]byte, error) {
 	}
 	y += height
 	if len(s.LogGroups) > 0 {
-		for _, q := range queries.All() {
+		for _, q := range queries.OfFunctions() {
 			if q.Name != "workflow" {
 				widget("log", 0, y, 24, height, map[string]any{"title": q.Title, "region": region, "view": "table", "query": sources(s.LogGroups) + q.Text})
 				y += height
@@ -185,7 +185,7 @@ func subText(body string) string { return strings.ReplaceAll(body, "$${", "${!")
 // logical ID.
 func QueryDefinitions(s alarms.Set) map[string]any {
 	out := map[string]any{}
-	for _, q := range queries.All() {
+	for _, q := range queries.OfFunctions() {
 		properties := map[string]any{"Name": "Throughline/" + s.Name + "/" + q.Name, "QueryString": q.Text}
 		if len(s.LogGroups) > 0 {
 			properties["LogGroupNames"] = texts(s.LogGroups, substituted)
