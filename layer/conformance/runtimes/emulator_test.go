@@ -200,11 +200,15 @@ func listens(address string, ended <-chan struct{}) bool {
 // runtime; the emulator leaves that to its caller.
 func (e *emulator) invoke(t *testing.T, payload string) string {
 	t.Helper()
-	for {
-		if answer := e.try(t, payload); !strings.Contains(answer, "Runtime.Unavailable") || t.Context().Err() != nil {
+	for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		answer := e.try(t, payload)
+		if !strings.Contains(answer, "Runtime.Unavailable") || t.Context().Err() != nil {
 			return answer
 		}
-		time.Sleep(10 * time.Millisecond)
+		if time.Since(begun) > 2*time.Minute {
+			t.Errorf("%.200s: the environment is unavailable for two minutes\n%.4000s", payload, e.log())
+			return answer
+		}
 	}
 }
 
