@@ -154,7 +154,7 @@ func (s *showing) workflow(cmd *cobra.Command, l *deadletter.Letter) (*workflow.
 	}
 	id := l.CorrelationID
 	for i := 0; i < min(len(l.Named), mostNamed) && id == ""; i++ { // the publisher was answered the ID
-		if id, err = source.OfID(cmd.Context(), l.Named[i].ID); err != nil && !errors.Is(err, spansource.ErrNotFound) {
+		if id, _, err = source.OfID(cmd.Context(), l.Named[i].ID); err != nil && !errors.Is(err, spansource.ErrNotFound) {
 			return nil, err
 		}
 	}

@@ -63,12 +63,13 @@ func (s Source) OfEvent(ctx context.Context, event string) (correlationID, event
 }
 
 // OfID returns the correlation ID for an ID or ARN of an AWS service: a message, an
-// invocation, an execution, a schedule. In a file a prefix of the ID is enough.
-func (s Source) OfID(ctx context.Context, id string) (correlationID string, err error) {
+// invocation, an execution, a schedule. It also returns the whole ID: in a file a prefix of
+// the ID is enough.
+func (s Source) OfID(ctx context.Context, id string) (correlationID, whole string, err error) {
+	whole = id
 	correlationID, err = spanstore.WorkflowOf(ctx, s.Store, id)
 	if file, ok := s.Store.(spanstore.File); ok && err == nil && correlationID == "" {
 		known, wrong := file.CompleteID(ctx, id)
-		var whole string
 		if whole, err = only(id, known, wrong); err == nil && whole != "" {
 			correlationID, err = spanstore.WorkflowOf(ctx, s.Store, whole)
 		}
@@ -76,7 +77,25 @@ func (s Source) OfID(ctx context.Context, id string) (correlationID string, err 
 	if err == nil && correlationID == "" {
 		err = notFound(fmt.Sprintf("no span of a workflow has the ID %s %s%s", id, s.Where, s.Hint))
 	}
-	return correlationID, err
+	return correlationID, whole, err
+}
+
+// OfWhole returns the correlation ID of the first of the IDs that the source has, and that
+// ID. Empty IDs are skipped, and prefixes are not completed.
+func (s Source) OfWhole(ctx context.Context, ids ...string) (correlationID, id string, err error) {
+	for _, id := range ids {
+		if id == "" {
+			continue
+		}
+		correlationID, err = s.CorrelationOf(ctx, id)
+		if err == nil && correlationID == "" {
+			correlationID, err = spanstore.WorkflowOf(ctx, s.Store, id)
+		}
+		if err != nil || correlationID != "" {
+			return correlationID, id, err
+		}
+	}
+	return "", "", ErrNotFound
 }
 
 // complete returns the only correlation or event ID with a prefix.

@@ -86,15 +86,15 @@ func TestOfIDTakesTheBeginning(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for id, want := range map[string]string{"059f36b4-87a3": "workflow-1", "059f3": "workflow-1", "059f0": "workflow-2"} {
-		if got, err := source.OfID(t.Context(), id); got != want || err != nil {
-			t.Errorf("%s: %s, %v", id, got, err)
+	for id, want := range map[string][2]string{"059f36b4-87a3": {"workflow-1", "059f36b4-87a3"}, "059f3": {"workflow-1", "059f36b4-87a3"}, "059f0": {"workflow-2", "059f0000-0001"}} {
+		if got, whole, err := source.OfID(t.Context(), id); got != want[0] || whole != want[1] || err != nil {
+			t.Errorf("%s: %s, %s, %v", id, got, whole, err)
 		}
 	}
-	if _, err := source.OfID(t.Context(), "059f"); terminal.Code(err) != terminal.Misused || !strings.Contains(err.Error(), "several IDs begin with 059f") {
+	if _, _, err := source.OfID(t.Context(), "059f"); terminal.Code(err) != terminal.Misused || !strings.Contains(err.Error(), "several IDs begin with 059f") {
 		t.Errorf("%v", err)
 	}
-	if _, err := source.OfID(t.Context(), "06"); terminal.Code(err) != terminal.Found {
+	if _, _, err := source.OfID(t.Context(), "06"); terminal.Code(err) != terminal.Found {
 		t.Errorf("%v", err)
 	}
 }

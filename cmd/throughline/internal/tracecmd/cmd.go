@@ -118,7 +118,7 @@ func (o *options) find(ctx context.Context, source spansource.Source, wanted str
 		}
 		wanted = id
 	case o.id != "":
-		id, err := source.OfID(ctx, o.id)
+		id, _, err := source.OfID(ctx, o.id)
 		if err != nil {
 			return nil, err
 		}

@@ -20,15 +20,22 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/account"
 	"github.com/throughline/throughline/cmd/throughline/internal/arn"
 	"github.com/throughline/throughline/cmd/throughline/internal/ruleset"
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
-// stepsOf returns the records of a bus's log about an event, by the ID of its envelope.
+// stepsOf returns the records of a bus's log about an event, by the ID of its envelope or
+// the beginning of that ID.
 func stepsOf(ctx context.Context, cfg aws.Config, group, id string, from time.Time) ([]Step, error) {
-	if strings.ContainsAny(id, "\"\\") {
+	if strings.ContainsAny(id, "\"\\*") {
 		return nil, fmt.Errorf("the log cannot be searched for the ID %s", id)
 	}
 	client := cloudwatchlogs.NewFromConfig(cfg)
-	input := &cloudwatchlogs.FilterLogEventsInput{FilterPattern: aws.String(`{ $.event_id = "` + id + `" }`), StartTime: aws.Int64(from.UnixMilli())}
+	const whole = 36 // the length of a UUID
+	pattern := id
+	if len(id) < whole {
+		pattern += "*" // (CloudWatch Logs user guide, "Filter pattern syntax")
+	}
+	input := &cloudwatchlogs.FilterLogEventsInput{FilterPattern: aws.String(`{ $.event_id = "` + pattern + `" }`), StartTime: aws.Int64(from.UnixMilli())}
 	if strings.HasPrefix(group, "arn:") {
 		input.LogGroupIdentifier = aws.String(strings.TrimSuffix(group, ":*"))
 	} else {
@@ -42,9 +49,14 @@ func stepsOf(ctx context.Context, cfg aws.Config, group, id string, from time.Ti
 			return nil, fmt.Errorf("read the log %s: %w", group, err)
 		}
 		for _, event := range page.Events {
-			if s, ok := readStep([]byte(aws.ToString(event.Message))); ok && s.EventID == id {
+			if s, ok := readStep([]byte(aws.ToString(event.Message))); ok && strings.HasPrefix(s.EventID, id) {
 				steps = append(steps, s)
 			}
+		}
+	}
+	for _, s := range steps {
+		if s.EventID != steps[0].EventID {
+			return nil, terminal.Misuse("several events in the log %s have IDs that begin with %s, such as %s and %s: name one", group, id, steps[0].EventID, s.EventID)
 		}
 	}
 	slices.SortStableFunc(steps, func(a, b Step) int { return a.At.Compare(b.At) })

@@ -78,9 +78,10 @@ member that differs and the kind of difference: a capital letter, a type, a miss
 member, an array.
 
 EVENT is a file with an event as a consumer or a dead-letter queue received it (use - to
-read standard input), or an ID: the event's own ID, or its envelope's ID. why looks for an
-ID in the files of --events, in the log of the bus (--logs), and in spans. Spans do not
-contain the detail of an event, so why reports a rule that tests the detail as undecided.
+read standard input), or an ID: the event's own ID, its envelope's ID, or a unique prefix
+of either. why looks for an ID in the files of --events, in the log of the bus (--logs),
+and in spans. Spans do not contain the detail of an event, so why reports a rule that
+tests the detail as undecided.
 
 With --bus it also reads whether targets exist and allow EventBridge to send, dead-letter
 queues, concurrency and failure destinations of functions, and CloudWatch's metrics of the
@@ -114,33 +115,13 @@ func (o *options) run(cmd *cobra.Command, argument string) error {
 	if o.closest < 0 {
 		return terminal.Misuse("--closest must not be below zero")
 	}
-	ctx := cmd.Context()
-	f, err := o.find(cmd, argument)
+	configure := o.account()
+	f, err := o.find(cmd, argument, configure)
 	if err != nil {
 		return err
 	}
-	id := argument
-	if f.event.JSON != nil || f.event.ID != "" {
-		id = cmp.Or(f.event.DomainID, f.event.ID)
-	}
-	spans := o.source.Given(cmd)
-	if spans && id != "" {
-		tell, end := spansource.Tell(cmd)
-		source, err := o.source.Open(ctx, o.configure, o.now(), tell)
-		if err == nil {
-			err = f.follow(ctx, source, id)
-		}
-		end()
-		if err != nil {
-			return err
-		}
-	}
-	configure := o.account()
-	if err := o.readLog(ctx, &f, argument, configure); err != nil {
-		return err
-	}
-	if f.event.JSON == nil && f.event.ID == "" && f.event.DomainID == "" {
-		return o.notFound(argument, spans)
+	if !f.known() {
+		return o.notFound(argument, o.source.Given(cmd))
 	}
 	a, err := o.judge(cmd, f, configure)
 	if err != nil {
@@ -187,16 +168,18 @@ func (o *options) account() func(context.Context) (aws.Config, error) {
 	}
 }
 
-// readLog adds the records in the log of the bus, by the ID of the envelope.
+// readLog adds the records in the log of the bus, by the ID of the envelope. If that is not
+// known, the argument can be this ID.
 func (o *options) readLog(ctx context.Context, f *found, argument string, configure func(context.Context) (aws.Config, error)) error {
-	if o.logs == "" {
+	id := cmp.Or(f.event.ID, argument)
+	if o.logs == "" || id == "" {
 		return nil
 	}
 	cfg, err := configure(ctx)
 	if err != nil {
 		return err
 	}
-	steps, err := stepsOf(ctx, cfg, o.logs, cmp.Or(f.event.ID, argument), o.now().Add(-o.source.Since()))
+	steps, err := stepsOf(ctx, cfg, o.logs, id, o.now().Add(-o.source.Since()))
 	if err != nil || len(steps) == 0 {
 		return err
 	}

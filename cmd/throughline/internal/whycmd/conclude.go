@@ -5,11 +5,13 @@ import (
 	"slices"
 
 	"github.com/throughline/throughline/cmd/throughline/internal/phrase"
+	"github.com/throughline/throughline/cmd/throughline/internal/ruleset"
 )
 
 // conclude derives the reasons from the result at each target.
 func (a *Answer) conclude(c *Case) {
-	handled := c.Trail != nil && slices.ContainsFunc(c.Trail.Handlings, func(h Handling) bool { return !h.Failed })
+	received := c.Trail != nil && len(c.Trail.Handlings) > 0
+	handled := received && slices.ContainsFunc(c.Trail.Handlings, func(h Handling) bool { return !h.Failed })
 	enabled, open := 0, false
 	for _, m := range a.Rules {
 		switch {
@@ -21,16 +23,47 @@ func (a *Answer) conclude(c *Case) {
 			handled = a.weigh(c, m) || handled
 		}
 	}
-	if len(c.Rules) > 0 && enabled == 0 && !handled {
+	a.failed(c)
+	if len(c.Rules) > 0 && enabled == 0 && !received && !handled {
 		a.unmatched(open)
-	}
-	if len(c.Rules) == 0 && !handled && len(a.Reasons) == 0 {
-		a.unruled(c)
 	}
 	a.logged(c)
 	a.Handled = handled && len(a.Reasons) == 0
 	if !a.Handled && len(a.Reasons) == 0 {
 		a.unseen(c)
+	}
+}
+
+// failed adds the functions that failed and that no reason names yet: those that are not
+// known to be targets of a rule that matches.
+func (a *Answer) failed(c *Case) {
+	if c.Trail == nil {
+		return
+	}
+	named := map[string]bool{}
+	at := map[string]Outcome{} // the outcome at the target through which the function received it
+	for _, m := range a.Rules {
+		for _, o := range m.Targets {
+			if o.function != "" {
+				named[o.function] = named[o.function] || m.Unsure == "" && !m.Disabled
+				at[o.function] = o
+			}
+		}
+	}
+	for _, h := range c.Trail.Handlings {
+		if named[h.Function] {
+			continue
+		}
+		named[h.Function] = true
+		o, known := c.bySpans(ruleset.Target{}, []string{h.Function})
+		if !known || o.Result != "failed" {
+			continue
+		}
+		next := ""
+		if target, ok := at[h.Function]; ok {
+			next = c.deadLetters(target)
+		}
+		a.because("function "+o.Says, next)
 	}
 }
 
@@ -86,7 +119,10 @@ func (c *Case) lost(o Outcome) string {
 // if it has one.
 func (c *Case) deadLetters(o Outcome) string {
 	queue := o.Target.DeadLetter
-	if o.function != "" {
+	switch {
+	case o.function != "" && o.Target.Kind == "queue":
+		return "the queue " + o.Target.Name + " delivers it again, until its redrive policy moves it to the queue's own dead-letter queue, if there is one"
+	case o.function != "":
 		f, known := c.Functions[o.function]
 		if !known {
 			return "the function's own dead-letter queue or failure destination has it, if there is one: --bus reads which"
@@ -134,16 +170,6 @@ func (a *Answer) unmatched(open bool) {
 		}
 	}
 	a.because(text, next)
-}
-
-// unruled adds the reasons for an event of which only spans are known.
-func (a *Answer) unruled(c *Case) {
-	if c.Trail == nil {
-		return
-	}
-	for _, h := range c.Trail.Handlings {
-		a.because(fmt.Sprintf("function %s failed: %s", h.Function, h.Error), "")
-	}
 }
 
 // logged adds the reasons in the log of the bus.

@@ -1,23 +1,20 @@
 package whycmd
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
+	"slices"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/spf13/cobra"
 
-	"github.com/throughline/throughline/cmd/throughline/internal/arn"
-	"github.com/throughline/throughline/cmd/throughline/internal/deadletter"
 	"github.com/throughline/throughline/cmd/throughline/internal/envelope"
-	"github.com/throughline/throughline/cmd/throughline/internal/records"
 	"github.com/throughline/throughline/cmd/throughline/internal/spansource"
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 	"github.com/throughline/throughline/local/eventpattern"
@@ -31,133 +28,96 @@ type found struct {
 	from  string
 }
 
-// scan is the content of files: events, and records of a bus's log.
-type scan struct {
-	id     string // "" selects every event
-	events []envelope.Event
-	steps  []Step
-	seen   map[string]bool
+// known reports whether anything is known of the event.
+func (f *found) known() bool {
+	return f.event.JSON != nil || f.event.ID != "" || f.event.DomainID != ""
 }
 
-func (s *scan) read(in io.Reader) error {
-	_, err := records.Read(in, func(d records.Document) error {
-		if step, ok := readStep(d.JSON); ok {
-			s.steps = append(s.steps, step)
-			return nil
-		}
-		for _, e := range envelope.In(d.JSON) {
-			key := cmp.Or(e.ID, string(e.JSON))
-			if (s.id == "" || e.Is(s.id)) && !s.seen[key] {
-				s.seen[key] = true
-				s.events = append(s.events, e)
-			}
-		}
-		return nil
-	})
-	return err
-}
-
-func (s *scan) readFile(stdin io.Reader, name string) error {
-	file, err := terminal.Open(stdin, name)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	in := bufio.NewReaderSize(file, letters)
-	s.readLetters(in)
-	if err := s.read(in); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
-}
-
-// letters bounds how much of a file can be messages of a dead-letter queue: ten, the
-// limit of receive-message.
-const letters = 12 << 20
-
-// readLetters reads EventBridge's attributes of messages in a dead-letter queue. The rest
-// of the scan sees only the bodies.
-func (s *scan) readLetters(in *bufio.Reader) {
-	head, _ := in.Peek(letters)
-	for _, m := range deadletter.Parse(head) {
-		if l := deadletter.Read(m); l.Kind == deadletter.OfRule && l.EnvelopeID != "" {
-			s.steps = append(s.steps, Step{
-				At: l.Since, Type: "INVOCATION_DLQ", EventID: l.EnvelopeID, Bus: busOf(l.Rule), Rule: arn.Name(l.Rule), Target: l.Target, Attempts: l.Attempts, Error: l.Summary(),
-			})
-		}
-	}
-}
-
-// busOf returns the bus in a rule's ARN: rule/BUS/RULE, or rule/RULE on the default bus.
-func busOf(rule string) string {
-	_, path, _ := strings.Cut(rule, ":rule/")
-	if bus, _, custom := strings.Cut(path, "/"); custom {
-		return bus
-	}
-	return "default"
-}
-
-// one returns the only event of the files, and the log records about it.
-func (s *scan) one(where string) (found, error) {
-	f := found{from: where}
-	if len(s.events) == 0 {
-		of := map[string][]Step{}
-		for _, step := range s.steps {
-			if s.id == "" || step.EventID == s.id {
-				of[step.EventID] = append(of[step.EventID], step)
-			}
-		}
-		for id, steps := range of {
-			e, ok := ofLog(steps)
-			if !ok {
-				e = envelope.Event{ID: id, Bus: steps[0].Bus}
-			}
-			s.events = append(s.events, e)
-		}
-	}
-	switch len(s.events) {
-	case 0:
-		return f, nil
-	case 1:
-		f.event = s.events[0]
-	default:
-		text := fmt.Sprintf("%s has %d events: name one, as in throughline why ID --events %s", where, len(s.events), where)
-		const show = 5
-		for _, e := range s.events[:min(show, len(s.events))] {
-			text += fmt.Sprintf("\n  %s  %s", terminal.Line(cmp.Or(e.DomainID, e.ID)), terminal.Line(e.Type))
-		}
-		return f, terminal.Misuse("%s", text)
-	}
-	for _, step := range s.steps {
-		if step.EventID == f.event.ID {
-			f.steps = append(f.steps, step)
-			f.event.Bus = cmp.Or(f.event.Bus, step.Bus)
-		}
-	}
-	return f, nil
-}
-
-// find looks for the event that the argument names: in a file of that name, else by its ID in
-// the files of --events, in the log of the bus, and in spans.
-func (o *options) find(cmd *cobra.Command, argument string) (found, error) {
+// find looks for the event that the argument names: in a file of that name, else by its ID
+// in the files of --events, in spans, and in the log of the bus. A file can have an event
+// by an ID that only spans have, and by the beginning of an ID that spans do not have.
+func (o *options) find(cmd *cobra.Command, argument string, configure func(context.Context) (aws.Config, error)) (found, error) {
 	if argument == "-" || isFile(argument) {
-		s := scan{seen: map[string]bool{}}
+		s := newScan()
 		if err := s.readFile(cmd.InOrStdin(), argument); err != nil {
 			return found{}, err
 		}
 		f, err := s.one(argument)
-		if err == nil && f.event.JSON == nil && f.event.ID == "" {
+		if err == nil && !f.known() {
 			err = terminal.Finding("no event was found in %s", argument)
+		}
+		if err == nil {
+			err = o.follow(cmd, &f, cmp.Or(f.event.DomainID, f.event.ID))
+		}
+		if err == nil {
+			err = o.readLog(cmd.Context(), &f, "", configure)
 		}
 		return f, err
 	}
-	s := scan{id: argument, seen: map[string]bool{}}
-	for _, name := range o.events {
-		if err := s.readFile(cmd.InOrStdin(), name); err != nil {
-			return found{}, err
+	files, where := newScan(argument), strings.Join(o.events, ", ")
+	if err := o.scan(cmd, files); err != nil {
+		return found{}, err
+	}
+	f, err := files.one(where)
+	if err != nil {
+		return f, err
+	}
+	inFiles := f.known()
+	if err := o.follow(cmd, &f, cmp.Or(f.event.DomainID, f.event.ID, argument)); err != nil {
+		return f, err
+	}
+	switch {
+	case inFiles:
+	case f.known():
+		err = o.again(cmd, &f, where)
+	default:
+		trail := f.trail
+		if f, err = files.beginning(where); err == nil {
+			f.trail = trail
+			err = o.follow(cmd, &f, cmp.Or(f.event.DomainID, f.event.ID))
 		}
 	}
-	return s.one(strings.Join(o.events, ", "))
+	if err != nil {
+		return f, err
+	}
+	return f, o.readLog(cmd.Context(), &f, argument, configure)
+}
+
+func (o *options) scan(cmd *cobra.Command, s *scan) error {
+	for _, name := range o.events {
+		if err := s.readFile(cmd.InOrStdin(), name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// again adds what files have of an event that was found in spans.
+func (o *options) again(cmd *cobra.Command, f *found, where string) error {
+	if len(o.events) == 0 {
+		return nil
+	}
+	ids := slices.DeleteFunc([]string{f.event.DomainID, f.event.ID}, func(id string) bool { return id == "" })
+	s := newScan(ids...)
+	if err := o.scan(cmd, s); err != nil {
+		return err
+	}
+	of, err := s.one(where)
+	if err != nil || !of.known() {
+		return err
+	}
+	of.trail = f.trail
+	of.event.ID = cmp.Or(of.event.ID, f.event.ID)
+	of.event.DomainID = cmp.Or(of.event.DomainID, f.event.DomainID)
+	of.event.CorrelationID = cmp.Or(of.event.CorrelationID, f.event.CorrelationID)
+	of.event.Source = cmp.Or(of.event.Source, f.event.Source)
+	of.event.Type = cmp.Or(of.event.Type, f.event.Type)
+	of.event.Bus = cmp.Or(of.event.Bus, f.event.Bus)
+	if of.event.Time.IsZero() {
+		of.event.Time = f.event.Time
+	}
+	*f = of
+	return nil
 }
 
 func isFile(name string) bool {
@@ -165,13 +125,23 @@ func isFile(name string) bool {
 	return err == nil && !info.IsDir()
 }
 
-// follow adds what spans have of the event.
-func (f *found) follow(ctx context.Context, source spansource.Source, id string) error {
-	workflowID, whole, err := source.OfEvent(ctx, id)
-	if errors.Is(err, spansource.ErrNotFound) {
-		whole = id
-		workflowID, err = source.OfID(ctx, id)
+// follow adds what spans have of the event with an ID, if there are spans to read.
+func (o *options) follow(cmd *cobra.Command, f *found, id string) error {
+	if id == "" || !o.source.Given(cmd) {
+		return nil
 	}
+	tell, end := spansource.Tell(cmd)
+	defer end()
+	source, err := o.source.Open(cmd.Context(), o.configure, o.now(), tell)
+	if err != nil {
+		return err
+	}
+	return f.follow(cmd.Context(), source, id)
+}
+
+// follow adds what the source has of the event.
+func (f *found) follow(ctx context.Context, source spansource.Source, id string) error {
+	workflowID, whole, err := f.named(ctx, source, id)
 	switch {
 	case errors.Is(err, spansource.ErrNotFound):
 		f.trail = &Trail{}
@@ -199,7 +169,27 @@ func (f *found) follow(ctx context.Context, source spansource.Source, id string)
 			f.event.Time = p.At
 		}
 	}
+	for _, h := range trail.Handlings { // of an event whose publisher is not traced
+		f.event.Type = cmp.Or(f.event.Type, h.eventType)
+		f.event.ID = cmp.Or(f.event.ID, h.envelope)
+		if f.event.DomainID == f.event.ID {
+			f.event.DomainID = cmp.Or(h.eventID, f.event.DomainID)
+		}
+	}
 	return nil
+}
+
+// named returns the workflow of an ID, and the whole ID. The ID of an event that is known
+// already is whole: another event's ID can begin with it.
+func (f *found) named(ctx context.Context, source spansource.Source, id string) (workflowID, whole string, err error) {
+	if !f.known() {
+		workflowID, whole, err = source.OfEvent(ctx, id)
+		if errors.Is(err, spansource.ErrNotFound) {
+			workflowID, whole, err = source.OfID(ctx, id)
+		}
+		return workflowID, whole, err
+	}
+	return source.OfWhole(ctx, id, f.event.ID)
 }
 
 // described returns the event to compare with rules: complete, or with its known members.

@@ -154,7 +154,16 @@ func (c *Case) verdict(r *ruleset.Rule) (ruleset.Verdict, bool) {
 			known = append(known, name)
 		}
 	}
-	return r.JudgePart(c.Parsed, c.Event.Bus, known)
+	v, ok := r.JudgePart(c.Parsed, c.Event.Bus, known)
+	if v.Unsure != "" && c.logs(r) {
+		v.Unsure = ""
+	}
+	return v, ok
+}
+
+// logs reports whether the log of the bus says that the rule matched.
+func (c *Case) logs(r *ruleset.Rule) bool {
+	return slices.ContainsFunc(c.Steps, func(s Step) bool { return s.Rule == r.Name && (s.Bus == "" || s.Bus == r.Bus) })
 }
 
 func published(t *Trail) *Publication {

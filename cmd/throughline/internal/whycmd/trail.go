@@ -35,6 +35,10 @@ type Handling struct {
 	Repeat   string        `json:"repeat,omitempty"` // retry, redelivery, republish, replay
 	Failed   bool          `json:"failed,omitempty"`
 	Error    string        `json:"error,omitempty"`
+
+	eventID, eventType string
+
+	envelope string // the ID of the event's envelope, if a bus delivered it
 }
 
 // trailOf finds an event in its workflow, by its own ID or that of its envelope.
@@ -50,7 +54,10 @@ func trailOf(w *workflow.Workflow, id string) Trail {
 				t.Published = publication(n, s)
 			}
 		case n.Kind == workflow.KindHandling && s != nil && (at[n.Parent] || handled(s, id)):
-			h := Handling{Function: function(s), At: s.Start.UTC(), Took: s.Duration(), Repeat: s.Text(lineage.AttrRepeatKind), Failed: s.Error, Error: s.Message}
+			h := Handling{Function: function(s), At: s.Start.UTC(), Took: s.Duration(), Repeat: s.Text(lineage.AttrRepeatKind), Failed: s.Error, Error: s.Message, eventID: s.EventID(), eventType: s.Text(lineage.AttrEventType)}
+			if s.Text("messaging.system") == "aws.eventbridge" {
+				h.envelope = s.Text("messaging.message.id")
+			}
 			if !slices.Contains(t.Handlings, h) {
 				t.Handlings = append(t.Handlings, h)
 			}

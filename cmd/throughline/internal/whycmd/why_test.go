@@ -169,6 +169,100 @@ func TestOfSpansAlone(t *testing.T) {
 	}
 }
 
+// TestFailuresOfSpansAlone holds that a function that failed is the reason, whether or not
+// it is certain which rule matched, and also without the publisher's span.
+func TestFailuresOfSpansAlone(t *testing.T) {
+	template := write(t, "t.yaml", rules+`  Stock: {Type: AWS::Serverless::Function, Properties: {FunctionName: stock, Events: {Q: {Type: SQS, Properties: {Queue: !GetAtt Work.Arn}}}}}
+  Work: {Type: AWS::SQS::Queue, Properties: {QueueName: work}}
+  Queued: {Type: AWS::Events::Rule, Properties: {Name: queued, EventBusName: orders, EventPattern: {source: [shop]}, Targets: [{Id: a, Arn: !GetAtt Work.Arn}]}}
+`)
+	failed := func(function string) []string {
+		return []string{handles(2, "order-1", function, "no stock", ""), handles(3, "order-1", function, "no stock", "retry")}
+	}
+	sent := sends(1, "order-1", "")
+	for name, c := range map[string]struct {
+		spans    []string
+		template bool
+		code     int
+		says     []string
+	}{
+		"Traced":   {append(failed("fulfil"), sent), true, terminal.Found, []string{"- function fulfil failed 2 times: no stock\n    the function's own dead-letter queue", "of workflow flow-1"}},
+		"Untraced": {failed("fulfil"), true, terminal.Found, []string{"event order-1  OrderPlaced\n", "- function fulfil failed 2 times: no stock\n", "does not match", "rule off on bus orders"}},
+		"Queue":    {append(failed("stock"), sent), true, terminal.Found, []string{"- function stock failed 2 times: no stock\n    the queue work delivers it again"}},
+		"Beside":   {append(failed("stock"), sent, handles(4, "order-1", "fulfil", "", "")), true, terminal.Found, []string{"- function stock failed 2 times", "handled: by fulfil"}},
+		"NoRules":  {append(failed("fulfil"), sent), false, terminal.Found, []string{"Why it was not handled:\n  - function fulfil failed 2 times: no stock\n"}},
+		"Stranger": {append(failed("other"), sent), true, terminal.Found, []string{"- function other failed 2 times: no stock\n"}},
+		"Retried":  {append(failed("fulfil"), sent, handles(4, "order-1", "fulfil", "", "retry")), true, 0, []string{"It was handled.", "handled: by fulfil, after 3 invocations"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, id := range []string{"order-1", "env-order-1", "env-ord"} {
+				args := []string{id, "--file", write(t, "spans.jsonl", c.spans...)}
+				if c.template {
+					args = append(args, "--template", template)
+				}
+				out, code := run(t, args...)
+				flat := strings.Replace(out, "do not match it", "does not match", 1)
+				for _, line := range c.says {
+					if code != c.code || !strings.Contains(flat, line) {
+						t.Errorf("%s: %d: no %q in\n%s", id, code, line, out)
+					}
+				}
+				for _, not := range []string{"no handling of it is known", "which is not known\n"} {
+					if strings.Contains(out, not) {
+						t.Errorf("%s: %q in\n%s", id, not, out)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestTheLogNamesTheRule of an event whose detail is unknown.
+func TestTheLogNamesTheRule(t *testing.T) {
+	step := `{"resource_arn":"arn:aws:events:eu-west-1:1:event-bus/orders","event_id":"env-order-1","message_timestamp_ms":1763892000000,"message_type":"INVOCATION_FAILURE","details":{"rule_arn":"arn:aws:events:eu-west-1:1:rule/orders/placed","target_arn":"arn:aws:lambda:eu-west-1:1:function:fulfil","total_attempts":3}}`
+	out, code := run(t, "env-ord", "--events", write(t, "log.jsonl", step), "--template", write(t, "t.yaml", rules))
+	if code != terminal.Found || !strings.Contains(out, "- rule placed, function fulfil: delivery failed after 3 attempts") || !strings.Contains(out, "rule placed on bus orders\n") {
+		t.Errorf("%d\n%s", code, out)
+	}
+}
+
+// TestBeginningsOfIDs finds an event in files by the beginning of its IDs, and by IDs that
+// only spans have.
+func TestBeginningsOfIDs(t *testing.T) {
+	file := write(t, "e.jsonl", event("order-1", "OrderPlaced", ""), event("order-10", "OrderPlaced", ""), event("signal-7", "Signal", ""), event("signal-7", "Signal", ""),
+		strings.Replace(event("twice", "Signal", ""), "env-twice", "env-again", 1), event("twice", "Signal", ""))
+	spans := write(t, "spans.jsonl", sends(1, "signal-7", ""), sends(2, "order-10", ""))
+	more := write(t, "more.jsonl", sends(2, "order-10", ""), sends(3, "order-11", ""))
+	for _, c := range []struct {
+		id, spans string
+		code      int
+		says      string
+	}{
+		{"order-1", "", 0, "event order-1  OrderPlaced of shop\n"},
+		{"order-10", "", 0, "event order-10  OrderPlaced of shop\n"},
+		{"sig", "", 0, "event signal-7  Signal of shop\n"},
+		{"env-sig", "", 0, "event signal-7  Signal of shop\n"},
+		{"sig", spans, terminal.Found, "event signal-7  Signal of shop\n  published by web"},
+		{"env-sig", spans, terminal.Found, "event signal-7  Signal of shop\n  published by web"},
+		{"order-1", spans, terminal.Found, "event order-1  OrderPlaced of shop\n"},
+		{"order-1", more, terminal.Found, "event order-1  OrderPlaced of shop\n"},
+		{"order", more, terminal.Misused, "several IDs begin with order"},
+		{"order", spans, terminal.Found, "event order-10  OrderPlaced of shop\n  published by web"}, // spans have only this one
+		{"order", "", terminal.Misused, "several events whose ID is order or begins with it: name one\n  order-1  OrderPlaced\n  order-10  OrderPlaced"},
+		{"twice", "", terminal.Misused, "several events whose ID is twice or begins with it: name one\n  env-again  Signal\n  env-twice  Signal"},
+		{"env-a", "", 0, "event twice  Signal of shop\n"},
+		{"order-2", "", terminal.Found, "no event order-2 was found"},
+	} {
+		args := []string{c.id, "--events", file}
+		if c.spans != "" {
+			args = append(args, "--file", c.spans)
+		}
+		if out, code := run(t, args...); code != c.code || !strings.Contains(out, c.says) {
+			t.Errorf("%s %s: %d %s", c.id, c.spans, code, out)
+		}
+	}
+}
+
 func TestNoEvent(t *testing.T) {
 	template, two := write(t, "t.yaml", rules), write(t, "e.jsonl", event("a", "A", ""), event("b", "B", ""))
 	for name, c := range map[string]struct {
