@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -66,7 +67,9 @@ func writeHelp(out io.Writer, cmd *cobra.Command) {
 	}
 	if cmd.HasAvailableLocalFlags() {
 		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
-			if f.DefValue == "[]" { // an empty list or map, which pflag prints of some types
+			// pflag prints an empty list or map as a default, except for these types, where it
+			// prints an empty string.
+			if f.DefValue == "[]" && !slices.Contains([]string{"stringArray", "stringSlice", "intSlice"}, f.Value.Type()) {
 				f.DefValue = ""
 			}
 		})
