@@ -162,8 +162,8 @@ queries) "$THROUGHLINE" "$@" || [ "$2 $?" = "run 1" ] ;;
 esac
 `
 
-// account makes what the pages' examples name.
-const account = `
+// exampleAccount makes what the pages' examples name.
+const exampleAccount = `
 for group in portfolio execution; do aws logs create-log-group --log-group-name /aws/lambda/$group; done
 aws sqs create-queue --queue-name plans-failed
 for n in 1 2 3; do aws sqs send-message --queue-url "$DLQ" --message-body "$(head -1 "$RESULTS/events.jsonl")"; done
@@ -218,7 +218,7 @@ func TestEveryCommandOfTheDocumentsRuns(t *testing.T) {
 		}
 		return string(out)
 	}
-	enter(t, t.TempDir(), account)
+	enter(t, t.TempDir(), exampleAccount)
 	for page, text := range pages(t) {
 		found, _ := blocks(text)
 		dir := t.TempDir()

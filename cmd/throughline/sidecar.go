@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/throughline/throughline/cmd/internal/assemble"
+	"github.com/throughline/throughline/cmd/throughline/internal/account"
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 	"github.com/throughline/throughline/extension"
 	"github.com/throughline/throughline/internal/settings"
@@ -124,7 +125,7 @@ func chain() extension.Credentials {
 		mu.Lock()
 		defer mu.Unlock()
 		if provider == nil {
-			c, err := config.LoadDefaultConfig(ctx)
+			c, err := config.LoadDefaultConfig(ctx, account.Quiet)
 			if err != nil {
 				return aws.Credentials{}, fmt.Errorf("load AWS configuration: %w", err)
 			}

@@ -13,7 +13,6 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/smithy-go"
-	"github.com/aws/smithy-go/logging"
 	"github.com/spf13/pflag"
 )
 
@@ -35,7 +34,7 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 }
 
 // Config returns the configuration of AWS clients. It returns an error if the
-// configuration cannot be read or has no Region.
+// configuration cannot be read, or has no Region or credentials.
 func (f Flags) Config(ctx context.Context, configure Configure) (aws.Config, error) {
 	var load []func(*config.LoadOptions) error
 	if f.Profile != "" {
@@ -45,7 +44,7 @@ func (f Flags) Config(ctx context.Context, configure Configure) (aws.Config, err
 		load = append(load, config.WithRegion(f.Region))
 	}
 	const attempts = 8
-	load = append(load, config.WithRetryMode(aws.RetryModeAdaptive), config.WithRetryMaxAttempts(attempts))
+	load = append(load, Quiet, config.WithRetryMode(aws.RetryModeAdaptive), config.WithRetryMaxAttempts(attempts))
 	cfg, err := configure(ctx, load...)
 	if err != nil {
 		return cfg, fmt.Errorf("configure AWS: %w", err)
@@ -53,7 +52,9 @@ func (f Flags) Config(ctx context.Context, configure Configure) (aws.Config, err
 	if cfg.Region == "" {
 		return cfg, errors.New("no AWS Region is set: give --region, or set AWS_REGION")
 	}
-	cfg.Logger = logging.Nop{} // the SDK's logger writes text of the server to the terminal
+	if _, err := Credentials(ctx, cfg, "set AWS_PROFILE or give --profile, or run aws sso login"); err != nil {
+		return cfg, err
+	}
 	if cfg.HTTPClient == nil {
 		cfg.HTTPClient = awshttp.NewBuildableClient()
 	}

@@ -44,7 +44,9 @@ func (c closable) Close() error {
 
 // TestAnEarlyAnswer has a server answer before net/http has seen that the request's body has ended.
 func TestAnEarlyAnswer(t *testing.T) {
-	t.Setenv("AWS_REGION", "us-east-1")
+	for name, value := range map[string]string{"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"} {
+		t.Setenv(name, value)
+	}
 	more := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.CopyN(io.Discard, r.Body, r.ContentLength)

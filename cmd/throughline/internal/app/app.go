@@ -17,7 +17,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/spf13/pflag"
 
 	"github.com/throughline/throughline/cmd/throughline/internal/app/faults"
@@ -234,29 +233,6 @@ func parseFaults(texts []string) ([]faults.Rule, error) {
 		rules = append(rules, r)
 	}
 	return rules, nil
-}
-
-// credentials returns the user's credentials and Region with --aws real, else nil.
-func (f Flags) credentials(ctx context.Context) (*lambdalocal.Credentials, string, error) {
-	switch f.aws {
-	case "", "local":
-		return nil, "", nil
-	case "real":
-	default:
-		return nil, "", terminal.Misuse("--aws %q: write local or real", f.aws)
-	}
-	cfg, err := config.LoadDefaultConfig(ctx)
-	if err == nil && cfg.Region == "" {
-		err = errors.New("no AWS Region is configured: set AWS_REGION")
-	}
-	if err != nil {
-		return nil, "", terminal.As(terminal.CouldNot, fmt.Errorf("--aws real: %w", err))
-	}
-	own, err := cfg.Credentials.Retrieve(ctx)
-	if err != nil {
-		return nil, "", terminal.As(terminal.CouldNot, fmt.Errorf("--aws real: no AWS credentials were found: %w", err))
-	}
-	return &lambdalocal.Credentials{AccessKeyID: own.AccessKeyID, SecretAccessKey: own.SecretAccessKey, SessionToken: own.SessionToken}, cfg.Region, nil
 }
 
 // findExtension returns the path of the extension's binary.
