@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
+	"github.com/throughline/throughline/local/sqslocal"
 )
 
 const (
@@ -85,7 +86,7 @@ func TestShow(t *testing.T) {
 	if err := json.Unmarshal([]byte(out[strings.Index(out, "{"):]), &shown); err != nil || code != 0 || shown.Group == "" || shown.Back != "function fulfil" || shown.Message.Receipt != "" {
 		t.Errorf("%d %v\n%s", code, err, out)
 	}
-	if out, code := s.run("show", "failed", "nobody"); code != terminal.Found || !strings.Contains(out, "nobody was not found in failed: it is not there, or it is in flight to another consumer; without an ID the first message is shown, and `throughline dlq failed --keep FILE` copies all") {
+	if out, code := s.run("show", "failed", "nobody"); code != terminal.Found || !strings.Contains(out, "nobody was not found in failed: it is not there, or it is in flight to another consumer; without an ID, dlq show shows the first message, and `throughline dlq failed --keep FILE` copies all") {
 		t.Errorf("%d %s", code, out)
 	}
 	if visible, hidden, _ := q.Count(); visible != 12 || hidden != 0 {
@@ -301,17 +302,21 @@ func TestWhatIsRefused(t *testing.T) {
 	}
 }
 
-// TestWithoutRights holds that what the account refuses to say is noted, and not more.
-func TestWithoutRights(t *testing.T) {
+// TestShowWithoutMessages holds what is said of an empty queue, and of one whose messages
+// other consumers have.
+func TestShowWithoutMessages(t *testing.T) {
 	s := newStand(t)
-	q := s.queue("failed", "trades")
-	s.letter(q, `{"event_id":"trade-1"}`)
-	s.refuse = func(r *http.Request) bool {
-		return strings.HasPrefix(r.URL.Path, "/2015-03-31/") || strings.HasSuffix(r.Header.Get("X-Amz-Target"), "ListDeadLetterSourceQueues")
-	}
-	out, code := s.run("failed")
-	if code != terminal.Found || !strings.Contains(out, "note: which queues use the dead-letter queue failed is not known: AccessDenied") || !strings.Contains(out, "unknown") {
-		t.Errorf("%d %s", code, out)
+	q := s.queue("failed", "")
+	for _, held := range []int{0, 1} {
+		for _, id := range [][]string{nil, {"trade-1"}} {
+			if out, code := s.run(append([]string{"show", "failed"}, id...)...); code != terminal.Found || !strings.Contains(out, fmt.Sprintf("failed has no message that can be received now (%d in flight)", held)) {
+				t.Errorf("%d %s", code, out)
+			}
+		}
+		s.letter(q, `{"event_id":"trade-1"}`)
+		if _, err := q.Receive(t.Context(), sqslocal.Receive{Max: 1}); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -128,9 +128,7 @@ func (q *queue) Receive(ctx context.Context, most int) ([]deadletter.Letter, err
 		if len(q.sources) == 1 {
 			l.From(q.sources[0])
 		}
-		if err := q.owners.complete(ctx, &l, q.ARN); err != nil {
-			return nil, err
-		}
+		q.owners.complete(ctx, &l, q.ARN)
 		letters = append(letters, l)
 	}
 	return letters, nil

@@ -103,7 +103,7 @@ func (s *showing) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	var found *deadletter.Letter
-	_, err = q.each(cmd.Context(), s.most, terminal.NewProgress(cmd), func(l *deadletter.Letter) (bool, error) {
+	read, err := q.each(cmd.Context(), s.most, terminal.NewProgress(cmd), func(l *deadletter.Letter) (bool, error) {
 		if id == "" || names(l, id) {
 			one := *l
 			found = &one
@@ -113,8 +113,14 @@ func (s *showing) run(cmd *cobra.Command, args []string) error {
 	switch {
 	case err != nil:
 		return err
+	case found == nil && read == 0:
+		inFlight, err := q.Hidden(cmd.Context())
+		if err != nil {
+			return err
+		}
+		return terminal.Finding("%s has no message that can be received now (%d in flight)", q.Name, inFlight)
 	case found == nil:
-		return terminal.Finding("%s was not found in %s: it is not there, or it is in flight to another consumer; without an ID the first message is shown, and `throughline dlq %s --keep FILE` copies all", id, q.Name, q.Name)
+		return terminal.Finding("%s was not found in %s: it is not there, or it is in flight to another consumer; without an ID, dlq show shows the first message, and `throughline dlq %s --keep FILE` copies all", id, q.Name, q.Name)
 	}
 	shown := s.shown(found)
 	if shown.tree, err = s.workflow(cmd, found); err != nil {

@@ -51,7 +51,9 @@ type stand struct {
 	bus    *buslocal.Bus
 	fresh  *eventsv2local.Service     // the new custom buses
 	refuse func(r *http.Request) bool // a request that is refused with 403
-	taken  func()                     // called once a batch was taken, before that is answered
+	// other answers a request itself, if it returns true.
+	other func(w http.ResponseWriter, r *http.Request) bool
+	taken func() // called once a batch was taken, before that is answered
 
 	mu      sync.Mutex
 	invoked []invocation
@@ -78,6 +80,7 @@ func newStand(t *testing.T) *stand {
 func (s *stand) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	target := r.Header.Get("X-Amz-Target")
 	switch {
+	case s.other != nil && s.other(w, r):
 	case s.refuse != nil && s.refuse(r):
 		w.Header().Set("X-Amzn-ErrorType", "AccessDeniedException")
 		w.WriteHeader(http.StatusForbidden)
