@@ -287,6 +287,9 @@ type Set struct {
 	LogGroups  []string // the log groups that the saved queries read
 	Dashboard  string   // the dashboard's name
 	Notes      []Note
+	// Found are problems that are visible only where the alarms were read, such as a
+	// reference that returns another name. [Lint] reports them with its own.
+	Found []Finding
 	// Partial reports that the set leaves out resources whose names are not known; see
 	// [CompileKnown]. Alarms of the spec that the account has in addition are kept.
 	Partial bool

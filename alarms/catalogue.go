@@ -107,7 +107,7 @@ func activity(s Stat, own string) string {
 // ceiling returns the highest value that a datapoint of the metric can have, and why. ok
 // is false if the metric has no known bound.
 func ceiling(s Stat, own string) (most float64, why string, ok bool) {
-	if s.Statistic == "Sum" || s.Statistic == "SampleCount" {
+	if counting(s.Statistic) {
 		return 0, "", false
 	}
 	switch s.Namespace + " " + s.Metric {
@@ -119,6 +119,8 @@ func ceiling(s Stat, own string) (most float64, why string, ok bool) {
 		return 14 * 86400, "a queue keeps messages for at most 14 days", true
 	case "AWS/Lambda ProvisionedConcurrencyUtilization":
 		return 1, "it is a fraction between 0 and 1", true
+	case "AWS/ApiGateway 4XXError", "AWS/ApiGateway 5XXError", "AWS/ApiGateway CacheHitCount", "AWS/ApiGateway CacheMissCount":
+		return 1, "it is 0 or 1 for each request", true
 	case own + " " + string(metrics.TimeoutUtilization), own + " " + string(metrics.MemoryUtilization):
 		return 100, "it is a percentage", true
 	default:
@@ -179,9 +181,12 @@ var aws = sync.OnceValue(func() []Metric {
 	add(lambda, function, Counted, false, "", `Invocations Errors Throttles OversizedRecordCount ProvisionedConcurrencyInvocations
 		ProvisionedConcurrencySpilloverInvocations AsyncEventsReceived`)
 	add(lambda, function, Counted, true, "Invocations", "DeadLetterErrors DestinationDeliveryFailures AsyncEventsDropped")
-	add(lambda, function, Sampled, false, "", "Duration PostRuntimeExtensionsDuration IteratorAge OffsetLag AsyncEventAge")
+	add(lambda, function, Sampled, false, "", "Duration PostRuntimeExtensionsDuration IteratorAge AsyncEventAge")
 	add(lambda, function, Gauge, false, "", "ConcurrentExecutions ProvisionedConcurrentExecutions ProvisionedConcurrencyUtilization")
 	mapping := [][]string{{"EventSourceMappingUUID", "FunctionName"}, {"EventSourceMappingUUID"}}
+	add(lambda, slices.Concat(function, mapping), Sampled, false, "", "OffsetLag")
+	add(lambda, function, Counted, false, "", "UrlRequestCount Url4xxCount Url5xxCount")
+	add(lambda, function, Sampled, false, "", "UrlRequestLatency")
 	add(lambda, mapping, Counted, false, "", "PolledEventCount InvokedEventCount FilteredOutEventCount FailedInvokeEventCount DeletedEventCount DroppedEventCount OnFailureDestinationDeliveredEventCount")
 	add(lambda, function, Counted, true, "Invocations", "SignatureValidationErrors RecursiveInvocationsDropped")
 	add(lambda, none, Gauge, false, "", "UnreservedConcurrentExecutions ClaimedAccountConcurrency")

@@ -54,7 +54,7 @@ func (l *linter) warnf(format string, args ...any) {
 // the metric is not published with, on the sum of a gauge. It follows the API reference
 // of PutMetricAlarm and the pages of the metrics.
 func Lint(s Set) []Finding {
-	l := &linter{set: s}
+	l := &linter{set: s, findings: slices.Clone(s.Found)}
 	lines := map[string]int{}
 	for _, a := range s.Alarms {
 		l.alarm, l.line, l.allowed = a.Name, a.Meta.Line, a.Meta.Allow != ""
@@ -206,7 +206,7 @@ func (l *linter) queries(a Alarm) {
 	for _, q := range a.Queries {
 		if q.Stat == nil && !insights(q.Expression) {
 			l.expression(q, ids)
-			l.share(a, q)
+			l.reach(a, q)
 		}
 		if !lowerID(q.ID) {
 			l.errorf("%q is not an ID: write a lower-case letter, then letters, digits and _", q.ID)

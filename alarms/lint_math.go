@@ -50,7 +50,7 @@ func (l *linter) expression(q Query, ids map[string]bool) {
 // words returns the names in an expression, without quoted texts.
 func words(expression string) []string {
 	var out []string
-	for i, piece := range strings.Split(expression, `"`) {
+	for i, piece := range strings.Split(strings.ReplaceAll(expression, "'", `"`), `"`) {
 		if i%2 == 1 {
 			continue
 		}
@@ -109,10 +109,11 @@ func calls(expression string) []called {
 	var open []int // the call of each open bracket, -1 for a bracket without one
 	word, empty, quoted, gap := "", false, false, false
 	for _, r := range expression {
-		if r == '"' {
+		quote := r == '"' || r == '\''
+		if quote {
 			quoted = !quoted
 		}
-		if quoted || r == '"' {
+		if quoted || quote {
 			empty = false
 			continue
 		}

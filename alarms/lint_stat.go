@@ -16,6 +16,13 @@ var percentiles = regexp.MustCompile(`^(p|tm|wm|tc|ts)(100|[0-9]{1,2}(\.[0-9]{1,
 
 func percentile(statistic string) bool { return percentiles.MatchString(statistic) }
 
+// counting reports whether a statistic counts samples, adds them, or is a share of them,
+// so that it is not a value of the metric.
+func counting(statistic string) bool {
+	kind := strings.ToUpper(statistic)
+	return kind == "SUM" || kind == "SAMPLECOUNT" || strings.HasPrefix(kind, "TC") || strings.HasPrefix(kind, "TS") || strings.HasPrefix(kind, "PR(")
+}
+
 // stat checks one metric: that it is published with these dimensions, and that the
 // statistic has a meaning for it.
 func (l *linter) stat(a Alarm, s Stat) {
@@ -79,6 +86,7 @@ func (l *linter) dimensions(m Metric, s Stat) {
 		l.errorf("it can never fire: rules on the default bus publish with RuleName only: remove EventBusName")
 	}
 	if slices.ContainsFunc(m.Sets, func(set []string) bool { return slices.Equal(set, names) }) {
+		l.qualified(s)
 		return
 	}
 	l.errorf("it can never fire: %s is published with %s, not with %s", s.Metric, alternatives(m.Sets), setText(names))
@@ -94,13 +102,58 @@ func (l *linter) dimensionValue(namespace string, d Dimension) {
 			l.warnf("Subscriber %q is not an ARN: the metric has the subscriber's ARN", d.Value)
 		}
 	case strings.HasSuffix(d.Name, "Arn"):
+		if !strings.HasPrefix(d.Value, "arn:") && !strings.ContainsAny(d.Value, "{") {
+			l.errorf("it can never fire: %s %q is not an ARN, and the metric has the ARN", d.Name, d.Value)
+		}
 	case strings.HasPrefix(d.Value, "arn:"):
 		what = "an ARN"
 	case strings.HasPrefix(d.Value, "https://"), strings.HasPrefix(d.Value, "http://"):
 		what = "a URL"
+	case slices.Contains(plainNames, d.Name) && strings.ContainsAny(withoutPlaceholders(d.Value), ":/"):
+		what = "a part of an ARN or of a URL"
+		if d.Name == "FunctionName" {
+			what = "a name with an account or an alias"
+		}
 	}
 	if what != "" {
 		l.errorf("it can never fire: %s %q is %s, and the metric has the name: write the name, or Fn::GetAtt of the name", d.Name, d.Value, what)
+	}
+}
+
+// plainNames are the dimensions whose values have neither a colon nor a slash.
+var plainNames = []string{"FunctionName", "QueueName", "TopicName", "TableName", "RuleName", "StreamName", "PipeName", "ScheduleGroup"}
+
+// withoutPlaceholders returns a text without its placeholders, and nothing of a text with
+// a dynamic reference of CloudFormation.
+func withoutPlaceholders(text string) string {
+	var b strings.Builder
+	if parts, err := Parts(text); err == nil && !strings.Contains(text, "{{resolve:") {
+		for _, p := range parts {
+			if !p.Placeholder {
+				b.WriteString(p.Text)
+			}
+		}
+	}
+	return b.String()
+}
+
+// qualified checks the dimension Resource of a function: the name, with an alias or a
+// version.
+func (l *linter) qualified(s Stat) {
+	value := func(name string) string {
+		for _, d := range s.Dimensions {
+			if d.Name == name {
+				return d.Value
+			}
+		}
+		return ""
+	}
+	function, resource := value("FunctionName"), value("Resource")
+	if s.Namespace != "AWS/Lambda" || resource == "" || resource == function || strings.Contains(resource, "{") && !strings.HasPrefix(resource, "arn:") {
+		return
+	}
+	if !strings.Contains(function, "{") && !strings.HasPrefix(resource, function+":") || !strings.Contains(resource, ":") {
+		l.errorf("it can never fire: Resource %q is not the function's name with an alias or a version: write %s:%s", resource, function, resource[strings.LastIndexByte(resource, ':')+1:])
 	}
 }
 
@@ -126,7 +179,7 @@ func (l *linter) sense(a Alarm, m Metric, s Stat) {
 	switch {
 	case m.Kind == Gauge && s.Statistic == "Sum":
 		l.warnf("%s is a level, not a count: its Sum grows with the number of samples; use Maximum", s.Metric)
-	case s.Namespace == "AWS/Lambda" && s.Metric == "Errors" && (s.Statistic == "Average" || s.Statistic == "Maximum"): // of 0 or 1 an invocation
+	case s.Namespace == "AWS/Lambda" && s.Metric == "Errors" && !counting(s.Statistic): // of 0 or 1 an invocation
 		if alone && (a.Comparison == Greater && a.Threshold >= 1 || a.Comparison == GreaterOrEqual && a.Threshold > 1) {
 			l.errorf("it can never fire: Errors is 0 or 1 for each invocation, so its %s is at most 1", s.Statistic)
 		}

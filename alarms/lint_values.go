@@ -1,7 +1,6 @@
 package alarms
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -37,13 +36,29 @@ func (l *linter) values(a Alarm, m Metric, s Stat) {
 	if a.Comparison == Less && a.Threshold <= 0 || a.Comparison == LessOrEqual && a.Threshold < 0 {
 		l.errorf("it can never fire: %s is never below 0", s.Metric)
 	}
-	idle := map[string]string{"AWS/Lambda": "a function that is not invoked", "AWS/Events": "a rule that no event matches"}[s.Namespace]
-	counts := s.Statistic == "SampleCount" || s.Statistic == "Sum" && slices.Contains([]string{"Invocations", "TriggeredRules", "MatchedEvents"}, s.Metric)
+	idle, certain := map[string]string{"AWS/Lambda": "a function that is not invoked", "AWS/Events": "a rule that no event matches"}[s.Namespace], true
+	if idle == "" {
+		certain = false
+		idle = map[string]string{"AWS/States": "a state machine that is not started", "AWS/Scheduler": "a group without an invocation", "AWS/SNS": "a topic without a message",
+			"AWS/ApiGateway": "an API without a request", "AWS/EventBridge/Pipes": "a pipe without an event"}[s.Namespace]
+	}
+	activity := []string{"Invocations", "TriggeredRules", "MatchedEvents", "ExecutionsStarted", "InvocationAttemptCount", "NumberOfMessagesPublished", "Count"}
+	counts := s.Statistic == "SampleCount" || s.Statistic == "Sum" && slices.Contains(activity, s.Metric)
 	if idle != "" && counts && a.Missing != Breaching && (a.Comparison == Less && a.Threshold <= 1 || a.Comparison == LessOrEqual && a.Threshold < 1) {
-		l.errorf("it can never fire: %s publishes nothing, so treat missing data as breaching", idle)
+		if certain {
+			l.errorf("it can never fire: %s publishes nothing, so treat missing data as breaching", idle)
+		} else {
+			l.warnf("it may never fire: %s may publish nothing, so treat missing data as breaching", idle)
+		}
 	}
 	high := a.Comparison == Greater || a.Comparison == GreaterOrEqual
-	if unit == "Milliseconds" && s.Namespace == "AWS/Lambda" && s.Statistic != "SampleCount" && high && a.Threshold > 0 && a.Threshold < 100 {
+	if high && (a.Threshold < 0 || a.Threshold == 0 && a.Comparison == GreaterOrEqual && !m.OnlyNonZero) {
+		l.warnf("every datapoint breaches %s %s, so it is in ALARM whenever %s is published", a.Comparison.Symbol(), number(a.Threshold), s.Metric)
+	}
+	if s.Namespace == "AWS/SQS" && s.Metric == "NumberOfMessagesSent" && high && deadLetterName(s.Dimensions) {
+		l.warnf("NumberOfMessagesSent does not count the messages that a redrive policy moves to a dead-letter queue: use ApproximateNumberOfMessagesVisible")
+	}
+	if unit == "Milliseconds" && s.Namespace == "AWS/Lambda" && !counting(s.Statistic) && high && a.Threshold > 0 && a.Threshold < 100 {
 		l.warnf("%s is in milliseconds, so %s is very short: for seconds write %s", s.Metric, number(a.Threshold), number(a.Threshold*1000))
 	}
 	n := a.EvaluationPeriods
@@ -58,28 +73,10 @@ func (l *linter) values(a Alarm, m Metric, s Stat) {
 	}
 }
 
-// percentOf matches expressions of the form 100·part/whole.
-var percentOf = regexp.MustCompile(`^\(?\s*(?:100\s*\*\s*)?\(?(?:FILL\()?([a-z]\w*)(?:,\s*0\))?\s*/\s*([a-z]\w*)\)?(?:\s*\*\s*100)?\s*\)?$`)
-
-// share checks a percentage of errors among invocations, which cannot exceed 100.
-func (l *linter) share(a Alarm, q Query) {
-	m := percentOf.FindStringSubmatch(strings.TrimSpace(q.Expression))
-	if m == nil || !q.Return {
-		return
-	}
-	of := func(id, metric string) bool {
-		return slices.ContainsFunc(a.Queries, func(q Query) bool {
-			return q.ID == id && q.Stat != nil && q.Stat.Namespace == "AWS/Lambda" && q.Stat.Metric == metric && q.Stat.Statistic == "Sum"
-		})
-	}
-	if !of(m[1], "Errors") || !of(m[2], "Invocations") {
-		return
-	}
-	most := 1.0
-	if strings.Contains(q.Expression, "100") {
-		most = 100
-	}
-	if a.Comparison == Greater && a.Threshold >= most || a.Comparison == GreaterOrEqual && a.Threshold > most {
-		l.errorf("it can never fire: %s is at most %s, and the threshold is %s %s", q.Expression, number(most), a.Comparison.Symbol(), number(a.Threshold))
-	}
+// deadLetterName reports whether a queue is a dead-letter queue by its name.
+func deadLetterName(dimensions []Dimension) bool {
+	return slices.ContainsFunc(dimensions, func(d Dimension) bool {
+		name := strings.ToLower(d.Value)
+		return strings.Contains(name, "dlq") || strings.Contains(name, "dead")
+	})
 }

@@ -112,3 +112,67 @@ Resources:
 		t.Error(s.Notes, err)
 	}
 }
+
+// TestSecondDead: more forms of dead alarms, each with what lint says.
+func TestSecondDead(t *testing.T) {
+	const head = `
+Resources:
+  R: {Type: AWS::ApiGateway::RestApi, Properties: {Name: shop}}
+  H: {Type: AWS::Serverless::HttpApi}
+  M: {Type: AWS::Serverless::StateMachine}
+  F: {Type: AWS::Serverless::Function, Properties: {AutoPublishAlias: live}}
+  A:
+    Type: AWS::CloudWatch::Alarm
+    Properties: {EvaluationPeriods: 1, Period: 60, Statistic: Sum, Threshold: 0, ComparisonOperator: GreaterThanThreshold, TreatMissingData: notBreaching, `
+	for properties, want := range map[string]string{
+		"Namespace: AWS/ApiGateway, MetricName: 5XXError, Dimensions: [{Name: ApiName, Value: !Ref R}]":                                                                                          "error: it can never fire: the value of ApiName is the API's ID",
+		"Namespace: AWS/ApiGateway, MetricName: 5XXError, Dimensions: [{Name: ApiName, Value: !Sub '${R.RestApiId}'}]":                                                                           "error: it can never fire: the value of ApiName is the API's ID",
+		"Namespace: AWS/ApiGateway, MetricName: 5XXError, Dimensions: [{Name: ApiName, Value: !Ref H}]":                                                                                          "error: it can never fire: the value of ApiName is the ID of an HTTP API",
+		"Namespace: AWS/ApiGateway, MetricName: 5XXError, Dimensions: [{Name: ApiName, Value: shop}]":                                                                                            "",
+		"Namespace: AWS/ApiGateway, MetricName: 4xx, Dimensions: [{Name: ApiId, Value: !Ref H}]":                                                                                                 "",
+		"Namespace: AWS/ApiGateway, MetricName: 5XXError, Statistic: Average, Threshold: 5, Dimensions: [{Name: ApiName, Value: shop}]":                                                          "error: it can never fire: it is 0 or 1 for each request",
+		"Namespace: AWS/States, MetricName: ExecutionsFailed, Dimensions: [{Name: StateMachineArn, Value: !GetAtt M.Name}]":                                                                      "error: it can never fire: the value of StateMachineArn is the state machine's name",
+		"Namespace: AWS/States, MetricName: ExecutionsFailed, Dimensions: [{Name: StateMachineArn, Value: orders}]":                                                                              "error: it can never fire: StateMachineArn \"orders\" is not an ARN",
+		"Namespace: AWS/States, MetricName: ExecutionsFailed, Dimensions: [{Name: StateMachineArn, Value: !Ref M}]":                                                                              "",
+		"Namespace: AWS/States, MetricName: ExecutionsFailed, Dimensions: [{Name: StateMachineArn, Value: '{{resolve:ssm:/machine}}'}]":                                                          "",
+		"Namespace: AWS/States, MetricName: ExecutionsFailed, Dimensions: [{Name: StateMachineArn, Value: !ImportValue machine}]":                                                                "",
+		"Namespace: AWS/Lambda, MetricName: Errors, Dimensions: [{Name: FunctionName, Value: !Ref F.Alias}]":                                                                                     "error: it can never fire: FunctionName \"arn:",
+		"Namespace: AWS/Lambda, MetricName: Errors, Dimensions: [{Name: FunctionName, Value: !Sub '${F.Version}'}]":                                                                              "error: it can never fire: FunctionName \"arn:",
+		"Namespace: AWS/Lambda, MetricName: Errors, Dimensions: [{Name: FunctionName, Value: 'orders:live'}]":                                                                                    "error: it can never fire: FunctionName \"orders:live\" is a name with an account or an alias",
+		"Namespace: AWS/Lambda, MetricName: Errors, Dimensions: [{Name: FunctionName, Value: '123456789012:function:orders'}]":                                                                   "error: it can never fire: FunctionName",
+		"Namespace: AWS/Lambda, MetricName: Errors, Dimensions: [{Name: FunctionName, Value: '{{resolve:ssm:/a/b}}'}]":                                                                           "",
+		"Namespace: AWS/Lambda, MetricName: Errors, Dimensions: [{Name: FunctionName, Value: o}, {Name: Resource, Value: live}]":                                                                 "error: it can never fire: Resource \"live\"",
+		"Namespace: AWS/Lambda, MetricName: Errors, Dimensions: [{Name: FunctionName, Value: !Ref F}, {Name: Resource, Value: live}]":                                                            "error: it can never fire: Resource \"live\"",
+		"Namespace: AWS/Lambda, MetricName: Errors, Dimensions: [{Name: FunctionName, Value: o}, {Name: Resource, Value: p:live}]":                                                               "error: it can never fire: Resource \"p:live\"",
+		"Namespace: AWS/Lambda, MetricName: Errors, Dimensions: [{Name: FunctionName, Value: o}, {Name: Resource, Value: o}]":                                                                    "",
+		"Namespace: AWS/Lambda, MetricName: Errors, Dimensions: [{Name: FunctionName, Value: !Ref F}, {Name: Resource, Value: !Sub '${F}:live'}]":                                                "",
+		"Namespace: AWS/Lambda, MetricName: Errors, Statistic: Minimum, Threshold: 1, Dimensions: [{Name: FunctionName, Value: o}]":                                                              "error: it can never fire: Errors is 0 or 1 for each invocation, so its Minimum is at most 1",
+		"Namespace: AWS/Lambda, MetricName: Errors, Threshold: -1, Dimensions: [{Name: FunctionName, Value: o}]":                                                                                 "warning: every datapoint breaches > -1",
+		"Namespace: AWS/Lambda, MetricName: Invocations, ComparisonOperator: GreaterThanOrEqualToThreshold, Dimensions: [{Name: FunctionName, Value: o}]":                                        "warning: every datapoint breaches >= 0",
+		"Namespace: AWS/Lambda, MetricName: Duration, Statistic: null, ExtendedStatistic: 'PR(1000:)', Threshold: 5, Dimensions: [{Name: FunctionName, Value: o}]":                               "",
+		"Namespace: AWS/Lambda, MetricName: Duration, Statistic: null, ExtendedStatistic: 'TS(:)', Threshold: 5000000, Dimensions: [{Name: FunctionName, Value: o}]":                             "",
+		"Namespace: AWS/Lambda, MetricName: Url5xxCount, Dimensions: [{Name: FunctionName, Value: o}]":                                                                                           "",
+		"Namespace: AWS/Lambda, MetricName: OffsetLag, Statistic: Maximum, Threshold: 9, Dimensions: [{Name: FunctionName, Value: o}, {Name: EventSourceMappingUUID, Value: u}]":                 "",
+		"Namespace: AWS/SQS, MetricName: NumberOfMessagesSent, Dimensions: [{Name: QueueName, Value: orders-dlq}]":                                                                               "warning: NumberOfMessagesSent does not count",
+		"Namespace: AWS/SQS, MetricName: NumberOfMessagesSent, Dimensions: [{Name: QueueName, Value: sqs.eu-west-1.amazonaws.com/1/o}]":                                                          "error: it can never fire: QueueName",
+		"Namespace: AWS/States, MetricName: ExecutionsStarted, Threshold: 1, ComparisonOperator: LessThanThreshold, Dimensions: [{Name: StateMachineArn, Value: !Ref M}]":                        "warning: it may never fire",
+		"Namespace: AWS/SNS, MetricName: NumberOfMessagesPublished, Threshold: 1, ComparisonOperator: LessThanThreshold, Dimensions: [{Name: TopicName, Value: t}]":                              "warning: it may never fire",
+		"Namespace: AWS/SNS, MetricName: NumberOfMessagesPublished, Threshold: 1, ComparisonOperator: LessThanThreshold, TreatMissingData: breaching, Dimensions: [{Name: TopicName, Value: t}]": "",
+	} {
+		s, err := CloudFormation([]byte(head+properties+"}\n"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, f := range alarms.Lint(s) {
+			level := "error: "
+			if f.Warning {
+				level = "warning: "
+			}
+			got += level + f.Message + "\n"
+		}
+		if want == "" && got != "" || !strings.Contains(got, want) {
+			t.Errorf("%s: %s, not %q", properties, got, want)
+		}
+	}
+}

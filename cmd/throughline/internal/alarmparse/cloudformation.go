@@ -41,6 +41,7 @@ func CloudFormation(data []byte, values map[string]string) (alarms.Set, error) {
 			if a.ActionsDisabled && len(a.Actions) > 0 {
 				s.Notes = append(s.Notes, alarms.Note{Line: pair.Line, Message: pair.Key + ": ActionsEnabled is false: the alarm notifies nobody"})
 			}
+			s.Found = append(s.Found, wrongReferences(t, a, properties)...)
 			s.Alarms = append(s.Alarms, a.Normalize())
 		case "AWS::CloudWatch::CompositeAlarm":
 			c := r.composite(properties)
@@ -49,6 +50,37 @@ func CloudFormation(data []byte, values map[string]string) (alarms.Set, error) {
 		}
 	}
 	return s, nil
+}
+
+// wrongReferences returns the dimensions whose reference returns another name of the
+// resource than the metric has.
+func wrongReferences(t *template.Template, a alarms.Alarm, properties *yamltree.Node) []alarms.Finding {
+	var found []alarms.Finding
+	lists := []*yamltree.Node{properties.Get("Dimensions")}
+	for _, m := range properties.Get("Metrics").List() {
+		lists = append(lists, m.At("MetricStat", "Metric", "Dimensions"))
+	}
+	for _, list := range lists {
+		for _, d := range list.List() {
+			name := t.Scalar(d.Get("Name"))
+			resource, attribute := t.Target(d.Get("Value"))
+			api := resource == "AWS::ApiGateway::RestApi" || resource == "AWS::Serverless::Api"
+			machine := resource == "AWS::StepFunctions::StateMachine" || resource == "AWS::Serverless::StateMachine"
+			wrong := ""
+			switch {
+			case name == "ApiName" && api && attribute != "Name":
+				wrong = "is the API's ID, and the metric has the API's name"
+			case name == "ApiName" && (resource == "AWS::ApiGatewayV2::Api" || resource == "AWS::Serverless::HttpApi"):
+				wrong = "is the ID of an HTTP API, whose metrics have ApiId"
+			case name == "StateMachineArn" && machine && attribute == "Name":
+				wrong = "is the state machine's name, and the metric has its ARN: write Ref"
+			default:
+				continue
+			}
+			found = append(found, alarms.Finding{Line: a.Meta.Line, Alarm: a.Name, Message: "it can never fire: the value of " + name + " " + wrong})
+		}
+	}
+	return found
 }
 
 // reading reads alarms from API input. CloudFormation and the API use the same names.

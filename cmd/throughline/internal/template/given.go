@@ -64,8 +64,36 @@ func (t *Template) Given(n *yamltree.Node) string {
 	return "${Unknown}"
 }
 
+// Target returns the type of the resource that a value refers to, by Ref, Fn::GetAtt or
+// an Fn::Sub of nothing else. attribute is "" for Ref. It returns "" for any other value.
+func (t *Template) Target(n *yamltree.Node) (resource, attributeName string) {
+	branches := t.r.branches(n, 0)
+	if len(branches) == 0 {
+		return "", ""
+	}
+	id, name := "", ""
+	n = branches[0]
+	switch of := n.Get("Fn::GetAtt"); {
+	case n.Get("Ref") != nil:
+		id = n.Get("Ref").Value()
+	case of != nil:
+		id, name = attribute(of)
+	case n.Get("Fn::Sub").Scalar():
+		text := n.Get("Fn::Sub").Value()
+		inner, closed := strings.CutSuffix(strings.TrimPrefix(text, "${"), "}")
+		if !closed || inner == text || strings.ContainsAny(inner, "{}") {
+			return "", ""
+		}
+		id, name, _ = strings.Cut(inner, ".")
+	}
+	return t.r.at(id).Get("Type").Value(), name
+}
+
 // ref returns what Ref returns for a resource or a parameter.
 func (t *Template) ref(name string) string {
+	if id, part, dotted := strings.Cut(name, "."); dotted && (part == "Alias" || part == "Version") { // SAM
+		return t.attribute(id, "Arn")
+	}
 	resource := t.r.at(name)
 	placeholder := "${" + letters(name) + "}"
 	switch typ := resource.Get("Type").Value(); typ {
@@ -115,10 +143,10 @@ func (t *Template) substituted(s string) string {
 			b.WriteString("$${" + after)
 			return b.String()
 		}
-		if id, attribute, dotted := strings.Cut(strings.TrimSpace(name), "."); dotted {
+		if id, attribute, dotted := strings.Cut(strings.TrimSpace(name), "."); dotted && attribute != "Alias" && attribute != "Version" {
 			b.WriteString(t.attribute(id, attribute))
 		} else {
-			b.WriteString(t.ref(id))
+			b.WriteString(t.ref(strings.TrimSpace(name)))
 		}
 		s = rest
 	}
