@@ -35,6 +35,7 @@ type linter struct {
 	alarm    string
 	line     int
 	allowed  bool // suppress warnings
+	defaults map[string]string
 	findings []Finding
 }
 
@@ -55,6 +56,12 @@ func (l *linter) warnf(format string, args ...any) {
 // of PutMetricAlarm and the pages of the metrics.
 func Lint(s Set) []Finding {
 	l := &linter{set: s, findings: slices.Clone(s.Found)}
+	l.defaults = map[string]string{}
+	for _, p := range s.Parameters {
+		if p.HasDefault {
+			l.defaults[p.Name] = p.Default
+		}
+	}
 	lines := map[string]int{}
 	for _, a := range s.Alarms {
 		l.alarm, l.line, l.allowed = a.Name, a.Meta.Line, a.Meta.Allow != ""

@@ -76,6 +76,7 @@ func (l *linter) dimensions(m Metric, s Stat) {
 		if d.Value == "" {
 			l.errorf("the dimension %s has no value", d.Name)
 		}
+		d.Value = substitute(d.Value, l.defaults, map[string]bool{})
 		l.dimensionValue(s.Namespace, d)
 		if bus, rule, both := strings.Cut(d.Value, "|"); d.Name == "RuleName" && both {
 			l.errorf("RuleName %q is what Ref returns for a rule on a custom bus: write EventBusName=%s and RuleName=%s, as the metric has them", d.Value, bus, rule)

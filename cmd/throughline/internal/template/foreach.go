@@ -71,6 +71,10 @@ func replaceIn(n *yamltree.Node, identifier, value string, left *int) *yamltree.
 		p.Value = replaceIn(p.Value, identifier, value, left)
 		out.Pairs = append(out.Pairs, p)
 	}
+	// Ref and Fn::GetAtt accept a logical ID that Fn::Sub makes of the identifier.
+	if text := out.Get("Fn::Sub"); text.Scalar() && len(out.Pairs) == 1 && !strings.Contains(text.Value(), "${") {
+		return text
+	}
 	return &out
 }
 

@@ -89,3 +89,25 @@ func (r *resolver) stack(id string) (*resolver, error) {
 	r.stacks.read[id] = inner
 	return inner, nil
 }
+
+// output returns the nested template and the value in it that a Fn::GetAtt of an output
+// of a nested stack refers to, through any number of stacks, or nil.
+func (r *resolver) output(n *yamltree.Node) (*resolver, *yamltree.Node) {
+	found := false
+	for range deepestNested {
+		id, name := attribute(n.Get("Fn::GetAtt"))
+		output, ok := strings.CutPrefix(name, "Outputs.")
+		if !ok {
+			break
+		}
+		inner, err := r.stack(id)
+		if err != nil {
+			return nil, nil
+		}
+		r, n, found = inner, inner.root.At("Outputs", output, "Value"), true
+	}
+	if !found {
+		return nil, nil
+	}
+	return r, n
+}

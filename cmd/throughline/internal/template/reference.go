@@ -54,6 +54,9 @@ func (r *resolver) nameOf(id, typ string, given *yamltree.Node, m mode, depth in
 	}
 	if given != nil && !noValue(given) {
 		if text, ok := r.eval(given, m, depth+1); ok {
+			if i := strings.LastIndex(text, ":function:"); i >= 0 && nameProperty(typ) == "FunctionName" { // an ARN, or a part of it
+				text = text[i+len(":function:"):]
+			}
 			return text, true
 		}
 	}
@@ -85,8 +88,12 @@ func physicalName(typ, id string) string {
 	return id
 }
 
-// lastSegment returns the name at the end of an ARN or a URL, or the text itself.
+// lastSegment returns the name at the end of an ARN or a URL, or the text itself. The
+// name of a partner's event bus has slashes.
 func lastSegment(text string) string {
+	if _, bus, ok := strings.Cut(text, ":event-bus/"); ok && strings.HasPrefix(text, "arn:") {
+		return bus
+	}
 	if strings.HasPrefix(text, "arn:") || strings.HasPrefix(text, "https://") {
 		return text[strings.LastIndexAny(text, ":/")+1:]
 	}

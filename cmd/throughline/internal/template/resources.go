@@ -146,6 +146,12 @@ func (t *reading) queueOf(n *yamltree.Node) string {
 	if id, ok := t.resolver.resource(n, "AWS::SQS::Queue"); ok {
 		return t.queueName(id)
 	}
+	if inner, value := t.output(n); inner != nil {
+		if id, ok := inner.resource(value, "AWS::SQS::Queue"); ok {
+			name, _ := inner.name(id, "AWS::SQS::Queue", inner.at(id).Get("Properties"), open, 0)
+			return name
+		}
+	}
 	// A nested stack's parameter has the name, although the outer template sets the ARN.
 	handed := t.prefix != "" && t.root.At("Parameters", n.Get("Ref").Value()) != nil
 	if text, ok := t.text(n, open); ok && (handed || strings.Contains(text, ":sqs:")) {
@@ -225,6 +231,11 @@ func (t *reading) queue(id string, p *yamltree.Node) {
 	f := &found{rank: 2, kind: "queue", name: name}
 	t.number(f, "retention", "s", p.Get("MessageRetentionPeriod"))
 	t.dead(p, "queue "+name)
+	for _, allow := range t.branches(p.Get("RedriveAllowPolicy"), 0) { // only a dead-letter queue has one
+		if permission, _ := t.text(allow.Get("redrivePermission"), exact); permission == "byQueue" || permission == "allowAll" {
+			t.deadLetter(name, "")
+		}
+	}
 	t.add(f)
 }
 

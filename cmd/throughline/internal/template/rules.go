@@ -1,6 +1,7 @@
 package template
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -51,8 +52,16 @@ func (t *reading) bus(id string, n *yamltree.Node) string {
 		return name
 	}
 	// The default bus has other dimensions, so the default of a parameter decides.
-	if now, ok := t.text(n, exact); ok && lastSegment(now) == "default" {
+	now, known := t.text(n, exact)
+	if known && lastSegment(now) == "default" {
 		return ""
+	}
+	first := t.branches(n, 0)[0]
+	parameter := cmp.Or(first.Get("Ref").Value(), strings.Trim(first.Get("Fn::Sub").Value(), "${} "))
+	if known && strings.HasPrefix(now, "arn:") && t.root.At("Parameters", parameter) != nil {
+		return t.placeholders.take("name in "+t.prefix+parameter, t.prefix+letters(parameter)+"Name", placeholder{
+			description: "the name in the ARN that is the template's parameter " + parameter, value: lastSegment(now), hasValue: true,
+		})
 	}
 	name, _ := t.named(id+"Bus", "", n, open, 0)
 	if name = lastSegment(name); name == "default" {
