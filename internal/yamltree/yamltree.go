@@ -93,6 +93,7 @@ func Parse(data []byte) (n *Node, err error) {
 		data = bytes.Clone(data)
 		copy(data[bytes.IndexByte(data, '%'):], "#")
 	}
+	data = plainJSON(data)
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	c := converter{done: map[*yaml.Node]*converted{}}
 	for first := true; ; first = false {
@@ -190,7 +191,10 @@ func tooDeep(in *yaml.Node) error {
 }
 
 func (c *converter) alias(in *yaml.Node, level int) (*converted, error) {
-	out := c.done[in.Alias]
+	out, begun := c.done[in.Alias]
+	if !begun { // the anchor is on a key
+		return c.convert(in.Alias, level)
+	}
 	if out == nil {
 		return nil, &Error{Line: in.Line, Message: fmt.Sprintf("*%s stands inside the value that it is an alias of", in.Value)}
 	}
