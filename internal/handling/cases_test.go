@@ -16,6 +16,7 @@ import (
 
 	"github.com/throughline/throughline/dedupe"
 	"github.com/throughline/throughline/internal/lineage"
+	"github.com/throughline/throughline/internal/lineage/lineagetest"
 )
 
 // function is a function that handles what it is handed.
@@ -108,6 +109,51 @@ func TestCallsWithAnEventAreNoRedeliveries(t *testing.T) {
 			refused := attributeOf(again, "refused") == "true"
 			if got := attributeOf(again, lineage.AttrRepeatKind); got != kind || refused != (kind != "") {
 				t.Errorf("%s: kind %q, refused: %v", name, got, refused)
+			}
+		}
+	}
+}
+
+// Neighbours of the pairs of TestCases, each by another way.
+func TestMoreCases(t *testing.T) {
+	queued := func(id, body string) string {
+		return `{"Records":[{"messageId":"` + id + `","body":` + lineagetest.Quoted(body) + `,"attributes":{},"eventSource":"aws:sqs","eventSourceARN":"arn:aws:sqs:us-east-1:1:q"}]}`
+	}
+	cloud := func(source string) string {
+		return `{"specversion":"1.0","id":"1","source":"` + source + `","type":"t","data":{}}`
+	}
+	const code = `{"EventCategories":["failover"],"SourceType":"DB_INSTANCE","EventID":"RDS-EVENT-0049"}`
+	call := strings.TrimSuffix(lineagetest.Envelope, "}") + `,"status":`
+	for name, c := range map[string]struct {
+		first, second, kind string
+		together            bool
+	}{
+		"a code of AWS in a detail alone, queued":     {queued("m-1", code), queued("m-2", code), "", false},
+		"a code of AWS, the same message":             {queued("m-1", code), queued("m-1", code), "redelivery", true},
+		"CloudEvents of two sources, queued":          {queued("m-1", cloud("/orders")), queued("m-2", cloud("/payments")), "", false},
+		"a CloudEvent in two messages":                {queued("m-1", cloud("/orders")), queued("m-2", cloud("/orders")), "republish", true},
+		"a task with a ResultPath":                    {call + `"PENDING"}`, call + `"PENDING"}`, "", true},
+		"a task with a large result":                  {call + `"` + strings.Repeat("x", 100_000) + `"}`, call + `1}`, "", true},
+		"a member that EventBridge may have tomorrow": {strings.Replace(call, "status", "event-bus", 1) + `"b"}`, strings.Replace(call, "status", "event-bus", 1) + `"b"}`, "redelivery", true},
+	} {
+		for _, streamed := range []bool{false, true} {
+			f := newFunction()
+			handle := func(payload string) tracetest.SpanStub {
+				if streamed { // as the runtime endpoint reads it
+					s := f.Reader.Stream("r", nil, nil, nil)
+					s.Write([]byte(payload))
+					if _, rest, _ := s.Close(); rest != nil {
+						payload = string(rest)
+					}
+				}
+				return f.handle(t.Context(), payload, "arn:aws:lambda:us-east-1:111122223333:function:f", nil)
+			}
+			first, second := handle(c.first), handle(c.second)
+			if kind := attributeOf(second, lineage.AttrRepeatKind); kind != c.kind {
+				t.Errorf("%s, streamed %v: kind %q", name, streamed, kind)
+			}
+			if a, b := attributeOf(first, lineage.AttrCorrelationID), attributeOf(second, lineage.AttrCorrelationID); (a == b) != c.together || a == "" {
+				t.Errorf("%s, streamed %v: of %q and %q", name, streamed, a, b)
 			}
 		}
 	}

@@ -159,14 +159,14 @@ func (h *Handling) digest(e *lineage.Event) string {
 // direct reports whether the event came with a direct invocation, which is not a
 // delivery and therefore no repeat of one. An event from Step Functions has the same
 // form as one from EventBridge. A task that was made in Workflow Studio invokes the
-// version $LATEST, which no other caller with an event does. Other tasks are
-// identified by the times of their events, see [dedupe.Delivery].
+// version $LATEST, which no other caller with an event does. A task with a ResultPath
+// has members beside those of the event. Other tasks are identified by the times of their events, see [dedupe.Delivery].
 func (i *Invocation) direct() bool {
 	switch i.Delivery.Shape {
 	case lineage.ShapeDirect, lineage.ShapeDurable:
 		return true
 	case lineage.ShapeEventBridge:
-		return strings.HasSuffix(i.arn, ":$LATEST")
+		return i.Delivery.Called || strings.HasSuffix(i.arn, ":$LATEST")
 	}
 	return false
 }

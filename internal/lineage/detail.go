@@ -108,6 +108,18 @@ func (d *detail) eventID() string {
 	return jsonwalk.Text(d.cloudID)
 }
 
+// cloudWorkflow returns the ID of the workflow of a CloudEvent that has no other: its
+// own ID is unique only within its source.
+func (d *detail) cloudWorkflow(id string) string {
+	if d.specversion == nil || d.cloudSource == nil {
+		return ""
+	}
+	if both := jsonwalk.Text(d.cloudSource) + "#" + id; ValidID(both) {
+		return both
+	}
+	return ""
+}
+
 // carries reports whether the detail contains any lineage.
 func (d *detail) carries() bool {
 	return d.rank != [idKinds]int{} || d.stamp != nil || d.traceparent != nil || d.datadog != nil || d.specversion != nil

@@ -1,6 +1,10 @@
 package lineage
 
-import "github.com/throughline/throughline/internal/jsonwalk"
+import (
+	"bytes"
+
+	"github.com/throughline/throughline/internal/jsonwalk"
+)
 
 // envelope is the raw members at the top of a payload or a message.
 type envelope struct {
@@ -14,6 +18,7 @@ type envelope struct {
 	durable                                                     []byte // the initial state of a durable execution
 	data, metadata, system                                      []byte // of an event of a new custom bus, with its metadata
 	valid                                                       bool   // a whole object
+	more                                                        bool   // it has members that EventBridge does not write
 }
 
 func scanEnvelope(data []byte) envelope {
@@ -73,6 +78,10 @@ func scanEnvelope(data []byte) envelope {
 			e.metadata = m.Value
 		case "SystemMetadata":
 			e.system = m.Value
+		case "version", "account", "region":
+		default:
+			// A name with a hyphen, such as replay-name, may be a new one of EventBridge.
+			e.more = e.more || bytes.IndexByte(m.Key, '-') < 0
 		}
 	}
 	e.valid = m.After > 0 && jsonwalk.SkipSpace(data, m.After) == len(data)

@@ -130,6 +130,9 @@ type Delivery struct {
 	Events    []Event
 	Malformed int
 	Context   InvocationContext
+	// Called means that the payload is an event with members beside those of EventBridge:
+	// a caller such as a state machine passes it on with results of its own.
+	Called bool
 
 	packed  *packed // instead of Events
 	request string  // the invocation's request ID, once it is known

@@ -1,6 +1,7 @@
 package lineage
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 	"strings"
@@ -153,6 +154,26 @@ func isID(raw []byte) bool {
 		return len(raw) > 2
 	}
 	return c == '-' || c >= '0' && c <= '9'
+}
+
+// isCode reports whether raw is a code of AWS for a kind of event, such as
+// RDS-EVENT-0049: a detail without its envelope does not tell that it is from AWS.
+func isCode(raw []byte) bool {
+	before, number, found := bytes.Cut(jsonwalk.Inner(raw), []byte("-EVENT-"))
+	if !found || len(before) == 0 || len(number) == 0 {
+		return false
+	}
+	for _, c := range before {
+		if c < 'A' || c > 'Z' {
+			return false
+		}
+	}
+	for _, c := range number {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
 }
 
 // member returns the raw value of the object raw's member name; nil if there is none.

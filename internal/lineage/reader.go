@@ -67,6 +67,8 @@ func (r *Reader) Read(payload []byte) Delivery {
 		d.Context = servicesContext(payload)
 	case ShapeSchedule:
 		d.Context.Schedule = scheduleOf(&event, payload)
+	case ShapeEventBridge:
+		d.Called = e.more && !event.withMetadata
 	}
 	d.Shape, d.Events = shape, []Event{event}
 	return d
@@ -220,12 +222,18 @@ func (r *Reader) finish(d *Delivery, event *Event, data []byte, m message) detai
 	case found.specversion != nil:
 		event.Source = cmp.Or(jsonwalk.Text(found.cloudSource), event.Source)
 	}
+	if !r.configured[idEvent] && isCode(found.value[idEvent]) {
+		found.value[idEvent], found.rank[idEvent] = nil, 0
+	}
 	event.ID = cmp.Or(found.eventID(), event.EnvelopeID, event.MessageID)
 	event.RunID = found.runID()
 	event.Arrival.TaskToken = TokenHash(jsonwalk.Text(found.token))
 	lineage, malformed := found.lineage(r, event.Resources, &m)
 	d.Malformed += malformed
 	event.Lineage = lineage
+	if event.Lineage.CorrelationID == "" && event.EnvelopeID == "" && found.cloudID != nil && event.ID == jsonwalk.Text(found.cloudID) {
+		event.Lineage.CorrelationID = found.cloudWorkflow(event.ID)
+	}
 	event.correlate()
 	return found
 }

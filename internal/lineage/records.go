@@ -165,30 +165,39 @@ func resource(arn string) string {
 }
 
 // isHTTP reports whether a request context is that of an HTTP request or of a
-// WebSocket message: from API Gateway, an Application Load Balancer or a function URL.
+// WebSocket message: from API Gateway, an Application Load Balancer, a function URL or VPC
+// Lattice.
 func isHTTP(context []byte) bool {
 	for m := jsonwalk.MembersOf(context, 0); m.Next(); {
 		switch string(m.Key) {
-		case "http", "httpMethod", "elb", "connectionId":
+		case "http", "httpMethod", "elb", "connectionId", "serviceNetworkArn":
 			return true
 		}
 	}
 	return false
 }
 
-// readHTTP reads an event of EventBridge in the body of an HTTP request, as an API
-// destination sends it. Other requests contain no events.
+// readHTTP reads an event in the body of an HTTP request: one of EventBridge, as an API
+// destination sends it, or a notification, as SNS sends it to a subscribed URL. Other requests contain no events.
 func (r *Reader) readHTTP(d *Delivery, e *envelope) {
 	d.Shape = ShapeHTTP
 	body := jsonwalk.Inner(e.body)
 	if string(e.base64) == "true" {
 		body = decodeBase64(body)
 	}
-	if inner := scanEnvelope(body); inner.valid && inner.id != nil && inner.detailType != nil && inner.detail != nil {
-		var event Event
+	inner := scanEnvelope(body)
+	var event Event
+	switch {
+	case !inner.valid:
+		return
+	case inner.id != nil && inner.detailType != nil && inner.detail != nil:
 		r.readEnvelope(d, &event, &inner, message{}, 0)
-		d.Events = []Event{event}
+	case inner.notification():
+		r.readNotification(d, &event, &inner, message{}, 0)
+	default:
+		return
 	}
+	d.Events = []Event{event}
 }
 
 // readDurable reads the event that started a durable execution. Each invocation that

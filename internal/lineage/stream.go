@@ -112,8 +112,10 @@ func (s *Stream) member(key, value []byte) {
 		s.d, s.unknown, s.batch = Delivery{}, false, true
 		s.events = &packed{room: s.kept, used: s.events.used}
 	case s.batch: // the other members of a batch are not read
+	case value == nil && !s.reader.reads(key):
+		s.keep(key, []byte("null")) // a Reader reads that it is there
 	case value == nil:
-		s.unread = s.unread || s.reader.reads(key)
+		s.unread = true
 	default:
 		s.keep(key, value)
 	}

@@ -23,6 +23,8 @@ var paths = [][2]string{
 	{"PipesKinesis", "EventBridge → Kinesis → Pipes → Lambda"},
 	{"APIDestinationHTTP", "EventBridge → API destination → API Gateway HTTP API → Lambda"},
 	{"APIDestinationREST", "EventBridge → API destination → API Gateway REST API → Lambda"},
+	{"SNSToHTTP", "EventBridge → SNS → a subscribed URL: API Gateway, function URL → Lambda"},
+	{"VPCLattice", "EventBridge → a connection to a private API: VPC Lattice → Lambda"},
 	{"DurableExecution", "EventBridge → Lambda durable execution"},
 	{"DestinationOnFailure", "EventBridge → Lambda → destination: Lambda"},
 	{"DestinationQueue", "EventBridge → Lambda → destination: SQS → Lambda"},
