@@ -225,9 +225,9 @@ func pairs(set []string) (map[string]string, error) {
 
 func subject(f alarms.Finding) string {
 	if f.Alarm == "" {
-		return f.Message
+		return terminal.Line(f.Message)
 	}
-	return f.Alarm + ": " + f.Message
+	return terminal.Line(f.Alarm + ": " + f.Message)
 }
 
 func at(file string, line int) string {

@@ -78,6 +78,6 @@ func orNothing(s string) string {
 // printNotes prints the spec's notes on standard error.
 func printNotes(cmd *cobra.Command, file string, notes []alarms.Note) {
 	for _, n := range notes {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s%s\n", at(file, n.Line), n.Message)
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s%s\n", at(file, n.Line), terminal.Line(n.Message))
 	}
 }

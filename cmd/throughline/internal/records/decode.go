@@ -95,7 +95,9 @@ func (u *unzipping) Read(p []byte) (int, error) {
 		return 0, fmt.Errorf("unzip: the data is more than %d times its compressed size, %d MiB so far, unlike any log: reading stopped", inflated, u.out>>20)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		err = unzipError(err)
+		if err = unzipError(err); errors.Is(err, gzip.ErrHeader) {
+			err = errTruncated // padding, or other data, after the compressed data
+		}
 	}
 	return n, err
 }

@@ -226,6 +226,24 @@ func TestABombEnds(t *testing.T) {
 	}
 }
 
+// What follows compressed data and is none is left out, as gzip does with padding.
+func TestPaddingAfterCompressedData(t *testing.T) {
+	for _, padding := range []string{strings.Repeat("\x00", 512), "\x00", "\n", "more", emf} {
+		list, _, left, err := read(t, zip(event, "\n", emf)+padding)
+		if err != nil || len(list) != 2 || left != (Left{Truncated: true}) {
+			t.Errorf("%q: %v, %q, %+v", padding, err, list, left)
+		}
+	}
+}
+
+// Docker and Fluent Bit write a line of output as the member log.
+func TestLinesOfContainers(t *testing.T) {
+	line, _ := json.Marshal(map[string]string{"log": event + "\n", "stream": "stdout", "time": "2026-11-27T10:00:00Z"})
+	if list, _, left, err := read(t, string(line)+"\n"); err != nil || len(list) != 1 || left != (Left{}) || !strings.Contains(list[0], "detail-type") {
+		t.Errorf("%v, %q, %+v", err, list, left)
+	}
+}
+
 func TestALongLineIsLeftOut(t *testing.T) {
 	in := io.MultiReader(strings.NewReader(emf+"\n"), &zeros{MaxDocument + 10}, strings.NewReader("\n"+event+"\n"))
 	n := 0

@@ -194,7 +194,7 @@ func membersOf(value []byte) (e export) {
 			if text {
 				e.body = m.Value
 			}
-		case "message", "@message", "record":
+		case "message", "@message", "record", "log": // "log" is Docker's and Fluent Bit's
 			if text || m.Value[0] == '{' {
 				e.message = m.Value
 			}

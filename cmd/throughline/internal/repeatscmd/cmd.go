@@ -105,7 +105,7 @@ func (r Report) WriteText(w io.Writer) error {
 					suppressed++
 					text = strings.TrimSpace(text + "  suppressed")
 				}
-				row := []string{"  " + string(again.Kind), terminal.Line(e.Consumer), text}
+				row := []string{"  " + terminal.Line(string(again.Kind)), terminal.Line(e.Consumer), text}
 				if e.Consumer == "" { // a file of events does not name the consumer
 					row = slices.Delete(row, 1, 2)
 				}

@@ -111,12 +111,13 @@ var errTooMany = fmt.Errorf("more than %d spans: narrow the time with --since, o
 // errTimes is the error for a span with impossible times.
 var errTimes = errors.New("its times are impossible")
 
-// usable reports whether a span can have these times: between 1970 and 2200. X-Ray,
-// Jaeger and OTLP count in different units, and a time in the wrong unit is thousands of
-// years off.
+// usable reports whether a span can have these times: between 2000 and 2200, or none.
+// X-Ray, Jaeger and OTLP count in different units, and a time in the wrong unit is in
+// 1970 or thousands of years off.
 func usable(start, end time.Time) bool {
-	const last = 2200
-	return start.Unix() >= 0 && start.Year() < last && end.Unix() >= 0 && end.Year() < last
+	const first, last = 2000, 2200
+	possible := func(t time.Time) bool { return t.Unix() == 0 || t.Year() >= first && t.Year() < last }
+	return possible(start) && possible(end)
 }
 
 // Tell receives the progress and notes of a store. The zero value ignores them.

@@ -349,11 +349,11 @@ func TestFileSaysWhatItLeavesOut(t *testing.T) {
 	}
 	var notes []string
 	open := func() (io.ReadCloser, error) {
-		return io.NopCloser(strings.NewReader(span("a", "") + span("b", `,"startTimeUnixNano":"1797784800040000000000"`))), nil
+		return io.NopCloser(strings.NewReader(span("a", "") + span("b", `,"startTimeUnixNano":"1797784800040000000000"`) + span("c", `,"startTimeUnixNano":"1797784800040000","endTimeUnixNano":"1797784800050000"`))), nil
 	}
 	f := File{Path: "spans.jsonl", Open: open, Tell: Tell{Note: func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }}}
 	spans, err := f.Spans(t.Context(), "w1")
-	if err != nil || len(spans) != 1 || len(notes) != 1 || !strings.Contains(notes[0], "1 span") {
+	if err != nil || len(spans) != 1 || len(notes) != 1 || !strings.Contains(notes[0], "2 spans") {
 		t.Errorf("%d spans, %q, %v", len(spans), notes, err)
 	}
 	if known, err := f.Workflows(t.Context(), false); err != nil || len(known) != 1 || known[0].CorrelationID != "w1" {

@@ -49,3 +49,14 @@ func TestNeighbours(t *testing.T) {
 		}
 	}
 }
+
+// TestCommentsAreOneLine: an ID of the template cannot end a comment of the spec, nor make
+// it no YAML.
+func TestCommentsAreOneLine(t *testing.T) {
+	for _, end := range []string{`\n`, `\r`, `\x85`, `\u2028`, `\u2029`, `\x1b[31m`, `\u202e`, `\x00`} {
+		text := init0(t, "Resources:\n  F: {Type: AWS::Lambda::Function, Properties: {FunctionName: f}}\n  \"X"+end+"resources: []\": {Type: AWS::EC2::Instance}\n", Options{})
+		if !strings.Contains(text, "resources: [], AWS::EC2::Instance: no pack watches it") || strings.Count(text, "\nresources:") != 1 {
+			t.Errorf("%s: %s", end, text)
+		}
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/throughline/throughline/alarms"
 	"github.com/throughline/throughline/internal/yamltree"
@@ -161,7 +162,11 @@ func (t *reading) relate() {
 	}
 }
 
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+// oneLine makes a text a part of one line of YAML: control characters break a line or are
+// not allowed.
+func oneLine(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }), " ")
+}
 
 // write assembles the spec, with comments.
 func (t *reading) write() []byte {
@@ -243,7 +248,7 @@ traffic: burst
 	if len(t.skipped) > 0 {
 		b.WriteString("\n# In the template and not watched:\n")
 		for _, s := range t.skipped {
-			b.WriteString("#   " + strings.ReplaceAll(s, "\n", " ") + "\n")
+			b.WriteString("#   " + oneLine(s) + "\n")
 		}
 	}
 	b.WriteString(`
