@@ -155,6 +155,7 @@ func (s *stage) results() (day, error) {
 		d.truth.invocations[name] = deployment.Invocations()
 	}
 	d.truth.time()
+	d.files["template.yaml"] = s.template()
 	if d.files["system.json"], err = s.describe(); err != nil {
 		return day{}, fmt.Errorf("describe the system: %w", err)
 	}

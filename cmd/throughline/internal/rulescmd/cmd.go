@@ -87,7 +87,7 @@ the file beside the template: it shows the effect of a change to a rule.
 
 Exit codes: 0 success; 1 a count changed, or no event was found; 2 wrong call; 3 something
 cannot be read.`,
-		Example: `  throughline rules test build/demo/events.jsonl --template template.yaml
+		Example: `  throughline rules test build/demo/events.jsonl --template build/demo/template.yaml
   throughline rules test events.jsonl --template template.yaml --set Stage=dev --save rules.json
   aws sqs receive-message --queue-url "$DLQ" --max-number-of-messages 10 | throughline rules test - --bus trading --json`,
 		Args: cobra.MinimumNArgs(1),

@@ -91,7 +91,7 @@ failed.
 Exit codes: 0 the event was handled, or why found nothing that prevents this; 1 why found
 the cause, or no function handled the event; 2 wrong call; 3 something cannot be read.`,
 		Example: `  throughline why event.json --template template.yaml
-  throughline why order-1001 --events build/demo/events.jsonl --template template.yaml
+  throughline why signal-d23f --events build/demo/events.jsonl --template build/demo/template.yaml
   throughline why 25011ff2-cf31-4b81-b887-1463d8dcf0fa --bus trading --logs /aws/vendedlogs/events/event-bus/trading
   aws sqs receive-message --queue-url "$DLQ" --message-attribute-names All | throughline why - --bus trading --json
   throughline why policy > policy.json`,
