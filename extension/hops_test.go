@@ -76,6 +76,27 @@ func TestHopReports(t *testing.T) {
 	}
 }
 
+// Names of state machines and executions may be outside ASCII.
+func TestHopWithANameOutsideASCII(t *testing.T) {
+	d, l := newHopDesk(t, HopsJoin, nil)
+	url := d.invoked(l)
+	const execution = "arn:aws:states:eu-west-3:123456789012:execution:commande-été:n-é"
+	report := sent(`,"service":"states","operation":"StartExecution","target":"arn:aws:states:eu-west-3:123456789012:stateMachine:commande-été","ids":["` + execution + `","\u0007"]`)
+	if resp := post(t, url+"/throughline/v1/hops"+asked, report, "Content-Type", "application/json"); resp.StatusCode != http.StatusNoContent {
+		t.Fatal(resp.Status)
+	}
+	until(t, "the span", func() bool { return d.count() == 1 })
+	found := otlp.Find(d.spans[0], "throughline.hop", "throughline.execution.arn")
+	if len(found) != 1 || found[0].Texts[1] != execution {
+		t.Errorf("%+v", found)
+	}
+	for _, wrong := range []string{`,"target":"a\u0007"`, `,"target":"a\u202eb"`} {
+		if resp := post(t, url+"/throughline/v1/hops"+asked, sent(wrong), "Content-Type", "application/json"); resp.StatusCode != http.StatusBadRequest {
+			t.Errorf("%q: %s", wrong, resp.Status)
+		}
+	}
+}
+
 // A report that comes when the next invocation is in hand is not of that one.
 func TestALateReportIsNobodys(t *testing.T) {
 	d, l := newHopDesk(t, HopsJoin, nil)

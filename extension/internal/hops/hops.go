@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -114,8 +115,10 @@ func (r *Report) Wrong() string {
 	return ""
 }
 
+// printable reports whether s can be a name or an ARN. Step Functions permits names
+// outside ASCII.
 func printable(s string, longest int) bool {
-	return len(s) <= longest && strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) < 0
+	return len(s) <= longest && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
 }
 
 // call converts the report, and leaves out values that no service returns.

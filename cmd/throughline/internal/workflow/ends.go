@@ -16,12 +16,12 @@ type OpenEnd struct {
 var IDAttributes = []string{
 	lineage.AttrMessageIDs, attrMessageID, lineage.AttrNotificationIDs, lineage.AttrS3RequestIDs, lineage.AttrInvocationID, lineage.AttrCalleeRequestID,
 	lineage.AttrOriginRequestID, lineage.AttrOriginRequestIDs, lineage.AttrExecutionARN, lineage.AttrScheduleARN,
-	lineage.AttrTaskTokenHash, lineage.AttrTaskTokenHashes, attrAWSRequest,
+	lineage.AttrTaskTokenHash, lineage.AttrTaskTokenHashes, awsRequest[0], awsRequest[1],
 }
 
-// attrAWSRequest is the attribute with the request ID in OpenTelemetry's instrumentations
-// of AWS's SDKs.
-const attrAWSRequest = "aws.request_id"
+// awsRequest are the attributes with the request ID in OpenTelemetry's instrumentations
+// of AWS's SDKs. The second is that of JavaScript.
+var awsRequest = [...]string{"aws.request_id", "aws.request.id"}
 
 // IDs reports whether is returns true for an ID of the span in one of [IDAttributes].
 func (s *Span) IDs(is func(id string) bool) bool {

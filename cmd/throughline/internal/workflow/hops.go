@@ -60,7 +60,7 @@ func (s *Span) hop() Via {
 	if via := s.Text(attrHop); via != "" {
 		return Via(via)
 	}
-	if (s.Kind == "CLIENT" || s.Kind == "PRODUCER") && s.Text("rpc.service") == "S3" && s.Text("aws.request_id") != "" {
+	if (s.Kind == "CLIENT" || s.Kind == "PRODUCER") && s.Text("rpc.service") == "S3" && len(s.all(awsRequest[:]...)) > 0 {
 		return ViaS3 // a span of OpenTelemetry's instrumentation of the SDK
 	}
 	return ""

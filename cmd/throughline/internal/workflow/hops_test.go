@@ -131,6 +131,11 @@ func TestHops(t *testing.T) {
 			delete(s.Attributes, "throughline.hop")
 			return s
 		}(), invocation("b", "x", "", late, attrs{"throughline.s3.request_ids": listOf("X1")})}, []string{"a→b s3 joined S3 request ID"}},
+		{"ObjectOfJavaScript", []Span{root, func() Span {
+			s := sentBy("a", "s", "", attrs{"rpc.service": "S3", "aws.request.id": "X1"})
+			delete(s.Attributes, "throughline.hop")
+			return s
+		}(), invocation("b", "x", "", late, attrs{"throughline.s3.request_ids": listOf("X1")})}, []string{"a→b s3 joined S3 request ID"}},
 		{"Stream", []Span{root, sentBy("a", "s", ViaKinesis, queue("t", "shardId-0:1", "shardId-0:2")), invocation("b", "x", "", late, queue("t", "shardId-0:1", "shardId-0:2"))}, []string{"a→b kinesis joined message ID"}},
 		{"Schedule", []Span{root, sentBy("a", "s", ViaScheduler, attrs{"throughline.schedule.target": target, "throughline.schedule.at": due}), invocation("b", "orchestrator", correlation, late, nil)},
 			[]string{"a→b scheduler inferred function, due time and correlation ID"}},

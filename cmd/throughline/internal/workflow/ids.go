@@ -36,7 +36,7 @@ func (s *Span) sent() (list []named) {
 	case ViaScheduler:
 		kind, attributes, other = keySchedule, []string{lineage.AttrScheduleARN}, []string{lineage.AttrScheduleARN}
 	case ViaS3:
-		kind, attributes, other = keyS3, []string{attrAWSRequest}, []string{lineage.AttrS3RequestIDs}
+		kind, attributes, other = keyS3, awsRequest[:], []string{lineage.AttrS3RequestIDs}
 	}
 	for _, id := range s.all(attributes...) {
 		list = append(list, named{kind: kind, key: kind + id, id: id, other: other})
@@ -54,7 +54,7 @@ func (s *Span) receivedKeys() (list []named) {
 	}{
 		{keyMessage, "message ID", lineage.AttrMessageIDs, true, []string{lineage.AttrMessageIDs, attrMessageID}},
 		{keyNotification, "notification ID", lineage.AttrNotificationIDs, true, []string{lineage.AttrMessageIDs, attrMessageID}},
-		{keyS3, "S3 request ID", lineage.AttrS3RequestIDs, true, []string{attrAWSRequest}},
+		{keyS3, "S3 request ID", lineage.AttrS3RequestIDs, true, awsRequest[:]},
 		{keyRequest, "request ID", lineage.AttrInvocationID, false, []string{lineage.AttrCalleeRequestID}},
 		{keyExecution, "execution ARN", lineage.AttrExecutionARN, false, []string{lineage.AttrExecutionARN}},
 		{keySchedule, "schedule ARN", lineage.AttrScheduleARN, false, []string{lineage.AttrScheduleARN}},
