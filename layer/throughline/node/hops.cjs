@@ -7,11 +7,14 @@ const { crypto: { createHash, randomBytes }, http } = require('./builtins.cjs');
 const { current } = require('./files.cjs');
 const { reachable, tell, trace } = require('./loopback.cjs');
 const { Outcome } = require('./outcome.cjs');
-const { bytesOf, joined } = require('./response.cjs');
+const { Response, bytesOf, joined } = require('./response.cjs');
 const { requests, sender, splice } = require('./watch.cjs');
 
 const LARGEST = 2 << 20; // bytes of the largest body that is read
 const ENTRIES = 500; // entries of a batch that are read
+// Bytes of a response that are read, if it may be long: the results of 500 records, the output of an execution.
+const LONG = { kinesis: 256 << 10, states: 1 << 20 };
+const CALLS = 64; // failed calls whose span a retry carries
 
 const mode = String(process.env.THROUGHLINE_HOPS || '').trim().toLowerCase();
 
@@ -116,6 +119,10 @@ function spanID() {
   return id;
 }
 
+const sum = (counts) => Object.values(Object(counts)).reduce((total, n) => total + n, 0);
+
+const retried = new Map(); // the IDs of the spans that failed attempts carried, by call
+
 // Hop reports one attempt of a call. The extension merges attempts with the same invocation_id into one call.
 class Hop extends Outcome {
   constructor(req, call) {
@@ -125,6 +132,7 @@ class Hop extends Outcome {
     this.pieces = [];
     this.size = 0;
     this.carried = {};
+    if (LONG[call.service]) this.received = new Response(LONG[call.service]);
     this.sent(false, '');
   }
 
@@ -133,13 +141,13 @@ class Hop extends Outcome {
     const { call, pieces, req } = this;
     if (data.length === 0) return;
     const bytes = bytesOf(data, encoding);
-    if (pieces.length === 0) {
-      if (!call.operation) [, call.operation = ''] = /(?:^|&)Action=(\w+)/.exec(bytes.slice(0, 4096).toString('latin1')) || [];
-      if (mode === 'carry' && req._headerSent === false && known(call.service, call.operation)) this.carry();
-    }
+    const first = this.size === 0;
     this.size += bytes.length;
     // The payload of an invocation is needed only to recognise retries, if the SDK sends no invocation ID.
     if (this.size <= LARGEST && !(call.service === 'lambda' && this.headers['amz-sdk-invocation-id'])) pieces.push(bytes);
+    if (!first) return;
+    if (!call.operation) [, call.operation = ''] = /(?:^|&)Action=(\w+)/.exec(bytes.slice(0, 4096).toString('latin1')) || [];
+    if (mode === 'carry' && req._headerSent === false && known(call.service, call.operation)) this.carry();
   }
 
   // carry puts a span of the invocation's trace into the trace header that the SDK copied from the invocation. The extension
@@ -150,7 +158,8 @@ class Hop extends Outcome {
     const { carry, trace: invocation, traceparent } = current();
     const present = /\r\nx-amzn-trace-id: ([^\r\n]*)\r\n/i.exec(req._header);
     if (!carry || !present || (present[1] !== invocation && decodeURIComponent(present[1]) !== invocation)) return;
-    const span = spanID();
+    // All attempts carry the same span: the service may have taken a message although the attempt failed.
+    const span = (retried.size > 0 && retried.get(this.attempt().invocation_id)) || spanID();
     const head = splice(req._header, { 'x-amzn-trace-id': carry.replace('{span}', span) });
     if (!head) return;
     req._header = head;
@@ -159,6 +168,25 @@ class Hop extends Outcome {
 
   answered() {
     if (this.received.status) this.report('answered', () => this.result());
+  }
+
+  // readAll reports an invocation when the head of the response has arrived: the head has the ID, and the caller may read
+  // the rest much later, or never.
+  readAll() {
+    super.readAll();
+    const { status } = this.received;
+    if (this.reported || this.call.service !== 'lambda' || !(status >= 200 && status < 300)) return;
+    this.stop();
+    this.answered();
+  }
+
+  closed() {
+    this.readAll();
+    this.stop();
+    const { res } = this.req;
+    if (this.received.status && res && res.complete) this.answered();
+    else if (this.received.status) this.report('unknown'); // the connection ended within the response
+    else super.closed();
   }
 
   result() {
@@ -181,8 +209,8 @@ class Hop extends Outcome {
     const { call, pieces } = this;
     const { service, operation, region, target, type } = call;
     const told = { service, operation, region, target, invocation_type: type };
-    if (this.size > LARGEST) return told;
     if (service === 'lambda') return { ...told, size: this.size };
+    if (this.size > LARGEST) return told;
     const body = Buffer.from(joined(pieces), 'latin1').toString('utf8');
     try {
       return { ...told, ...(body.startsWith('{') ? ofJSON(call, body) : ofForm(call, body)) };
@@ -195,8 +223,8 @@ class Hop extends Outcome {
   attempt() {
     const [, number] = /attempt=(\d+)/.exec(this.headers['amz-sdk-request']) || [];
     const [, max] = /max=(\d+)/.exec(this.headers['amz-sdk-request']) || [];
-    const sum = () => createHash('sha256').update(this.call.service).update(this.req.path).update(Buffer.from(joined(this.pieces.concat('')), 'latin1')).digest('hex');
-    return { invocation_id: this.headers['amz-sdk-invocation-id'] || sum(), attempt: Number(number) || 1, max: Number(max) || 0 };
+    const digest = () => createHash('sha256').update(this.call.service).update(this.req.path).update(Buffer.from(joined(this.pieces.concat('')), 'latin1')).digest('hex');
+    return { invocation_id: this.headers['amz-sdk-invocation-id'] || digest(), attempt: Number(number) || 1, max: Number(max) || 0 };
   }
 
   report(outcome, fields = () => ({})) {
@@ -206,7 +234,24 @@ class Hop extends Outcome {
     hops.delete(this.req);
     sender.delete(this.req);
     if (!known(this.call.service, this.call.operation) && !['lambda', 'scheduler'].includes(this.call.service)) return;
-    tell(`hops${this.query}`, this.span, () => ({ ...this.told(), outcome, ...fields(), ...this.attempt(), ...this.carried }));
+    this.remember(outcome);
+    tell(`hops${this.query}`, this.span, () => {
+      const told = { ...this.told(), outcome, ...fields(), ...this.attempt(), ...this.carried };
+      // Of a body that is too large to be read, the response has the number of entries.
+      if (told.batch === undefined && /Batch$|^PutRecords$/.test(told.operation)) told.batch = list(told.ids).length + sum(told.failed);
+      return told;
+    });
+  }
+
+  // remember keeps the span that a failed attempt carried, for the next attempt.
+  remember(outcome) {
+    const { span_id: span } = this.carried;
+    const failed = span && (outcome !== 'answered' || this.received.status >= 300);
+    if (!failed && retried.size === 0) return;
+    const { invocation_id: id } = this.attempt();
+    retried.delete(id);
+    if (failed) retried.set(id, span);
+    if (retried.size > CALLS) retried.delete(retried.keys().next().value);
   }
 }
 

@@ -121,6 +121,10 @@ func (b Bus) hop(conn net.Conn, r *Request, number int) bool {
 		body, _ := json.Marshal(v)
 		return reply(status, "application/x-amz-json-1.0", body)
 	}
+	if number <= b.Cut {
+		_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\n%s: %s\r\nContent-Length: 100\r\n\r\n{", header[0], header[1])
+		return false
+	}
 	service, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	trace := r.Header.Get("X-Amzn-Trace-Id")
 	if number <= b.Fail {
@@ -161,7 +165,7 @@ func (b Bus) hop(conn net.Conn, r *Request, number int) bool {
 	case service == "AWSStepFunctions":
 		switch operation {
 		case "StartExecution", "StartSyncExecution":
-			return asJSON(http.StatusOK, map[string]any{"executionArn": fmt.Sprintf("arn:aws:states:us-east-1:123456789012:execution:m:e-%d", number), "startDate": 1.7e9, "stopDate": 1.7e9, "status": "SUCCEEDED"})
+			return asJSON(http.StatusOK, map[string]any{"executionArn": fmt.Sprintf("arn:aws:states:us-east-1:123456789012:execution:m:e-%d", number), "startDate": 1.7e9, "stopDate": 1.7e9, "status": "SUCCEEDED", "output": b.Output})
 		default:
 			return asJSON(http.StatusOK, map[string]any{})
 		}
@@ -175,7 +179,8 @@ func (b Bus) hop(conn net.Conn, r *Request, number int) bool {
 		for i := range in.Records {
 			if b.Partly && i%2 == 1 {
 				failed++
-				records = append(records, map[string]string{"ErrorCode": "ProvisionedThroughputExceededException", "ErrorMessage": "as told"})
+				message := "Rate exceeded for shard shardId-000000000000 in stream ticks under account 123456789012." + strings.Repeat(" ", 200) // longer than AWS's
+				records = append(records, map[string]string{"ErrorCode": "ProvisionedThroughputExceededException", "ErrorMessage": message})
 			} else {
 				records = append(records, map[string]string{"ShardId": "shardId-0", "SequenceNumber": fmt.Sprintf("%d%d", number, i)})
 			}

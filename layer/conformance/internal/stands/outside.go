@@ -42,10 +42,12 @@ type Request struct {
 type Bus struct {
 	Skew   time.Duration // its clock less this machine's
 	Drop   int           // for the first Drop requests, the connection is closed without a response
+	Cut    int           // for the first Cut calls that leave the bus, the connection ends within the response
 	Fail   int           // the next Fail requests fail
 	Code   string        // with this error
 	Status int           // and status
 	Partly bool          // every second entry fails
+	Output string        // of a synchronous execution
 	Answer []byte        // replaces the response of a new bus
 	Slow   time.Duration
 }

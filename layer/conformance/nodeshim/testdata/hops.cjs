@@ -24,6 +24,10 @@ const ALL = {
   }],
   record: ['Kinesis', 'putRecord', { StreamName: 'ticks', Data: Buffer.from([0, 255]), PartitionKey: 'p' }],
   records: ['Kinesis', 'putRecords', { StreamName: 'ticks', Records: [{ Data: 'x', PartitionKey: 'p' }, { Data: 'xx', PartitionKey: 'p' }] }],
+  many: ['Kinesis', 'putRecords', { StreamName: 'ticks', Records: Array(500).fill({ Data: 'x', PartitionKey: 'p' }) }],
+  huge: ['Kinesis', 'putRecords', { StreamName: 'ticks', Records: Array(4).fill({ Data: Buffer.alloc(1 << 20), PartitionKey: 'p' }) }],
+  payload: ['Lambda', 'invoke', { FunctionName: 'worker', Payload: Buffer.alloc(6 << 20, 'x') }],
+  startsync: [sdk === 'v2' ? 'StepFunctions' : 'SFN', 'startSyncExecution', { stateMachineArn: MACHINE, input: '{}' }],
   other: ['SQS', 'getQueueUrl', { QueueName: 'orders' }],
   receive: ['SNS', 'listTopics', {}],
 };
