@@ -96,3 +96,28 @@ func TestTokensAreNotWritten(t *testing.T) {
 		}
 	}
 }
+
+// The stream, the time and the event of records that come through a consumer of a
+// stream, or through EventBridge Pipes.
+func TestStreamsAndPipes(t *testing.T) {
+	const (
+		arrived = `"approximateArrivalTimestamp":1764500000.123`
+		message = `"eventSource":"aws:sqs","messageId":"m-1","eventSourceARN":"arn:aws:sqs:us-east-1:123456789012:q","attributes":{"SentTimestamp":"1764500000123"}`
+		stream  = `"eventSource":"aws:kinesis","eventID":"shardId-0:1","eventSourceARN":"arn:aws:kinesis:us-east-1:123456789012:stream/q`
+	)
+	at := time.UnixMilli(1764500000123).UTC()
+	for name, tt := range map[string]struct{ payload, id string }{
+		"a consumer's":            {`{"Records":[{` + stream + `/consumer/c:1521000000","kinesis":{"data":"e30=",` + arrived + `}}]}`, "shardId-0:1"},
+		"a pipe's":                {`[{` + stream + `","data":"e30=",` + arrived + `}]`, "shardId-0:1"},
+		"a pipe's, parsed":        {`[{` + stream + `","data":` + detailOfTrade + `,` + arrived + `}]`, "trade-1"},
+		"a pipe's message":        {`[{` + message + `,"body":"{}"}]`, "m-1"},
+		"a pipe's message parsed": {`[{` + message + `,"body":` + detailOfTrade + `}]`, "trade-1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := NewReader(Config{}).Read([]byte(tt.payload))
+			if len(d.Events) != 1 || d.Events[0].Queue != "q" || !d.Events[0].Time.Equal(at) || d.Events[0].ID != tt.id {
+				t.Errorf("%+v", d)
+			}
+		})
+	}
+}

@@ -15,7 +15,7 @@ import (
 type record struct {
 	source, sourceARN, id, eventID, eventName, eventTime []byte
 	body, sns, attributes, messageAttributes             []byte
-	kinesis, data, dynamodb, s3, response                []byte
+	kinesis, data, arrival, dynamodb, s3, response       []byte
 }
 
 func scanRecord(data []byte) (r record) {
@@ -47,6 +47,8 @@ func scanRecord(data []byte) (r record) {
 			r.kinesis = m.Value
 		case "data":
 			r.data = m.Value
+		case "approximateArrivalTimestamp":
+			r.arrival = m.Value
 		case "dynamodb":
 			r.dynamodb = m.Value
 		case "s3":
@@ -103,12 +105,15 @@ func (r *Reader) readRecords(d *Delivery, records []byte, depth int) {
 // mapping or of a pipe.
 func (r *Reader) readStreamed(d *Delivery, rec *record, depth int) Event {
 	event := streamed(rec)
-	data := rec.data
+	data, arrival := rec.data, rec.arrival
 	if rec.kinesis != nil {
-		data = member(rec.kinesis, "data")
-		event.Time = parseSeconds(member(rec.kinesis, "approximateArrivalTimestamp"))
+		data, arrival = member(rec.kinesis, "data"), member(rec.kinesis, "approximateArrivalTimestamp")
 	}
-	body := decodeBase64(jsonwalk.Inner(data))
+	event.Time = parseSeconds(arrival)
+	body := content(data)
+	if !isObject(data) {
+		body = decodeBase64(body)
+	}
 	e := scanEnvelope(body)
 	r.readBody(d, &event, body, &e, message{}, depth)
 	return event
@@ -147,21 +152,15 @@ func readObject(rec *record) Event {
 // s3Request returns the ID of the request that caused a notification of S3.
 func (r *record) s3Request() string { return jsonwalk.Text(member(r.response, "x-amz-request-id")) }
 
-// segment returns part n of the resource in an ARN such as arn:aws:kinesis:…:stream/name.
+// segment returns part n of the resource in an ARN: 1 is the name in
+// arn:aws:kinesis:…:stream/name, also of a stream of a table and of a consumer of a stream.
 func segment(arn []byte, n int) string {
-	parts := strings.Split(lastSegment(resource(jsonwalk.Text(arn))), "/")
-	if n < len(parts) {
+	const resource = 5
+	parts := strings.SplitN(jsonwalk.Text(arn), ":", resource+1)
+	if parts = strings.Split(parts[len(parts)-1], "/"); n < len(parts) {
 		return parts[n]
 	}
 	return ""
-}
-
-// resource returns an ARN without the timestamp at the end of a DynamoDB stream's.
-func resource(arn string) string {
-	if at := strings.Index(arn, "/stream/"); at >= 0 {
-		return arn[:at]
-	}
-	return arn
 }
 
 // isHTTP reports whether a request context is that of an HTTP request or of a
@@ -235,7 +234,7 @@ func (r *Reader) readMessage(d *Delivery, rec *record, depth int) Event {
 	}
 	m.sent = event.Time
 	m.take(&event, rec.messageAttributes)
-	body := jsonwalk.Inner(rec.body)
+	body := content(rec.body)
 	e := scanEnvelope(body)
 	if e.notification() {
 		r.readNotification(d, &event, &e, m, depth)
@@ -257,6 +256,17 @@ func (m *message) take(event *Event, attributes []byte) {
 		event.Arrival.OriginRequest = request
 	}
 }
+
+// content returns the text of a message or a record. EventBridge Pipes parses JSON in it if
+// an input transformer refers to it, so that it is an object.
+func content(raw []byte) []byte {
+	if isObject(raw) {
+		return raw
+	}
+	return jsonwalk.Inner(raw)
+}
+
+func isObject(raw []byte) bool { return len(raw) > 0 && raw[0] == '{' }
 
 // notification reports whether e is a notification of SNS.
 func (e *envelope) notification() bool {
