@@ -82,7 +82,8 @@ func Gather(ctx context.Context, store Store, correlationID string, tell Tell) (
 
 // WorkflowOf returns the correlation ID for a message, notification, invocation,
 // execution, schedule or S3 request to which a service gave an ID: that of its sender,
-// else of its receiver, else of what caused the sender. It returns "" if no span has it.
+// else of its receiver, else the ID itself if it is the correlation ID of an invocation
+// without events, else that of what caused the sender. It returns "" if no span has it.
 func WorkflowOf(ctx context.Context, store Store, id string) (string, error) {
 	ids := []string{id}
 	for range 2 {
@@ -108,8 +109,12 @@ func WorkflowOf(ctx context.Context, store Store, id string) (string, error) {
 				return false
 			})
 		}
-		if found != "" {
+		if found != "" || len(more) == 0 {
 			return found, nil
+		}
+		own, err := store.Find(ctx, Query{Correlations: []string{id}})
+		if err != nil || slices.ContainsFunc(own, func(s workflow.Span) bool { return s.Correlation() == id }) {
+			return id, err
 		}
 		ids = more
 	}

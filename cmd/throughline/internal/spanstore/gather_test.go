@@ -115,6 +115,25 @@ func TestGatherFindsTheOtherEnds(t *testing.T) {
 	}
 }
 
+// The request ID of an invocation without events is the correlation ID of its calls, and
+// the invocation's span does not have it as such.
+func TestWorkflowOfAnInvocationWithoutEvents(t *testing.T) {
+	at := time.Date(2026, 11, 27, 10, 0, 0, 0, time.UTC)
+	handling := workflow.Span{ID: workflow.ID{Trace: strings.Repeat("a", 32), Span: strings.Repeat("1", 16)}, Kind: "SERVER", Service: "entry", Start: at, End: at.Add(time.Second),
+		Attributes: map[string]any{"faas.trigger": "other", "faas.invocation_id": "r-1"}}
+	call := workflow.Span{ID: workflow.ID{Trace: handling.ID.Trace, Span: strings.Repeat("2", 16)}, Parent: handling.ID.Span, Kind: "PRODUCER", Service: "entry", Start: at, End: at.Add(time.Second),
+		Attributes: map[string]any{"throughline.hop": "sqs", "throughline.message.ids": []any{"m-1"}, "throughline.correlation.id": "r-1"}}
+	path := filepath.Join(t.TempDir(), "spans.jsonl")
+	if err := os.WriteFile(path, bytes.Join(spanstoretest.OTLPLines(t, []workflow.Span{handling, call}), []byte("\n")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]string{"r-1": "r-1", "m-1": "r-1", "r-2": ""} {
+		if of, err := WorkflowOf(t.Context(), File{Path: path}, id); err != nil || of != want {
+			t.Errorf("%s is of %q, %v", id, of, err)
+		}
+	}
+}
+
 func firstDifference(got, want string) string {
 	a, b := strings.Split(got, "\n"), strings.Split(want, "\n")
 	for i := range min(len(a), len(b)) {

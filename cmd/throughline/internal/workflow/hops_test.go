@@ -217,6 +217,26 @@ func TestMermaidOfHops(t *testing.T) {
 	}
 }
 
+// What a batch does is in the tree if all of its messages are of the tree's workflow.
+func TestABatchOfOneWorkflowIsWhole(t *testing.T) {
+	first, second := sentBy("a", "s", ViaSQS, attrs{"throughline.message.ids": listOf("m-1")}), sentBy("a", "s2", ViaSQS, attrs{"throughline.message.ids": listOf("m-2", "m-3")})
+	batch := invocation("b", "x", "", time.Second, attrs{"throughline.message.ids": listOf("m-1", "m-2", "m-3"), "messaging.batch.message_count": int64(3)})
+	made := sentBy("b", "s3", ViaLambda, attrs{"throughline.callee.request_id": "r-c"})
+	event := publication("b", "p", "b1", "x", "Done", "e-2", time.Second)
+	for _, s := range []*Span{&made, &event} {
+		s.Attributes["throughline.correlation.id"] = "" // of a batch of several messages it is not known
+	}
+	event.Attributes["throughline.correlation.id"] = "minted"
+	all := []Span{invocation("a", "planner", correlation, 0, nil), first, second, batch, made, event, invocation("c", "callee", "", 2*time.Second, nil)}
+	if got, want := shape(Build(all, correlation)), "r-a(planner(sqs s(x(lambda s3(callee) e-2)) sqs s2(x)))"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	second.Attributes["throughline.message.ids"] = listOf("m-2") // nobody is known to have sent m-3
+	if got, want := shape(Build(all, correlation)), "r-a(planner(sqs s(x) sqs s2(x)))"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
 // A batch of strangers does not make one workflow of theirs.
 func TestABatchOfStrangersJoinsNoWorkflows(t *testing.T) {
 	other := invocation("c", "y", "workflow-2", 0, nil)

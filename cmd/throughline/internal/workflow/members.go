@@ -20,6 +20,7 @@ type members struct {
 	consumers map[ID][]*Span // what a hop or a handling caused
 	byID      map[string][]*Span
 	mentioned map[string][]*Span // batch spans, by the correlation IDs in their links
+	outside   map[ID]int         // of a batch whose senders are all known: how many of them are not included
 
 	correlations []string // in the order in which they were found
 	known        map[string]bool
@@ -41,6 +42,7 @@ type reason uint8
 const (
 	itself     reason = iota // it has the correlation ID
 	oneOf                    // a record of the batch
+	allOf                    // all records of the batch: the hops that sent them are included
 	downstream               // a hop or a result caused it
 	upstream                 // it made a hop, or its result caused one
 	publisher                // it published
@@ -48,7 +50,7 @@ const (
 
 func (j *joiner) members(correlationID string) *members {
 	m := &members{
-		j: j, consumers: map[ID][]*Span{}, byID: map[string][]*Span{}, mentioned: map[string][]*Span{}, known: map[string]bool{},
+		j: j, consumers: map[ID][]*Span{}, byID: map[string][]*Span{}, mentioned: map[string][]*Span{}, outside: map[ID]int{}, known: map[string]bool{},
 		in: map[ID]bool{}, whole: map[ID]bool{}, looked: map[step]bool{},
 	}
 	for _, s := range j.all {
@@ -60,11 +62,19 @@ func (j *joiner) members(correlationID string) *members {
 		}
 	}
 	for _, h := range j.handlings {
+		senders, records := 0, map[string]bool{}
 		for _, s := range j.of(h) {
 			from := s.from()
 			if !slices.Contains(m.consumers[from.ID], h) {
 				m.consumers[from.ID] = append(m.consumers[from.ID], h)
+				senders++
 			}
+			if s.hop != nil && s.record != "" {
+				records[s.record] = true
+			}
+		}
+		if len(records) > 1 && len(records) == h.records() {
+			m.outside[h.ID] = senders
 		}
 	}
 	m.add(correlationID)
@@ -139,17 +149,20 @@ func (m *members) hop(s *Span) {
 	}
 	for _, h := range m.consumers[s.ID] {
 		m.queue = append(m.queue, step{h, downstream})
+		if m.outside[h.ID]--; m.outside[h.ID] == 0 {
+			m.queue = append(m.queue, step{h, allOf})
+		}
 	}
 }
 
 func (m *members) look(next step) {
 	h := next.h
-	whole := next.from == itself || h.records() == 1
+	whole := next.from == itself || next.from == allOf || h.records() == 1
 	m.in[h.ID] = true
 	m.whole[h.ID] = m.whole[h.ID] || whole
 	lost := h.Correlation() == "" || h.minted() // its message came without a correlation ID
-	if next.from == downstream {
-		m.follow(h, lost)
+	if next.from == downstream || next.from == allOf {
+		m.follow(h, lost, whole)
 	}
 	for _, s := range m.j.of(h) {
 		if !whole && (next.from != oneOf || !m.has(m.correlationOf(h, s.record))) {
@@ -181,7 +194,7 @@ func (m *members) look(next step) {
 }
 
 // follow includes the correlation IDs under which a workflow continues after a hop.
-func (m *members) follow(h *Span, lost bool) {
+func (m *members) follow(h *Span, lost, whole bool) {
 	m.add(h.Correlation())
 	if !lost {
 		return
@@ -192,6 +205,8 @@ func (m *members) follow(h *Span, lost bool) {
 				m.add(s.record)
 			}
 		}
+	}
+	if !whole {
 		return
 	}
 	for _, s := range m.j.madeBy(h) {
