@@ -28,6 +28,7 @@ type Arrival struct {
 // none.
 type InvocationContext struct {
 	Execution string // the ARN of the execution of Step Functions
+	Starter   string // the ARN of the execution that started it, if its input has it
 	TaskToken string // TokenHash of its task token
 	Schedule  string // the ARN of the schedule of EventBridge Scheduler
 }
@@ -54,7 +55,7 @@ func servicesContext(payload []byte) InvocationContext {
 	}
 	var c contextScan
 	c.scan(payload, 0)
-	return InvocationContext{Execution: c.execution.text(), TaskToken: TokenHash(c.token.text()), Schedule: c.schedule.text()}
+	return InvocationContext{Execution: c.execution.text(), Starter: c.starter.text(), TaskToken: TokenHash(c.token.text()), Schedule: c.schedule.text()}
 }
 
 // only is a value that must be unique. If two different values are set, it is empty.
@@ -75,10 +76,14 @@ func (o *only) text() string {
 	return o.value
 }
 
-type contextScan struct{ execution, token, schedule only }
+type contextScan struct{ execution, starter, token, schedule only }
 
-// scan searches an object's members and those of objects in it. It does not search the
-// input of an execution, which may contain the context of another execution.
+// startedBy is the member by which Step Functions associates an execution with the one
+// that started it (Step Functions developer guide, "Associate workflow executions").
+const startedBy = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"
+
+// scan searches an object's members and those of objects in it. Of the input of an
+// execution, which may contain the context of another execution, it reads only startedBy.
 func (c *contextScan) scan(object []byte, depth int) {
 	const deepest = 2
 	for m := jsonwalk.MembersOf(object, 0); m.Next(); {
@@ -86,9 +91,12 @@ func (c *contextScan) scan(object []byte, depth int) {
 		switch value := m.Value; {
 		case value[0] == '"':
 			c.text(key, value)
-		case value[0] != '{' || strings.EqualFold(key, "input"):
+		case value[0] != '{':
+		case strings.EqualFold(key, "input"):
+			c.text(startedBy, member(value, startedBy))
 		case key == "Execution":
 			c.text(key, member(value, "Id"))
+			c.text(startedBy, member(member(value, "Input"), startedBy))
 		case key == "Task":
 			c.text("TaskToken", member(value, "Token"))
 		case depth < deepest:
@@ -103,6 +111,10 @@ func (c *contextScan) text(key string, raw []byte) {
 		return
 	}
 	switch name := plainName(key); {
+	case key == startedBy:
+		if arn := jsonwalk.Text(raw); isARN(arn, "states", "execution:", "express:") {
+			c.starter.set(arn)
+		}
 	case name == "execution" || name == "executionarn" || name == "executionid":
 		if arn := jsonwalk.Text(raw); isARN(arn, "states", "execution:", "express:") {
 			c.execution.set(arn)
@@ -240,6 +252,9 @@ func (d *Delivery) hopAttributes(attrs []attribute.KeyValue) []attribute.KeyValu
 	}
 	if d.Context.Execution != "" {
 		attrs = append(attrs, keyExecution.String(d.Context.Execution))
+	}
+	if d.Context.Starter != "" {
+		attrs = append(attrs, keyStarter.String(d.Context.Starter))
 	}
 	if d.Context.Schedule != "" {
 		attrs = append(attrs, keySchedule.String(d.Context.Schedule))

@@ -121,3 +121,12 @@ func TestStreamsAndPipes(t *testing.T) {
 		})
 	}
 }
+
+// X-Ray finds executions with names outside ASCII, too.
+func TestIDsOutsideASCIIAreIndexed(t *testing.T) {
+	const arn = "arn:aws:states:eu-west-3:123456789012:execution:commande-été:n-é"
+	set := attribute.NewSet(AnnotateHop([]attribute.KeyValue{keyExecution.String(arn), keyMessageIDs.StringSlice([]string{"a\x07", "m-1"})})...)
+	if text, _ := set.Value(AttrHopIDs); text.AsString() != arn+" m-1" {
+		t.Errorf("%q", text.AsString())
+	}
+}

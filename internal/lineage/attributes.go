@@ -3,6 +3,7 @@ package lineage
 import (
 	"strings"
 	"sync"
+	"unicode"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
@@ -47,6 +48,7 @@ const (
 	AttrOriginRequestID  = "throughline.origin.request_id"
 	AttrOriginRequestIDs = "throughline.origin.request_ids" // of a batch, if there are several
 	AttrExecutionARN     = "throughline.execution.arn"
+	AttrStarterARN       = "throughline.execution.starter.arn" // of the execution that started the execution
 	AttrTaskTokenHash    = "throughline.task.token_hash"
 	AttrTaskTokenHashes  = "throughline.task.token_hashes" // of a batch, if there are several
 	AttrScheduleARN      = "throughline.schedule.arn"
@@ -88,6 +90,7 @@ const (
 	keyOriginRequest   = attribute.Key(AttrOriginRequestID)
 	keyOriginRequests  = attribute.Key(AttrOriginRequestIDs)
 	keyExecution       = attribute.Key(AttrExecutionARN)
+	keyStarter         = attribute.Key(AttrStarterARN)
 	keyTaskToken       = attribute.Key(AttrTaskTokenHash)
 	keyTaskTokens      = attribute.Key(AttrTaskTokenHashes)
 	keySchedule        = attribute.Key(AttrScheduleARN)
@@ -145,7 +148,8 @@ func AnnotateHop(attrs []attribute.KeyValue) []attribute.KeyValue {
 	const longest = 1000
 	var text strings.Builder
 	add := func(id string) {
-		if text.Len()+len(id) < longest && ValidID(id) {
+		// Names of state machines and executions may be outside ASCII.
+		if text.Len()+len(id) < longest && id != "" && strings.IndexFunc(id, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
 			text.WriteString(id)
 			text.WriteByte(' ')
 		}
@@ -156,7 +160,7 @@ func AnnotateHop(attrs []attribute.KeyValue) []attribute.KeyValue {
 			for _, id := range a.Value.AsStringSlice() {
 				add(id)
 			}
-		case keyOriginRequest, keyExecution, keyTaskToken, keySchedule, keyCallee:
+		case keyOriginRequest, keyExecution, keyStarter, keyTaskToken, keySchedule, keyCallee:
 			add(a.Value.AsString())
 		}
 	}

@@ -15,7 +15,7 @@ type OpenEnd struct {
 // IDAttributes are all attributes that an [OpenEnd] can name.
 var IDAttributes = []string{
 	lineage.AttrMessageIDs, attrMessageID, lineage.AttrNotificationIDs, lineage.AttrS3RequestIDs, lineage.AttrInvocationID, lineage.AttrCalleeRequestID,
-	lineage.AttrOriginRequestID, lineage.AttrOriginRequestIDs, lineage.AttrExecutionARN, lineage.AttrScheduleARN,
+	lineage.AttrOriginRequestID, lineage.AttrOriginRequestIDs, lineage.AttrExecutionARN, lineage.AttrStarterARN, lineage.AttrScheduleARN,
 	lineage.AttrTaskTokenHash, lineage.AttrTaskTokenHashes, awsRequest[0], awsRequest[1],
 }
 

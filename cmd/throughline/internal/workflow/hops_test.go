@@ -115,6 +115,8 @@ func TestHops(t *testing.T) {
 		{"Invoke", []Span{root, sentBy("a", "s", ViaLambda, attrs{"throughline.callee.request_id": "r-b"}), invocation("b", "x", "sync-refresh", late, nil)}, []string{"a→b lambda joined request ID"}},
 		{"Execution", []Span{root, sentBy("a", "s", ViaStates, attrs{"throughline.execution.arn": execution}), invocation("b", "x", "", late, attrs{"throughline.execution.arn": execution}),
 			invocation("c", "y", "", late, attrs{"throughline.execution.arn": execution + "2"})}, []string{"a→b states joined execution ARN"}},
+		{"NestedExecution", []Span{root, sentBy("a", "s", ViaStates, attrs{"throughline.execution.arn": execution}),
+			invocation("b", "x", "", late, attrs{"throughline.execution.arn": execution + "-child", "throughline.execution.starter.arn": execution})}, []string{"a→b states joined ARN of the starting execution"}},
 		{"TaskToken", []Span{root, invocation("b", "approve", correlation, late, attrs{"throughline.task.token_hash": "h"}), invocation("c", "answer", "", 2*late, nil),
 			sentBy("c", "s", ViaStates, attrs{"throughline.task.token_hash": "h"})}, []string{"b→c states joined task token"}},
 		{"Destination", []Span{root, sentBy("a", "s", ViaLambda, attrs{"throughline.callee.request_id": "r-b"}), invocation("b", "x", correlation, late, nil),

@@ -32,7 +32,7 @@ func (s *Span) sent() (list []named) {
 	case ViaLambda:
 		kind, attributes, other = keyRequest, []string{lineage.AttrCalleeRequestID}, []string{lineage.AttrInvocationID}
 	case ViaStates:
-		kind, attributes, other = keyExecution, []string{lineage.AttrExecutionARN}, []string{lineage.AttrExecutionARN}
+		kind, attributes, other = keyExecution, []string{lineage.AttrExecutionARN}, []string{lineage.AttrExecutionARN, lineage.AttrStarterARN}
 	case ViaScheduler:
 		kind, attributes, other = keySchedule, []string{lineage.AttrScheduleARN}, []string{lineage.AttrScheduleARN}
 	case ViaS3:
@@ -57,6 +57,7 @@ func (s *Span) receivedKeys() (list []named) {
 		{keyS3, "S3 request ID", lineage.AttrS3RequestIDs, true, awsRequest[:]},
 		{keyRequest, "request ID", lineage.AttrInvocationID, false, []string{lineage.AttrCalleeRequestID}},
 		{keyExecution, "execution ARN", lineage.AttrExecutionARN, false, []string{lineage.AttrExecutionARN}},
+		{keyExecution, "ARN of the starting execution", lineage.AttrStarterARN, false, []string{lineage.AttrExecutionARN}},
 		{keySchedule, "schedule ARN", lineage.AttrScheduleARN, false, []string{lineage.AttrScheduleARN}},
 	} {
 		for _, id := range s.Texts(k.attribute) {
