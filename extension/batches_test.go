@@ -154,7 +154,7 @@ func handledByLibrary(t *testing.T, p hostile.Payload, atOnce int) outcome {
 		all = append(all, d.handling.Begin(t.Context(), payload, lineage.Invocation{FunctionName: "portfolio", RequestID: fmt.Sprint("r-", id), ColdStart: id == 1}, true))
 	}
 	for _, i := range all {
-		i.End(false, nil)
+		i.End(nil)
 	}
 	return d.outcome()
 }

@@ -278,6 +278,9 @@ func TestABatchKeepsEveryLink(t *testing.T) {
 	if !strings.Contains(b.out.String(), `"SoftErrors":1`) {
 		t.Errorf("the failed item is not counted: %s", b.out.String())
 	}
+	if s := b.last(); s.Status.Description != "1 of 100 records returned in batchItemFailures" || attributeOf(s, lineage.AttrFailedIDs) != `["m-3"]` {
+		t.Errorf("the span says %v, %s", s.Status, attributeOf(s, lineage.AttrFailedIDs))
+	}
 }
 
 func TestFlushIsBoundedAndItsFaultsStayHere(t *testing.T) {

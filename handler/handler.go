@@ -175,7 +175,7 @@ func (i *invocation) end(answer []byte, err error) {
 	defer func() { _ = recover() }() // an exporter's or a writer's fault is not the function's
 	took := i.w.handling.Now().Sub(i.Start)
 	i.Answer = answer
-	i.End(err == nil && handling.SoftError(answer), err)
+	i.End(err)
 	if !i.w.extension {
 		i.measure(took, err)
 	}

@@ -42,7 +42,7 @@ func (f *function) handle(ctx context.Context, payload, arn string, err error) t
 	if _, refused, _ := i.Claim(); refused {
 		i.Span.SetAttributes(attribute.Bool("refused", true))
 	}
-	i.End(false, err)
+	i.End(err)
 	return f.spans.GetSpans()[0]
 }
 

@@ -4,10 +4,8 @@
 package handling
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"strings"
 	"time"
 
@@ -188,75 +186,34 @@ func (i *Invocation) flagAll() {
 	})
 }
 
-// End ends the span and records the outcome. soft means that the answer is a soft
-// error, see SoftError. End recovers panics, so that an exporter cannot fail the
-// invocation.
-func (i *Invocation) End(soft bool, err error) {
+// End ends the span and records the outcome: err or, if it is nil, what the answer says.
+// End recovers panics, so that an exporter cannot fail the invocation.
+func (i *Invocation) End(err error) {
 	defer func() { _ = recover() }()
 	i.flagAll()
-	failed := i.failures(soft && err == nil)
+	var a answer
+	if err == nil {
+		a = readAnswer(i.Answer)
+	}
+	failed := i.failuresOf(a.items)
 	if i.alone {
 		n := 0
 		i.Delivery.Each(func(e *lineage.Event) {
-			i.h.Dedupe.Done(i.delivery(e, ""), err != nil || failed[n])
+			i.h.Dedupe.Done(i.delivery(e, ""), err != nil || failed.again[n])
 			n++
 		})
 	}
-	for n := range failed {
+	for n := range failed.again {
 		i.checks.Failed(n)
 	}
 	i.checks.Done(i.Context, err != nil)
 	i.h.Dedupe.Release(i.reserved)
 	if i.claim != nil {
-		i.claim.Finish(i.Context, i.Answer, soft || err != nil)
+		i.claim.Finish(i.Context, i.Answer, err != nil || a.soft())
 	}
-	i.handled(soft && err == nil)
+	i.handled(a.soft())
+	i.markSoft(&a, &failed)
 	lineage.FinishProcess(i.Span, err)
-}
-
-// SoftError reports whether an answer is a success to AWS and a failure to the caller.
-func SoftError(answer []byte) bool {
-	const longest = 1 << 20
-	if len(answer) > longest || !bytes.Contains(answer, []byte(`"statusCode"`)) && !bytes.Contains(answer, []byte(`"batchItemFailures"`)) {
-		return false
-	}
-	var a struct {
-		StatusCode json.Number       `json:"statusCode"`
-		Failures   []json.RawMessage `json:"batchItemFailures"`
-	}
-	_ = json.Unmarshal(answer, &a) // fields that cannot be read stay zero
-	code, _ := a.StatusCode.Int64()
-	return code >= 500 || len(a.Failures) > 0
-}
-
-// failures returns the indexes of the failed events in a partial batch response (Lambda
-// developer guide, "Reporting batch item failures"). An item identifier may be any ID
-// of an event, because that of the new custom buses is not documented. If soft is
-// false, there are none.
-func (i *Invocation) failures(soft bool) map[int]bool {
-	if !soft || i.Delivery.Len() == 0 || i.h.Dedupe == nil {
-		return nil
-	}
-	var a struct {
-		Failures []struct {
-			ItemIdentifier string `json:"itemIdentifier"`
-		} `json:"batchItemFailures"`
-	}
-	if json.Unmarshal(i.Answer, &a) != nil || len(a.Failures) == 0 {
-		return nil
-	}
-	named := make(map[string]bool, len(a.Failures))
-	for _, f := range a.Failures {
-		named[f.ItemIdentifier] = f.ItemIdentifier != ""
-	}
-	failed, n := map[int]bool{}, 0
-	i.Delivery.Each(func(e *lineage.Event) {
-		if named[e.Arrival.RecordID] || named[e.EnvelopeID] || named[e.ID] {
-			failed[n] = true
-		}
-		n++
-	})
-	return failed
 }
 
 // Millis returns a duration in milliseconds, the unit of the metrics.

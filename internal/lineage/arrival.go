@@ -21,6 +21,23 @@ type Arrival struct {
 	OriginRequest  string // the request ID of the invocation whose result or failed event this is
 	S3Request      string // x-amz-request-id of the request that changed the object
 	TaskToken      string // TokenHash of the task token of Step Functions
+	Change         string // SequenceNumber of a change in a table's stream
+}
+
+// ItemIDs returns the IDs by which a partial batch response can name the event's record:
+// the message ID of SQS, the sequence number of a stream. AWS does not document which ID
+// the new custom buses expect, so it can be any.
+func (e *Event) ItemIDs(shape Shape) [3]string {
+	switch shape {
+	case ShapeSQS:
+		return [3]string{e.Arrival.RecordID}
+	case ShapeDynamoDB:
+		return [3]string{e.Arrival.Change, e.Arrival.RecordID}
+	case ShapeKinesis:
+		_, number, _ := strings.Cut(e.Arrival.RecordID, ":") // shardId-…:sequence number
+		return [3]string{number, e.Arrival.RecordID}
+	}
+	return [3]string{e.Arrival.RecordID, e.EnvelopeID, e.ID}
 }
 
 // InvocationContext identifies the service that made a direct invocation, if the

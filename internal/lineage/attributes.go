@@ -36,6 +36,10 @@ const (
 	AttrXRayAnnotations    = "aws.xray.annotations"
 	AttrRunID              = "throughline.run.id"
 
+	// The records of a batch that failed, if the handler named them in its answer.
+	AttrFailedCount = "throughline.failed.count"
+	AttrFailedIDs   = "throughline.failed.ids" // absent if all records failed
+
 	// What a new custom bus reports of an event.
 	AttrGroup        = "throughline.event.group"
 	AttrSequence     = "throughline.event.sequence" // its place in the group, as a number of 20 digits
@@ -80,6 +84,8 @@ const (
 	keyReplayName    = attribute.Key(AttrReplayName)
 	keyAnnotations   = attribute.Key(AttrXRayAnnotations)
 	keyRunID         = attribute.Key(AttrRunID)
+	keyFailedCount   = attribute.Key(AttrFailedCount)
+	keyFailedIDs     = attribute.Key(AttrFailedIDs)
 	keyGroup         = attribute.Key(AttrGroup)
 	keySequence      = attribute.Key(AttrSequence)
 	keyDeduplicated  = attribute.Key(AttrDeduplicated)
@@ -131,6 +137,9 @@ const (
 
 // ErrorTypeOther is error.type of an error without a known code or class.
 const ErrorTypeOther = "_OTHER"
+
+// ErrorTypeItems is error.type of a handling whose answer names failed records.
+const ErrorTypeItems = "batchItemFailures"
 
 // Scope is the name of the instrumentation scope.
 const Scope = "github.com/throughline/throughline/tracing"

@@ -81,7 +81,7 @@ func (p *packed) add(e *Event) bool {
 	for _, name := range [...]string{e.Type, e.Source, e.Queue, e.ReplayName, l.CorrelationID, e.Group} {
 		b = p.name(b, name)
 	}
-	for _, text := range [...]string{e.ID, e.EnvelopeID, e.MessageID, l.CausationID, l.ParentID, e.Digest, e.BusinessKey, e.RunID, e.Arrival.NotificationID, e.Arrival.OriginRequest, e.Arrival.S3Request, e.Arrival.TaskToken, e.Sequence} {
+	for _, text := range [...]string{e.ID, e.EnvelopeID, e.MessageID, l.CausationID, l.ParentID, e.Digest, e.BusinessKey, e.RunID, e.Arrival.NotificationID, e.Arrival.OriginRequest, e.Arrival.S3Request, e.Arrival.TaskToken, e.Arrival.Change, e.Sequence} {
 		b = appendText(b, text)
 	}
 	if record := e.Arrival.RecordID; record == e.MessageID { // for example of SQS
@@ -226,7 +226,7 @@ func (p *packed) read(n int, e *Event) {
 			*name = u.text()
 		}
 	}
-	for _, text := range [...]*string{&e.ID, &e.EnvelopeID, &e.MessageID, &l.CausationID, &l.ParentID, &e.Digest, &e.BusinessKey, &e.RunID, &e.Arrival.NotificationID, &e.Arrival.OriginRequest, &e.Arrival.S3Request, &e.Arrival.TaskToken, &e.Sequence} {
+	for _, text := range [...]*string{&e.ID, &e.EnvelopeID, &e.MessageID, &l.CausationID, &l.ParentID, &e.Digest, &e.BusinessKey, &e.RunID, &e.Arrival.NotificationID, &e.Arrival.OriginRequest, &e.Arrival.S3Request, &e.Arrival.TaskToken, &e.Arrival.Change, &e.Sequence} {
 		*text = u.text()
 	}
 	if e.Arrival.RecordID = e.MessageID; u.bytes(1)[0] != 0 {

@@ -3,10 +3,6 @@ package lineage
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
-	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -309,30 +305,6 @@ func MintInvoke(cfg Config, d Delivery, traceHeader string) trace.SpanContext {
 	return minted.WithTraceFlags(trace.FlagsSampled)
 }
 
-// FinishProcess ends the span of StartProcess, with an error status if err is not nil.
-// It removes the query from URLs that err quotes.
-func FinishProcess(span trace.Span, err error) {
-	if err != nil && span.IsRecording() {
-		kind, message := ErrorType(err), withoutQueries(err)
-		span.AddEvent("exception", trace.WithAttributes(keyExceptionType.String(kind), keyExceptionMessage.String(message)))
-		Fail(span, kind, message)
-	}
-	span.End()
-}
-
-// withoutQueries returns the text of err without the queries of URLs, which net/http
-// quotes in its errors.
-func withoutQueries(err error) string {
-	message := fmt.Sprint(err) // recovers from an Error method that panics
-	for next := err; next != nil; next = errors.Unwrap(next) {
-		if quoted, ok := next.(*url.Error); ok { //nolint:errorlint // each link of the chain is looked at
-			bare, _, _ := strings.Cut(quoted.URL, "?")
-			message = strings.ReplaceAll(message, strconv.Quote(quoted.URL), strconv.Quote(bare))
-		}
-	}
-	return strings.ToValidUTF8(message, "\uFFFD") // otherwise a backend refuses the request
-}
-
 // Repeat describes a repeated event. The zero value is no repeat.
 type Repeat struct {
 	Kind             string // retry, redelivery, republish or replay
@@ -372,24 +344,5 @@ func RecordRepeat(ctx context.Context, r Repeat) {
 		}
 		span.AddLink(trace.Link{SpanContext: sc, Attributes: []attribute.KeyValue{
 			keyLink.String(LinkRepeat), keyEventID.String(r.EventID)}})
-	}
-}
-
-// ErrorType returns error.type of err: the code of an AWS error, else the Go type of
-// the first error in the chain that does more than wrap another.
-func ErrorType(err error) string {
-	var coded interface{ ErrorCode() string }
-	if errors.As(err, &coded) && coded.ErrorCode() != "" {
-		return coded.ErrorCode()
-	}
-	for {
-		switch fmt.Sprintf("%T", err) {
-		case "*fmt.wrapError", "*url.Error", "*net.OpError", "*os.SyscallError":
-			if inner := errors.Unwrap(err); inner != nil {
-				err = inner
-				continue
-			}
-		}
-		return fmt.Sprintf("%T", err)
 	}
 }

@@ -130,7 +130,7 @@ func readChange(rec *record) Event {
 	event := streamed(rec)
 	event.Type, event.Detail = jsonwalk.Text(rec.eventName), rec.dynamodb
 	event.Time = parseSeconds(member(rec.dynamodb, "ApproximateCreationDateTime"))
-	event.ID = event.MessageID
+	event.ID, event.Arrival.Change = event.MessageID, jsonwalk.Text(member(rec.dynamodb, "SequenceNumber"))
 	event.correlate()
 	return event
 }

@@ -6,21 +6,25 @@ import (
 	"io"
 	"net/http"
 	"sync"
+
+	"github.com/throughline/throughline/internal/handling"
 )
 
 // The largest payload and the largest answer, in bytes, that are buffered to be
-// read. A longer payload is read as it passes; a longer answer passes unread.
+// read. A longer payload is read as it passes; a longer answer passes unread, unless
+// its beginning names failed items of a batch: then it may have handling.MaxAnswer.
 const (
 	maxEvent  = 1<<20 + 64<<10
 	maxAnswer = 64 << 10
 )
 
-// keptBody keeps the first maxAnswer bytes of a body that passes. It has a lock
+// keptBody keeps the bytes of a body that passes, if it is not too long. It has a lock
 // because the upstream may answer before the transport has read the whole body.
 type keptBody struct {
 	io.ReadCloser
 	mu       sync.Mutex
 	kept     []byte
+	room     int // the most bytes to keep; 0 before the first byte
 	overlong bool
 	ended    bool // the body was read to its end, and its trailers are set
 }
@@ -29,16 +33,25 @@ func (b *keptBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if room := maxAnswer - len(b.kept); n > room {
-		b.overlong = true
-	} else {
-		b.kept = append(b.kept, p[:n]...)
-	}
+	b.keep(p[:n])
 	b.ended = b.ended || errors.Is(err, io.EOF)
 	return n, err
 }
 
-// read returns the bytes that have passed, nil if they are more than maxAnswer.
+// keep keeps p if there is room.
+func (b *keptBody) keep(p []byte) {
+	b.room = max(b.room, maxAnswer)
+	if len(b.kept)+len(p) > b.room && (handling.NamesFailures(b.kept) || handling.NamesFailures(p)) {
+		b.room = handling.MaxAnswer
+	}
+	if b.overlong = b.overlong || len(b.kept)+len(p) > b.room; b.overlong {
+		b.kept = nil
+		return
+	}
+	b.kept = append(b.kept, p...)
+}
+
+// read returns the bytes that have passed, nil if they are too many.
 func (b *keptBody) read() (kept []byte, ended bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

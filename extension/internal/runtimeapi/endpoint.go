@@ -199,7 +199,7 @@ func (e *Endpoint) done(c *call) {
 func (e *Endpoint) end(request string, answer []byte, err *reported) {
 	if i := e.config.InFlight.End(request); i != nil {
 		i.Answer = answer
-		e.finish(i, handling.SoftError(answer), err)
+		e.finish(i, err)
 	}
 }
 
@@ -208,20 +208,20 @@ func (e *Endpoint) end(request string, answer []byte, err *reported) {
 func (e *Endpoint) CutOff(reason string) {
 	e.config.Settle()
 	for _, i := range e.config.InFlight.EndAll() {
-		e.finish(i, false, &reported{cmp.Or(strings.ToLower(reason), "shutdown"), "the invocation was cut off"})
+		e.finish(i, &reported{cmp.Or(strings.ToLower(reason), "shutdown"), "the invocation was cut off"})
 	}
 }
 
 // finish ends an invocation's span and counts it.
-func (e *Endpoint) finish(i *inflight.Invocation, soft bool, err *reported) {
+func (e *Endpoint) finish(i *inflight.Invocation, err *reported) {
 	defer e.config.Kept.Give(i.Kept)
 	now := e.config.Now()
 	errorType := ""
 	if err != nil {
-		i.End(soft, err)
+		i.End(err)
 		errorType = err.kind
 	} else {
-		i.End(soft, nil)
+		i.End(nil)
 	}
 	e.config.Invocations.Answered(i.Request, now, now.Sub(i.Start), errorType)
 }
