@@ -65,7 +65,7 @@ func judge(d *workflow.Document, steps []step, r rules) []verdict {
 	}
 	if r.noRepeat {
 		verdicts = append(verdicts, j.none(string(noRepeat), func(n *workflow.NodeDoc) string {
-			if n.Repeat == nil || n.SameAs != nil {
+			if n.Repeat == nil {
 				return ""
 			}
 			return fmt.Sprintf("%s at %s", workflow.Clean(n.Repeat.Kind), j.describe(n))
@@ -73,7 +73,7 @@ func judge(d *workflow.Document, steps []step, r rules) []verdict {
 	}
 	if r.noError {
 		verdicts = append(verdicts, j.none(string(noError), func(n *workflow.NodeDoc) string {
-			if n.Span == nil || !n.Span.Failed || n.SameAs != nil {
+			if n.Span == nil || !n.Span.Failed {
 				return ""
 			}
 			return strings.TrimSpace(fmt.Sprintf("error at %s %s", j.describe(n), workflow.Clean(n.Span.Error)))
@@ -220,12 +220,17 @@ func (j *judging) after(nodes []int) (first time.Duration, known bool) {
 func (j *judging) none(expected string, says func(*workflow.NodeDoc) string) verdict {
 	v := verdict{Expected: expected, Met: true}
 	var found []string
+	seen := map[string]bool{} // the spans that were found: a batch is below each of its events
 	for i := range j.d.Nodes {
-		if j.scope >= 0 && i != j.scope && !j.isBelow(i, j.scope) {
+		n := &j.d.Nodes[i]
+		if j.scope >= 0 && i != j.scope && !j.isBelow(i, j.scope) || n.Span != nil && seen[n.Span.Trace+n.Span.ID] {
 			continue
 		}
-		if text := says(&j.d.Nodes[i]); text != "" {
+		if text := says(n); text != "" {
 			found = append(found, text)
+			if n.Span != nil {
+				seen[n.Span.Trace+n.Span.ID] = true
+			}
 		}
 	}
 	if len(found) > 0 {

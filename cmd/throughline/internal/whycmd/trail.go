@@ -45,7 +45,8 @@ type Handling struct {
 func trailOf(w *workflow.Workflow, id string) Trail {
 	var t Trail
 	at := map[int]bool{} // the event's nodes
-	for i, n := range w.Nodes {
+	for i := range w.Nodes {
+		n := &w.Nodes[i]
 		s := n.Span
 		switch {
 		case n.Kind == workflow.KindEvent && (n.EventID == id || s != nil && s.Text("messaging.message.id") == id):
@@ -54,7 +55,7 @@ func trailOf(w *workflow.Workflow, id string) Trail {
 				t.Published = publication(n, s)
 			}
 		case n.Kind == workflow.KindHandling && s != nil && (at[n.Parent] || handled(s, id)):
-			h := Handling{Function: function(s), At: s.Start.UTC(), Took: s.Duration(), Repeat: s.Text(lineage.AttrRepeatKind), Failed: s.Error, Error: s.Message, eventID: s.EventID(), eventType: s.Text(lineage.AttrEventType)}
+			h := Handling{Function: function(s), At: s.Start.UTC(), Took: s.Duration(), Repeat: s.Text(lineage.AttrRepeatKind), Failed: s.Error && n.Failed(), Error: n.Error(), eventID: s.EventID(), eventType: s.Text(lineage.AttrEventType)}
 			if s.Text("messaging.system") == "aws.eventbridge" {
 				h.envelope = s.Text("messaging.message.id")
 			}
@@ -71,7 +72,7 @@ func handled(s *workflow.Span, id string) bool {
 	return s.EventID() == id || s.Text("messaging.message.id") == id
 }
 
-func publication(n workflow.Node, s *workflow.Span) *Publication {
+func publication(n *workflow.Node, s *workflow.Span) *Publication {
 	p := &Publication{By: s.Service, Bus: arn.Name(s.Text("messaging.destination.name")), At: s.Start.UTC(), EventID: n.EventID, EnvelopeID: s.Text("messaging.message.id"), Type: n.Type}
 	if s.Error {
 		p.Error = s.Message

@@ -31,8 +31,9 @@ type hop struct {
 
 // handled is a handling below an event or a hop.
 type handled struct {
-	span *Span
-	edge Edge
+	span    *Span
+	edge    Edge
+	records []string // the records of a batch that are the event or the hop
 }
 
 type builder struct {
@@ -121,11 +122,17 @@ func (b *builder) addHop(s *hop) *hop {
 	return s
 }
 
-// below places h below an event or a hop, once.
-func (b *builder) below(list *[]handled, h *Span, edge Edge) {
-	if !slices.ContainsFunc(*list, func(other handled) bool { return other.span == h }) {
-		*list = append(*list, handled{h, edge})
+// below places h below an event or a hop, once. record is the record of a batch that the
+// event or the hop is, or "".
+func (b *builder) below(list *[]handled, h *Span, edge Edge, record string) {
+	at := slices.IndexFunc(*list, func(other handled) bool { return other.span == h })
+	if at < 0 {
+		at = len(*list)
+		*list = append(*list, handled{span: h, edge: edge})
 		b.above[h.ID]++
+	}
+	if record != "" {
+		(*list)[at].records = append((*list)[at].records, record)
 	}
 }
 
@@ -151,13 +158,13 @@ func (b *builder) attachHandling(h *Span) {
 		if e == nil {
 			e = b.add(b.linked(l, h, len(causes) == 1))
 		}
-		b.below(&e.handled, h, Edge{ViaBus, Linked, ""})
+		b.below(&e.handled, h, Edge{ViaBus, Linked, ""}, l.record())
 	}
 	if b.above[h.ID] > 0 {
 		return
 	}
 	if e := b.named[h.Text(lineage.AttrEventID)]; e != nil && e.span != nil { // the backend does not keep links
-		b.below(&e.handled, h, Edge{ViaBus, Joined, "event ID"})
+		b.below(&e.handled, h, Edge{ViaBus, Joined, "event ID"}, "")
 		return
 	}
 	if h.Kind == "SERVER" {
@@ -183,7 +190,7 @@ func (b *builder) attachHandling(h *Span) {
 	} else {
 		b.add(e)
 	}
-	b.below(&e.handled, h, Edge{})
+	b.below(&e.handled, h, Edge{}, "")
 }
 
 // attachSource places h below a hop, or below the result of another handling. It reports
@@ -192,14 +199,14 @@ func (b *builder) attachSource(h *Span, s source) bool {
 	if s.hop != nil {
 		at := b.hops[s.hop.ID]
 		if at != nil {
-			b.below(&at.handled, h, s.Edge)
+			b.below(&at.handled, h, s.Edge, h.record(s.record))
 		}
 		return at != nil
 	}
 	if s.event != nil {
 		at := b.events[s.event.ID]
 		if at != nil {
-			b.below(&at.handled, h, s.Edge)
+			b.below(&at.handled, h, s.Edge, h.record(s.record))
 		}
 		return at != nil
 	}
@@ -215,7 +222,7 @@ func (b *builder) attachSource(h *Span, s source) bool {
 		}
 		b.results[s.handled.ID] = append(b.results[s.handled.ID], at)
 	}
-	b.below(&at.handled, h, s.Edge)
+	b.below(&at.handled, h, s.Edge, h.record(s.record))
 	return true
 }
 

@@ -25,28 +25,29 @@ type Document struct {
 // NodeDoc is one node. Parent is the index of another node, or -1 for a root. Gap is one
 // of the [Gap] values. Members that do not apply are omitted.
 type NodeDoc struct {
-	Kind      Kind     `json:"kind"`
-	Depth     int      `json:"depth"`
-	Parent    int      `json:"parent"`
-	EventID   string   `json:"event_id,omitempty"`
-	Type      string   `json:"event_type,omitempty"`
-	Gap       Gap      `json:"gap,omitempty"`
-	Loop      Loop     `json:"loop,omitempty"`
-	SameAs    *int     `json:"same_as,omitempty"` // for a batch: the index of its first place
-	SizeBytes *float64 `json:"size_bytes,omitempty"`
-	LagMS     *float64 `json:"lag_ms,omitempty"`
-	LagFrom   LagFrom  `json:"lag_from,omitempty"`
-	Hops      *float64 `json:"hops,omitempty"`
-	Batch     *float64 `json:"batch,omitempty"` // the number of records in the batch
-	Cold      bool     `json:"cold_start,omitempty"`
-	EarlyMS   *float64 `json:"out_of_order_ms,omitempty"`
-	Dropped   *float64 `json:"links_dropped,omitempty"`
-	Replay    string   `json:"replay_name,omitempty"`
-	Repeat    *Repeat  `json:"repeat,omitempty"`
-	Status    *float64 `json:"status,omitempty"` // the status of an outbound call
-	RequestID string   `json:"x_request_id,omitempty"`
-	Resend    *float64 `json:"resend,omitempty"`
-	Causation string   `json:"causation_id,omitempty"`
+	Kind          Kind     `json:"kind"`
+	Depth         int      `json:"depth"`
+	Parent        int      `json:"parent"`
+	EventID       string   `json:"event_id,omitempty"`
+	Type          string   `json:"event_type,omitempty"`
+	Gap           Gap      `json:"gap,omitempty"`
+	Loop          Loop     `json:"loop,omitempty"`
+	SameAs        *int     `json:"same_as,omitempty"` // for a batch: the index of its first place
+	SizeBytes     *float64 `json:"size_bytes,omitempty"`
+	LagMS         *float64 `json:"lag_ms,omitempty"`
+	LagFrom       LagFrom  `json:"lag_from,omitempty"`
+	Hops          *float64 `json:"hops,omitempty"`
+	Batch         *float64 `json:"batch,omitempty"`          // the number of records in the batch
+	FailedRecords *float64 `json:"failed_records,omitempty"` // the number of them that the handler returned as failed
+	Cold          bool     `json:"cold_start,omitempty"`
+	EarlyMS       *float64 `json:"out_of_order_ms,omitempty"`
+	Dropped       *float64 `json:"links_dropped,omitempty"`
+	Replay        string   `json:"replay_name,omitempty"`
+	Repeat        *Repeat  `json:"repeat,omitempty"`
+	Status        *float64 `json:"status,omitempty"` // the status of an outbound call
+	RequestID     string   `json:"x_request_id,omitempty"`
+	Resend        *float64 `json:"resend,omitempty"`
+	Causation     string   `json:"causation_id,omitempty"`
 
 	Via         Via      `json:"via,omitempty"` // for a handling: how it was caused; for a hop: its kind
 	How         How      `json:"how,omitempty"` // for a handling: the evidence for its cause
@@ -70,7 +71,8 @@ type Repeat struct {
 }
 
 // SpanDoc is one span. OffsetMS is the time since the workflow's start. Failed is set
-// with an empty Error if a failed span has no message.
+// with an empty Error if a failed span has no message. It is not set for the handling of
+// a batch in which another record failed.
 type SpanDoc struct {
 	Trace      string    `json:"trace_id"`
 	ID         string    `json:"span_id"`
@@ -117,6 +119,7 @@ func (w *Workflow) node(n *Node) NodeDoc {
 		return d
 	}
 	d.Span = w.span(s)
+	d.Span.Failed, d.Span.Error = n.Failed(), n.Error()
 	d.Correlation, d.Changed = w.otherCorrelation(n), w.changes(n)
 	switch n.Kind {
 	case KindEvent:
@@ -126,7 +129,10 @@ func (w *Workflow) node(n *Node) NodeDoc {
 			ms := inMS(lag)
 			d.LagMS, d.LagFrom = &ms, from
 		}
-		d.Hops, d.Batch = number(s, lineage.AttrHops), number(s, "messaging.batch.message_count")
+		d.Hops, d.Batch = number(s, lineage.AttrHops), number(s, attrBatchCount)
+		if d.Batch != nil {
+			d.FailedRecords = number(s, lineage.AttrFailedCount)
+		}
 		d.EarlyMS, d.Dropped = number(s, lineage.AttrOrderEarly), number(s, lineage.AttrLinksDropped)
 		d.Run = s.Text(lineage.AttrRunID)
 		d.Cold, d.Replay = s.Text("faas.coldstart") == "true", s.Text(lineage.AttrReplayName)
@@ -134,7 +140,7 @@ func (w *Workflow) node(n *Node) NodeDoc {
 			d.Repeat = &Repeat{kind, number(s, lineage.AttrRepeatCount), s.Text(lineage.AttrRepeatFirstRequest), s.Text(lineage.AttrRepeatFirstTime)}
 		}
 	case KindHop:
-		d.Via, d.Messages, d.Failed = s.hop(), number(s, attrBatchCount), number(s, attrFailedCount)
+		d.Via, d.Messages, d.Failed = s.hop(), number(s, attrBatchCount), number(s, lineage.AttrFailedCount)
 		if d.SizeBytes = number(s, attrBodySize); d.SizeBytes == nil {
 			d.SizeBytes = number(s, attrRequestSize)
 		}
@@ -185,7 +191,6 @@ func (w *Workflow) span(s *Span) *SpanDoc {
 	d := &SpanDoc{
 		Trace: s.ID.Trace, ID: s.ID.Span, Name: s.Name, Function: s.Service, Start: s.Start.UTC(),
 		OffsetMS: inMS(s.Start.Sub(w.Start)), DurationMS: inMS(s.Duration()), RequestID: s.Text(lineage.AttrInvocationID),
-		Failed: s.failed(), Error: s.Message,
 	}
 	for _, l := range s.Links {
 		d.Links = append(d.Links, LinkDoc{l.Why, l.To.Trace, l.To.Span, l.Sampled})

@@ -153,7 +153,7 @@ func (b *builder) placeHop(p pending) []pending {
 // placeHandling places a handling below its event or hop, and finds the nodes below it.
 func (b *builder) placeHandling(p pending) []pending {
 	h := p.handling.span
-	n := Node{Kind: KindHandling, Span: h, Edge: p.handling.edge}
+	n := Node{Kind: KindHandling, Span: h, Edge: p.handling.edge, records: p.handling.records}
 	var of Node
 	if p.parent >= 0 {
 		of = b.nodes[p.parent]

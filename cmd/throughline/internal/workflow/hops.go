@@ -47,7 +47,6 @@ const (
 	attrHop            = "throughline.hop"
 	attrScheduleTarget = "throughline.schedule.target"
 	attrScheduleAt     = "throughline.schedule.at"
-	attrFailedCount    = "throughline.failed.count"
 	attrMessageID      = "messaging.message.id"
 	attrDestination    = "messaging.destination.name"
 	attrBatchCount     = "messaging.batch.message_count"

@@ -91,7 +91,7 @@ func handler(h *Node) string {
 	if kind := h.Span.Text(lineage.AttrRepeatKind); kind != "" {
 		text += " (" + MermaidText(kind) + ")"
 	}
-	if h.Span.Error {
+	if h.Span.Error && h.Failed() {
 		text += " (error)"
 	}
 	if edge := edgeText(h.Edge); edge != "" {

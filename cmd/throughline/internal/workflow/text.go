@@ -186,7 +186,7 @@ func (p *printer) hop(n *Node) []string {
 	if at := s.Text(attrScheduleAt); at != "" {
 		facts = append(facts, "due "+Clean(at))
 	}
-	if failed, ok := s.Number(attrFailedCount); ok && failed > 0 {
+	if failed, ok := s.Number(lineage.AttrFailedCount); ok && failed > 0 {
 		facts = append(facts, fmt.Sprintf("%.0f FAILED", failed))
 	}
 	if s.Error {
@@ -246,8 +246,12 @@ func (p *printer) handling(n *Node) []string {
 	if hops := s.Text(lineage.AttrHops); hops != "" {
 		facts = append(facts, "hop "+Clean(hops))
 	}
-	if size, ok := s.Number("messaging.batch.message_count"); ok {
-		facts = append(facts, fmt.Sprintf("batch of %.0f", size))
+	if size, ok := s.Number(attrBatchCount); ok {
+		text := fmt.Sprintf("batch of %.0f", size)
+		if failed, partly := s.Number(lineage.AttrFailedCount); partly {
+			text += fmt.Sprintf(", %.0f failed", failed)
+		}
+		facts = append(facts, text)
 	}
 	facts = append(facts, edgeText(n.Edge), changed(p.w, n), p.waited(n), repeat(s))
 	if early, ok := s.Number(lineage.AttrOrderEarly); ok {
@@ -256,13 +260,22 @@ func (p *printer) handling(n *Node) []string {
 	if dropped := s.Text(lineage.AttrLinksDropped); dropped != "" {
 		facts = append(facts, Clean(dropped)+" links dropped")
 	}
-	if s.Error {
-		facts = append(facts, strings.TrimSpace("ERROR "+Clean(s.Message)))
+	if s.Error && n.Failed() {
+		facts = append(facts, failure(n))
 	}
 	if n.Again > 0 {
 		facts = append(facts, "the same batch as above")
 	}
 	return append(facts, p.ids(s))
+}
+
+// failure describes the failure of a handling.
+func failure(n *Node) string {
+	word := "ERROR "
+	if n.Span.returnedItems() {
+		word = "FAILED, "
+	}
+	return strings.TrimRight(word+Clean(n.Error()), " ,")
 }
 
 // repeat describes the kind of repeat, and the first request.

@@ -74,7 +74,8 @@ type Node struct {
 	// table or elsewhere, before it published.
 	Waited []int
 
-	of any // the *event or *hop of the node
+	of      any      // the *event or *hop of the node
+	records []string // of a handling: the records of a batch that the node above is
 }
 
 // Workflow is the tree of one correlation ID as a list: Nodes has each node after its
@@ -128,7 +129,7 @@ func (j *joiner) build(correlationID string) *Workflow {
 }
 
 func (w *Workflow) summarise() {
-	functions, seen := map[string]bool{}, map[ID]bool{}
+	functions, seen, failed := map[string]bool{}, map[ID]bool{}, map[ID]bool{}
 	for i := range w.Nodes {
 		n := &w.Nodes[i]
 		switch n.Kind {
@@ -149,15 +150,16 @@ func (w *Workflow) summarise() {
 			w.Counts.Gaps++
 		}
 		s := n.Span
+		if n.Failed() && !failed[s.ID] { // of a batch, any place can be that of a failed record
+			failed[s.ID] = true
+			w.Counts.Errors++
+		}
 		if s == nil || seen[s.ID] {
 			continue
 		}
 		seen[s.ID] = true
 		functions[s.Service] = true
 		w.Counts.Spans++
-		if s.failed() {
-			w.Counts.Errors++
-		}
 		if n.Kind == KindHandling && s.Text(lineage.AttrRepeatKind) != "" {
 			w.Counts.Repeats++
 		}

@@ -16,11 +16,12 @@ function charts(keep) {
   view = keep || (doc ? [0, Math.max(doc.duration_ms, 0.1)] : [0, 1]);
   bars = [];
   const names = [];
+  const bad = new Set(nodes.map((n, i) => failed(n) ? n.same_as ?? i : -1)); // of a batch, at any of its places
   nodes.forEach((n, i) => {
     if (!n.span || n.same_as !== undefined) return;
     let lane = names.indexOf(n.span.function);
     if (lane < 0) lane = names.push(n.span.function) - 1;
-    bars.push({ i, lane, from: n.span.offset_ms, to: n.span.offset_ms + n.span.duration_ms, kind: n.kind === 'event' ? 'publish' : n.kind === 'hop' ? failed(n) && !n.failed_messages ? 'error' : 'hop' : failed(n) ? 'error' : n.repeat ? 'repeat' : n.loop ? 'repeat' : n.kind === 'call' ? 'call' : 'handle' });
+    bars.push({ i, lane, from: n.span.offset_ms, to: n.span.offset_ms + n.span.duration_ms, kind: n.kind === 'event' ? 'publish' : n.kind === 'hop' ? failed(n) && !n.failed_messages ? 'error' : 'hop' : bad.has(i) ? 'error' : n.repeat ? 'repeat' : n.loop ? 'repeat' : n.kind === 'call' ? 'call' : 'handle' });
   });
   bars.sort((a, b) => a.from - b.from);
   lanes = names.map((name) => ({ name, rows: [], top: 0 }));

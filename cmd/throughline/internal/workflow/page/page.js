@@ -210,6 +210,7 @@ function chips(n) {
   const list = [], chip = (text, kind) => list.push(make('span', { class: 'chip ' + (kind || ''), title: text }, text));
   if (failed(n) && n.kind !== 'call') chip(n.span.error || (n.kind === 'event' ? 'failed' : 'error'), 'error');
   if (n.failed_messages) chip(n.failed_messages + ' failed', 'error');
+  if (n.failed_records && n.same_as === undefined) chip(n.failed_records + ' of ' + n.batch + ' failed', failed(n) ? 'error' : '');
   if (n.status) chip(String(n.status), n.status >= 400 ? 'error' : '');
   if (n.loop) chip('loop', 'repeat');
   if (n.correlation_changed) chip('correlation ' + n.correlation_id, 'error');
@@ -256,7 +257,7 @@ function detail() {
   if (failed(n)) parts.push(make('p', { class: 'note error' }, s.error || (n.status ? 'HTTP status ' + n.status : 'The status of the span is an error without a message.')));
   fact('Type', n.event_type); fact('Event ID', n.event_id, true); fact('Causation ID', n.causation_id, true);
   if (s) { fact('Function', s.function); fact('Started', new Date(Date.parse(doc.start) + s.offset_ms).toISOString().replace('T', ' ').replace('Z', ' UTC')); fact('Since began', '+' + took(s.offset_ms)); fact('Took', took(s.duration_ms)); }
-  fact('Lag', n.lag_ms === undefined ? undefined : lag(n) + ({ publisher: ', from the end of its publication', message: ', from when the queue or stream received it', event: ', from the event\'s whole second' })[n.lag_from]); fact('Size', bytes(n.size_bytes)); fact('Hops', n.hops); fact('Batch', n.batch && plural(n.batch, 'record')); fact('Cold start', n.cold_start && 'yes');
+  fact('Lag', n.lag_ms === undefined ? undefined : lag(n) + ({ publisher: ', from the end of its publication', message: ', from when the queue or stream received it', event: ', from the event\'s whole second' })[n.lag_from]); fact('Size', bytes(n.size_bytes)); fact('Hops', n.hops); fact('Batch', n.batch && plural(n.batch, 'record') + (n.failed_records ? ', ' + n.failed_records + ' failed' : '')); fact('Cold start', n.cold_start && 'yes');
   if (n.repeat) { fact('Repeat', n.repeat.kind + (n.repeat.count ? ', no. ' + n.repeat.count : '')); fact('First request', n.repeat.first_request_id, true); fact('First handled', n.repeat.first_time && n.repeat.first_time.replace('T', ' ').replace('Z', ' UTC')); }
   fact('Came by', by(n)); fact('Correlation ID', n.correlation_id, true); fact('Run', n.run_id, true); fact('Messages', n.messages); fact('Failed', n.failed_messages);
   fact('Replay', n.replay_name); fact('Out of order', n.out_of_order_ms !== undefined ? 'its child came ' + took(n.out_of_order_ms) + ' earlier' : undefined);
