@@ -34,6 +34,10 @@ type Options struct {
 	// Fault is called before each delivery to a target. Nil: no faults. It may be
 	// called from several goroutines at once.
 	Fault func(Delivery) Fault
+	// OnEvent, if not nil, is called with each event that the bus has accepted, before the
+	// event is delivered. It must not change the event. It may be called from several
+	// goroutines at once.
+	OnEvent func(*Event)
 }
 
 // Fault is a fault injected into a delivery. The zero value is no fault.

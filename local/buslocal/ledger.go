@@ -72,8 +72,13 @@ type Ledger struct {
 	Total struct{ Published, Deliveries, Receipts int }
 }
 
-// noteLocked adds an accepted event to the ledger and the archive.
-func (b *Bus) noteLocked(e *Event) {
+// note adds an accepted event to the ledger and the archive.
+func (b *Bus) note(e *Event) {
+	if b.options.OnEvent != nil {
+		b.options.OnEvent(e)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.ledger.Published, _ = recent.Append(b.ledger.Published, b.options.Keep, e)
 	b.archive, _ = recent.Append(b.archive, b.options.Keep, e)
 	b.ledger.Total.Published++

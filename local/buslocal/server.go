@@ -194,9 +194,7 @@ func (b *Bus) take(e *entry, callHeader string) result {
 		event.TraceHeader = header
 	}
 	event.Envelope = b.envelope(event)
-	b.mu.Lock()
-	b.noteLocked(event)
-	b.mu.Unlock()
+	b.note(event)
 	if b.exists(text(e.EventBusName)) { // else the event is accepted and dropped, as in EventBridge
 		b.route(event)
 	}

@@ -115,8 +115,8 @@ func (b *Bus) Envelope(e Event) []byte {
 
 // Emit puts an event on the bus without PutEvents: an event of an AWS service, or a recorded
 // one, which keeps its ID and time and is part of a replay if Replay is set. Empty members
-// get generated values. Emit returns the event's ID.
-func (b *Bus) Emit(e Event) string {
+// get generated values. Emit returns the event as targets receive it.
+func (b *Bus) Emit(e Event) *Event {
 	now := b.options.Now()
 	e.Taken = now
 	if e.ID == "" {
@@ -128,11 +128,9 @@ func (b *Bus) Emit(e Event) string {
 	e.Bus, e.Resources = busName(e.Bus), append([]string{}, e.Resources...)
 	e.Size = (&entry{Source: &e.Source, DetailType: &e.DetailType, Detail: &e.Detail, Resources: e.Resources}).size()
 	e.Envelope = b.envelope(&e)
-	b.mu.Lock()
-	b.noteLocked(&e)
-	b.mu.Unlock()
+	b.note(&e)
 	b.route(&e)
-	return e.ID
+	return &e
 }
 
 // Archived returns the events that an archive of the named bus holds. They

@@ -110,6 +110,9 @@ func (b *Bus) horizonLocked() int {
 
 // addLocked stores an event and passes it to the running subscribers.
 func (b *Bus) addLocked(e *Event) {
+	if b.service.options.OnEvent != nil {
+		b.service.options.OnEvent(b, e)
+	}
 	var dropped int
 	b.log, dropped = recent.Append(b.log, b.service.options.Keep, e)
 	for _, sub := range b.subscribers {
@@ -125,9 +128,9 @@ func (s *Service) publishedLocked(e *Event) {
 }
 
 // Emit puts an event on the bus with its ID, time and resources. If Replay is set, the event
-// is delivered as a replay. Emit returns the event ID. It generates one if ID is empty; a
-// given ID is also the ID of the envelope.
-func (b *Bus) Emit(e buslocal.Event) (id string) {
+// is delivered as a replay. Emit returns the event as the bus keeps it. It generates an ID if
+// ID is empty; a given ID is also the ID of the envelope.
+func (b *Bus) Emit(e buslocal.Event) *Event {
 	s := b.service
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -141,7 +144,7 @@ func (b *Bus) Emit(e buslocal.Event) (id string) {
 	b.addLocked(event)
 	s.publishedLocked(event)
 	s.wakeLocked()
-	return event.ID
+	return event
 }
 
 // Events returns the events that the bus keeps.

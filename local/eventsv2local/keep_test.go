@@ -40,7 +40,7 @@ func TestEmit(t *testing.T) {
 	s := newStage(t, Options{})
 	s.subscribe(func(spec *Spec) { spec.Transformer.Type = WithMetadata })
 	at := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
-	if id := s.bus.Emit(buslocal.Event{ID: "recorded", Source: "shop", DetailType: "OrderPlaced", Detail: `{"n":1}`, Resources: []string{"hops:1"}, Time: at, Replay: "monday"}); id != "recorded" {
+	if id := s.bus.Emit(buslocal.Event{ID: "recorded", Source: "shop", DetailType: "OrderPlaced", Detail: `{"n":1}`, Resources: []string{"hops:1"}, Time: at, Replay: "monday"}).ID; id != "recorded" {
 		t.Error(id)
 	}
 	s.wait()
@@ -55,7 +55,7 @@ func TestEmit(t *testing.T) {
 	if d := s.Ledger().Deliveries[0]; d.Replay != "monday" {
 		t.Errorf("%+v", d)
 	}
-	if id := s.bus.Emit(buslocal.Event{Source: "shop", DetailType: "OrderPlaced", Detail: `{}`}); id == "" {
+	if id := s.bus.Emit(buslocal.Event{Source: "shop", DetailType: "OrderPlaced", Detail: `{}`}).ID; id == "" {
 		t.Error("no ID is made")
 	}
 	s.wait()

@@ -36,6 +36,9 @@ type Options struct {
 	// Keep limits the stored events of each bus, and the entries of each list of the
 	// ledger, to about this number; 0 keeps all.
 	Keep int
+	// OnEvent is called with each event that a bus has accepted, while the service is
+	// locked: it must neither change the event nor use the service. Nil: not called.
+	OnEvent func(*Bus, *Event)
 
 	// Switches for behaviour that AWS does not document. The zero values seem likely.
 

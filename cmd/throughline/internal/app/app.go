@@ -10,7 +10,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -91,29 +90,11 @@ type Places struct {
 
 // Start starts the application of a template.
 func (f Flags) Start(ctx context.Context, path string, at Places) (*App, error) {
-	given, err := parseFaults(f.faults)
+	d, err := f.draft(path, at.Out)
 	if err != nil {
 		return nil, err
 	}
-	if f.speed == 0 {
-		f.speed = 1
-	}
-	if f.speed < 0 || f.speed > 10_000 {
-		return nil, terminal.Misuse("--speed must be above 0 and at most 10000")
-	}
-	a := &App{path: path, log: newLog(at.Out, f.quiet), faults: new(faults.Set), files: templates{played: map[string][]byte{}}}
-	a.files.told = a.log.tell
-	data, err := a.files.read(path)
-	if err != nil {
-		return nil, terminal.Misuse("read the template: %v: name a SAM or CloudFormation template", err)
-	}
-	folder, err := filepath.Abs(filepath.Dir(path))
-	if err != nil {
-		return nil, err
-	}
-	if f.extension, err = f.findExtension(); err != nil {
-		return nil, err
-	}
+	a := d.app
 	dir, err := filepath.Abs(filepath.Join(at.Dir, "application"))
 	if err != nil {
 		return nil, err
@@ -131,20 +112,17 @@ func (f Flags) Start(ctx context.Context, path string, at Places) (*App, error) 
 	}
 	a.stage, err = stage.Open(stage.Options{
 		Credentials: real, Region: region, Faults: a.faults, Clock: fast,
-		Dir: dir, Template: folder, OTLP: at.OTLP, Extension: f.extension, Python: f.python, Node: f.node, Moto: cmp.Or(f.moto, "moto_server"), Allow: f.allow, Env: f.env,
-		Concurrency: max(1, f.concurrency), OnLog: f.onLog(a.log), OnRefused: a.log.refused, Record: f.record != nil, Retry: f.retry(), Attempts: f.attempts(),
+		Dir: dir, Template: d.folder, OTLP: at.OTLP, Extension: f.extension, Python: f.python, Node: f.node, Moto: cmp.Or(f.moto, "moto_server"), Allow: f.allow, Env: f.env,
+		Concurrency: max(1, f.concurrency), OnLog: f.onLog(a.log), OnRefused: a.log.refused, OnEvent: f.onEvent(at.Dir, a.log), Record: f.record != nil, Retry: f.retry(), Attempts: f.attempts(),
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := a.play(ctx, data, folder, f.set); err != nil {
+	if err := a.play(ctx, d, f.set); err != nil {
 		a.stage.Close()
 		return nil, err
 	}
-	if err := a.strike(given); err != nil {
-		a.stage.Close()
-		return nil, err
-	}
+	a.faults.Put(d.given)
 	if f.record != nil {
 		return a, nil
 	}
@@ -156,102 +134,12 @@ func (f Flags) Start(ctx context.Context, path string, at Places) (*App, error) 
 	return a, nil
 }
 
-func (a *App) play(ctx context.Context, data []byte, folder string, values map[string]string) error {
+func (a *App) play(ctx context.Context, d draft, values map[string]string) error {
 	queues, api := a.stage.Endpoints()
-	var err error
-	a.plan, err = plan.Build(data, plan.Options{Values: values, Queues: queues, API: api, Open: func(name string) ([]byte, error) {
-		if filepath.IsAbs(name) {
-			return a.files.read(name)
-		}
-		return a.files.read(filepath.Join(folder, filepath.FromSlash(name)))
-	}})
-	if err != nil {
-		return terminal.Misuse("%s: %v", a.path, err)
+	if err := a.build(d, values, plan.Options{Queues: queues, API: api}); err != nil {
+		return err
 	}
-	if len(a.plan.Functions) == 0 {
-		return terminal.Misuse("%s has no function that can be played\n%s", a.path, strings.Join(notPlayed(a.plan), "\n"))
-	}
-	if err := a.stage.Play(ctx, a.plan); err != nil {
-		return terminal.As(terminal.CouldNot, err)
-	}
-	return nil
-}
-
-// strike puts faults in the place of those of now, where the names are of something.
-func (a *App) strike(rules []faults.Rule) error {
-	for _, r := range rules {
-		if names := a.strikable(r.Kind); r.Of != "" && names != nil && !slices.ContainsFunc(names, func(name string) bool { return name == r.Of || gateway.Matches(name, []string{r.Of}) }) {
-			return terminal.Misuse("--fault %s matches nothing: the names are %s", r, join(names))
-		}
-	}
-	a.faults.Put(rules)
-	return nil
-}
-
-// strikable are the names that faults of a kind can have, nil where it is of hosts.
-func (a *App) strikable(kind faults.Kind) []string {
-	var names []string
-	for _, f := range a.plan.Functions {
-		names = append(names, f.Name)
-	}
-	switch kind {
-	case faults.HTTP, faults.HTTPDelay:
-		return nil
-	case faults.Throttle:
-		return append(names, "PutEvents")
-	case faults.Freeze, faults.Kill, faults.Timeout, faults.Cold:
-		return names
-	}
-	for _, q := range a.plan.Queues {
-		names = append(names, q.Name)
-	}
-	for _, t := range a.plan.Topics {
-		names = append(names, t.Name)
-	}
-	for _, r := range a.plan.Rules {
-		names = append(names, r.Name)
-	}
-	for _, sub := range a.plan.Subscribers {
-		names = append(names, sub.Name)
-	}
-	for _, b := range a.plan.NewBuses {
-		names = append(names, b.Name)
-	}
-	return append(names, a.plan.Buses...)
-}
-
-func parseFaults(texts []string) ([]faults.Rule, error) {
-	var rules []faults.Rule
-	for _, text := range texts {
-		if strings.TrimSpace(text) == "" {
-			continue
-		}
-		r, err := faults.Parse(text)
-		if err != nil {
-			return nil, terminal.Misuse("--fault %v", err)
-		}
-		rules = append(rules, r)
-	}
-	return rules, nil
-}
-
-// findExtension returns the path of the extension's binary.
-func (f Flags) findExtension() (string, error) {
-	if f.extension == "" {
-		own, err := os.Executable()
-		if err != nil {
-			return "", fmt.Errorf("find the extension: %w; name it with --extension", err)
-		}
-		f.extension = filepath.Join(filepath.Dir(own), "throughline-extension")
-	}
-	path, err := filepath.Abs(f.extension)
-	if err == nil {
-		_, err = os.Stat(path)
-	}
-	if err != nil {
-		return "", terminal.As(terminal.CouldNot, fmt.Errorf("find the extension: %w; build it with `make build`, or name another one with --extension", err))
-	}
-	return path, nil
+	return terminal.As(terminal.CouldNot, a.stage.Play(ctx, a.plan))
 }
 
 // Close ends the application, after the functions have exported their spans.
@@ -301,6 +189,9 @@ func (a *App) Print(out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(&b, "\nthe application is at %s; to send it an event:\n  throughline dev send %s%s\n", a.Link(), a.example(), a.control.flag())
+	if len(p.Schedules) > 0 {
+		fmt.Fprintf(&b, "to fire a schedule:\n  throughline dev fire %s%s\n", p.Schedules[0].Name, a.control.flag())
+	}
 	_, err := io.WriteString(out, b.String())
 	return err
 }

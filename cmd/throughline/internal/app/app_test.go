@@ -18,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/throughline/throughline/cmd/throughline/internal/devfolder"
 	"github.com/throughline/throughline/cmd/throughline/internal/spancollector"
 	"github.com/throughline/throughline/peertest"
 )
@@ -384,17 +385,17 @@ func TestControl(t *testing.T) {
 		body, _ := io.ReadAll(resp.Body)
 		return resp.StatusCode, string(body)
 	}
-	data, err := os.ReadFile(filepath.Join(s.dir, fileName))
+	data, err := os.ReadFile(filepath.Join(s.dir, devfolder.ApplicationFile))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if out := s.printed(); !strings.Contains(out, "throughline dev send EVENT.json --dir "+s.dir+"\n") {
 		t.Errorf("what it prints does not reach it: %s", out)
 	}
-	if info, err := os.Stat(filepath.Join(s.dir, fileName)); err != nil || info.Mode().Perm() != 0o600 {
+	if info, err := os.Stat(filepath.Join(s.dir, devfolder.ApplicationFile)); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v %v", err, info.Mode())
 	}
-	var own started
+	var own devfolder.Application
 	if err := json.Unmarshal(data, &own); err != nil || len(own.Token) != 48 {
 		t.Fatalf("%v %s", err, data)
 	}
@@ -421,7 +422,7 @@ func TestControl(t *testing.T) {
 		t.Errorf("%d %s", status, body)
 	}
 	s.close()
-	if _, err := os.Stat(filepath.Join(s.dir, fileName)); err == nil {
+	if _, err := os.Stat(filepath.Join(s.dir, devfolder.ApplicationFile)); err == nil {
 		t.Error("the file of the start is left")
 	}
 	if _, err := s.run("", "invoke", "Router"); err == nil || !strings.Contains(err.Error(), "start one with throughline dev TEMPLATE") {

@@ -24,6 +24,7 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/spancollector"
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
+	"github.com/throughline/throughline/local/buslocal"
 	"github.com/throughline/throughline/local/lambdalocal"
 )
 
@@ -63,6 +64,15 @@ func (f Flags) onLog(l *log) func(lambdalocal.LogLine) {
 		f.record(line)
 		l.add(line)
 	}
+}
+
+// onEvent returns the function that receives the events of the buses. A check keeps them
+// itself.
+func (f Flags) onEvent(dir string, l *log) func(buslocal.Event) {
+	if f.record != nil {
+		return nil
+	}
+	return newRecorder(dir, l.tell).add
 }
 
 // Check plays the application of a template with the given events: once with faults, once

@@ -18,7 +18,14 @@ import (
 // Commands returns the commands that send requests to a running application: send,
 // invoke, replay and fire.
 func Commands() []*cobra.Command {
-	return []*cobra.Command{newSend(), newInvoke(), newReplay(), newFire()}
+	commands := []*cobra.Command{newSend(), newInvoke(), newReplay(), newFire()}
+	for _, cmd := range commands {
+		run := cmd.RunE
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			return terminal.In("dev "+cmd.Name(), run(cmd, args))
+		}
+	}
+	return commands
 }
 
 // reach are the flags that select the application.
@@ -47,7 +54,7 @@ The file holds one or more events, as envelopes or as put-events entries. Use - 
 standard input. For a TYPE, send makes a sample event from the pattern of a rule that
 names the type. --detail adds members to its detail.`,
 		Example: `  throughline dev send event.json
-  throughline dev send OrderPlaced --detail '{"order_id": "o-1"}'
+  throughline dev send OrderPlaced --detail '{"event_id": "o-1"}'
   jq .event record.json | throughline dev send - --bus orders`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

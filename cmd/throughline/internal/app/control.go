@@ -10,28 +10,19 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/devfolder"
 )
 
 // TokenHeader is the header with the token of the running process. Requests that change
 // something need it.
 const TokenHeader = "Throughline-Token"
 
-// fileName is the name of the file in the folder of a running application.
-const fileName = "application.json"
-
 // control lets other commands reach this process, and no other user: only this user can
 // read its token.
 type control struct {
 	path string
-	file started
-}
-
-// started is the content of the file.
-type started struct {
-	Page     string `json:"page"`
-	Token    string `json:"token"`
-	PID      int    `json:"pid"`
-	Template string `json:"template"`
+	file devfolder.Application
 }
 
 func newControl(dir, page, template string) (*control, error) {
@@ -42,7 +33,7 @@ func newControl(dir, page, template string) (*control, error) {
 	if absolute, err := filepath.Abs(template); err == nil {
 		template = absolute
 	}
-	c := &control{path: filepath.Join(dir, fileName), file: started{page, hex.EncodeToString(secret[:]), os.Getpid(), template}}
+	c := &control{path: filepath.Join(dir, devfolder.ApplicationFile), file: devfolder.Application{Page: page, Token: hex.EncodeToString(secret[:]), PID: os.Getpid(), Template: template}}
 	data, err := json.Marshal(c.file)
 	if err != nil {
 		return nil, err
@@ -64,8 +55,8 @@ func (c *control) link() string { return c.file.Page + "/#token=" + c.file.Token
 // flag returns the flag that other commands need to find this process, with a space
 // before it, or "".
 func (c *control) flag() string {
-	if cache, err := os.UserCacheDir(); err == nil {
-		if found, err := filepath.Match(filepath.Join(cache, "throughline", "dev-*"), filepath.Dir(c.path)); err == nil && found {
+	if pattern, err := devfolder.Of("*"); err == nil {
+		if found, err := filepath.Match(pattern, filepath.Dir(c.path)); err == nil && found {
 			return ""
 		}
 	}

@@ -17,7 +17,7 @@ func (s *scene) fault(texts ...string) {
 	s.t.Helper()
 	body, _ := json.Marshal(texts)
 	var done []faults.Done
-	if err := s.control.file.ask(s.t.Context(), "faults", nil, body, &done); err != nil || len(done) != len(texts) {
+	if err := (client{s.control.file}).ask(s.t.Context(), "faults", nil, body, &done); err != nil || len(done) != len(texts) {
 		s.t.Fatalf("%v %+v", err, done)
 	}
 }
@@ -46,7 +46,7 @@ func TestFaults(t *testing.T) {
 
 	body, _ := json.Marshal([]string{"fail@Sayy"})
 	var none []faults.Done
-	if err := s.control.file.ask(t.Context(), "faults", nil, body, &none); err == nil || !strings.Contains(err.Error(), "fail@Sayy matches nothing: the names are ") || s.struck("duplicate@Say") < 0 {
+	if err := (client{s.control.file}).ask(t.Context(), "faults", nil, body, &none); err == nil || !strings.Contains(err.Error(), "fail@Sayy matches nothing: the names are ") || s.struck("duplicate@Say") < 0 {
 		t.Errorf("a name of nothing: %v", err)
 	}
 
@@ -139,7 +139,7 @@ func TestFaults(t *testing.T) {
 	if resp.Header.Get("X-Amzn-Errortype") != "ThrottlingException" {
 		t.Errorf("throttle: %v", resp.Header)
 	}
-	if err := s.control.file.ask(t.Context(), "faults", nil, []byte(`["explode"]`), nil); err == nil || !strings.Contains(err.Error(), "is not a kind of fault") {
+	if err := (client{s.control.file}).ask(t.Context(), "faults", nil, []byte(`["explode"]`), nil); err == nil || !strings.Contains(err.Error(), "is not a kind of fault") {
 		t.Errorf("%v", err)
 	}
 }

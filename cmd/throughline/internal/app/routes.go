@@ -109,7 +109,7 @@ func (a *App) put(e eventfile.Event) (sentEvent, error) {
 	}
 	one := sentEvent{ID: sent.ID, Bus: sent.Bus, Type: e.DetailType, Rules: sent.Rules, Near: sent.Near, CorrelationID: sent.ID}
 	if read := lineage.NewReader(lineage.Config{}).Read(sent.Envelope).Events; len(read) > 0 {
-		one.CorrelationID = cmp.Or(read[0].Lineage.CorrelationID, read[0].ID, sent.ID)
+		one.CorrelationID = cmp.Or(read[0].Lineage.CorrelationID, sent.ID)
 	}
 	return one, nil
 }
@@ -172,9 +172,10 @@ func (a *App) putFaults(_ *http.Request, body []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.strike(rules); err != nil {
+	if err := a.strikes(rules); err != nil {
 		return nil, err
 	}
+	a.faults.Put(rules)
 	return a.faults.Rules(), nil
 }
 

@@ -18,6 +18,10 @@ func play(ctx context.Context, o Options) (day, error) {
 			fmt.Fprintf(o.Progress, format+"\n", args...)
 		}
 	}
+	o, err := o.found()
+	if err != nil {
+		return day{}, err
+	}
 	progress("starting a bus, an Alpaca stand-in and %d functions with the extension attached", len(functions))
 	s, err := setUp(o)
 	defer s.takeDown()

@@ -58,6 +58,21 @@ type stage struct {
 	held    chan struct{} // closed when the delayed trade can be delivered
 }
 
+// found returns the options with absolute paths. It returns an error if a file is missing.
+func (o Options) found() (Options, error) {
+	for name, path := range map[string]*string{"extension": &o.Extension, "function": &o.Function, "events": &o.Events} {
+		absolute, err := filepath.Abs(*path)
+		if err == nil {
+			_, err = os.Stat(absolute)
+		}
+		if err != nil {
+			return o, fmt.Errorf("find the %s: %w; `make demo` in a clone of the repository runs the demo with all that it needs", name, err)
+		}
+		*path = absolute
+	}
+	return o, nil
+}
+
 func setUp(o Options) (*stage, error) {
 	s := &stage{options: o, logs: &logs{}, deployed: map[string]*lambdalocal.Deployment{}, held: make(chan struct{})}
 	var err error
@@ -102,20 +117,9 @@ func setUp(o Options) (*stage, error) {
 }
 
 func (s *stage) deploy(f function, busURL, alpacaURL string, leads map[string]string) error {
-	paths := map[string]string{"extension": s.options.Extension, "function": s.options.Function, "events": s.options.Events}
-	for name, path := range paths {
-		absolute, err := filepath.Abs(path)
-		if err != nil {
-			return fmt.Errorf("find the %s: %w", name, err)
-		}
-		if _, err := os.Stat(absolute); err != nil {
-			return fmt.Errorf("find the %s: %w; `make demo` builds it", name, err)
-		}
-		paths[name] = absolute
-	}
 	env := map[string]string{
 		"AWS_ENDPOINT_URL_EVENTBRIDGE": busURL, "ALPACA_URL": alpacaURL,
-		"TRADINGDAY_EVENTS": paths["events"], "TRADINGDAY_INIT": f.init,
+		"TRADINGDAY_EVENTS": s.options.Events, "TRADINGDAY_INIT": f.init,
 		"OTEL_EXPORTER_OTLP_ENDPOINT": s.collector.URL,
 		"THROUGHLINE_OTLP_ADDR":       "127.0.0.1:0",
 		"THROUGHLINE_HTTP_HOSTS":      "127.0.0.1",
@@ -124,7 +128,7 @@ func (s *stage) deploy(f function, busURL, alpacaURL string, leads map[string]st
 	maps.Copy(env, s.options.Env)
 	deployment, err := s.lambda.Create(lambdalocal.Function{
 		Name: f.name, Handler: f.name, Timeout: f.timeout, Memory: 256, Retries: f.retries, MaxEnvironments: 1,
-		Runtime: []string{paths["function"]}, Extensions: []string{paths["extension"]},
+		Runtime: []string{s.options.Function}, Extensions: []string{s.options.Extension},
 		Env: env,
 	})
 	if err != nil {

@@ -22,8 +22,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/throughline/throughline/cmd/throughline/internal/app"
+	"github.com/throughline/throughline/cmd/throughline/internal/devfolder"
 	"github.com/throughline/throughline/cmd/throughline/internal/otlpserver"
-	"github.com/throughline/throughline/cmd/throughline/internal/spanstore"
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 	"github.com/throughline/throughline/internal/loopback"
 )
@@ -80,7 +80,7 @@ If a port is taken, dev uses the next free one and prints it. dev listens only o
 	flags := cmd.Flags()
 	o.app.Bind(flags)
 	flags.StringVar(&o.otlp, "otlp-addr", "127.0.0.1:4318", "receive spans at this loopback `ADDRESS`")
-	flags.StringVar(&o.page, "addr", "127.0.0.1:"+spanstore.DevPort, "serve the page at this loopback `ADDRESS`")
+	flags.StringVar(&o.page, "addr", "127.0.0.1:"+devfolder.DefaultPort, "serve the page at this loopback `ADDRESS`")
 	flags.StringVar(&o.dir, "dir", "", "keep spans in `FOLDER`; empty means a folder in the user's cache, with one folder for each page port")
 	flags.Int64Var(&o.limit, "limit", 200, "keep at most this many `MB` of spans")
 	flags.BoolVar(&o.open, "open", false, "open the page in the browser")
@@ -107,6 +107,11 @@ func (o options) run(cmd *cobra.Command, args []string) error {
 			return terminal.Misuse("--%s needs an application: name its template", name)
 		}
 	}
+	if len(args) > 0 { // before a folder is made for it
+		if err := o.app.Validate(args[0]); err != nil {
+			return err
+		}
+	}
 	if o.app.Checks() {
 		return o.check(cmd, args)
 	}
@@ -124,11 +129,9 @@ func (o options) run(cmd *cobra.Command, args []string) error {
 	defer receiver.Close()
 	named := o.dir != ""
 	if !named {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			return fmt.Errorf("find the user's cache: %w; name a folder with --dir", err)
+		if o.dir, err = devfolder.Of(strconv.Itoa(live.Addr().(*net.TCPAddr).Port)); err != nil {
+			return err
 		}
-		o.dir = spanstore.DevFolder(cache, strconv.Itoa(live.Addr().(*net.TCPAddr).Port))
 	}
 	spans, err := openStore(o.dir, o.limit*1e6)
 	if err != nil {
@@ -216,7 +219,7 @@ func (o options) print(cmd *cobra.Command, s started) error {
 	if o.json {
 		return terminal.PrintJSON(out, s)
 	}
-	_, err := fmt.Fprintf(out, "workflows appear at %s, and this prints the newest:\n  throughline trace --last %s\nspans are kept in %s\n\nexport %s\n", s.Page, s.flag(), s.Dir, strings.Join(s.variables(), "\nexport "))
+	_, err := fmt.Fprintf(out, "workflows appear at %s, and this prints the newest:\n  throughline trace --last %s\nspans are kept in %s\n\nfor services that you start yourself:\nexport %s\n", s.Page, s.flag(), s.Dir, strings.Join(s.variables(), "\nexport "))
 	return err
 }
 
@@ -226,7 +229,7 @@ func (s started) flag() string {
 	switch {
 	case s.named:
 		return "--dev=" + s.Dir
-	case port == spanstore.DevPort:
+	case port == devfolder.DefaultPort && s.App != "": // without a value, the flag prefers applications
 		return "--dev"
 	}
 	return "--dev=" + port

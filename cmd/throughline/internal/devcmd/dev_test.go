@@ -20,8 +20,8 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/goleak"
 
+	"github.com/throughline/throughline/cmd/throughline/internal/devfolder"
 	"github.com/throughline/throughline/cmd/throughline/internal/pagestyle"
-	"github.com/throughline/throughline/cmd/throughline/internal/spanstore"
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
 )
 
@@ -218,7 +218,8 @@ func TestTracesOfNoWorkflow(t *testing.T) {
 // TestTheNextStepIsPrinted: how the spans of this start are read, wherever they are.
 func TestTheNextStepIsPrinted(t *testing.T) {
 	for want, s := range map[string]started{
-		"--dev\n":          {Page: "http://127.0.0.1:" + spanstore.DevPort},
+		"--dev\n":          {Page: "http://127.0.0.1:" + devfolder.DefaultPort, App: "http://127.0.0.1:4400/#token=x"},
+		"--dev=4400\n":     {Page: "http://127.0.0.1:" + devfolder.DefaultPort},
 		"--dev=4401\n":     {Page: "http://127.0.0.1:4401"},
 		"--dev=/a/place\n": {Page: "http://127.0.0.1:4401", Dir: "/a/place", named: true},
 	} {
@@ -309,7 +310,11 @@ func TestAFolderIsOfOneProcess(t *testing.T) {
 		t.Errorf("a second store: %v", err)
 	}
 	cmd := New()
-	cmd.SetArgs([]string{"template.yaml", "--check", "samples", "--dir", dir})
+	own, err := os.Executable() // stands for the extension, which is not started
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.SetArgs([]string{"../../../../examples/sam/template.yaml", "--check", "samples", "--dir", dir, "--extension", own})
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), "--dir") {
 		t.Errorf("a check beside it: %v", err)

@@ -125,6 +125,44 @@ func TestFlagsOfAnApplicationNeedOne(t *testing.T) {
 	}
 }
 
+// TestAWrongTemplateLeavesNothing: what cannot be played leaves no folder, in which other
+// commands would look for spans.
+func TestAWrongTemplateLeavesNothing(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	t.Setenv("HOME", t.TempDir())
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	empty := filepath.Join(t.TempDir(), "template.yaml")
+	if err := os.WriteFile(empty, []byte("Resources: {Q: {Type: AWS::SQS::Queue}}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	own, err := os.Executable() // stands for the extension, which is not started
+	if err != nil {
+		t.Fatal(err)
+	}
+	const sam = "../../../../examples/sam/template.yaml"
+	for want, args := range map[string][]string{
+		"read the template":               {"nope.yaml"},
+		"has no function that can be":     {empty},
+		"has no parameter Nope":           {sam, "--set", "Nope=1"},
+		"--fault fail@Nope matches":       {sam, "--fault", "fail@Nope"},
+		"--fault \"explode\" is":          {sam, "--check", "samples", "--fault", "explode"},
+		"read the template: open no.yaml": {"no.yaml", "--check", "samples"},
+	} {
+		cmd := New()
+		cmd.SilenceErrors, cmd.SilenceUsage = true, true
+		cmd.SetArgs(append(args, "--addr", "127.0.0.1:0", "--otlp-addr", "127.0.0.1:0", "--extension", own))
+		if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+	if left, err := os.ReadDir(cache); err == nil && len(left) > 0 {
+		t.Errorf("%s has %v", cache, left)
+	}
+}
+
 // descendants are the processes that a process and those below it have started.
 func descendants(pid int) map[int]string {
 	parents, names := map[int]int{}, map[int]string{}

@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/throughline/throughline/cmd/throughline/internal/devfolder"
 	"github.com/throughline/throughline/cmd/throughline/internal/spanstore"
 	"github.com/throughline/throughline/cmd/throughline/internal/workflow"
 )
@@ -206,7 +208,7 @@ func (s *store) evict() error {
 	return nil
 }
 
-// Clear deletes all spans.
+// Clear deletes all spans, and the events that an application kept.
 func (s *store) Clear() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -220,6 +222,9 @@ func (s *store) Clear() error {
 	var errs []error
 	for _, part := range old {
 		errs = append(errs, os.Remove(part.path))
+	}
+	if err := os.Remove(filepath.Join(s.dir, devfolder.EventsFile)); !errors.Is(err, fs.ErrNotExist) {
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

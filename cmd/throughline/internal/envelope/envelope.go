@@ -28,7 +28,7 @@ type Event struct {
 	// CorrelationID is that of its workflow, or "".
 	DomainID, CorrelationID string
 	// Bus is the bus that an entry was published to, or "" if unknown. An envelope does
-	// not contain it.
+	// not contain it, except in the events that throughline dev keeps.
 	Bus string
 	// Entry reports that the envelope was made from an entry of PutEvents, which does not
 	// have id, account, region and time yet.
@@ -105,6 +105,15 @@ func in(document []byte, depth int) []Event {
 	return found
 }
 
+// bus returns the name of the bus, of which a document has the name or the ARN.
+func (c *carrier) bus() string {
+	if _, name, found := strings.Cut(c.Bus, ":event-busv2/"); found {
+		name, _, _ = strings.Cut(name, "/") // an ID follows
+		return name
+	}
+	return c.Bus[strings.LastIndexByte(c.Bus, '/')+1:]
+}
+
 func (c *carrier) messages() []string {
 	var list []string
 	if c.TopicArn != "" {
@@ -117,7 +126,7 @@ func (c *carrier) messages() []string {
 }
 
 func read(document []byte, c carrier) Event {
-	e := Event{JSON: bytes.Clone(document), ID: c.ID, Source: *c.Source, Type: *c.Type, Replay: c.ReplayName}
+	e := Event{JSON: bytes.Clone(document), ID: c.ID, Source: *c.Source, Type: *c.Type, Replay: c.ReplayName, Bus: c.bus()}
 	e.Time, _ = time.Parse(time.RFC3339, strings.Trim(string(c.Time), `"`))
 	e.identify()
 	return e
@@ -140,7 +149,7 @@ func entry(c carrier) []Event {
 	if err != nil {
 		return nil
 	}
-	e := Event{JSON: document, Source: *c.Source, Type: *c.EntryType, Entry: true, Bus: cmp.Or(c.Bus[strings.LastIndexByte(c.Bus, '/')+1:], "default")}
+	e := Event{JSON: document, Source: *c.Source, Type: *c.EntryType, Entry: true, Bus: cmp.Or(c.bus(), "default")}
 	e.identify()
 	return []Event{e}
 }

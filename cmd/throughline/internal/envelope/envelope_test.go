@@ -44,6 +44,17 @@ func TestEntry(t *testing.T) {
 	}
 }
 
+// TestBus: an entry, and an event that throughline dev kept, name the bus by its name or its ARN.
+func TestBus(t *testing.T) {
+	for bus, want := range map[string]string{"orders": "orders", "arn:aws:events:eu-west-1:1:event-bus/orders": "orders", "arn:aws:events:eu-west-1:1:event-busv2/orders/0a1b": "orders"} {
+		for _, document := range []string{`{"EventBusName":"BUS","id":"1","source":"s","detail-type":"T","detail":{}}`, `{"EventBusName":"BUS","Source":"s","DetailType":"T","Detail":"{}"}`} {
+			if found := In([]byte(strings.Replace(document, "BUS", bus, 1))); len(found) != 1 || found[0].Bus != want {
+				t.Errorf("%s: %+v", bus, found)
+			}
+		}
+	}
+}
+
 func TestRead(t *testing.T) {
 	var ids []string
 	left, others, err := Read(strings.NewReader(event+"\nno JSON\n{\"a\":1}\n"+event), func(e Event) error { ids = append(ids, e.ID); return nil })

@@ -228,6 +228,9 @@ func (o *options) look(ctx context.Context, source spansource.Source, correlatio
 			verdicts[i] = verdict{Expected: verdicts[i].Expected, Detail: fmt.Sprintf("no span of the workflow is %s", source.Where)}
 		}
 	}
+	if id == "" && errors.Is(err, spansource.ErrNotFound) {
+		verdicts[0].Detail = err.Error()
+	}
 	return w, verdicts, nil
 }
 

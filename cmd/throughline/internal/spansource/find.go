@@ -1,9 +1,12 @@
 package spansource
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/throughline/throughline/cmd/throughline/internal/spanstore"
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
@@ -20,6 +23,42 @@ type notFound string
 func (e notFound) Error() string        { return string(e) }
 func (e notFound) Is(target error) bool { return target == ErrNotFound }
 func (notFound) ExitCode() int          { return terminal.Found }
+
+// None returns the error for a source without any workflow.
+func (s Source) None(ctx context.Context) error {
+	return notFound(fmt.Sprintf("no span has a correlation ID %s%s", s.Where, cmp.Or(s.failure(ctx, time.Time{}), s.Hint)))
+}
+
+// NoteFailure notes the last failed invocation that belongs to no workflow, if it ended
+// after a time: the most recent workflow is then not what ran last.
+func (s Source) NoteFailure(ctx context.Context, after time.Time) {
+	if text := s.failure(ctx, after); text != "" && s.tell.Note != nil {
+		s.tell.Note("%s", strings.TrimPrefix(text, ": "))
+	}
+}
+
+// failure describes the last failed invocation that belongs to no workflow, after a colon.
+// It returns "" if there is none after the given time, or if the source is not a file.
+func (s Source) failure(ctx context.Context, after time.Time) string {
+	file, ok := s.Store.(spanstore.File)
+	if !ok {
+		return ""
+	}
+	last, ok, err := file.LastFailure(ctx)
+	if err != nil || !ok || !last.End.After(after) {
+		return ""
+	}
+	return fmt.Sprintf(": an invocation of %s failed at %s, and no span says that it received an event%s; see the function's log",
+		workflow.Clean(last.Service), last.End.UTC().Format("15:04:05Z"), in(last.Text("error.type")))
+}
+
+// in returns the type of an error in brackets, or "".
+func in(errorType string) string {
+	if errorType == "" {
+		return ""
+	}
+	return " (" + workflow.Clean(errorType) + ")"
+}
 
 // Find returns the workflow of a correlation ID, or of the only one with this prefix.
 func (s Source) Find(ctx context.Context, correlationID string) (*workflow.Workflow, error) {
@@ -57,7 +96,7 @@ func (s Source) OfEvent(ctx context.Context, event string) (correlationID, event
 		id, err = s.CorrelationOf(ctx, whole)
 	}
 	if err == nil && id == "" {
-		err = notFound(fmt.Sprintf("no span names the event %s %s%s", event, s.Where, s.Hint))
+		err = notFound(fmt.Sprintf("no span names the event %s %s (an event's ID is event_id or eventId in its detail, or what THROUGHLINE_EVENT_ID names, or else its envelope's ID)%s", event, s.Where, cmp.Or(s.failure(ctx, time.Time{}), s.Hint)))
 	}
 	return id, whole, err
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/throughline/throughline/cmd/throughline/internal/account"
+	"github.com/throughline/throughline/cmd/throughline/internal/devfolder"
 	"github.com/throughline/throughline/cmd/throughline/internal/spanstore"
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
@@ -34,6 +35,9 @@ type Flags struct {
 	aws                         account.Flags
 }
 
+// here is the value of --dev without a value.
+const here = "here"
+
 // DefaultFile is the file that is read without a flag: the spans of the demo.
 const DefaultFile = "build/demo/spans.jsonl"
 
@@ -41,8 +45,8 @@ const DefaultFile = "build/demo/spans.jsonl"
 func (f *Flags) Bind(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.file, "file", DefaultFile, "read spans from `FILE`: OTLP/JSON, one request a line, or an export of aws/spans")
-	flags.StringVar(&f.dev, "dev", "", "read the spans that throughline dev keeps: in a `FOLDER`, or by default for the page's port")
-	flags.Lookup("dev").NoOptDefVal = spanstore.DevPort
+	flags.StringVar(&f.dev, "dev", "", "read the spans that throughline dev keeps: in a `FOLDER`, or for a page's port; without a value, those of the application whose template is in or below the working folder, else of the one that was started last, else of port "+devfolder.DefaultPort)
+	flags.Lookup("dev").NoOptDefVal = here
 	flags.StringVar(&f.jaeger, "jaeger", "", "read spans from Jaeger's query API at `URL`")
 	flags.BoolVar(&f.xray, "xray", false, "read spans from X-Ray")
 	flags.BoolVar(&f.transactionSearch, "transaction-search", false, "read spans from CloudWatch's Transaction Search")
@@ -109,22 +113,33 @@ func (f *Flags) Open(ctx context.Context, configure account.Configure, now time.
 		return Source{spanstore.TransactionSearch{Client: cloudwatchlogs.NewFromConfig(cfg), LogGroup: f.logGroup, Window: window, Tell: tell}, "in " + f.logGroup + back,
 			": search further back with --since", later, tell}, err
 	case f.dev != "":
-		dir, err := f.folder()
-		return Source{spanstore.Folder(dir, tell), "in " + dir, ": the page of throughline dev shows what is there, traces without a correlation ID too" + elsewhere(dir), soon, tell}, err
+		dir, err := f.folder(tell)
+		return Source{spanstore.Folder(dir, tell), "in " + dir, hint(dir) + elsewhere(dir), soon, tell}, err
 	default:
 		return Source{spanstore.File{Path: f.file, Tell: tell}, "in " + f.file, "", soon, tell}, nil
 	}
 }
 
 // folder returns where throughline dev keeps its spans.
-func (f *Flags) folder() (string, error) {
+func (f *Flags) folder(tell spanstore.Tell) (string, error) {
 	dir := f.dev
-	if strings.Trim(dir, "0123456789") == "" {
-		cache, err := os.UserCacheDir()
+	if dir == here {
+		dir = devfolder.DefaultPort
+		running, err := devfolder.Running()
 		if err != nil {
-			return "", fmt.Errorf("find the user's cache: %w; name dev's folder with --dev=FOLDER", err)
+			return "", err
 		}
-		dir = spanstore.DevFolder(cache, dir)
+		if len(running) > 0 {
+			if dir = running[0].Dir; (len(running) > 1 || !running[0].Here()) && tell.Note != nil {
+				tell.Note("reading the spans of %s; select others with --dev=PORT", running[0].Template)
+			}
+		}
+	}
+	if strings.Trim(dir, "0123456789") == "" {
+		var err error
+		if dir, err = devfolder.Of(dir); err != nil {
+			return "", err
+		}
 	}
 	if _, err := os.Stat(dir); err != nil {
 		return "", fmt.Errorf("the folder of throughline dev cannot be read: %w; start throughline dev, or name its folder with --dev=FOLDER%s", err, elsewhere(dir))
@@ -132,15 +147,44 @@ func (f *Flags) folder() (string, error) {
 	return filepath.Clean(dir), nil
 }
 
+// Events returns the file with the events that the application of throughline dev
+// received, or "" if --dev is not given or there is no such file.
+func (f *Flags) Events() string {
+	if f.dev == "" {
+		return ""
+	}
+	dir, err := f.folder(spanstore.Tell{}) // Open returns the error
+	if err != nil {
+		return ""
+	}
+	path := filepath.Join(dir, devfolder.EventsFile)
+	if _, err := os.Stat(path); err != nil {
+		return ""
+	}
+	return path
+}
+
+// hint returns the next step if something is not in a folder of throughline dev.
+func hint(dir string) string {
+	parts, _ := spanstore.Parts(dir) // the pattern is valid
+	if !slices.ContainsFunc(parts, func(path string) bool {
+		info, err := os.Stat(path)
+		return err == nil && info.Size() > 0
+	}) {
+		return ": it has no spans yet; start throughline dev, and send an event or export spans to it"
+	}
+	return ": the page of throughline dev shows what is there, traces without a correlation ID too"
+}
+
 // elsewhere returns the flags for other folders in which throughline dev has kept spans,
 // the newest first, or "".
 func elsewhere(dir string) string {
-	cache, err := os.UserCacheDir()
+	all, err := devfolder.Of("*")
 	if err != nil {
 		return ""
 	}
 	newest := map[string]time.Time{}
-	parts, _ := filepath.Glob(filepath.Join(spanstore.DevFolder(cache, "*"), "spans-*.jsonl")) // the pattern is valid
+	parts, _ := filepath.Glob(filepath.Join(all, "spans-*.jsonl")) // the pattern is valid
 	for _, part := range parts {
 		folder := filepath.Dir(part)
 		if info, err := os.Stat(part); err == nil && info.Size() > 0 && folder != filepath.Clean(dir) && info.ModTime().After(newest[folder]) && port(folder) != "" {

@@ -151,6 +151,28 @@ func (f File) Trace(ctx context.Context, trace string) ([]workflow.Span, error) 
 	return found.spans, err
 }
 
+// LastFailure returns the last invocation that failed and whose trace belongs to no
+// workflow, such as one that failed in its init phase. ok is false if there is none.
+func (f File) LastFailure(ctx context.Context) (last workflow.Span, ok bool, err error) {
+	failures, joined := map[string]workflow.Span{}, map[string]bool{}
+	err = f.eachThatSays(ctx, "faas.invocation_id", func(s *workflow.Span) error {
+		if s.Correlation() != "" {
+			joined[s.ID.Trace] = true
+			delete(failures, s.ID.Trace)
+		}
+		if s.Error && !joined[s.ID.Trace] && s.Text("faas.invocation_id") != "" {
+			failures[s.ID.Trace] = *s
+		}
+		return nil
+	})
+	for _, s := range failures {
+		if s.End.After(last.End) {
+			last, ok = s, true
+		}
+	}
+	return last, ok, err
+}
+
 func (f File) noteLeftOut(left LeftOut) {
 	if text := left.String(); text != "" {
 		f.Tell.note("skipped in %s: %s", f.Path, text)

@@ -30,13 +30,6 @@ func Parts(dir string) ([]string, error) {
 	return paths, nil
 }
 
-// DevPort is the default port of the page of throughline dev.
-const DevPort = "4400"
-
-// DevFolder returns where throughline dev keeps its spans by default: a folder in the
-// user's cache, named after the port of its page.
-func DevFolder(cache, port string) string { return filepath.Join(cache, "throughline", "dev-"+port) }
-
 type joined struct {
 	io.Reader
 	files []*os.File

@@ -129,13 +129,16 @@ func (o *options) find(ctx context.Context, source spansource.Source, wanted str
 			return nil, err
 		}
 		if len(known) == 0 {
-			return nil, terminal.Finding("no span has a correlation ID %s%s", source.Where, source.Hint)
+			return nil, source.None(ctx)
 		}
 		chosen := known[0]
 		for _, s := range known {
 			if o.slowest && s.End.Sub(s.Start) > chosen.End.Sub(chosen.Start) {
 				chosen = s
 			}
+		}
+		if o.last {
+			source.NoteFailure(ctx, chosen.End)
 		}
 		wanted = chosen.CorrelationID
 	}

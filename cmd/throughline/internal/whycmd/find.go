@@ -34,8 +34,9 @@ func (f *found) known() bool {
 }
 
 // find looks for the event that the argument names: in a file of that name, else by its ID
-// in the files of --events, in spans, and in the log of the bus. A file can have an event
-// by an ID that only spans have, and by the beginning of an ID that spans do not have.
+// in the files of --events and of --dev, in spans, and in the log of the bus. A file can have
+// an event by an ID that only spans have, and by the beginning of an ID that spans do not
+// have.
 func (o *options) find(cmd *cobra.Command, argument string, configure func(context.Context) (aws.Config, error)) (found, error) {
 	if argument == "-" || isFile(argument) {
 		s := newScan()
@@ -53,6 +54,9 @@ func (o *options) find(cmd *cobra.Command, argument string, configure func(conte
 			err = o.readLog(cmd.Context(), &f, "", configure)
 		}
 		return f, err
+	}
+	if kept := o.source.Events(); kept != "" {
+		o.events = append(slices.Clone(o.events), kept)
 	}
 	files, where := newScan(argument), strings.Join(o.events, ", ")
 	if err := o.scan(cmd, files); err != nil {

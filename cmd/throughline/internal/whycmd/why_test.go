@@ -3,6 +3,8 @@ package whycmd
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -96,6 +98,21 @@ func TestAMiss(t *testing.T) {
 	var a Answer
 	if err := json.Unmarshal([]byte(out), &a); err != nil || code != terminal.Found || a.Handled || len(a.Closest) != 3 || a.Other != 1 || a.Closest[0].Misses[0].Kind != "capital" || a.Event.EnvelopeID != "env-order-1" || !a.Event.Whole {
 		t.Errorf("%d %v\n%s", code, err, out)
+	}
+}
+
+// TestAnEventOfDev: an event that no rule matches is in no span, but throughline dev kept it.
+func TestAnEventOfDev(t *testing.T) {
+	template, dir := write(t, "t.yaml", rules), t.TempDir()
+	kept := `{"EventBusName":"orders",` + strings.TrimPrefix(event("order-1", "OrderPlaced", `,"status":"Paid"`), "{")
+	if err := os.WriteFile(filepath.Join(dir, "events.jsonl"), []byte("\n"+kept+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"order-1", "env-order-1"} {
+		out, code := run(t, id, "--dev="+dir, "--template", template)
+		if code != terminal.Found || !strings.Contains(out, "no rule in "+template+" matches it, on bus orders") || !strings.Contains(out, `detail.status: the rule wants "paid", the event has "Paid"`) {
+			t.Errorf("%d\n%s", code, out)
+		}
 	}
 }
 

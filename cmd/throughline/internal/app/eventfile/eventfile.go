@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/throughline/throughline/cmd/throughline/internal/envelope"
@@ -32,9 +33,13 @@ func Read(in io.Reader) ([]Event, error) {
 		var members struct {
 			Detail    json.RawMessage `json:"detail"`
 			Resources []string        `json:"resources"`
+			Bus       string          `json:"EventBusName"` // of an event that dev kept
 		}
 		err := json.Unmarshal(e.JSON, &members)
 		one := Event{ID: e.ID, Bus: e.Bus, Source: e.Source, DetailType: e.Type, Detail: members.Detail, Resources: members.Resources, Time: e.Time}
+		if strings.Contains(members.Bus, ":event-busv2/") { // a new bus with the name of a classic one
+			one.Bus = members.Bus
+		}
 		if err == nil {
 			err = one.Check()
 		}

@@ -21,7 +21,7 @@ type Sent struct {
 	Rules []string  `json:"rules"`
 	Near  string    `json:"near,omitempty"`
 	Time  time.Time `json:"-"` // the event's time
-	// Envelope is the event as targets receive it, except for its ID.
+	// Envelope is the event as targets receive it.
 	Envelope []byte `json:"-"`
 }
 
@@ -50,16 +50,18 @@ func (s *Stage) Send(e eventfile.Event) (Sent, error) {
 	of := buslocal.Event{ID: e.ID, Bus: e.Bus, Source: e.Source, DetailType: e.DetailType, Detail: string(e.Detail), Resources: e.Resources, Time: e.Time, Replay: e.Replay}
 	of.Envelope = s.bus.Envelope(of)
 	sent := s.match(of)
-	of.Bus, sent.Envelope = sent.Bus, of.Envelope
+	of.Bus = sent.Bus
 	if of.Time.IsZero() {
 		of.Time = time.Now()
 	}
 	sent.Time = of.Time
+	var accepted *buslocal.Event
 	if bus := s.newBus(sent.Bus); bus != nil {
-		sent.ID = s.newBuses[bus.ARN].Emit(of)
+		accepted = &s.newBuses[bus.ARN].Emit(of).Event
 	} else {
-		sent.ID = s.bus.Emit(of)
+		accepted = s.bus.Emit(of)
 	}
+	sent.ID, sent.Envelope = accepted.ID, accepted.Envelope
 	return sent, nil
 }
 

@@ -64,6 +64,9 @@ type Options struct {
 	// OnRefused, if not nil, is called with the host of each call that the gateway
 	// refuses.
 	OnRefused func(host string)
+	// OnEvent, if not nil, is called with each event that a bus has accepted. A new custom
+	// bus is named as [Sent] names it. It must be safe for concurrent use.
+	OnEvent func(buslocal.Event)
 }
 
 // Stage is an application that runs. Use [Open], then [Stage.Play], and close it. It is
@@ -175,8 +178,9 @@ func (s *Stage) Play(ctx context.Context, p *plan.Plan) error {
 	if s.options.Record {
 		keep = 0
 	}
-	s.bus = buslocal.New(buslocal.Options{Buses: p.Buses, Fault: s.delivery, Keep: keep})
-	s.fresh = eventsv2local.New(eventsv2local.Options{Account: plan.Account, Region: plan.Region, Fault: s.delivery, ID: plan.NewBusID, Keep: keep})
+	s.bus = buslocal.New(buslocal.Options{Buses: p.Buses, Fault: s.delivery, Keep: keep, OnEvent: func(e *buslocal.Event) { s.accepted(e, e.Bus) }})
+	s.fresh = eventsv2local.New(eventsv2local.Options{Account: plan.Account, Region: plan.Region, Fault: s.delivery, ID: plan.NewBusID, Keep: keep,
+		OnEvent: func(b *eventsv2local.Bus, e *eventsv2local.Event) { s.accepted(&e.Event, s.called(b.ARN)) }})
 	var err error
 	if s.urls["EVENTBRIDGE"], s.closeFront, err = s.front(); err != nil {
 		return err
@@ -192,6 +196,15 @@ func (s *Stage) Play(ctx context.Context, p *plan.Plan) error {
 	s.remember()
 	s.running.Go(s.watch)
 	return nil
+}
+
+// accepted passes on an event that a bus has accepted.
+func (s *Stage) accepted(e *buslocal.Event, bus string) {
+	if s.options.OnEvent != nil {
+		named := *e
+		named.Bus = bus
+		s.options.OnEvent(named)
+	}
 }
 
 func (s *Stage) note(format string, args ...any) {
