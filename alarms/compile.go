@@ -333,11 +333,7 @@ func (c *compiler) finish(p *pending, help string) {
 		a.Actions = p.given
 	}
 	a.Actions, a.OKActions, a.NoDataActions = slices.Clone(a.Actions), slices.Clone(c.ok), slices.Clone(c.noData)
-	a.Description = strings.TrimSpace(string(a.Meta.Severity) + ": " + help)
-	if c.runbook != "" {
-		runbook := strings.NewReplacer("{key}", a.Meta.Key, "{kind}", a.Meta.Kind, "{resource}", a.Meta.Resource).Replace(c.runbook)
-		a.Description += ". Runbook: " + runbook
-	}
+	a.Description = c.withRunbook(strings.TrimSpace(string(a.Meta.Severity)+": "+help), a.Meta)
 	if len(a.Queries) == 1 {
 		a.LowSample = lowSample(a)
 	} else {
@@ -353,6 +349,14 @@ func (c *compiler) finish(p *pending, help string) {
 		g.members = append(g.members, a.Name)
 	}
 	c.set.Alarms = append(c.set.Alarms, a.Normalize())
+}
+
+// withRunbook adds the address of the runbook to a description, if the spec has one.
+func (c *compiler) withRunbook(description string, of Meta) string {
+	if c.runbook == "" {
+		return description
+	}
+	return description + ". Runbook: " + strings.NewReplacer("{key}", of.Key, "{kind}", of.Kind, "{resource}", of.Resource).Replace(c.runbook)
 }
 
 // lowSample returns "" for an alarm without a percentile.

@@ -84,10 +84,11 @@ func (c *compiler) composite(in composite) {
 	if description == "" {
 		description = string(in.severity) + ": " + strings.Join(members, strings.ToLower(word))
 	}
+	meta := Meta{Kind: "composite", Resource: in.name, Key: in.name, Severity: in.severity, Line: in.line}
 	c.set.Composites = append(c.set.Composites, Composite{
-		Name: c.prefix + in.name, Description: description, Rule: strings.Join(terms, word),
+		Name: c.prefix + in.name, Description: c.withRunbook(description, meta), Rule: strings.Join(terms, word),
 		Actions: slices.Clone(c.notify[in.severity]), OKActions: slices.Clone(c.ok), NoDataActions: slices.Clone(c.noData), Tags: slices.Clone(c.tags),
-		Meta: Meta{Kind: "composite", Resource: in.name, Key: in.name, Severity: in.severity, Line: in.line},
+		Meta: meta,
 	}.Normalize())
 }
 

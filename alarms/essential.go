@@ -180,9 +180,10 @@ func (c *compiler) pager(res resource, g *group) {
 			a.Actions, a.OKActions, a.NoDataActions = nil, nil, nil
 		}
 	}
+	meta := Meta{Kind: "composite", Resource: res.label(), Key: "service", Severity: Critical, Line: res.line}
 	c.set.Composites = append(c.set.Composites, Composite{
-		Name: c.prefix + c.called("service", res.label(), row{key: "service", severity: Critical}), Description: "critical: " + res.label() + " fails, loses events or is stuck", Rule: strings.Join(terms, " OR "),
+		Name: c.prefix + c.called("service", res.label(), row{key: "service", severity: Critical}), Description: c.withRunbook("critical: "+res.label()+" fails, loses events or is stuck", meta), Rule: strings.Join(terms, " OR "),
 		Actions: slices.Clone(c.notify[Critical]), OKActions: slices.Clone(c.ok), NoDataActions: slices.Clone(c.noData), Tags: slices.Clone(c.tags),
-		Meta: Meta{Kind: "composite", Resource: res.label(), Key: "service", Severity: Critical, Line: res.line},
+		Meta: meta,
 	}.Normalize())
 }
