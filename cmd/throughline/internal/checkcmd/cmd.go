@@ -6,6 +6,7 @@ package checkcmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -78,6 +79,8 @@ func New(configure account.Configure, now func() time.Time) *cobra.Command {
   names        metrics and alarms are spelt as they are emitted
   newbus       what new custom buses do that AWS does not document
 
+--bus, --stack, --function and --template read an AWS account. --template reads from it
+the resources that the template names; throughline dev TEMPLATE --check needs no account.
 check checks the functions of --function, or the functions that are targets of the bus's
 rules.
 
@@ -130,7 +133,7 @@ func (o *options) bind(cmd *cobra.Command) {
 	flags.StringArrayVar(&o.functions, "function", nil, "check the function with this `NAME` or ARN; repeat for more")
 	flags.StringVar(&o.stack, "stack", "", "check the resources of the CloudFormation stack `NAME`")
 	flags.StringVar(&o.template, "template", "", "check the resources in the SAM or CloudFormation template `FILE`")
-	flags.StringArrayVar(&o.set, "set", nil, "set a parameter of the template: `NAME=VALUE`; repeat for more")
+	flags.StringArrayVar(&o.set, "set", nil, "set a parameter of the template, or the name of the resource with this logical ID: `ID=VALUE`; repeat for more")
 	flags.StringSliceVar(&o.only, "only", nil, "check only these `ITEMS`, comma separated")
 	flags.DurationVar(&o.since, "since", day, "look at the traffic of this `DURATION`")
 	flags.StringVar(&o.namespace, "namespace", metrics.DefaultNamespace, "the `NAMESPACE` of the metrics of functions that set none")
@@ -210,15 +213,17 @@ func (o options) describe(ctx context.Context, bar terminal.Progress) (s *system
 	if o.event != "" && o.rule == "" {
 		return nil, nil, terminal.Misuse("--event needs a rule: give --rule NAME, the rule that matches the event")
 	}
+	scope, err := o.scope()
+	if err != nil {
+		return nil, nil, err
+	}
 	cfg, err := o.on.Config(ctx, o.configure)
 	if err != nil {
 		return nil, nil, err
 	}
 	now := o.now()
 	account := read.New(cfg, read.Options{Now: now, Over: o.since, Namespace: o.namespace, Progress: bar})
-	if account.Scope, err = o.scope(); err != nil {
-		return nil, nil, err
-	}
+	account.Scope = scope
 	if o.stack != "" {
 		if err := account.Stack(ctx, o.stack); err != nil {
 			return nil, nil, err
@@ -266,11 +271,14 @@ func (o options) scope() (read.Scope, error) {
 		return s, fmt.Errorf("read the template: %w: name a SAM or CloudFormation template with --template", err)
 	}
 	names, err := template.NamesIn(data, values)
+	if _, misuse := errors.AsType[template.NoID](err); misuse {
+		return s, terminal.Misuse("%s: %v", o.template, err)
+	}
 	if err != nil {
 		return s, fmt.Errorf("%s: %w", o.template, err)
 	}
 	if len(names.Unknown) > 0 {
-		return s, terminal.Misuse("%s does not have the names of %s: give parameters with --set NAME=VALUE, or name the deployed stack with --stack", o.template, phrase.Some(names.Unknown))
+		return s, terminal.Misuse("%s does not have the names of %s: give each with --set ID=NAME, or the parameters that they depend on, or name the deployed stack with --stack; `throughline dev %[1]s --check samples` needs no account", o.template, phrase.Some(names.Unknown))
 	}
 	for _, b := range names.Buses {
 		s.AddBus(b)

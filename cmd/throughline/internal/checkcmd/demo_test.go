@@ -157,18 +157,20 @@ func TestCannotCheck(t *testing.T) {
 		code int
 		args []string
 	}{
-		"nothing to check is named":            {2, nil},
-		"run `make demo`":                      {3, []string{"--demo", t.TempDir()}},
-		"system.json: unexpected":              {3, []string{"--demo", wrong}},
-		"there is no item sizes":               {2, []string{"--demo", half, "--only", "sizes"}},
-		"must be above zero":                   {2, []string{"--demo", half, "--since", "0s"}},
-		"--demo only reads files":              {2, []string{"--demo", half, "--bus", "x"}},
-		"no AWS Region is set":                 {3, []string{"--bus", "x"}},
-		"--event needs a rule":                 {2, []string{"--bus", "x", "--event", "f", "--region", "eu-west-1"}},
-		"name the deployed stack with --stack": {2, []string{"--template", filepath.Join(loose, "t.yaml"), "--region", "eu-west-1"}},
-		"nothing to check":                     {1, []string{"--template", filepath.Join(loose, "empty.yaml"), "--region", "eu-west-1"}},
-		"write NAME=VALUE":                     {2, []string{"--template", filepath.Join(loose, "t.yaml"), "--set", "x", "--region", "eu-west-1"}},
-		"describe bus x: operation error":      {3, []string{"--bus", "x", "--region", "eu-west-1", "--endpoint-url", "http://127.0.0.1:1"}},
+		"nothing to check is named":           {2, nil},
+		"run `make demo`":                     {3, []string{"--demo", t.TempDir()}},
+		"system.json: unexpected":             {3, []string{"--demo", wrong}},
+		"there is no item sizes":              {2, []string{"--demo", half, "--only", "sizes"}},
+		"must be above zero":                  {2, []string{"--demo", half, "--since", "0s"}},
+		"--demo only reads files":             {2, []string{"--demo", half, "--bus", "x"}},
+		"no AWS Region is set":                {3, []string{"--bus", "x"}},
+		"--event needs a rule":                {2, []string{"--bus", "x", "--event", "f", "--region", "eu-west-1"}},
+		"of F: give each with --set ID=NAME":  {2, []string{"--template", filepath.Join(loose, "t.yaml")}},
+		"no AWS Region is set: give --region": {3, []string{"--template", filepath.Join(loose, "t.yaml"), "--set", "F=f-1"}},
+		"no such parameter or resource":       {2, []string{"--template", filepath.Join(loose, "t.yaml"), "--set", "G=f-1"}},
+		"nothing to check":                    {1, []string{"--template", filepath.Join(loose, "empty.yaml"), "--region", "eu-west-1"}},
+		"write NAME=VALUE":                    {2, []string{"--template", filepath.Join(loose, "t.yaml"), "--set", "x", "--region", "eu-west-1"}},
+		"describe bus x: operation error":     {3, []string{"--bus", "x", "--region", "eu-west-1", "--endpoint-url", "http://127.0.0.1:1"}},
 	} {
 		if code, out, errs := run(t, c.args...); code != c.code || !strings.Contains(errs, want) {
 			t.Errorf("%v: exit %d, want %d\n%s\n%s", c.args, code, c.code, out, errs)

@@ -3,7 +3,9 @@ package template
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/throughline/throughline/alarms"
 	"github.com/throughline/throughline/internal/yamltree"
@@ -17,8 +19,17 @@ type Names struct {
 	NewBuses                                []string // new custom buses
 }
 
+// NoID is the error for a value of something that the template does not have.
+type NoID string
+
+func (id NoID) Error() string {
+	return fmt.Sprintf("--set %s: the template has no such parameter or resource", string(id))
+}
+
 // NamesIn reads the names in a template. values are values of its parameters, which take
-// precedence over their defaults. It returns an error for a template that cannot be read.
+// precedence over their defaults, and names of its resources by logical ID, such as those
+// that CloudFormation generated. It returns an error for a template that cannot be read,
+// and [NoID] for a value of anything else.
 func NamesIn(template []byte, values map[string]string) (Names, error) {
 	texts := make(map[string]string, len(values))
 	for name, value := range values {
@@ -28,7 +39,8 @@ func NamesIn(template []byte, values map[string]string) (Names, error) {
 	if err != nil {
 		return Names{}, err
 	}
-	n := naming{resolver: r}
+	r.physical = values
+	n := naming{resolver: r, generated: map[string]bool{}}
 	for _, p := range r.root.Get("Resources").Members() {
 		typ, properties := p.Value.Get("Type").Value(), p.Value.Get("Properties")
 		switch typ {
@@ -47,7 +59,18 @@ func NamesIn(template []byte, values map[string]string) (Names, error) {
 			n.rule(p.Key, properties, "Name")
 		}
 	}
+	for _, id := range slices.Sorted(maps.Keys(values)) {
+		if !n.has(id) {
+			return Names{}, NoID(id)
+		}
+	}
 	return n.Names, nil
+}
+
+// has reports whether the template has a parameter or a resource of this name.
+func (n *naming) has(id string) bool {
+	return strings.HasPrefix(id, "AWS::") || n.root.At("Parameters", id) != nil || n.at(id) != nil || n.generated[id] ||
+		slices.ContainsFunc(n.unmet, func(u unmet) bool { return u.id == id })
 }
 
 // read parses a template, expands its loops and removes resources with a false condition.
@@ -98,12 +121,14 @@ type unmet struct{ id, typ, condition string }
 type naming struct {
 	*resolver
 	Names
+	generated map[string]bool // the logical IDs of rules that SAM makes of events
 }
 
 func (n *naming) events(id string, properties *yamltree.Node) {
 	for _, event := range properties.Get("Events").Members() {
 		switch event.Value.Get("Type").Value() {
 		case "EventBridgeRule", "CloudWatchEvent":
+			n.generated[id+event.Key] = true
 			n.rule(id+event.Key, event.Value.Get("Properties"), "RuleName")
 		}
 	}
@@ -111,6 +136,9 @@ func (n *naming) events(id string, properties *yamltree.Node) {
 
 func (n *naming) put(list *[]string, id string, name *yamltree.Node) {
 	text, ok := n.text(name, exact)
+	if given, known := n.physical[id]; known {
+		text, ok = alarms.Literal(given), true
+	}
 	if !ok || text == "" {
 		list, text = &n.Unknown, id
 	}
