@@ -17,6 +17,12 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
+// short is the time below which metrics say little about a month.
+const short = time.Hour
+
+// demo is the file that is read without a flag: the metric lines of the demo.
+const demo = "build/demo/metrics.jsonl"
+
 // options are the flags of the command.
 type options struct {
 	file, prices     string
@@ -50,11 +56,13 @@ These bill each event by whole KB, once when it is published and once for each o
 the stamp, and how many events a second one event group accepts. These prices are not from
 AWS's price list: the table names their source.
 
-By default, a file covers the time between its first and its last line. --over sets
-another time, such as --over 24h for a demo that plays a day in seconds.
+By default, a file covers the time between its first and its last line, which must be an
+hour or more. --over sets another time, such as --over 24h for a demo that plays a day in
+seconds.
 
-The built-in prices have a date. Check them against AWS's price pages, and override them
-with --prices. --cloudwatch needs cloudwatch:ListMetrics and cloudwatch:GetMetricData.`,
+The built-in prices have the month in which they were read: those of new custom buses are
+from another source and month than the others, and those of alarms are not included. Check
+them against AWS's price pages, and override them with --prices. --cloudwatch needs cloudwatch:ListMetrics and cloudwatch:GetMetricData.`,
 		Example: `  throughline cost --file build/demo/metrics.jsonl --over 24h
   throughline cost --cloudwatch --over 168h --region eu-west-1
   throughline cost --over 24h --new-bus --deliveries 2
@@ -65,7 +73,7 @@ with --prices. --cloudwatch needs cloudwatch:ListMetrics and cloudwatch:GetMetri
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.file, "file", "build/demo/metrics.jsonl", "read metric lines (EMF) from `FILE`, which can be an export of logs; - means standard input")
+	flags.StringVar(&o.file, "file", demo, "read metric lines (EMF) from `FILE`, which can be an export of logs; - means standard input")
 	flags.BoolVar(&o.cloudWatch, "cloudwatch", false, "read metrics from CloudWatch instead of a file")
 	o.on.Bind(flags)
 	flags.StringVar(&o.namespace, "namespace", "Throughline", "the `NAMESPACE` of the metrics")
@@ -100,6 +108,8 @@ func (o options) run(ctx context.Context, stdin io.Reader, out io.Writer) error 
 		return terminal.Finding("%s has no sizes of events: name a file or a namespace with the metric %s and the dimension EventType", u.source, sizeMetric)
 	case u.over <= 0:
 		return terminal.Misuse("the time that %s covers is not known: give it with --over, as --over 24h", u.source)
+	case o.over == 0 && u.over < short:
+		return terminal.Misuse("%s covers %s, which is too short to project a month: give the time that its events stand for with --over, as --over 24h", u.source, u.over.Round(time.Millisecond))
 	}
 	projected := project(u, p, o.retention)
 	if o.newBus {
@@ -133,7 +143,7 @@ func (o options) usage(ctx context.Context, stdin io.Reader) (usage, error) {
 		return o.fromCloudWatch(ctx)
 	}
 	in, err := terminal.Open(stdin, o.file)
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, os.ErrNotExist) && o.file == demo {
 		return usage{}, fmt.Errorf("no metrics at %s: run `make demo`, name a file with --file, or give --cloudwatch", o.file)
 	}
 	if err != nil {
@@ -167,8 +177,8 @@ func money(n float64) string {
 func (p projection) write(out io.Writer) error {
 	stands := time.Duration(p.Hours * float64(time.Hour))
 	fmt.Fprintf(out, "a month at the rate of %s, which covers %s; prices of %s in %s (%s)\n", p.Source, stands.Round(time.Millisecond), p.PricesAsOf, p.Region, p.Currency)
-	if stands < time.Hour {
-		fmt.Fprintln(out, "this time is too short to project a month: give the time that it covers with --over, as --over 24h")
+	if stands < short {
+		fmt.Fprintln(out, "this time is short: the month is a rough estimate")
 	}
 	fmt.Fprintln(out)
 	table := [][]string{{"EVENTS", "MB", "CHUNKS", "BUS", "ARCHIVE", fmt.Sprintf("KEPT %d d", p.Retention), "REPLAY", "TYPE"}}
@@ -182,7 +192,7 @@ func (p projection) write(out io.Writer) error {
 	if p.Estimated {
 		fmt.Fprintln(out, "\nchunks are estimated from hourly averages: THROUGHLINE_METRICS=full counts them")
 	}
-	if _, err := fmt.Fprintf(out, "\nour own metrics: %d custom metrics, at most %s; their log lines %s\nin all, at most %s a month; a replay of all of it once is %s more\n",
+	if _, err := fmt.Fprintf(out, "\nThroughline's metrics: %d custom metrics, at most %s; their log lines %s\nin all, at most %s a month; a replay of all of it once is %s more\n",
 		p.Metrics.Metrics, money(p.Metrics.Custom), money(p.Metrics.Logs), money(p.Monthly), money(p.Total.Replay)); err != nil || p.NewBus == nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 
 	alarmscloudwatch "github.com/throughline/throughline/alarms/cloudwatch"
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 	"github.com/throughline/throughline/metrics"
 	"github.com/throughline/throughline/peertest"
 )
@@ -141,10 +142,16 @@ func TestNewBus(t *testing.T) {
 }
 
 func TestTheFileTellsItsTime(t *testing.T) {
-	if p := project1(t, lines(t), "--file", "-"); math.Abs(p.Hours-54.5/60) > 0.01 {
+	const line = `{"EventType":"T","PayloadSize":5,"_aws":{"Timestamp":%d,"CloudWatchMetrics":[]}}` + "\n"
+	if p := project1(t, fmt.Sprintf(line+line, 5, 5+2*time.Hour.Milliseconds()), "--file", "-"); p.Hours != 2 {
 		t.Errorf("%v hours", p.Hours)
 	}
-	if out, err := run(t, lines(t), "--file", "-"); err != nil || !strings.Contains(out, "which covers 54m") || !strings.Contains(out, "too short to project a month") {
+	for _, args := range [][]string{{}, {"--json"}} {
+		if out, err := run(t, lines(t), append(args, "--file", "-")...); terminal.Code(err) != 2 || out != "" || !strings.Contains(err.Error(), "covers 54m0s, which is too short to project a month: give the time that its events stand for with --over") {
+			t.Errorf("%v\n%s", err, out)
+		}
+	}
+	if out, err := run(t, lines(t), "--file", "-", "--over", "54m"); err != nil || !strings.Contains(out, "the month is a rough estimate") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	one := `{"EventType":"T","PayloadSize":5,"_aws":{"Timestamp":5,"CloudWatchMetrics":[]}}`
@@ -197,7 +204,7 @@ func TestText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"covers 1h0m0s; prices of 2026-06 in us-east-1 (USD)", "KEPT 30 d", "Large\n", "all\n", "7 custom metrics, at most 2.10", "in all, at most 2.", "a replay of all of it once is 0."} {
+	for _, want := range []string{"covers 1h0m0s; prices of 2026-06 in us-east-1 (USD)", "KEPT 30 d", "Large\n", "all\n", "Throughline's metrics: 7 custom metrics, at most 2.10", "in all, at most 2.", "a replay of all of it once is 0."} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
@@ -206,7 +213,8 @@ func TestText(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	for want, args := range map[string][]string{
-		"run `make demo`":               {"--file", filepath.Join(t.TempDir(), "absent")},
+		"there is no file /":            {"--file", filepath.Join(t.TempDir(), "absent")},
+		"run `make demo`":               {},
 		"has no sizes of events":        {"--file", "-"},
 		"must not be below zero":        {"--file", "-", "--retention", "-1"},
 		"none of the others can be":     {"--file", "-", "--cloudwatch"},
