@@ -43,7 +43,7 @@ Exit code 1: lint found an error.`,
 			if err != nil {
 				return err
 			}
-			return printFindings(cmd, spec, s, alarms.Lint(s))
+			return printFindings(cmd, spec, s, slices.Concat(alarms.Lint(s), warnings(s.Notes)))
 		},
 	}
 	spec.bind(cmd.Flags())
@@ -89,6 +89,15 @@ func (o specOptions) read(cmd *cobra.Command, from string) (alarms.Set, error) {
 	return s, nil
 }
 
+// warnings returns notes as findings.
+func warnings(notes []alarms.Note) []alarms.Finding {
+	var found []alarms.Finding
+	for _, n := range notes {
+		found = append(found, alarms.Finding{Line: n.Line, Warning: true, Message: n.Message})
+	}
+	return found
+}
+
 func printFindings(cmd *cobra.Command, spec specOptions, s alarms.Set, findings []alarms.Finding) error {
 	out := cmd.OutOrStdout()
 	failed := terminal.Exit{Code: terminal.Found}
@@ -104,7 +113,6 @@ func printFindings(cmd *cobra.Command, spec specOptions, s alarms.Set, findings 
 		}
 		return nil
 	}
-	printNotes(cmd, spec.file, s.Notes)
 	p := terminal.Painter(out)
 	count := 0
 	for _, f := range findings {
