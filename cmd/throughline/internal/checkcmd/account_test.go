@@ -196,7 +196,7 @@ func TestAccount(t *testing.T) {
 		"serialise": "10 events published, none refused", "size": "RebalancePlanned from execution: 4000 bytes (e-RebalancePlanned)",
 		"durations": "slowest of 12 invocations is execution, 4.25s of 1m", "correlation": "workflow-1 runs through 2 functions: execution, portfolio",
 		"delay": "with 2s added execution's longest call to paper-api.alpaca.markets took 2150 ms and its longest invocation 4.25s of 10s", "loops": "no loop suspected",
-		"bus": "trading, which portfolio's EVENT_BUS_NAME, execution's EVENT_BUS_NAME name, with 2 rules", "resources": "2 rules, none matches on resources", "targets": "2 targets, each with a queue: dead",
+		"bus": "trading, named by the variable EVENT_BUS_NAME of portfolio and execution, with 2 rules", "resources": "2 rules, none matches on resources", "targets": "2 targets, each with a queue: dead",
 		"policies": "4 policies, each allows its rule to send", "timeouts": "execution, 4.25s of 10s, 42 %", "logs": "2 functions: 2 JSON at INFO", "metrics": "metrics of 2 of 2 functions", "names": "2 alarms on names",
 	} {
 		if by[id].Status != judge.Pass || !strings.Contains(by[id].Evidence, want) {
@@ -393,7 +393,7 @@ func TestFaultyAccount(t *testing.T) {
 	code, _, by := f.check("--bus", "trading", "--function", "strategy", "--function", "idle")
 	for id, want := range map[string]string{
 		"serialise": "Object of type Decimal is not JSON serializable", "size": "SignalGenerated from portfolio: 250000 bytes", "durations": "strategy took 1m1s", "correlation": "portfolio received 2 events",
-		"loops": "OrderFailed at strategy under workflow-1: hop 17", "bus": "there is no bus tradnig, which strategy's EVENT_BUS_NAME names: EventBridge accepts its events and drops them; there is trading, default",
+		"loops": "OrderFailed at strategy under workflow-1: hop 17", "bus": "there is no bus tradnig, named by the variable EVENT_BUS_NAME of strategy: EventBridge accepts its events and drops them; there is trading, default",
 		"resources": `rule new: resources [{"exists":false}]`, "targets": "rule new, target strategy: no dead-letter queue", "policies": "rule new cannot send to function strategy: it has no resource policy",
 		"timeouts": "strategy took 1m1s, its time-out is 3s", "logs": "strategy: ApplicationLogLevel is ERROR", "metrics": "strategy was invoked 2 times in the last 24h, and has no metrics", "dlq": "1 events of rule gone failed and could not be sent",
 		"names": "the alarm trap watches AWS/Events IngestiontoInvocationStartLatency, which nothing emits; did you mean IngestionToInvocationStartLatency", "delay": "the function timed out",

@@ -27,13 +27,22 @@ func Times(n float64) string {
 	return fmt.Sprintf("%.0f times", n)
 }
 
+const few = 4
+
 // Some returns the first four items of a list, and the number of further items.
 func Some(list []string) string {
-	const few = 4
 	if len(list) <= few {
 		return strings.Join(list, ", ")
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(list[:few], ", "), len(list)-few)
+}
+
+// And returns a list as Some does, with "and" before the last item.
+func And(list []string) string {
+	if n := len(list); n > 1 && n <= few {
+		return strings.Join(list[:n-1], ", ") + " and " + list[n-1]
+	}
+	return Some(list)
 }
 
 // Duration formats d as [time.Duration] does, rounded to milliseconds and without

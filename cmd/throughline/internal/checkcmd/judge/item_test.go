@@ -71,7 +71,7 @@ func TestSound(t *testing.T) {
 		"replay": "1 replayed delivery flagged, and no event was published for it: signal-1 at portfolio", "dlq": "e-1 reached dead after 2s: NO_RESOURCE",
 		"durations": "slowest of 3 invocations is portfolio, 4s (request req-1) of 1m", "correlation": "workflow-1 runs through 2 functions: portfolio, strategy",
 		"delay": "with 2s added portfolio's longest call to paper-api.alpaca.markets took 2100 ms and its longest invocation 4s of 10s",
-		"loops": "no loop suspected; the deepest event is at hop 2 of 16", "bus": "trading, which portfolio's EVENT_BUS_NAME names, with 1 rule",
+		"loops": "no loop suspected; the deepest event is at hop 2 of 16", "bus": "trading, named by the variable EVENT_BUS_NAME of portfolio, with 1 rule",
 		"resources": "1 rule, 1 of them on resources: none matches differently", "targets": "1 target, each with a queue: dead", "policies": "2 policies, each allows its rule to send",
 		"timeouts": "portfolio, 4s of 10s, 40 %", "logs": "1 function: 1 JSON at INFO", "metrics": "metrics of 1 of 1 function, 2 names", "names": "2 names in the catalogue, 2 alarms on names that are emitted",
 	}
@@ -196,7 +196,7 @@ func TestFaults(t *testing.T) {
 		"LoopCounted":  {"loops", Fail, "portfolio suspected a loop 3 times", func(s *system.System) { traffic(s).Sum["LoopSuspected"] = 3 }},
 		"ComesBack":    {"loops", Warn, "A comes back under wf: A → A", func(s *system.System) { s.Observed.Spans = recursion() }},
 		"LoopsUnknown": {"loops", Skip, "no function reported", func(s *system.System) { delete(traffic(s).Sum, "LoopSuspected") }},
-		"MisspeltBus":  {"bus", Fail, "there is no bus tradnig, which portfolio's EVENT_BUS_NAME names: EventBridge accepts its events and drops them; there is trading, default", misspell},
+		"MisspeltBus":  {"bus", Fail, "there is no bus tradnig, named by the variable EVENT_BUS_NAME of portfolio: EventBridge accepts its events and drops them; there is trading, default", misspell},
 		"BusWithout":   {"bus", Warn, "has no rules", func(s *system.System) { s.Buses[0].Rules = nil }},
 		"NothingMatch": {"bus", Warn, "published 3 events, and none matched a rule of bus trading", func(s *system.System) { s.Observed.Matched = map[string]float64{} }},
 		"NoBus":        {"bus", Skip, "no bus is known", func(s *system.System) { s.Buses = nil }},

@@ -24,14 +24,7 @@ func buses(s *system.System, _ Limits) Result {
 	var f findings
 	var good []string
 	for _, b := range s.Buses {
-		by := namedBy(s, b.Name)
-		said := ""
-		if len(by) > 0 {
-			said = ", which " + phrase.Some(by) + " name"
-			if len(by) == 1 {
-				said += "s"
-			}
-		}
+		said := namedBy(s, b.Name)
 		if !b.Exists {
 			nearest := ""
 			if len(b.Others) > 0 {
@@ -61,16 +54,22 @@ func buses(s *system.System, _ Limits) Result {
 	return f.or(pass("%s", phrase.Some(good)), "correct the name where it is set, or create the bus")
 }
 
-func namedBy(s *system.System, bus string) []string {
-	var by []string
+// namedBy returns which variables of which functions name a bus: ", named by the variable
+// BUS of checkout and fulfil", or "" if none does.
+func namedBy(s *system.System, bus string) string {
+	by := map[string][]string{}
 	for _, fn := range s.Functions {
-		for _, name := range slices.Sorted(maps.Keys(fn.Environment)) {
-			if named, ok := system.NamesBus(name, fn.Environment[name]); ok && named == bus {
-				by = append(by, fn.Name+"'s "+name)
+		for name, value := range fn.Environment {
+			if named, ok := system.NamesBus(name, value); ok && named == bus {
+				by[name] = append(by[name], fn.Name)
 			}
 		}
 	}
-	return by
+	said := ""
+	for _, name := range slices.Sorted(maps.Keys(by)) {
+		said += ", named by the variable " + name + " of " + phrase.And(by[name])
+	}
+	return said
 }
 
 // resources finds rules that match differently because of the stamp's lines in Resources.
