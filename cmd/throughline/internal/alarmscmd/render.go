@@ -228,7 +228,7 @@ func picture(cmd *cobra.Command, s alarms.Set, page, metrics string) error {
 func readRecording(cmd *cobra.Command, name string) (*eval.Recording, error) {
 	file, err := terminal.Open(cmd.InOrStdin(), name)
 	if err != nil {
-		return nil, fmt.Errorf("open the metrics: %w; `make demo` writes build/demo/metrics.jsonl", err)
+		return nil, fmt.Errorf("open the metrics: %w: name a file of metric lines with --metrics", err)
 	}
 	defer file.Close()
 	lines := records.Lines(file)

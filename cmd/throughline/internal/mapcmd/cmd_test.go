@@ -139,7 +139,7 @@ func TestMapOfNothing(t *testing.T) {
 	}{
 		"Empty":      {[]string{"--file", empty}, terminal.Found, "no message, event or invocation was found in"},
 		"NoChannel":  {[]string{"--file", spanstoretest.File(t, span(1, consumer, "a", "process", false))}, terminal.Found, "no message, event or invocation was found in"},
-		"NoFile":     {[]string{"--file", "/nowhere"}, terminal.CouldNot, "no spans at /nowhere"},
+		"NoFile":     {[]string{"--file", "/nowhere"}, terminal.CouldNot, "there is no file /nowhere"},
 		"NoTemplate": {[]string{"--template", "/nowhere"}, terminal.CouldNot, "/nowhere"},
 		"Alone":      {[]string{"--no-spans"}, terminal.Misused, "give --template FILE"},
 		"BadPattern": {[]string{"--no-spans", "--template", spanstoretest.Write(t, "t.yaml", "Resources: {R: {Type: AWS::Events::Rule, Properties: {EventPattern: {detail-type: OrderPlaced}}}}")}, terminal.CouldNot, "rule R: "},

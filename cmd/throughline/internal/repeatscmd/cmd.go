@@ -68,7 +68,7 @@ func open(stdin io.Reader, bar terminal.Progress, path string, pointers []string
 	}
 	in, err := terminal.Open(stdin, path)
 	if errors.Is(err, os.ErrNotExist) {
-		return Report{}, fmt.Errorf("no file %s: run `make demo` for one, or name a function's log", path)
+		return Report{}, fmt.Errorf("%w: name a file of metric lines or a function's log", err)
 	}
 	if err != nil {
 		return Report{}, err

@@ -125,7 +125,7 @@ func TestNothingToRead(t *testing.T) {
 	cmd := New()
 	cmd.SetArgs([]string{filepath.Join(t.TempDir(), "none")})
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
-	if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), "make demo") {
+	if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), "there is no file /") {
 		t.Error(err)
 	}
 	if out, err := run(t, envelope("env-1", "trade-1", "2026-11-23T20:45:00Z", "")); err != nil || !strings.Contains(out, "no event was seen more than once") {

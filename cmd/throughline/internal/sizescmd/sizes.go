@@ -22,7 +22,7 @@ type options struct {
 func New() *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
-		Use:   "sizes FILE...",
+		Use:   "sizes FILE…",
 		Short: "Show the sizes of events as EventBridge counts them",
 		Long: `sizes prints how large events are: a table by event type, a histogram, and the largest
 events with their IDs.
@@ -79,7 +79,7 @@ func (o options) run(stdin io.Reader, out io.Writer, bar terminal.Progress, path
 func readFile(path string, stdin io.Reader, bar terminal.Progress, read func(io.Reader) error) error {
 	in, err := terminal.Open(stdin, path)
 	if err != nil {
-		return fmt.Errorf("%w: name a file of events or metric lines, such as build/demo/events.jsonl of `make demo`", err)
+		return fmt.Errorf("%w: name a file of events or metric lines", err)
 	}
 	defer in.Close()
 	if err := read(bar.Reading(path, in)); err != nil {

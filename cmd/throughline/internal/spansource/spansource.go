@@ -116,7 +116,11 @@ func (f *Flags) Open(ctx context.Context, configure account.Configure, now time.
 		dir, err := f.folder(tell)
 		return Source{spanstore.Folder(dir, tell), "in " + dir, hint(dir) + elsewhere(dir), soon, tell}, err
 	default:
-		return Source{spanstore.File{Path: f.file, Tell: tell}, "in " + f.file, "", soon, tell}, nil
+		file := spanstore.File{Path: f.file, Tell: tell}
+		if f.file == DefaultFile {
+			file.Absent = "no spans at " + f.file + ": run `make demo`, or name a file with --file, throughline dev with --dev, Jaeger with --jaeger, or AWS with --xray or --transaction-search"
+		}
+		return Source{file, "in " + f.file, "", soon, tell}, nil
 	}
 }
 

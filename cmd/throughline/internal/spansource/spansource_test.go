@@ -65,6 +65,20 @@ func played(t *testing.T, port, template string) {
 const span = `{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"0000000000000000000000000000000%[1]","spanId":"000000000000000%[1]","name":"send A","kind":4,` +
 	`"startTimeUnixNano":"1795813267000000000","endTimeUnixNano":"1795813268000000000","attributes":[{"key":"throughline.correlation.id","value":{"stringValue":"workflow-%[1]"}}]}]}]}]}` + "\n"
 
+// TestNoFile advises the demo only where no file was named.
+func TestNoFile(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for want, args := range map[string][]string{"there is no file nope.jsonl": {"--file", "nope.jsonl"}, "no spans at build/demo/spans.jsonl: run `make demo`, or name a file with --file": nil} {
+		source, err := open(t, args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := source.Workflows(t.Context(), false); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+}
+
 // TestDev reads what throughline dev keeps: in the folder that is named, or by its port.
 func TestDev(t *testing.T) {
 	home := t.TempDir()

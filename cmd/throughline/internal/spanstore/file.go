@@ -1,6 +1,7 @@
 package spanstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,9 @@ type File struct {
 	// Open, if not nil, opens what is read instead of the file at Path.
 	Open func() (io.ReadCloser, error)
 	Tell Tell
+	// Absent is the error for a file that does not exist. Empty means that there is no
+	// such file.
+	Absent string
 
 	lines bool // the file has one OTLP/JSON request a line, and no other form
 }
@@ -202,7 +206,7 @@ func (f File) read(ctx context.Context, visit func(encoded) error) (LeftOut, err
 func (f File) readSome(ctx context.Context, wanted func(document []byte) bool, visit func(encoded) error) (LeftOut, error) {
 	file, err := f.open()
 	if errors.Is(err, fs.ErrNotExist) {
-		return LeftOut{}, fmt.Errorf("no spans at %s: run `make demo`, or name a file with --file, throughline dev with --dev, Jaeger with --jaeger, or AWS with --xray or --transaction-search", f.Path)
+		return LeftOut{}, errors.New(cmp.Or(f.Absent, "there is no file "+f.Path))
 	}
 	if err != nil {
 		return LeftOut{}, err

@@ -140,13 +140,23 @@ func (p Progress) End() {
 	}
 }
 
-// Open opens a file by name, or returns in for "-". The caller must close it.
+// Open opens a file by name, or returns in for "-". The caller must close it. The error
+// for a file that does not exist is [os.ErrNotExist].
 func Open(in io.Reader, name string) (io.ReadCloser, error) {
 	if name == "-" {
 		return io.NopCloser(in), nil
 	}
-	return os.Open(name)
+	file, err := os.Open(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, noFile(name)
+	}
+	return file, err
 }
+
+type noFile string
+
+func (name noFile) Error() string { return "there is no file " + string(name) }
+func (noFile) Unwrap() error      { return os.ErrNotExist }
 
 // Reading returns a reader of in that shows how much was read, if in is large.
 func (p Progress) Reading(name string, in io.Reader) io.Reader {
