@@ -56,7 +56,7 @@ type Outcome struct {
 }
 
 // FailedMessages returns the message IDs of an SQS batch that the result leaves in
-// the queue, according to the rules of an event source mapping with
+// the queue, or the sequence numbers of a stream's batch that it names, according to the rules of an event source mapping with
 // ReportBatchItemFailures: all of them if the function failed, or if its
 // batchItemFailures is invalid or has an ID that is not in the batch.
 func (r Result) FailedMessages(batch []string) []string {

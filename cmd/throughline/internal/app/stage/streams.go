@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -166,7 +167,7 @@ func (r *stream) take(ctx context.Context, b batch) {
 		}
 		failed := err != nil || result.FunctionError != ""
 		if !failed {
-			if b.records = r.left(b.records, result.Payload); len(b.records) == 0 {
+			if b.records = r.left(b.records, result); len(b.records) == 0 {
 				return
 			}
 		}
@@ -266,22 +267,20 @@ func numberOf(record any) string {
 	return number
 }
 
-// left returns the records from the first one that the response names as failed.
-func (r *stream) left(records []any, answer []byte) []any {
-	var failures struct {
-		BatchItemFailures []struct {
-			ID string `json:"itemIdentifier"`
-		} `json:"batchItemFailures"`
-	}
-	if !r.mapping.Failures || json.Unmarshal(answer, &failures) != nil {
+// left returns the records from the first one that the response names as failed: all of
+// them if it names one that is not in the batch.
+func (r *stream) left(records []any, result lambdalocal.Result) []any {
+	if !r.mapping.Failures {
 		return nil
 	}
-	for i, record := range records {
-		number := numberOf(record)
-		for _, f := range failures.BatchItemFailures {
-			if f.ID == number {
-				return records[i:]
-			}
+	numbers := make([]string, len(records))
+	for i := range records {
+		numbers[i] = numberOf(records[i])
+	}
+	failed := result.FailedMessages(numbers)
+	for i := range records {
+		if slices.Contains(failed, numbers[i]) {
+			return records[i:]
 		}
 	}
 	return nil

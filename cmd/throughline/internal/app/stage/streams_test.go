@@ -24,22 +24,23 @@ func TestBoundsOfAStream(t *testing.T) {
 		mapping  plan.Mapping
 		attempts int           // of a check
 		takes    time.Duration // an invocation, by the application's clock
-		names    bool          // the function names the record that failed
+		names    string        // the item identifier that the function returns
 		calls    string        // the numbers of the records that the function was invoked with
 		gaveUp   []string
 	}{
-		"NoBound":     {none, 0, 0, false, "1234 1234 1234", []string{"1-4 RetryAttemptsExhausted 3"}},
-		"NoRetry":     {mapping(func(m *plan.Mapping) { m.Retries = 0 }), 0, 0, false, "1234", []string{"1-4 RetryAttemptsExhausted 1"}},
-		"OneRetry":    {mapping(func(m *plan.Mapping) { m.Retries = 1 }), 0, 0, false, "1234 1234", []string{"1-4 RetryAttemptsExhausted 2"}},
-		"Bisect":      {mapping(func(m *plan.Mapping) { m.Retries, m.Bisect = 1, true }), 0, 0, false, "1234 12 34 3 3 4", []string{"3-3 RetryAttemptsExhausted 2"}},
-		"BisectAlone": {mapping(func(m *plan.Mapping) { m.Bisect = true }), 0, 0, false, "1234 12 34 3 3 3 4", []string{"3-3 RetryAttemptsExhausted 3"}},
-		"Named":       {mapping(func(m *plan.Mapping) { m.Retries, m.Failures = 1, true }), 0, 0, true, "1234 34", []string{"3-4 RetryAttemptsExhausted 2"}},
-		"Age":         {mapping(func(m *plan.Mapping) { m.MaxAge = time.Minute }), 0, 25 * time.Second, false, "1234 1234 1234", []string{"1-4 RecordAgeExceeded 3"}},
-		"AgeFirst":    {mapping(func(m *plan.Mapping) { m.MaxAge, m.Retries = time.Minute, 9 }), 0, 61 * time.Second, false, "1234", []string{"1-4 RecordAgeExceeded 1"}},
-		"RetriesFirst": {mapping(func(m *plan.Mapping) { m.MaxAge, m.Retries = time.Hour, 1 }), 0, time.Minute, false, "1234 1234",
+		"NoBound":     {none, 0, 0, "", "1234 1234 1234", []string{"1-4 RetryAttemptsExhausted 3"}},
+		"NoRetry":     {mapping(func(m *plan.Mapping) { m.Retries = 0 }), 0, 0, "", "1234", []string{"1-4 RetryAttemptsExhausted 1"}},
+		"OneRetry":    {mapping(func(m *plan.Mapping) { m.Retries = 1 }), 0, 0, "", "1234 1234", []string{"1-4 RetryAttemptsExhausted 2"}},
+		"Bisect":      {mapping(func(m *plan.Mapping) { m.Retries, m.Bisect = 1, true }), 0, 0, "", "1234 12 34 3 3 4", []string{"3-3 RetryAttemptsExhausted 2"}},
+		"BisectAlone": {mapping(func(m *plan.Mapping) { m.Bisect = true }), 0, 0, "", "1234 12 34 3 3 3 4", []string{"3-3 RetryAttemptsExhausted 3"}},
+		"Named":       {mapping(func(m *plan.Mapping) { m.Retries, m.Failures = 1, true }), 0, 0, "3", "1234 34", []string{"3-4 RetryAttemptsExhausted 2"}},
+		"NamedWrong":  {mapping(func(m *plan.Mapping) { m.Retries, m.Failures = 1, true }), 0, 0, "c-3", "1234 1234", []string{"1-4 RetryAttemptsExhausted 2"}},
+		"Age":         {mapping(func(m *plan.Mapping) { m.MaxAge = time.Minute }), 0, 25 * time.Second, "", "1234 1234 1234", []string{"1-4 RecordAgeExceeded 3"}},
+		"AgeFirst":    {mapping(func(m *plan.Mapping) { m.MaxAge, m.Retries = time.Minute, 9 }), 0, 61 * time.Second, "", "1234", []string{"1-4 RecordAgeExceeded 1"}},
+		"RetriesFirst": {mapping(func(m *plan.Mapping) { m.MaxAge, m.Retries = time.Hour, 1 }), 0, time.Minute, "", "1234 1234",
 			[]string{"1-4 RetryAttemptsExhausted 2"}},
-		"AgeOfHalves": {mapping(func(m *plan.Mapping) { m.MaxAge, m.Bisect = time.Minute, true }), 0, 25 * time.Second, false, "1234 12 34", []string{"3-3 RecordAgeExceeded 0", "4-4 RecordAgeExceeded 0"}},
-		"Check":       {mapping(func(m *plan.Mapping) { m.MaxAge = time.Hour }), 2, 0, false, "1234 1234", []string{"1-4 RetryAttemptsExhausted 2"}},
+		"AgeOfHalves": {mapping(func(m *plan.Mapping) { m.MaxAge, m.Bisect = time.Minute, true }), 0, 25 * time.Second, "", "1234 12 34", []string{"3-3 RecordAgeExceeded 0", "4-4 RecordAgeExceeded 0"}},
+		"Check":       {mapping(func(m *plan.Mapping) { m.MaxAge = time.Hour }), 2, 0, "", "1234 1234", []string{"1-4 RetryAttemptsExhausted 2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			times := clock.New(time.Now(), 0)
@@ -55,8 +56,8 @@ func TestBoundsOfAStream(t *testing.T) {
 				switch {
 				case !strings.Contains(call, "3"):
 					return lambdalocal.Result{}, nil
-				case c.names:
-					return lambdalocal.Result{Payload: []byte(`{"batchItemFailures":[{"itemIdentifier":"3"}]}`)}, nil
+				case c.names != "":
+					return lambdalocal.Result{Payload: []byte(`{"batchItemFailures":[{"itemIdentifier":"` + c.names + `"}]}`)}, nil
 				}
 				return lambdalocal.Result{FunctionError: "Unhandled", ExecutedVersion: "$LATEST"}, nil
 			}
