@@ -159,7 +159,7 @@ class Hop extends Outcome {
     const present = /\r\nx-amzn-trace-id: ([^\r\n]*)\r\n/i.exec(req._header);
     if (!carry || !present || (present[1] !== invocation && decodeURIComponent(present[1]) !== invocation)) return;
     // All attempts carry the same span: the service may have taken a message although the attempt failed.
-    const span = (retried.size > 0 && retried.get(this.attempt().invocation_id)) || spanID();
+    const span = (retried.size > 0 && this.retries()) || spanID();
     const head = splice(req._header, { 'x-amzn-trace-id': carry.replace('{span}', span) });
     if (!head) return;
     req._header = head;
@@ -246,12 +246,18 @@ class Hop extends Outcome {
   // remember keeps the span that a failed attempt carried, for the next attempt.
   remember(outcome) {
     const { span_id: span } = this.carried;
-    const failed = span && (outcome !== 'answered' || this.received.status >= 300);
-    if (!failed && retried.size === 0) return;
-    const { invocation_id: id } = this.attempt();
-    retried.delete(id);
-    if (failed) retried.set(id, span);
+    if (!span || (outcome === 'answered' && this.received.status < 300)) return;
+    retried.set(this.attempt().invocation_id, span);
     if (retried.size > CALLS) retried.delete(retried.keys().next().value);
+  }
+
+  // retries returns the span that the last attempt at the call carried, once: calls at the same time may have the same ID, if
+  // the SDK gives them none.
+  retries() {
+    const { invocation_id: id } = this.attempt();
+    const span = retried.get(id);
+    retried.delete(id);
+    return span;
   }
 }
 
