@@ -5,6 +5,7 @@ package topology
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -16,7 +17,8 @@ import (
 // safe for concurrent use.
 type Graph struct {
 	channels map[channelKey]*channel
-	seen     map[workflow.ID]bool // the added spans, because exporters deliver at least once
+	direct   map[string]map[string]*receiving // direct invocations, by function and service
+	seen     map[workflow.ID]bool             // the added spans, because exporters deliver at least once
 }
 
 type channelKey struct{ kind, name string }
@@ -106,6 +108,8 @@ func (g *Graph) Add(s *workflow.Span) error {
 		if kind, name := hop(s); name != "" {
 			g.at(kind, name).from(s.Service).count1(s, attrBodySize)
 		}
+	case isDirect(s):
+		g.invoked(s)
 	case s.Kind == "CONSUMER":
 		g.taken(s, event)
 	default:
@@ -137,6 +141,28 @@ func hop(s *workflow.Span) (kind, name string) {
 	default:
 		return "", ""
 	}
+}
+
+// isDirect reports whether a span is that of an invocation by a caller or by a service
+// that sends no event: of all that Lambda has no trigger for.
+func isDirect(s *workflow.Span) bool {
+	return (s.Kind == "SERVER" || s.Kind == "CONSUMER") && s.Text("faas.trigger") == "other" && s.Text(lineage.AttrEventType) == ""
+}
+
+// invoked adds the span of a direct invocation. It counts for a function that others
+// invoke.
+func (g *Graph) invoked(s *workflow.Span) {
+	name := s.Service
+	if _, qualified, ok := strings.Cut(s.Text("aws.lambda.invoked_arn"), ":function:"); ok {
+		name, _, _ = strings.Cut(qualified, ":")
+	}
+	if g.direct == nil {
+		g.direct = map[string]map[string]*receiving{}
+	}
+	if g.direct[name] == nil {
+		g.direct[name] = map[string]*receiving{}
+	}
+	at(g.direct[name], s.Service).count1(s)
 }
 
 // taken adds the span of an invocation.
@@ -199,6 +225,9 @@ func (g *Graph) sorted() []*channel {
 			t.count, t.errors, t.repeats = t.count+more.count, t.errors+more.errors, t.repeats+more.repeats
 		}
 		clear(c.through)
+		if c.kind == kindFunction {
+			maps.Copy(c.receivers, g.direct[c.name])
+		}
 		list = append(list, c)
 	}
 	order := []string{kindEvent, kindQueue, kindTopic, kindStream, kindFunction, kindMachine, kindSchedule}

@@ -24,6 +24,9 @@ func TestTheOrderOfSpansIsNoMatter(t *testing.T) {
 		span("3", "PRODUCER", "shop", "throughline.hop", "sqs", "messaging.destination.name", "work"),
 		span("4", "CONSUMER", "worker", "messaging.system", "aws_sqs", "messaging.destination.name", "work"),
 		span("5", "PRODUCER", "shop", "throughline.event.type", "Placed"),
+		span("6", "SERVER", "pricing", "faas.trigger", "other", "aws.lambda.invoked_arn", "arn:aws:lambda:us-east-1:1:function:price:live"),
+		span("7", "CLIENT", "shop", "throughline.hop", "lambda", "faas.invoked_name", "price"),
+		span("8", "SERVER", "clock", "faas.trigger", "other"), // nobody is known to invoke it
 	}
 	var want Document
 	for n := range uint64(30) {
@@ -45,7 +48,7 @@ func TestTheOrderOfSpansIsNoMatter(t *testing.T) {
 		}
 		rand.New(rand.NewPCG(n, 1)).Shuffle(len(spans), func(i, j int) { spans[i], spans[j] = spans[j], spans[i] })
 	}
-	if len(want.Channels) != 2 || want.Channels[1].Kind != "queue" || want.Channels[1].Name != "work" || want.Channels[1].Receivers[0].Count != 2 {
+	if len(want.Channels) != 3 || want.Channels[2].Name != "price" || len(want.Channels[2].Receivers) != 1 || want.Channels[2].Receivers[0].Function != "pricing" || want.Channels[1].Kind != "queue" || want.Channels[1].Name != "work" || want.Channels[1].Receivers[0].Count != 2 {
 		t.Errorf("%+v", want)
 	}
 }
