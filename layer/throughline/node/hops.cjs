@@ -140,13 +140,12 @@ class Hop extends Outcome {
   wrote(data, encoding) {
     const { call, pieces, req } = this;
     if (data.length === 0) return;
-    const bytes = bytesOf(data, encoding);
     const first = this.size === 0;
-    this.size += bytes.length;
+    this.size += typeof data === 'string' ? Buffer.byteLength(data, encoding || 'utf8') : data.byteLength;
     // The payload of an invocation is needed only to recognise retries, if the SDK sends no invocation ID.
-    if (this.size <= LARGEST && !(call.service === 'lambda' && this.headers['amz-sdk-invocation-id'])) pieces.push(bytes);
+    if (this.size <= LARGEST && !(call.service === 'lambda' && this.headers['amz-sdk-invocation-id'])) pieces.push(bytesOf(data, encoding));
     if (!first) return;
-    if (!call.operation) [, call.operation = ''] = /(?:^|&)Action=(\w+)/.exec(bytes.slice(0, 4096).toString('latin1')) || [];
+    if (!call.operation) [, call.operation = ''] = /(?:^|&)Action=(\w+)/.exec(bytesOf(data.slice(0, 4096), encoding)) || [];
     if (mode === 'carry' && req._headerSent === false && known(call.service, call.operation)) this.carry();
   }
 
