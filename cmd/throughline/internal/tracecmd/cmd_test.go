@@ -127,7 +127,7 @@ func TestSlowestInAFile(t *testing.T) {
 	file, page := filepath.Join(dir, "spans.jsonl"), filepath.Join(dir, "page.html")
 	var lines []string
 	for id, end := range map[string]int{"short": 2, "long": 9} {
-		lines = append(lines, fmt.Sprintf(`{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"%s","spanId":"01","name":"send A","kind":4,"startTimeUnixNano":"1000000000","endTimeUnixNano":"%d000000000","attributes":[`+
+		lines = append(lines, fmt.Sprintf(`{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"%s","spanId":"01","name":"send A","kind":4,"startTimeUnixNano":"1795813001000000000","endTimeUnixNano":"179581300%d000000000","attributes":[`+
 			`{"key":"throughline.correlation.id","value":{"stringValue":"%s"}},{"key":"throughline.event.id","value":{"stringValue":"e"}}]}]}]}]}`, id, end, id))
 	}
 	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")), 0o644); err != nil {
@@ -157,7 +157,7 @@ func TestTheBeginningOfAnIDSuffices(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "spans.jsonl")
 	var lines []string
 	for n, id := range []string{"workflow-11", "workflow-12", "workflow-20"} {
-		lines = append(lines, fmt.Sprintf(`{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"%02d","spanId":"01","name":"send A","kind":4,"startTimeUnixNano":"1000000000","endTimeUnixNano":"2000000000","attributes":[`+
+		lines = append(lines, fmt.Sprintf(`{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"%02d","spanId":"01","name":"send A","kind":4,"startTimeUnixNano":"1795813001000000000","endTimeUnixNano":"1795813002000000000","attributes":[`+
 			`{"key":"throughline.correlation.id","value":{"stringValue":"%s"}},{"key":"throughline.event.id","value":{"stringValue":"signal-%d1"}}]}]}]}]}`, n, id, n))
 	}
 	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n{half"), 0o644); err != nil {
