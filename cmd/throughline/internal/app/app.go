@@ -23,6 +23,7 @@ import (
 	"github.com/throughline/throughline/cmd/throughline/internal/app/plan"
 	"github.com/throughline/throughline/cmd/throughline/internal/app/stage"
 	"github.com/throughline/throughline/cmd/throughline/internal/phrase"
+	"github.com/throughline/throughline/cmd/throughline/internal/system"
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 	"github.com/throughline/throughline/local/clock"
 	"github.com/throughline/throughline/local/lambdalocal"
@@ -79,6 +80,8 @@ type App struct {
 	faults  *faults.Set
 	path    string // the template's path
 	files   templates
+	// permissions are those of the template; nil if they cannot be read.
+	permissions *system.Permissions
 }
 
 // Places are the addresses, the folder and the output that an application uses.
@@ -174,7 +177,7 @@ func (a *App) Print(out io.Writer) error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s plays: %s\n", a.path, strings.Join(counts, ", "))
-	for _, line := range slices.Concat(notPlayed(p), prefixed("note: ", p.Notes), prefixed("note: ", a.stage.Notes())) {
+	for _, line := range slices.Concat(notPlayed(p), prefixed("note: ", p.Notes), prefixed("note: ", a.stage.Notes()), prefixed("note: ", a.refused())) {
 		fmt.Fprintf(&b, "  %s\n", line)
 	}
 	for _, rule := range a.faults.Rules() {

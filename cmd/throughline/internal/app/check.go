@@ -19,6 +19,7 @@ import (
 
 	"github.com/throughline/throughline/cmd/throughline/internal/app/eventfile"
 	"github.com/throughline/throughline/cmd/throughline/internal/app/faults"
+	"github.com/throughline/throughline/cmd/throughline/internal/app/plan"
 	"github.com/throughline/throughline/cmd/throughline/internal/checkcmd"
 	"github.com/throughline/throughline/cmd/throughline/internal/phrase"
 	"github.com/throughline/throughline/cmd/throughline/internal/spancollector"
@@ -102,7 +103,11 @@ func (f Flags) Check(cmd *cobra.Command, path, dir string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	if err := a.rehearse(cmd.Context(), cmd.ErrOrStderr(), events); err != nil {
+	var schedules []plan.Schedule
+	if slices.Contains(f.check, "samples") {
+		schedules = slices.DeleteFunc(slices.Clone(a.plan.Schedules), func(one plan.Schedule) bool { return one.Disabled })
+	}
+	if err := a.rehearse(cmd.Context(), cmd.ErrOrStderr(), events, schedules); err != nil {
 		return terminal.As(terminal.CouldNot, err)
 	}
 	functions := a.stage.Functions()
@@ -189,7 +194,7 @@ func (f Flags) given(stdin io.Reader, a *App) ([]eventfile.Event, error) {
 }
 
 // rehearse plays the three parts of a check.
-func (a *App) rehearse(ctx context.Context, out io.Writer, events []eventfile.Event) error {
+func (a *App) rehearse(ctx context.Context, out io.Writer, events []eventfile.Event, schedules []plan.Schedule) error {
 	say := func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
 	with := a.faults.Rules()
 	var names []string
@@ -215,6 +220,12 @@ func (a *App) rehearse(ctx context.Context, out io.Writer, events []eventfile.Ev
 	}
 	if matched == 0 {
 		return errors.New("no rule matches any of the events, so nothing was played: check their source and detail-type")
+	}
+	for _, one := range schedules {
+		say("firing the schedule %s", one.Name)
+		if err := a.stage.Fire(ctx, one.Name); err != nil {
+			return err
+		}
 	}
 	if err := a.settle(ctx); err != nil {
 		return err

@@ -20,7 +20,7 @@ type Function = stage.Function
 
 // describe describes the application in the form that throughline check reads.
 func (a *App) describe(spans []workflow.Span, f Flags) system.System {
-	s := system.System{Source: a.path, Local: true}
+	s := system.System{Source: a.path, Local: true, Permissions: a.permissions}
 	delayed := delayOf(a.faults.Past())
 	for _, fn := range a.plan.Functions {
 		described := system.Function{Name: fn.Name, ARN: plan.FunctionARN(fn.Name), Service: fn.Name, Namespace: metrics.DefaultNamespace, Timeout: fn.Timeout, LogFormat: "Text", Environment: map[string]string{}}

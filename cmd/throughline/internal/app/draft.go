@@ -54,6 +54,7 @@ func (f *Flags) draft(path string, out io.Writer) (d draft, err error) {
 	if err := a.build(d, f.set, plan.Options{}); err != nil {
 		return d, err
 	}
+	a.permissions = permissionsOf(d.data, f.set)
 	return d, a.strikes(d.given)
 }
 

@@ -227,7 +227,7 @@ func (a *App) state(w http.ResponseWriter, r *http.Request) {
 	for _, one := range a.plan.Schedules {
 		schedules = append(schedules, one.Name)
 	}
-	notes := append(append([]string{}, a.plan.Notes...), a.stage.Notes()...)
+	notes := append(append([]string{}, a.plan.Notes...), slices.Concat(a.stage.Notes(), a.refused())...)
 	answer(w, http.StatusOK, map[string]any{
 		"template": a.path, "changed": a.files.news(), "functions": a.stage.Functions(), "queues": a.stage.Queues(), "bus": a.stage.Bus(), "waiting": a.stage.Waiting(), "types": types, "schedules": schedules, "faults": a.faults.Rules(), "kinds": faults.Kinds(),
 		"not_played": notPlayed(a.plan), "notes": notes, "log": lines, "lines": total,

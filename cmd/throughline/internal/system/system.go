@@ -26,13 +26,21 @@ type System struct {
 	// Missing are targets of rules: functions that do not exist.
 	Missing []string `json:"missing,omitempty"`
 	Notes   []string `json:"notes,omitempty"` // what was not read
-	Alarms  []Alarm  `json:"alarms,omitempty"`
+	// Permissions are those of the template that throughline dev plays; nil elsewhere.
+	Permissions *Permissions `json:"permissions,omitempty"`
+	Alarms      []Alarm      `json:"alarms,omitempty"`
 
 	// PublishedMetrics are the metric names in CloudWatch, by namespace.
 	PublishedMetrics map[string][]string `json:"published_metrics,omitempty"`
 	Observed         Observed            `json:"-"`
 	// Unread says why a part could not be read, by part.
 	Unread map[Part]string `json:"-"`
+}
+
+// Permissions is whether the policies of a template let its rules send to their targets.
+type Permissions struct {
+	Targets int      `json:"targets"`           // how many were judged
+	Refused []string `json:"refused,omitempty"` // "rule R cannot send to …"
 }
 
 // Part is a part of the description that is read with separate calls.

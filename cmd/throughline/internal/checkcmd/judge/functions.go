@@ -89,7 +89,7 @@ func arriving(s *system.System, _ Limits) Result {
 		return skip("name them with --function", "no function is known")
 	}
 	var f findings
-	seen, distinct := 0, map[string]bool{}
+	seen, idle, distinct := 0, 0, map[string]bool{}
 	for _, fn := range s.Functions {
 		t := s.Observed.Functions[fn.Service]
 		switch {
@@ -102,6 +102,9 @@ func arriving(s *system.System, _ Limits) Result {
 			f.warn("%s: THROUGHLINE_METRICS=off", fn.Name)
 		case t != nil && t.Invocations > 0:
 			f.fail("%s was invoked %s in %s, and has no metrics with Service=%s in %s", fn.Name, phrase.Times(t.Invocations), window(s), fn.Service, fn.Namespace)
+		case s.Local:
+			f.warn("%s was not invoked", fn.Name)
+			idle++
 		default:
 			f.warn("%s: neither invocations nor metrics in %s", fn.Name, window(s))
 		}
@@ -116,8 +119,11 @@ func arriving(s *system.System, _ Limits) Result {
 			f.warn("%s dropped %.0f observations (TelemetryDropped)", service, n)
 		}
 	}
-	return f.or(pass("metrics of %d of %s, %d names", seen, phrase.Count(len(s.Functions), "function"), len(distinct)),
-		"check that the layer is attached (docs/layer.md), and see the items logs and names")
+	next := "check that the layer is attached (docs/layer.md), and see the items logs and names"
+	if idle > 0 && len(f.bad)+len(f.doubtful) == idle {
+		next = "play events that reach each function: name them in a file; `--check samples` also fires schedules"
+	}
+	return f.or(pass("metrics of %d of %s, %d names", seen, phrase.Count(len(s.Functions), "function"), len(distinct)), next)
 }
 
 // names checks that the catalogue has what the layer emits, and that alarms name metrics

@@ -170,11 +170,22 @@ func targets(s *system.System, _ Limits) Result {
 		"give each target a DeadLetterConfig, and each subscriber an OnFailureConfiguration, with the ARN of a standard queue")
 }
 
+// permissions checks what a template says, in which there can be policies of another
+// stack.
+func permissions(p *system.Permissions) Result {
+	if p == nil || p.Targets == 0 {
+		return skip("", "the local bus does not check permissions")
+	}
+	f := findings{bad: p.Refused}
+	return f.or(pass("the template lets rules send to %s", phrase.Count(p.Targets, "target")),
+		"add an AWS::SQS::QueuePolicy, an AWS::SNS::TopicPolicy or an AWS::Lambda::Permission for events.amazonaws.com, with the rule's ARN as aws:SourceArn: the local bus does not check permissions")
+}
+
 // policies checks that the policies of targets and dead-letter queues allow the rules to
 // send.
 func policies(s *system.System, _ Limits) Result {
 	if s.Local {
-		return skip("", "the local bus does not check permissions")
+		return permissions(s.Permissions)
 	}
 	if r, no := unread(s, system.Buses, system.Rules, system.Policies); no {
 		return r
