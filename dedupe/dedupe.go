@@ -173,7 +173,7 @@ func (c *Checker) check(d *Delivery) (v Verdict, known memory) {
 
 // warnOfID warns about an unsuitable ID of an event.
 func (c *Checker) warnOfID(d *Delivery, constant bool) {
-	const withoutID = "an event of type %q from %q has no ID of its own, so that it counts as new if it is published again: set THROUGHLINE_EVENT_ID to the JSON pointer of its ID, or THROUGHLINE_DEDUPE_KEYS. Its detail has no string or number of at most 4096 bytes at THROUGHLINE_EVENT_ID or, if that is not set, at the usual names such as event_id, eventId and metadata.event_id; the ID of the envelope is used"
+	const withoutID = "an event of type %q from %q has no ID of its own, so it counts as new if it is published again: set THROUGHLINE_EVENT_ID to the JSON pointer of its ID, or THROUGHLINE_DEDUPE_KEYS. Without a pointer, an ID is a string or a number, of at most 4096 bytes, in event_id, eventId or a like spelling, at the top of the detail or in its metadata. The ID of the envelope is used"
 	id := d.id()
 	switch {
 	case id == "":

@@ -234,7 +234,7 @@ func TestLint(t *testing.T) {
 		t.Errorf("%v", found)
 	}
 	runWith(t, quick(), orders, "alarms", "lint", "-f", "-").want(t, 0, "no errors")
-	// What the profile leaves out is said on standard error.
+	// What the profile leaves out is a warning.
 	r := runWith(t, quick(), "name: o\nresources: [{kind: events, service: s, detailTypes: [T]}]", "alarms", "lint", "-f", "-").want(t, 0)
 	if !strings.Contains(r.out, "no age alarm: only THROUGHLINE_METRICS=full emits DeliveryLag") {
 		t.Error(r.out)
