@@ -97,7 +97,7 @@ func TestErrorsNameTheNextStep(t *testing.T) {
 		want string
 	}{
 		"NothingNamed":   {2, []string{"trace"}, "--last"},
-		"NoFile":         {3, []string{"trace", "--last", "--file", "/nowhere"}, "run `make demo`"},
+		"NoFile":         {3, []string{"trace", "--last", "--file", "/nowhere"}, "there is no file /nowhere: name another with --file"},
 		"NoSpans":        {1, []string{"trace", "--last", "--file", empty}, "no span has a correlation ID"},
 		"Broken":         {1, []string{"trace", "--last", "--file", broken}, "1 line without a JSON document"},
 		"UnknownID":      {1, []string{"trace", "workflow-9", "--file", known}, "workflow-1"},

@@ -68,7 +68,7 @@ const span = `{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"00000000000
 // TestNoFile advises the demo only where no file was named.
 func TestNoFile(t *testing.T) {
 	t.Chdir(t.TempDir())
-	for want, args := range map[string][]string{"there is no file nope.jsonl": {"--file", "nope.jsonl"}, "no spans at build/demo/spans.jsonl: run `make demo`, or name a file with --file": nil} {
+	for want, args := range map[string][]string{"there is no file nope.jsonl: name another": {"--file", "nope.jsonl"}, "no spans at build/demo/spans.jsonl: run `make demo`, or name a file with --file": nil} {
 		source, err := open(t, args...)
 		if err != nil {
 			t.Fatal(err)

@@ -22,8 +22,8 @@ type File struct {
 	// Open, if not nil, opens what is read instead of the file at Path.
 	Open func() (io.ReadCloser, error)
 	Tell Tell
-	// Absent is the error for a file that does not exist. Empty means that there is no
-	// such file.
+	// Absent is the error for a file that does not exist. Empty means one that names
+	// the file.
 	Absent string
 
 	lines bool // the file has one OTLP/JSON request a line, and no other form
@@ -206,7 +206,7 @@ func (f File) read(ctx context.Context, visit func(encoded) error) (LeftOut, err
 func (f File) readSome(ctx context.Context, wanted func(document []byte) bool, visit func(encoded) error) (LeftOut, error) {
 	file, err := f.open()
 	if errors.Is(err, fs.ErrNotExist) {
-		return LeftOut{}, errors.New(cmp.Or(f.Absent, "there is no file "+f.Path))
+		return LeftOut{}, errors.New(cmp.Or(f.Absent, "there is no file "+f.Path+": name another with --file"))
 	}
 	if err != nil {
 		return LeftOut{}, err

@@ -129,7 +129,7 @@ func TestFile(t *testing.T) {
 			}
 		})
 	}
-	if _, err := (File{Path: path + "-not"}).Spans(t.Context(), "x"); err == nil || err.Error() != "there is no file "+path+"-not" {
+	if _, err := (File{Path: path + "-not"}).Spans(t.Context(), "x"); err == nil || err.Error() != "there is no file "+path+"-not: name another with --file" {
 		t.Errorf("got %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
