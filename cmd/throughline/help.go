@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/throughline/throughline/cmd/throughline/internal/account"
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
@@ -90,8 +91,8 @@ func flagged(cmd *cobra.Command, err error) error {
 		}
 		return terminal.Misuse("%s: %s: `%s --help` shows examples", within(cmd), text, cmd.CommandPath())
 	}
+	err = account.Plain(err)
 	for _, next := range [][2]string{
-		{"get credentials:", "give --profile NAME, or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"},
 		{"failed to get shared config profile", "`aws configure list-profiles` lists the profiles"},
 		{"request send failed", "check the network, the Region and --endpoint-url"},
 	} {

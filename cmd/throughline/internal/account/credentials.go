@@ -36,13 +36,43 @@ func Credentials(ctx context.Context, cfg aws.Config, next string) (aws.Credenti
 	} else {
 		text = fmt.Sprintf("the AWS credentials could not be read: %s: %s", strings.TrimPrefix(text, "failed to refresh cached credentials, "), next)
 	}
-	return own, &credentialsError{text, err}
+	return own, &plainError{text, err}
 }
 
-type credentialsError struct {
+// Refused returns the next step if AWS refused the credentials themselves, so that every
+// other call would fail too, else "".
+func Refused(err error) string {
+	switch ErrorCode(err) {
+	case "ExpiredToken", "ExpiredTokenException", "RequestExpired":
+		return "the credentials have expired: renew them, for example with aws sso login"
+	case "InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidSignatureException", "AuthFailure", "MissingAuthenticationToken":
+		return "the credentials are not valid: check them with aws sts get-caller-identity"
+	}
+	return ""
+}
+
+// Plain returns err with AWS's code and message in place of the SDK's chain of calls, and
+// with the next step if AWS refused the credentials. Other errors stay as they are.
+func Plain(err error) error {
+	api, ok := errors.AsType[smithy.APIError](err)
+	if !ok {
+		return err
+	}
+	text := err.Error()
+	if op, ok := errors.AsType[*smithy.OperationError](err); ok {
+		text = strings.Replace(text, op.Error(), strings.TrimSuffix(api.ErrorCode()+": "+api.ErrorMessage(), ": "), 1)
+	}
+	if next := Refused(err); !strings.Contains(text, next) {
+		text += ": " + next
+	}
+	return &plainError{text, err}
+}
+
+// plainError is an error with another text.
+type plainError struct {
 	text string
 	err  error
 }
 
-func (e *credentialsError) Error() string { return e.text }
-func (e *credentialsError) Unwrap() error { return e.err }
+func (e *plainError) Error() string { return e.text }
+func (e *plainError) Unwrap() error { return e.err }

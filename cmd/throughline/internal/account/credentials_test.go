@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go"
 )
 
 // noCredentials sets an environment in which only a metadata service could have some.
@@ -67,6 +69,24 @@ func TestCredentialsThatCannotBeRead(t *testing.T) {
 	const want = "the AWS credentials could not be read: process provider error: error in credential_process: exit status 127: set AWS_PROFILE or give --profile, or run aws sso login"
 	if err == nil || err.Error() != want {
 		t.Errorf("%v, not %s", err, want)
+	}
+}
+
+func TestPlain(t *testing.T) {
+	refused := func(code string) error {
+		api := &smithy.GenericAPIError{Code: code, Message: "the token"}
+		return fmt.Errorf("find the queue q: %w", &smithy.OperationError{ServiceID: "SQS", OperationName: "GetQueueUrl", Err: fmt.Errorf("https response error StatusCode: 400, RequestID: r-1, %w", api)})
+	}
+	for want, err := range map[string]error{
+		"find the queue q: ExpiredToken: the token: the credentials have expired: renew them, for example with aws sso login":           refused("ExpiredToken"),
+		"find the queue q: InvalidClientTokenId: the token: the credentials are not valid: check them with aws sts get-caller-identity": refused("InvalidClientTokenId"),
+		"find the queue q: AccessDenied: the token": refused("AccessDenied"),
+		"find the queue q: ExpiredToken: the token: the credentials have expired: renew them, for example with aws sso login; 0 are saved": fmt.Errorf("%w; 0 are saved", Plain(refused("ExpiredToken"))),
+		"other": errors.New("other"),
+	} {
+		if got := Plain(err); got.Error() != want || !errors.Is(got, err) {
+			t.Errorf("%v, not %s", got, want)
+		}
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	alarmscloudwatch "github.com/throughline/throughline/alarms/cloudwatch"
+	"github.com/throughline/throughline/cmd/throughline/internal/account"
 	"github.com/throughline/throughline/cmd/throughline/internal/arn"
 	"github.com/throughline/throughline/cmd/throughline/internal/newbus"
 	"github.com/throughline/throughline/cmd/throughline/internal/system"
@@ -91,9 +92,10 @@ func New(cfg aws.Config, o Options) *Account {
 }
 
 // skipPart handles an error that AWS returned: the part stays unknown, and reading
-// continues. Without a response from AWS it returns an error.
+// continues. Without a response from AWS, and if AWS refused the credentials, it returns an
+// error.
 func (r *Account) skipPart(p system.Part, step string, err error) error {
-	if api, ok := errors.AsType[smithy.APIError](err); ok {
+	if api, ok := errors.AsType[smithy.APIError](err); ok && account.Refused(err) == "" {
 		r.System.Cannot(p, fmt.Sprintf("%s: %s: %s", step, api.ErrorCode(), api.ErrorMessage()))
 		return nil
 	}
