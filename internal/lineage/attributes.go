@@ -14,6 +14,7 @@ import (
 const (
 	AttrEventID            = "throughline.event.id"
 	AttrEventType          = "throughline.event.type"
+	AttrEventSource        = "throughline.event.source"
 	AttrCorrelationID      = "throughline.correlation.id"
 	AttrCausationID        = "throughline.causation.id"
 	AttrParentEventID      = "throughline.parent.event.id"
@@ -65,6 +66,7 @@ const (
 const (
 	keyEventID       = attribute.Key(AttrEventID)
 	keyEventType     = attribute.Key(AttrEventType)
+	keyEventSource   = attribute.Key(AttrEventSource)
 	keyCorrelationID = attribute.Key(AttrCorrelationID)
 	keyCausationID   = attribute.Key(AttrCausationID)
 	keyParentEventID = attribute.Key(AttrParentEventID)

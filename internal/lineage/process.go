@@ -188,6 +188,9 @@ func processAttributes(attrs []attribute.KeyValue, d *Delivery, inv *Invocation)
 // eventAttributes appends the attributes of a span that processes one event.
 func eventAttributes(attrs []attribute.KeyValue, event *Event, shape Shape, inv *Invocation) []attribute.KeyValue {
 	attrs = withIDs(attrs, event.ID, event.Type, &event.Lineage)
+	if event.Source != "" {
+		attrs = append(attrs, keyEventSource.String(event.Source))
+	}
 	if id := cmp.Or(event.EnvelopeID, event.MessageID); id != "" {
 		attrs = append(attrs, keyMessageID.String(id))
 	}

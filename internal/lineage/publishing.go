@@ -217,6 +217,9 @@ func (o *Outgoing) describe(attrs []attribute.KeyValue) []attribute.KeyValue {
 	}
 	attrs = append(attrs, keyMessagingSystem.String(messagingSystem))
 	attrs = withIDs(attrs, o.EventID, o.DetailType, &o.Lineage)
+	if o.Source != "" {
+		attrs = append(attrs, keyEventSource.String(o.Source))
+	}
 	if o.Size > 0 {
 		attrs = append(attrs, keyEntrySize.Int(o.Size))
 	}

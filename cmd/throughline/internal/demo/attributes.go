@@ -71,7 +71,7 @@ func (v *verifier) lineage(s *workflow.Span, e *buslocal.Event) {
 		parent = e.Line("causation")
 	}
 	for key, want := range map[string]string{
-		"throughline.event.type": e.DetailType, "throughline.correlation.id": e.Line("correlation"), "messaging.message.conversation_id": e.Line("correlation"),
+		"throughline.event.type": e.DetailType, "throughline.event.source": e.Source, "throughline.correlation.id": e.Line("correlation"), "messaging.message.conversation_id": e.Line("correlation"),
 		"throughline.causation.id": e.Line("causation"), "throughline.parent.event.id": parent, "throughline.hops": e.Line("hops"), "messaging.system": "aws.eventbridge",
 	} {
 		v.says(s, key, want)

@@ -168,6 +168,7 @@ func (f *found) follow(ctx context.Context, source spansource.Source, id string)
 		f.event.ID = cmp.Or(f.event.ID, p.EnvelopeID)
 		f.event.DomainID = cmp.Or(p.EventID, f.event.DomainID)
 		f.event.Type = cmp.Or(f.event.Type, p.Type)
+		f.event.Source = cmp.Or(f.event.Source, p.Source)
 		f.event.Bus = cmp.Or(f.event.Bus, p.Bus)
 		if f.event.Time.IsZero() {
 			f.event.Time = p.At
@@ -175,6 +176,7 @@ func (f *found) follow(ctx context.Context, source spansource.Source, id string)
 	}
 	for _, h := range trail.Handlings { // of an event whose publisher is not traced
 		f.event.Type = cmp.Or(f.event.Type, h.eventType)
+		f.event.Source = cmp.Or(f.event.Source, h.source)
 		f.event.ID = cmp.Or(f.event.ID, h.envelope)
 		if f.event.DomainID == f.event.ID {
 			f.event.DomainID = cmp.Or(h.eventID, f.event.DomainID)

@@ -23,6 +23,7 @@ type Publication struct {
 	EventID    string    `json:"event_id,omitempty"`
 	EnvelopeID string    `json:"envelope_id,omitempty"`
 	Type       string    `json:"event_type,omitempty"`
+	Source     string    `json:"source,omitempty"`
 	// Error says why EventBridge refused the event, or is "".
 	Error string `json:"error,omitempty"`
 }
@@ -36,7 +37,7 @@ type Handling struct {
 	Failed   bool          `json:"failed,omitempty"`
 	Error    string        `json:"error,omitempty"`
 
-	eventID, eventType string
+	eventID, eventType, source string
 
 	envelope string // the ID of the event's envelope, if a bus delivered it
 }
@@ -55,7 +56,7 @@ func trailOf(w *workflow.Workflow, id string) Trail {
 				t.Published = publication(n, s)
 			}
 		case n.Kind == workflow.KindHandling && s != nil && (at[n.Parent] || handled(s, id)):
-			h := Handling{Function: function(s), At: s.Start.UTC(), Took: s.Duration(), Repeat: s.Text(lineage.AttrRepeatKind), Failed: s.Error && n.Failed(), Error: n.Error(), eventID: s.EventID(), eventType: s.Text(lineage.AttrEventType)}
+			h := Handling{Function: function(s), At: s.Start.UTC(), Took: s.Duration(), Repeat: s.Text(lineage.AttrRepeatKind), Failed: s.Error && n.Failed(), Error: n.Error(), eventID: s.EventID(), eventType: s.Text(lineage.AttrEventType), source: s.Text(lineage.AttrEventSource)}
 			if s.Text("messaging.system") == "aws.eventbridge" {
 				h.envelope = s.Text("messaging.message.id")
 			}

@@ -203,7 +203,9 @@ func TestFailuresOfSpansAlone(t *testing.T) {
 		code     int
 		says     []string
 	}{
-		"Traced":   {append(failed("fulfil"), sent), true, terminal.Found, []string{"- function fulfil failed 2 times: no stock\n    the function's own dead-letter queue", "of workflow flow-1"}},
+		"Traced": {append(failed("fulfil"), sent), true, terminal.Found, []string{"- function fulfil failed 2 times: no stock\n    the function's own dead-letter queue", "of workflow flow-1"}},
+		"Source": {[]string{strings.Replace(handles(2, "order-1", "stock", "no stock", ""), `"attributes":[`, `"attributes":[{"key":"throughline.event.source","value":{"stringValue":"shop"}},`, 2)}, true, terminal.Found, []string{"event order-1  OrderPlaced of shop\n",
+			"- rule queued, queue work: stock failed once: no stock\n    the queue work delivers it again", "rule queued on bus orders\n"}},
 		"Untraced": {failed("fulfil"), true, terminal.Found, []string{"event order-1  OrderPlaced\n", "- function fulfil failed 2 times: no stock\n", "does not match", "rule off on bus orders"}},
 		"Queue":    {append(failed("stock"), sent), true, terminal.Found, []string{"- function stock failed 2 times: no stock\n    the queue work delivers it again"}},
 		"Beside":   {append(failed("stock"), sent, handles(4, "order-1", "fulfil", "", "")), true, terminal.Found, []string{"- function stock failed 2 times", "handled: by fulfil"}},
