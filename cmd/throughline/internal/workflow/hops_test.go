@@ -109,6 +109,11 @@ func TestHops(t *testing.T) {
 			s.Start = s.Start.Add(time.Millisecond)
 			return s
 		}(), invocation("b", "x", correlation, late, queue("q.fifo", "m-1"))}, []string{"a→b sqs joined message ID"}},
+		{"ExecutionStartedAgain", []Span{root, sentBy("a", "s", ViaStates, attrs{"throughline.execution.arn": execution}), func() Span {
+			s := sentBy("a2", "s2", ViaStates, attrs{"throughline.execution.arn": execution})
+			s.Start = s.Start.Add(time.Millisecond)
+			return s
+		}(), invocation("a2", "planner", correlation, time.Millisecond, nil), invocation("b", "x", "", late, attrs{"throughline.execution.arn": execution})}, []string{"a→b states joined execution ARN"}},
 		{"TopicToQueue", []Span{root, sentBy("a", "s", ViaSNS, queue("t", "n-1")), invocation("b", "x", "", late, attrs{"throughline.message.ids": listOf("m-7"), "throughline.notification.ids": listOf("n-1")})},
 			[]string{"a→b sns joined notification ID"}},
 		{"TopicToQueueRaw", []Span{root, sentBy("a", "s", ViaSNS, queue("t", "n-1")), invocation("b", "x", correlation, late, queue("q", "m-7"))}, nil},

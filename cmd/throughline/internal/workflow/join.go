@@ -238,23 +238,24 @@ func (j *joiner) sender(key string, h *Span) *Span {
 			candidates = here
 		}
 	}
-	if len(candidates) == 1 || len(candidates) > 1 && sameFIFO(candidates) {
+	if len(candidates) == 1 || len(candidates) > 1 && repeated(key, candidates) {
 		return candidates[0]
 	}
 	return nil
 }
 
-// sameFIFO reports whether several spans sent a message to one FIFO queue, each later
-// than the first. Such a queue accepts a duplicate, returns the ID of the first message,
-// and delivers only that.
-func sameFIFO(sent []*Span) bool {
+// repeated reports whether several spans sent the same, each later than the first, to a
+// service that accepts a repeat and returns the ID of the first: a FIFO queue or topic,
+// Step Functions for an execution with the same name and input, or Scheduler for a
+// schedule with the same client token.
+func repeated(key string, sent []*Span) bool {
 	at := sent[0].Text(attrDestination)
 	for _, s := range sent[1:] {
 		if s.Text(attrDestination) != at || !s.Start.After(sent[0].Start) {
 			return false
 		}
 	}
-	return strings.HasSuffix(at, ".fifo")
+	return strings.HasSuffix(at, ".fifo") || strings.HasPrefix(key, keyExecution) || strings.HasPrefix(key, keySchedule)
 }
 
 // lastAttempt returns the last attempt of an invocation before h.
