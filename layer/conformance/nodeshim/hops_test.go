@@ -27,6 +27,7 @@ var toldOf = map[string]string{
 	"batch":     "SendMessageBatch 10 of orders.fifo 175 message-#-0,message-#-1,message-#-2,message-#-3,message-#-4,message-#-5,message-#-6,message-#-7,message-#-8,message-#-9",
 	"large":     "SendMessage orders.fifo 1048575 message-#",
 	"publish":   "Publish alerts 13 message-#",
+	"long":      "Publish alerts 200000 message-#",
 	"sms":       "Publish 4 message-#",
 	"publishes": "PublishBatch 10 of alerts 175 message-#-0,message-#-1,message-#-2,message-#-3,message-#-4,message-#-5,message-#-6,message-#-7,message-#-8,message-#-9",
 	"sync":      "Invoke worker 7 RequestResponse request-#",
@@ -56,7 +57,7 @@ var hopCases = []struct {
 	want        []string // nil: as toldOf says
 	env         []string
 }{
-	{name: "every call", calls: "send,batch,publish,sms,publishes,sync,async,start,success,schedule,record,records,large,other,receive", modes: []string{"join", "carry"}},
+	{name: "every call", calls: "send,batch,publish,long,sms,publishes,sync,async,start,success,schedule,record,records,large,other,receive", modes: []string{"join", "carry"}},
 	{name: "partly", calls: "batch,publishes", modes: []string{"carry"}, bus: stands.Bus{Partly: true}, want: []string{
 		"SendMessageBatch 10 of orders.fifo 175 message-1-0,message-1-2,message-1-4,message-1-6,message-1-8 InternalError=5",
 		"PublishBatch 10 of alerts 175 message-2-0,message-2-2,message-2-4,message-2-6,message-2-8 InternalError=5"}},

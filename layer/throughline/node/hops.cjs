@@ -123,6 +123,12 @@ const sum = (counts) => Object.values(Object(counts)).reduce((total, n) => total
 
 const retried = new Map(); // the IDs of the spans that failed attempts carried, by call
 
+// action returns the operation that a body in the query protocol names, first or, in older versions of SDK v3, nearly last.
+function action(data, encoding) {
+  const named = (part) => (/(?:^|&)Action=(\w+)/.exec(bytesOf(part, encoding)) || [])[1];
+  return named(data.slice(0, 4096)) || named(data.slice(-4096)) || '';
+}
+
 // Hop reports one attempt of a call. The extension merges attempts with the same invocation_id into one call.
 class Hop extends Outcome {
   constructor(req, call) {
@@ -145,7 +151,7 @@ class Hop extends Outcome {
     // The payload of an invocation is needed only to recognise retries, if the SDK sends no invocation ID.
     if (this.size <= LARGEST && !(call.service === 'lambda' && this.headers['amz-sdk-invocation-id'])) pieces.push(bytesOf(data, encoding));
     if (!first) return;
-    if (!call.operation) [, call.operation = ''] = /(?:^|&)Action=(\w+)/.exec(bytesOf(data.slice(0, 4096), encoding)) || [];
+    if (!call.operation) call.operation = action(data, encoding);
     if (mode === 'carry' && req._headerSent === false && known(call.service, call.operation)) this.carry();
   }
 

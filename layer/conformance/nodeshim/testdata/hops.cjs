@@ -12,6 +12,7 @@ const ALL = {
   batch: ['SQS', 'sendMessageBatch', { QueueUrl: QUEUE, Entries: batch('MessageBody') }],
   large: ['SQS', 'sendMessage', { QueueUrl: QUEUE, MessageBody: 'x'.repeat((1 << 20) - 1) }],
   publish: ['SNS', 'publish', { TopicArn: TOPIC, Message: TEXT, MessageAttributes: attributes }],
+  long: ['SNS', 'publish', { TopicArn: TOPIC, Message: 'x'.repeat(200_000) }],
   sms: ['SNS', 'publish', { PhoneNumber: '+4912345', Message: 'body' }],
   publishes: ['SNS', 'publishBatch', { TopicArn: TOPIC, PublishBatchRequestEntries: batch('Message') }],
   sync: ['Lambda', 'invoke', { FunctionName: 'worker', Payload: '{"a":1}', ClientContext: 'e30=' }],
