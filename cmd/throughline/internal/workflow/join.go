@@ -246,8 +246,7 @@ func (j *joiner) sender(key string, h *Span) *Span {
 
 // repeated reports whether several spans sent the same, each later than the first, to a
 // service that accepts a repeat and returns the ID of the first: a FIFO queue or topic,
-// Step Functions for an execution with the same name and input, or Scheduler for a
-// schedule with the same client token.
+// Step Functions (the same name and input), or Scheduler (the same client token).
 func repeated(key string, sent []*Span) bool {
 	at := sent[0].Text(attrDestination)
 	for _, s := range sent[1:] {
