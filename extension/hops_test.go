@@ -146,7 +146,9 @@ func TestAttemptsAreOneCall(t *testing.T) {
 	}{
 		"taken at once":      {[]string{taken + `,"attempt":1,"max":3`}, 2, 0, 0},
 		"taken at last":      {[]string{refused + `,"attempt":1,"max":3`, refused + `,"attempt":2,"max":3`, taken + `,"attempt":3,"max":3`}, 2, 0, 0},
-		"failed":             {[]string{refused + `,"attempt":1,"max":2`, refused + `,"attempt":2,"max":2`}, 0, 2, 0},
+		"failed":             {[]string{refused + `,"attempt":1,"max":2`, refused + `,"attempt":2,"max":2`}, 0, 2, 1},
+		"one more, failed":   {[]string{refused + `,"attempt":1,"max":1`, refused + `,"attempt":2,"max":1`}, 0, 2, 0},
+		"one more, taken":    {[]string{refused + `,"attempt":1,"max":1`, taken + `,"attempt":2,"max":1`}, 2, 0, 0},
 		"given up":           {[]string{refused + `,"attempt":1,"max":3`}, 0, 2, 1},
 		"numbers not known":  {[]string{refused, refused}, 0, 2, 1},
 		"not numbered, sent": {[]string{refused, taken}, 2, 0, 0},

@@ -177,7 +177,8 @@ func (h *Hops) Report(ctx context.Context, r *Report, start, end time.Time) {
 	if r.Invocation == "" || len(r.Invocation) > maxID {
 		h.over(one)
 	} else {
-		h.tried(one, c.Error != "" && (r.Max <= 0 || r.Attempt < r.Max))
+		// Versions of SDK v3 of 2023 make one attempt more than the maximum that they send.
+		h.tried(one, c.Error != "" && (r.Max <= 0 || r.Attempt <= r.Max))
 	}
 }
 

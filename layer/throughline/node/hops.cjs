@@ -10,7 +10,7 @@ const { Outcome } = require('./outcome.cjs');
 const { Response, bytesOf, joined } = require('./response.cjs');
 const { requests, sender, splice } = require('./watch.cjs');
 
-const LARGEST = 2 << 20; // bytes of the largest body that is read
+const LARGEST = 4 << 20; // bytes of the largest body that is read
 const ENTRIES = 500; // entries of a batch that are read
 // Bytes of a response that are read, if it may be long: the results of 500 records, the output of an execution.
 const LONG = { kinesis: 256 << 10, states: 1 << 20 };
