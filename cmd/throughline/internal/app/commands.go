@@ -213,14 +213,18 @@ lists under "What is read". Use - to read standard input.`,
 			if err != nil {
 				return err
 			}
-			var out map[string]int
+			var out replayed
 			if err := s.ask(cmd.Context(), "replay", url.Values{"name": {name}}, []byte(events), &out); err != nil {
 				return err
 			}
 			if r.json {
 				return terminal.PrintJSON(cmd.OutOrStdout(), out)
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s played back, %d matched a rule\n", phrase.Count(out["events"], "event"), out["matched"])
+			text := fmt.Sprintf("%s played back, %d matched a rule\n", phrase.Count(out.Events, "event"), out.Matched)
+			if out.Left > 0 {
+				text += fmt.Sprintf("%s left out: %s\n", phrase.Count(out.Left, "event"), terminal.Line(out.Why))
+			}
+			_, err = io.WriteString(cmd.OutOrStdout(), text)
 			return err
 		},
 	}

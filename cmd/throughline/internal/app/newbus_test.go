@@ -40,7 +40,11 @@ func TestNewBus(t *testing.T) {
 		}
 	}
 	s.says("shipped o-2")
-	out = s.must("", "send", s.file(`{"source":"pay","detail-type":"OrderPaid","detail":{"order_id":"o-3","total":-1}}`), "--bus", "orders", "--json")
+	out = s.must("", "send", s.file(`{"source":"pay","detail-type":"OrderPaid","detail":{"order_id":"o-3","event_id":"paid-o-3","total":-1}}`), "--bus", "orders", "--json")
+	var sent []sentEvent
+	if err := json.Unmarshal([]byte(out), &sent); err != nil || len(sent) != 1 {
+		t.Fatalf("%v %s", err, out)
+	}
 	if !strings.Contains(out, `"counted"`) || strings.Contains(out, `"paid"`) {
 		t.Errorf("%s", out)
 	}
@@ -57,6 +61,11 @@ func TestNewBus(t *testing.T) {
 	_, spans, err := s.collector.Spans()
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(spans, func(s workflow.Span) bool {
+		return s.Text("throughline.event.id") == "paid-o-3" && s.Correlation() == sent[0].CorrelationID
+	}) {
+		t.Errorf("send names the workflow %s, and no span of the event does", sent[0].CorrelationID)
 	}
 	tree := workflow.Build(spans, "flow-1")
 	var text strings.Builder

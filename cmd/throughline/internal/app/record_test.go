@@ -29,6 +29,13 @@ func TestSentEvents(t *testing.T) {
 			t.Error(out)
 		}
 	}
+	const elsewhere = `{"EventBusName":"elsewhere","id":"9","source":"web","detail-type":"T","detail":{}}`
+	if out, err := s.run("", "replay", s.file(elsewhere)); err == nil || !strings.Contains(err.Error(), "dev replay: there is no bus elsewhere: the buses are ") {
+		t.Errorf("%v %s", err, out)
+	}
+	if out := s.must("", "replay", s.file(elsewhere+`{"EventBusName":"shop","id":"8","source":"web","detail-type":"T","detail":{}}`)); !strings.HasPrefix(out, "1 event played back, 0 matched a rule\n1 event left out: there is no bus elsewhere") {
+		t.Error(out)
+	}
 	s.settle()
 	s.close()
 	_, spans, err := s.collector.Spans()

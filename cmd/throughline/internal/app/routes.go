@@ -13,6 +13,7 @@ import (
 
 	"github.com/throughline/throughline/cmd/throughline/internal/app/eventfile"
 	"github.com/throughline/throughline/cmd/throughline/internal/app/faults"
+	"github.com/throughline/throughline/cmd/throughline/internal/app/stage"
 	"github.com/throughline/throughline/internal/lineage"
 )
 
@@ -114,16 +115,30 @@ func (a *App) put(e eventfile.Event) (sentEvent, error) {
 	return one, nil
 }
 
+// replayed is the result of a replay.
+type replayed struct {
+	Events  int    `json:"events"`
+	Matched int    `json:"matched"`
+	Left    int    `json:"left,omitempty"` // events of buses that the application does not have
+	Why     string `json:"why,omitempty"`
+}
+
 func (a *App) replay(r *http.Request, body []byte) (any, error) {
 	events, err := eventfile.Read(bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	name := cmp.Or(r.URL.Query().Get("name"), "dev")
-	matched := 0
+	matched, left := 0, 0
+	var noBus error
 	for _, e := range events {
 		e.Replay = name
 		one, err := a.put(e)
+		if errors.Is(err, stage.ErrNoBus) { // dev keeps the events of each application that it played at a port
+			noBus = err
+			left++
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -131,7 +146,14 @@ func (a *App) replay(r *http.Request, body []byte) (any, error) {
 			matched++
 		}
 	}
-	return map[string]int{"events": len(events), "matched": matched}, nil
+	if left == len(events) {
+		return nil, noBus
+	}
+	out := replayed{Events: len(events) - left, Matched: matched, Left: left}
+	if left > 0 {
+		out.Why = noBus.Error()
+	}
+	return out, nil
 }
 
 // invocation is the result of an invocation.

@@ -232,7 +232,11 @@ func (s *Stage) busNames() []string {
 	return buses
 }
 
+// ErrNoBus is wrapped by the error of [Stage.Send] for an event of a bus that the
+// application does not have.
+var ErrNoBus = errors.New("there is no bus")
+
 // missing says that there is no such bus.
 func (s *Stage) missing(name string) error {
-	return fmt.Errorf("there is no bus %s: the buses are %s", name, strings.Join(s.busNames(), ", "))
+	return fmt.Errorf("%w %s: the buses are %s", ErrNoBus, name, strings.Join(s.busNames(), ", "))
 }
