@@ -25,6 +25,9 @@ func permissionsOf(data []byte, values map[string]string) *system.Permissions {
 			if p.Targets++; t.Refused != "" {
 				p.Refused = append(p.Refused, fmt.Sprintf("rule %s cannot send to the %s %s: %s", r.Rule, t.Kind, t.Name, t.Refused))
 			}
+			if t.LettersRefused != "" {
+				p.Refused = append(p.Refused, fmt.Sprintf("rule %s cannot send what it does not deliver to the dead-letter queue %s: %s", r.Rule, t.DeadLetter, t.LettersRefused))
+			}
 		}
 	}
 	return p

@@ -19,7 +19,8 @@ Resources:
   Tidy: {Type: AWS::Serverless::Function, Properties: {Events: {Nightly: {Type: ScheduleV2, Properties: {ScheduleExpression: rate(1 day)}}}}}
   Idle: {Type: AWS::Serverless::Function}
   Stock: {Type: AWS::SQS::Queue}
-  StockRule: {Type: AWS::Events::Rule, Properties: {EventPattern: {detail-type: [Given]}, Targets: [{Id: q, Arn: !GetAtt Stock.Arn}]}}
+  Lost: {Type: AWS::SQS::Queue}
+  StockRule: {Type: AWS::Events::Rule, Properties: {EventPattern: {detail-type: [Given]}, Targets: [{Id: q, Arn: !GetAtt Stock.Arn, DeadLetterConfig: {Arn: !GetAtt Lost.Arn}}]}}
 `
 
 // TestCheckReadsPermissions: the local bus sends to a queue that refuses the rule in AWS,
@@ -39,7 +40,7 @@ func TestCheckReadsPermissions(t *testing.T) {
 			t.Errorf("%s: %s", item, items[item])
 		}
 	}
-	for _, want := range []string{"note: in AWS, " + refused, "firing the schedule TidyNightly"} {
+	for _, want := range []string{"note: in AWS, " + refused, "note: in AWS, rule StockRule cannot send what it does not deliver to the dead-letter queue Lost: the template has no AWS::SQS::QueuePolicy", "firing the schedule TidyNightly"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("no %q in\n%s", want, said)
 		}

@@ -168,6 +168,9 @@ func only(prefix string, known []string, err error) (string, error) {
 func (s Source) unknown(ctx context.Context, wanted string) error {
 	text := fmt.Sprintf("no span has the correlation ID %s %s%s", wanted, s.Where, s.Hint)
 	if file, ok := s.Store.(spanstore.File); ok {
+		if id, err := file.CorrelationOf(ctx, wanted); err == nil && id != "" {
+			return notFound(fmt.Sprintf("no span has the correlation ID %s %s: it is the ID of an event of the workflow %s; name it with --event", wanted, s.Where, workflow.Clean(id)))
+		}
 		known, err := file.Workflows(ctx, false)
 		if err != nil {
 			return err

@@ -57,23 +57,24 @@ func (w *routing) refused(id, permission string) string {
 	return "the template has no " + permission + " that allows " + eventsPrincipal + " to send to it"
 }
 
-// deadLetter returns the dead-letter queue of a target, or "".
-func (w *routing) deadLetter(rule string, target *yamltree.Node) string {
+// deadLetter returns the dead-letter queue of a target, and why EventBridge cannot send to
+// it. Both can be "".
+func (w *routing) deadLetter(rule string, target *yamltree.Node) (name, refused string) {
 	for _, key := range []string{"DeadLetterConfig", "DeadLetterQueue"} {
 		for _, config := range w.branches(target.Get(key), 0) {
 			if id, ok := w.resource(config.Get("Arn"), "AWS::SQS::Queue"); ok {
-				return w.shown(id)
+				return w.shown(id), w.refused(id, "AWS::SQS::QueuePolicy")
 			}
 			if arn := config.Get("Arn"); arn != nil {
-				return lastSegment((&Template{w.resolver}).Given(arn))
+				return lastSegment((&Template{w.resolver}).Given(arn)), ""
 			}
-			if w.says(config.Get("Type"), "SQS") { // SAM creates the queue
+			if w.says(config.Get("Type"), "SQS") { // SAM creates the queue, and its policy
 				if id := config.Get("QueueLogicalId").Value(); id != "" {
-					return id
+					return id, ""
 				}
-				return rule + "Queue"
+				return rule + "Queue", ""
 			}
 		}
 	}
-	return ""
+	return "", ""
 }

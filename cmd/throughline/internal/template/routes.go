@@ -37,6 +37,8 @@ type Endpoint struct {
 	// Refused says why EventBridge cannot send to the target, as far as the template
 	// shows. It is "" if it can, or if the target is not in the template.
 	Refused string
+	// LettersRefused says so of the dead-letter queue.
+	LettersRefused string `json:",omitempty"`
 }
 
 // Routes returns the rules and subscribers of a template in its order, without nested
@@ -162,12 +164,12 @@ func (w *routing) rule(id string, p *yamltree.Node, name string, targets []*yaml
 	}
 	if own != nil { // SAM adds the permission
 		target := *own
-		target.DeadLetter = w.deadLetter(id, p)
+		target.DeadLetter, target.LettersRefused = w.deadLetter(id, p)
 		route.Targets = append(route.Targets, target)
 	}
 	for _, target := range targets {
 		e := w.endpoint(target)
-		e.DeadLetter = w.deadLetter(id, target)
+		e.DeadLetter, e.LettersRefused = w.deadLetter(id, target)
 		route.Targets = append(route.Targets, e)
 	}
 	w.routes = append(w.routes, route)

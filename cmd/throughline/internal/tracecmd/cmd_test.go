@@ -172,10 +172,11 @@ func TestTheBeginningOfAnIDSuffices(t *testing.T) {
 		}
 	}
 	for want, args := range map[string][]string{
-		"several IDs begin with workflow-1:\n  workflow-11\n  workflow-12": {"workflow-1"},
-		"several IDs begin with signal-:\n  signal-01\n":                   {"--event", "signal-"},
-		"no span has the correlation ID other":                             {"other"},
-		"no span names the event other":                                    {"--event", "other"},
+		"several IDs begin with workflow-1:\n  workflow-11\n  workflow-12":           {"workflow-1"},
+		"several IDs begin with signal-:\n  signal-01\n":                             {"--event", "signal-"},
+		"no span has the correlation ID other":                                       {"other"},
+		"it is the ID of an event of the workflow workflow-12; name it with --event": {"signal-11"},
+		"no span names the event other":                                              {"--event", "other"},
 	} {
 		if _, err := run(t, append(args, "--file", file)...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v", args, err)
