@@ -53,8 +53,17 @@ func (e *Endpoint) unasked(about url.Values, body []byte) {
 	}
 	ctx, delivery := e.publishing(about.Get("trace"), "")
 	attempt := sdkcalls.Attempt{ID: id, Invocation: invocation(about.Get("invocation")), Whole: !about.Has("attempts"), Body: body, Raw: sdkcalls.ReasonUnasked, Context: ctx, Delivery: delivery}
-	attempt.Number, attempt.Max = sdkcalls.Attempts(about.Get("attempts"))
+	attempt.Number, attempt.Max = attempts(about.Get("attempts"))
 	_, _ = e.Calls.Ask(attempt)
+}
+
+// attempts reads the header amz-sdk-request of SDK v3 for Node.js. Versions of 2023 make
+// one attempt more than the maximum in it.
+func attempts(header string) (number, most int) {
+	if number, most = sdkcalls.Attempts(header); most > 0 {
+		most++
+	}
+	return number, most
 }
 
 // reported processes a report that a shim sent as an HTTP request.

@@ -102,7 +102,7 @@ func (e *Endpoint) sign(w http.ResponseWriter, r *http.Request) {
 		CBOR: cbor, ID: id, Invocation: invocation(asked.text("amz-sdk-invocation-id")), Key: verified.AccessKeyID,
 		Body: body, Hash: digest.Sum, Raw: reason, Context: ctx, Delivery: delivery,
 	}
-	attempt.Number, attempt.Max = sdkcalls.Attempts(asked.text("amz-sdk-request"))
+	attempt.Number, attempt.Max = attempts(asked.text("amz-sdk-request"))
 	changes, reason := e.Calls.Ask(attempt)
 	switch {
 	case reason != "":

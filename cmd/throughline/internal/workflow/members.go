@@ -62,14 +62,17 @@ func (j *joiner) members(correlationID string) *members {
 		}
 	}
 	for _, h := range j.handlings {
-		senders, records := 0, map[string]bool{}
+		senders, records := 0, map[string]bool(nil)
+		if h.records() > 1 {
+			records = map[string]bool{}
+		}
 		for _, s := range j.of(h) {
 			from := s.from()
 			if !slices.Contains(m.consumers[from.ID], h) {
 				m.consumers[from.ID] = append(m.consumers[from.ID], h)
 				senders++
 			}
-			if s.hop != nil && s.record != "" {
+			if records != nil && s.hop != nil && s.record != "" {
 				records[s.record] = true
 			}
 		}
