@@ -40,11 +40,24 @@ def _named(host):
 
 
 class _MakeRequest:
-    """Replaces the _make_request of a class of connection pools."""
+    """Replaces the _make_request of a class of connection pools. Whoever takes it from
+    the class's __dict__, as unittest.mock does, finds the original function in it."""
 
     def __init__(self, hidden):
         self._hidden = hidden
         self._seen = frameless(self._attempt)
+
+    @property
+    def __class__(self):
+        return type(self._hidden)
+
+    def __getattr__(self, name):
+        if name == "_hidden":  # of an instance that __init__ has not made
+            raise AttributeError(name)
+        return getattr(self._hidden, name)
+
+    def __call__(self, *args, **kwargs):
+        return self._hidden(*args, **kwargs)
 
     def __get__(self, pool, owner=None):
         hidden = self._hidden.__get__(pool, owner)
