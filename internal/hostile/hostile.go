@@ -74,6 +74,13 @@ func Requests() []Request {
 	}
 	add("an outcome of many entries", "runtime", "/throughline/v1/events/0123456789abcdef0123456789abcdef", []byte(`{"entries":[{}`+strings.Repeat(",{}", 20_000)+`]}`), "Content-Type: application/json")
 	add("a long head", "runtime", "/2018-06-01/runtime/invocation/r-1/error", []byte("{}"), "Content-Type: application/json", "Lambda-Runtime-Function-XRay-Error-Cause: "+strings.Repeat("x", 1_500_000))
+	var fields []string
+	for i := range 6000 {
+		fields = append(fields, "a"+strconv.Itoa(i)+":")
+	}
+	for _, to := range []struct{ endpoint, path, content string }{{"events", "/", amz}, {"otlp", "/v1/traces", proto}, {"runtime", "/2018-06-01/runtime/invocation/r-1/error", "Content-Type: application/json"}} {
+		add("many header fields to "+to.endpoint, to.endpoint, to.path, []byte("{}"), append([]string{to.content}, fields...)...)
+	}
 	add("a large answer", "runtime", "/2018-06-01/runtime/invocation/r-1/response", repeat("a", 6_000_000), "Content-Type: application/json")
 	order := func(n int) []byte {
 		return []byte(`{"symbol":"AAPL","qty":"1","note":"` + strings.Repeat("n", n) + `"}`)

@@ -24,6 +24,7 @@ type conn struct {
 
 	head  []byte
 	size  int  // of the head so far
+	lines int  // of the head so far
 	whole bool // the head has been read
 	// early is the first byte of the next request, if net/http has read it to
 	// detect a client that disconnects.
@@ -39,6 +40,9 @@ type conn struct {
 const (
 	// maxHead is the longest head that is kept, in bytes.
 	maxHead = 64 << 10
+	// maxLines is the largest number of lines of a head: net/http holds each header field
+	// in about ten times its bytes if it is short. Clients send about twenty.
+	maxLines = 256
 	// longHead is the number of bytes that a head longer than maxHead takes of the
 	// budget: net/http holds about three copies while it reads one.
 	longHead = 3 * MaxHeaderBytes
@@ -53,6 +57,9 @@ const (
 )
 
 func (c *conn) Read(p []byte) (int, error) {
+	if c.lines > maxLines { // net/http can read again after an error
+		return 0, errLines
+	}
 	n, err := c.TCPConn.Read(p)
 	if n > 0 {
 		c.busy.Store(true)
@@ -67,12 +74,17 @@ func (c *conn) Read(p []byte) (int, error) {
 		return n, err
 	}
 	if n > 0 {
-		if err := c.addHead(p[:n]); err != nil {
+		switch err := c.addHead(p[:n]); {
+		case errors.Is(err, errLines):
+			return 0, err // net/http answers 400
+		case err != nil:
 			return n, err
 		}
 	}
 	return n, err
 }
+
+var errLines = errors.New("the head has too many lines")
 
 // addHead processes a part of a head.
 func (c *conn) addHead(part []byte) error {
@@ -86,20 +98,36 @@ func (c *conn) addHead(part []byte) error {
 		if end := bytes.Index(c.head[searched:], headEnd); end >= 0 {
 			c.head = c.head[:searched+end+len(headEnd)]
 			c.headRead()
+			c.lines = bytes.Count(c.head, newline)
+		} else {
+			c.lines += bytes.Count(part, newline)
 		}
-		return nil
+		return c.counted()
 	}
 	// Of a long head only the last bytes are kept, to find where it ends.
 	tail := append(c.head[max(0, len(c.head)-3):len(c.head):len(c.head)], part...)
 	c.head = append(c.head[:0], tail[max(0, len(tail)-3):]...)
-	if bytes.Contains(tail, headEnd) {
+	if end := bytes.Index(tail, headEnd); end >= 0 {
 		c.headRead()
-		return nil
+		c.lines += bytes.Count(tail[:end], newline)
+		return c.counted()
+	}
+	c.lines += bytes.Count(part, newline)
+	if err := c.counted(); err != nil {
+		return err
 	}
 	return c.hold()
 }
 
-var headEnd = []byte("\r\n\r\n")
+var headEnd, newline = []byte("\r\n\r\n"), []byte("\n")
+
+// counted returns an error if the head has too many lines.
+func (c *conn) counted() error {
+	if c.lines > maxLines {
+		return errLines
+	}
+	return nil
+}
 
 func (c *conn) headRead() {
 	c.whole = true
@@ -135,7 +163,7 @@ func (c *conn) idle() {
 		c.head = nil
 	}
 	c.head, c.whole = append(c.head[:0], c.early...), false
-	c.size, c.early = len(c.head), c.early[:0]
+	c.size, c.lines, c.early = len(c.head), bytes.Count(c.head, newline), c.early[:0]
 	c.busy.Store(false)
 }
 
