@@ -70,7 +70,8 @@ func TestParametersOfATemplate(t *testing.T) {
 
 // awkward are parameters that Terraform or shells would take for something else, or for
 // each other.
-var awkward = []string{"OrdersDLQ", "OrdersDlq", "base", "json", "tag", "PATH", "IFS", "UID", "HOME", "path", "status", "Version", "Count", "ForEach", "DependsOn", "Source", "No", "Yes", "On", "y", "Null"}
+var awkward = []string{"BASHPID", "SRANDOM", "EPOCHSECONDS", "EPOCHREALTIME", "HISTCMD", "FUNCNEST", "CPUTYPE", "VENDOR", "ERRNO", "TTY", "TTYIDLE", "KEYTIMEOUT", "LISTMAX", "SAVEHIST", "HISTCHARS", "histchars",
+	"OrdersDLQ", "OrdersDlq", "base", "json", "tag", "PATH", "IFS", "UID", "HOME", "path", "status", "Version", "Count", "ForEach", "DependsOn", "Source", "No", "Yes", "On", "y", "Null"}
 
 func TestReservedNamesInTerraform(t *testing.T) {
 	files, err := Terraform(queues(t, awkward...))
