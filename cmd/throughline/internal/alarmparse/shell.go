@@ -13,7 +13,8 @@ import (
 
 // Shell reads the alarms of a shell script: its calls of aws cloudwatch put-metric-alarm
 // and put-composite-alarm, with options or with --cli-input-json. A value that the shell
-// would insert becomes a placeholder. It returns an error for a quote that is not closed,
+// would insert becomes a placeholder, unless the script assigns it outside of branches
+// and loops. Here-documents are skipped. It returns an error for a quote that is not closed,
 // for JSON that cannot be read and for a script without such a call.
 func Shell(data []byte) (alarms.Set, error) {
 	s := alarms.Set{Name: "script", Namespace: "Throughline"}
@@ -21,13 +22,20 @@ func Shell(data []byte) (alarms.Set, error) {
 	if err != nil {
 		return s, fmt.Errorf("read the script: %w", err)
 	}
+	vars := variables{values: map[string]string{}}
 	for _, c := range commands {
+		vars.read(c.words)
+		c.words = vars.fill(c.words)
 		at := slices.Index(c.words, "cloudwatch")
 		if at < 0 || at+1 >= len(c.words) || !slices.Contains(c.words[:at], "aws") {
 			continue
 		}
 		verb, options := c.words[at+1], options(c.words[at+2:])
 		if verb != "put-metric-alarm" && verb != "put-composite-alarm" {
+			continue
+		}
+		if file := inFile(options); file != "" {
+			s.Notes = append(s.Notes, alarms.Note{Line: c.line, Message: "the alarm is in the file " + file + ", which is not read"})
 			continue
 		}
 		a, composite, err := alarmOf(options)
@@ -42,7 +50,7 @@ func Shell(data []byte) (alarms.Set, error) {
 		a.Meta = alarms.Meta{Kind: "custom", Resource: a.Name, Line: c.line}
 		s.Alarms = append(s.Alarms, a.Normalize())
 	}
-	if len(s.Alarms)+len(s.Composites) == 0 {
+	if len(s.Alarms)+len(s.Composites)+len(s.Notes) == 0 {
 		return s, errors.New("the script does not call aws cloudwatch put-metric-alarm")
 	}
 	return s, nil
@@ -103,7 +111,7 @@ func alarmOf(o map[string][]string) (alarms.Alarm, alarms.Composite, error) {
 		return a, composite, nil
 	}
 	if one("metric-name") != "" {
-		s := alarms.Stat{Namespace: one("namespace"), Metric: one("metric-name"), Statistic: one("statistic") + one("extended-statistic"), Period: int(amount("period"))}
+		s := alarms.Stat{Namespace: one("namespace"), Metric: one("metric-name"), Statistic: one("statistic") + one("extended-statistic"), Period: int(amount("period")), Unit: one("unit")}
 		for _, t := range pairWords(o["dimensions"], "Name", "Value") {
 			s.Dimensions = append(s.Dimensions, alarms.Dimension{Name: t[0], Value: t[1]})
 		}
@@ -120,9 +128,29 @@ func tagWords(words []string) []alarms.Tag {
 	return out
 }
 
-// pairWords reads the CLI's shorthand: Name=a,Value=b.
+// inFile returns the address of the file that has an alarm or its metrics, or "".
+func inFile(options map[string][]string) string {
+	for _, name := range []string{"cli-input-json", "cli-input-yaml", "metrics", "dimensions"} {
+		if text := strings.Join(options[name], " "); strings.HasPrefix(text, "file://") || strings.HasPrefix(text, "fileb://") {
+			return text
+		}
+	}
+	return ""
+}
+
+// pairWords reads the CLI's shorthand, Name=a,Value=b, or a list in JSON.
 func pairWords(words []string, first, second string) [][2]string {
 	var out [][2]string
+	if text := strings.Join(words, " "); strings.HasPrefix(text, "[") || strings.HasPrefix(text, "{") {
+		n, err := yamltree.Parse([]byte(text))
+		if err == nil && n.Kind == yamltree.Map {
+			n = &yamltree.Node{Kind: yamltree.List, Items: []*yamltree.Node{n}}
+		}
+		for _, item := range n.List() {
+			out = append(out, [2]string{item.Get(first).Value(), item.Get(second).Value()})
+		}
+		return out
+	}
 	for _, w := range words {
 		var pair [2]string
 		for member := range strings.SplitSeq(w, ",") {
@@ -137,165 +165,4 @@ func pairWords(words []string, first, second string) [][2]string {
 		out = append(out, pair)
 	}
 	return out
-}
-
-// splitter splits a script into commands and words as a shell does, as far as calls need
-// it: quotes, backslashes, variables, comments.
-type splitter struct {
-	text     string
-	at, line int
-	word     strings.Builder
-	inWord   bool
-	current  command
-	commands []command
-}
-
-func split(text string) ([]command, error) {
-	s := splitter{text: text, line: 1}
-	for s.at < len(s.text) {
-		if err := s.step(); err != nil {
-			return nil, err
-		}
-	}
-	s.endCommand()
-	return s.commands, nil
-}
-
-func (s *splitter) endWord() {
-	if s.inWord {
-		s.current.words = append(s.current.words, s.word.String())
-		s.word.Reset()
-		s.inWord = false
-	}
-}
-
-func (s *splitter) endCommand() {
-	s.endWord()
-	if len(s.current.words) > 0 {
-		s.commands = append(s.commands, s.current)
-	}
-	s.current = command{line: s.line}
-}
-
-func (s *splitter) add(text string) {
-	if !s.inWord && len(s.current.words) == 0 {
-		s.current.line = s.line
-	}
-	s.word.WriteString(text)
-	s.inWord = true
-}
-
-func (s *splitter) step() error {
-	c := s.text[s.at]
-	s.at++
-	switch c {
-	case '\n':
-		s.endCommand()
-		s.line++
-	case ';', '&', '|', '(', ')':
-		s.endCommand()
-	case ' ', '\t', '\r':
-		s.endWord()
-	case '#':
-		if s.inWord {
-			s.add("#")
-			break
-		}
-		for s.at < len(s.text) && s.text[s.at] != '\n' {
-			s.at++
-		}
-	case '\\':
-		s.escaped()
-	case '\'':
-		end := strings.IndexByte(s.text[s.at:], '\'')
-		if end < 0 {
-			return fmt.Errorf("line %d: a quote is not closed", s.line)
-		}
-		s.add(alarms.Literal(s.text[s.at : s.at+end]))
-		s.line += strings.Count(s.text[s.at:s.at+end], "\n")
-		s.at += end + 1
-	case '"':
-		return s.doubleQuoted()
-	case '$':
-		s.add(s.expansion())
-	default:
-		s.add(string(c))
-	}
-	return nil
-}
-
-func (s *splitter) escaped() {
-	if s.at == len(s.text) {
-		return
-	}
-	if s.text[s.at] == '\n' {
-		s.line++
-	} else {
-		s.add(s.text[s.at : s.at+1])
-	}
-	s.at++
-}
-
-func (s *splitter) doubleQuoted() error {
-	first := s.line
-	s.add("")
-	for s.at < len(s.text) {
-		c := s.text[s.at]
-		s.at++
-		switch {
-		case c == '"':
-			return nil
-		case c == '\\' && s.at < len(s.text) && strings.IndexByte("$`\"\\\n", s.text[s.at]) >= 0:
-			s.escaped()
-		case c == '$':
-			s.add(s.expansion())
-		default:
-			if c == '\n' {
-				s.line++
-			}
-			s.word.WriteByte(c)
-		}
-	}
-	return fmt.Errorf("line %d: a quote is not closed", first)
-}
-
-// expansion reads what follows a $. A variable becomes a placeholder. A command's output
-// becomes a placeholder that is not declared.
-func (s *splitter) expansion() string {
-	rest := s.text[s.at:]
-	if strings.HasPrefix(rest, "(") {
-		depth := 0
-		for i, c := range rest {
-			switch c {
-			case '(':
-				depth++
-			case ')':
-				depth--
-			}
-			if depth == 0 {
-				s.at += i + 1
-				return "${Output}"
-			}
-		}
-		s.at = len(s.text)
-		return "${Output}"
-	}
-	if inner, ok := strings.CutPrefix(rest, "{"); ok {
-		end := strings.IndexByte(inner, '}')
-		if end < 0 {
-			return "$"
-		}
-		s.at += end + 2
-		name, _, _ := strings.Cut(inner[:end], ":")
-		return "${" + identifier(name) + "}"
-	}
-	end := 0
-	for end < len(rest) && (rest[end] == '_' || identifier(rest[end:end+1]) != "") {
-		end++
-	}
-	if end == 0 {
-		return "$"
-	}
-	s.at += end
-	return "${" + identifier(rest[:end]) + "}"
 }
