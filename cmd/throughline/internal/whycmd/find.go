@@ -157,7 +157,7 @@ func (f *found) follow(ctx context.Context, source spansource.Source, id string)
 	if err != nil {
 		return err
 	}
-	trail := trailOf(w, whole)
+	trail := trailOf(w, whole, f.event.DomainID, f.event.ID)
 	f.trail = &trail
 	if f.event.JSON == nil && f.event.ID == "" {
 		f.from = "spans " + source.Where
@@ -195,7 +195,7 @@ func (f *found) named(ctx context.Context, source spansource.Source, id string) 
 		}
 		return workflowID, whole, err
 	}
-	return source.OfWhole(ctx, id, f.event.ID)
+	return source.OfWhole(ctx, f.event.ID, id) // its own ID may be in several workflows, that of its envelope is in one
 }
 
 // described returns the event to compare with rules: complete, or with its known members.

@@ -42,20 +42,22 @@ type Handling struct {
 	envelope string // the ID of the event's envelope, if a bus delivered it
 }
 
-// trailOf finds an event in its workflow, by its own ID or that of its envelope.
-func trailOf(w *workflow.Workflow, id string) Trail {
+// trailOf finds an event in its workflow, by any of the IDs: its own, or that of its
+// envelope. Empty IDs are ignored.
+func trailOf(w *workflow.Workflow, ids ...string) Trail {
 	var t Trail
+	is := func(id string) bool { return id != "" && slices.Contains(ids, id) }
 	at := map[int]bool{} // the event's nodes
 	for i := range w.Nodes {
 		n := &w.Nodes[i]
 		s := n.Span
 		switch {
-		case n.Kind == workflow.KindEvent && (n.EventID == id || s != nil && s.Text("messaging.message.id") == id):
+		case n.Kind == workflow.KindEvent && (is(n.EventID) || s != nil && is(s.Text("messaging.message.id"))):
 			at[i] = true
 			if s != nil && (t.Published == nil || t.Published.Error != "") {
 				t.Published = publication(n, s)
 			}
-		case n.Kind == workflow.KindHandling && s != nil && (at[n.Parent] || handled(s, id)):
+		case n.Kind == workflow.KindHandling && s != nil && (at[n.Parent] || is(s.EventID()) || is(s.Text("messaging.message.id"))):
 			h := Handling{Function: function(s), At: s.Start.UTC(), Took: s.Duration(), Repeat: s.Text(lineage.AttrRepeatKind), Failed: s.Error && n.Failed(), Error: n.Error(), eventID: s.EventID(), eventType: s.Text(lineage.AttrEventType), source: s.Text(lineage.AttrEventSource)}
 			if s.Text("messaging.system") == "aws.eventbridge" {
 				h.envelope = s.Text("messaging.message.id")
@@ -67,10 +69,6 @@ func trailOf(w *workflow.Workflow, id string) Trail {
 	}
 	slices.SortStableFunc(t.Handlings, func(a, b Handling) int { return a.At.Compare(b.At) })
 	return t
-}
-
-func handled(s *workflow.Span, id string) bool {
-	return s.EventID() == id || s.Text("messaging.message.id") == id
 }
 
 func publication(n *workflow.Node, s *workflow.Span) *Publication {

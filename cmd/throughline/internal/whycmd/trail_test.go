@@ -29,3 +29,13 @@ func TestTrailOfABatch(t *testing.T) {
 		t.Errorf("%+v", out)
 	}
 }
+
+// TestTheWorkflowOfTheEnvelope: an event's own ID can be in several workflows.
+func TestTheWorkflowOfTheEnvelope(t *testing.T) {
+	earlier := strings.NewReplacer("env-order-1", "env-earlier", "flow-1", "flow-0").Replace(handles(1, "order-1", "fulfil", "no stock", ""))
+	spans := write(t, "spans.jsonl", earlier, handles(2, "order-1", "fulfil", "", ""))
+	out, code := run(t, "order-1", "--events", write(t, "e.json", event("order-1", "OrderPlaced", "")), "--file", spans)
+	if code != 0 || !strings.Contains(out, "of workflow flow-1\n") || !strings.Contains(out, "It was handled.") || strings.Contains(out, "no stock") {
+		t.Errorf("%d %s", code, out)
+	}
+}
