@@ -129,7 +129,7 @@ func (f Flags) Start(ctx context.Context, path string, at Places) (*App, error) 
 	if f.record != nil {
 		return a, nil
 	}
-	if a.control, err = newControl(at.Dir, at.Page, path); err != nil {
+	if a.control, err = newControl(at.Dir, at.Page, path, a.stage.URL("EVENTBRIDGE")); err != nil {
 		a.stage.Close()
 		return nil, err
 	}

@@ -16,10 +16,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/config"
 	"go.uber.org/goleak"
 
 	"github.com/throughline/throughline/cmd/throughline/internal/devfolder"
+	"github.com/throughline/throughline/cmd/throughline/internal/dlqcmd"
 	"github.com/throughline/throughline/cmd/throughline/internal/spancollector"
+	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 	"github.com/throughline/throughline/peertest"
 )
 
@@ -113,6 +116,21 @@ func playing(t *testing.T, template string, f Flags) *scene {
 	})
 	t.Cleanup(s.close)
 	return s
+}
+
+// dlq runs throughline dlq on the application, and returns what it prints.
+func (s *scene) dlq(args ...string) string {
+	s.t.Helper()
+	var out output
+	cmd := dlqcmd.New(config.LoadDefaultConfig, time.Now)
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.SetArgs(append(args, "--dev="+s.dir))
+	cmd.SetOut(&out)
+	cmd.SetErr(&out)
+	if err := cmd.ExecuteContext(s.t.Context()); err != nil && terminal.Code(err) != terminal.Found {
+		s.t.Errorf("dlq %q: %v", args, err)
+	}
+	return fmt.Sprint(&out)
 }
 
 // run runs one of the commands, and returns what it prints.
@@ -272,6 +290,15 @@ func TestDeadLetters(t *testing.T) {
 		if visible, _, _ := s.stage.Count(queue); visible != want {
 			t.Errorf("%s has %d messages\n%s", queue, visible, s.out)
 		}
+	}
+	// throughline dlq reads, names the function that is behind a queue or uses one, and redrives.
+	for queue, want := range map[string]string{"Buried": "received too often, function Poison, OrderPlaced", "Letters": "function Fails, OrderPlaced"} {
+		if out := s.dlq(queue); !strings.Contains(out, want) {
+			t.Errorf("no %q in %s", want, out)
+		}
+	}
+	if out := s.dlq("redrive", "Buried", "--all", "--dry-run"); !strings.Contains(out, "1 to queue Work") {
+		t.Error(out)
 	}
 	if out, err := s.run("", "invoke", "Poison"); err == nil || !strings.Contains(out, "it always fails") {
 		t.Errorf("%v %s", err, out)

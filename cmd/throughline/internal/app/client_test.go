@@ -31,7 +31,7 @@ func TestWhichApplication(t *testing.T) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		c, err := newControl(dir, "http://"+listener.Addr().String(), filepath.Join(folder, "sub", "template.yaml"))
+		c, err := newControl(dir, "http://"+listener.Addr().String(), filepath.Join(folder, "sub", "template.yaml"), "")
 		if err != nil {
 			t.Fatal(err)
 		}

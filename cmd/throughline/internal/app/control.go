@@ -25,7 +25,7 @@ type control struct {
 	file devfolder.Application
 }
 
-func newControl(dir, page, template string) (*control, error) {
+func newControl(dir, page, template, endpoint string) (*control, error) {
 	var secret [24]byte
 	if _, err := rand.Read(secret[:]); err != nil {
 		return nil, fmt.Errorf("make a token: %w", err)
@@ -33,7 +33,7 @@ func newControl(dir, page, template string) (*control, error) {
 	if absolute, err := filepath.Abs(template); err == nil {
 		template = absolute
 	}
-	c := &control{path: filepath.Join(dir, devfolder.ApplicationFile), file: devfolder.Application{Page: page, Token: hex.EncodeToString(secret[:]), PID: os.Getpid(), Template: template}}
+	c := &control{path: filepath.Join(dir, devfolder.ApplicationFile), file: devfolder.Application{Page: page, Token: hex.EncodeToString(secret[:]), PID: os.Getpid(), Template: template, Endpoint: endpoint}}
 	data, err := json.Marshal(c.file)
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -39,6 +40,8 @@ type Application struct {
 	Token    string `json:"token"`
 	PID      int    `json:"pid"`
 	Template string `json:"template"`
+	// Endpoint is the URL of its AWS services, as for --endpoint-url.
+	Endpoint string `json:"endpoint"`
 
 	Dir string `json:"-"`
 }
@@ -81,6 +84,32 @@ func Running() ([]Application, error) {
 		}
 	}
 	return append(here, others...), nil
+}
+
+// WorkingFolder is the value of --dev that names the first of [Running].
+const WorkingFolder = "here"
+
+// Select returns the running application that a value of --dev names: [WorkingFolder], the
+// port of a page, or a folder. of is the number of applications that it was selected from;
+// 0 means that none runs there.
+func Select(dev string) (a Application, of int, err error) {
+	if dev == WorkingFolder {
+		running, err := Running()
+		if err != nil || len(running) == 0 {
+			return a, 0, err
+		}
+		return running[0], len(running), nil
+	}
+	if strings.Trim(dev, "0123456789") == "" {
+		if dev, err = Of(dev); err != nil {
+			return a, 0, err
+		}
+	}
+	a, ok, err := Read(dev)
+	if ok {
+		of = 1
+	}
+	return a, of, err
 }
 
 // Here reports whether the template is in the working folder or below it.

@@ -3,6 +3,8 @@
 package dlqcmd
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,10 +12,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/spf13/cobra"
 
 	"github.com/throughline/throughline/cmd/throughline/internal/account"
+	"github.com/throughline/throughline/cmd/throughline/internal/devfolder"
 	"github.com/throughline/throughline/cmd/throughline/internal/phrase"
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
@@ -35,6 +40,8 @@ func (o *options) bind(cmd *cobra.Command, hide time.Duration) {
 	flags := cmd.Flags()
 	flags.DurationVar(&o.hide, "hide", hide, "hide received messages from other consumers for this long (SQS's visibility timeout)")
 	flags.BoolVar(&o.json, "json", false, "print JSON")
+	flags.String("dev", "", "read the queues of the application that throughline dev plays: in a `FOLDER`, or for a page's port; without a value, of the application whose template is in or below the working folder, else of the one that was started last")
+	flags.Lookup("dev").NoOptDefVal = devfolder.WorkingFolder
 	o.on.Bind(flags)
 }
 
@@ -57,10 +64,36 @@ func (o *options) check() error {
 	return nil
 }
 
+// config returns the configuration of AWS's clients: that of the account or, with --dev, of
+// an application that throughline dev plays. --endpoint-url goes before --dev: then --dev
+// of dlq show names only the spans.
+func (o *options) config(cmd *cobra.Command) (aws.Config, error) {
+	dev := cmd.Flags().Lookup("dev")
+	if !dev.Changed || o.on.Endpoint != "" {
+		return o.on.Config(cmd.Context(), o.configure)
+	}
+	a, of, err := devfolder.Select(dev.Value.String())
+	switch {
+	case err != nil:
+		return aws.Config{}, err
+	case of == 0 || a.Endpoint == "":
+		return aws.Config{}, terminal.As(terminal.CouldNot, errors.New("no application of throughline dev runs there: start it with `throughline dev template.yaml`, or name its folder with --dev=FOLDER"))
+	case of > 1:
+		fmt.Fprintf(cmd.ErrOrStderr(), "note: %d applications are running: using %s; name another one with --dev=PORT\n", of, a.Template)
+	}
+	const region = "us-east-1" // that of the local services
+	local := account.Flags{Region: region, Endpoint: a.Endpoint}
+	return local.Config(cmd.Context(), func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error) {
+		return aws.Config{Region: region, Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "dev", SecretAccessKey: "dev"}, nil // any are accepted
+		})}, nil
+	})
+}
+
 // open opens the queues by name.
 func (o *options) open(cmd *cobra.Command, names ...string) ([]*queue, *sender, error) {
 	ctx := cmd.Context()
-	cfg, err := o.on.Config(ctx, o.configure)
+	cfg, err := o.config(cmd)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -116,6 +149,8 @@ them. QUEUE is a name, an ARN or a URL.
 SQS shows messages only to a consumer that receives them. While dlq reads a message, the
 message is hidden from other consumers, for --hide at most. dlq deletes nothing.
 
+With --dev, dlq reads the queues of an application that throughline dev plays.
+
 dlq show shows one message with the tree of its workflow. dlq redrive sends messages back
 to where they failed. dlq replay lets a new custom bus deliver again the events that
 messages name.
@@ -127,7 +162,8 @@ read.`,
   throughline dlq plans-failed --cause NO_PERMISSIONS --keep plans-failed.jsonl
   throughline dlq show plans-failed 0b5c9d7e
   throughline dlq redrive plans-failed --group 1f09ac --dry-run
-  throughline dlq replay orders-failed --all`,
+  throughline dlq replay orders-failed --all
+  throughline dlq plans-failed --dev`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return terminal.In("dlq", l.run(cmd, args))

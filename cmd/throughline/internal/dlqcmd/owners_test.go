@@ -4,10 +4,17 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/config"
+
+	"github.com/throughline/throughline/cmd/throughline/internal/devfolder"
+	"github.com/throughline/throughline/cmd/throughline/internal/spanstore/spanstoretest"
 	"github.com/throughline/throughline/cmd/throughline/internal/terminal"
 )
 
@@ -73,5 +80,48 @@ func TestUnknownOwners(t *testing.T) {
 				t.Errorf("%d visible, %d hidden when it ended", visible, hidden)
 			}
 		})
+	}
+}
+
+// TestDev reads the queues of an application of throughline dev, by its folder, and says
+// which one is missing.
+func TestDev(t *testing.T) {
+	s := newStand(t)
+	q := s.queue("failed", "trades")
+	s.readers["arn:aws:sqs:us-east-1:123456789012:trades"] = "worker"
+	s.letter(q, `{"event_id":"trade-1"}`)
+	dir := t.TempDir()
+	file := filepath.Join(dir, devfolder.ApplicationFile)
+	run := func(args ...string) (string, int) {
+		return spanstoretest.Run(t, newDLQ(options{configure: config.LoadDefaultConfig, now: time.Now}), args...)
+	}
+	for _, name := range []string{"AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} {
+		t.Setenv(name, "") // dev needs no account
+	}
+	t.Setenv("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:1")
+	for _, text := range []string{"", fmt.Sprintf(`{"page":%q}`, s.url), `{"page":"http://127.0.0.1:1","endpoint":"http://127.0.0.1:1"}`} {
+		if text != "" {
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if out, code := run("failed", "--dev="+dir); code != terminal.CouldNot || !strings.Contains(out, "no application of throughline dev runs there") {
+			t.Errorf("%q: %d %s", text, code, out)
+		}
+	}
+	if err := os.WriteFile(file, fmt.Appendf(nil, `{"page":%[1]q,"endpoint":%[1]q}`, s.url), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, code := run("failed", "--dev="+dir); code != terminal.Found || !strings.Contains(out, "received too often, function worker") {
+		t.Errorf("%d %s", code, out)
+	}
+	if out, code := run("show", "failed", "--dev="+dir); code != 0 || !strings.Contains(out, "back to      queue trades") {
+		t.Errorf("%d %s", code, out)
+	}
+	if out, code := run("redrive", "failed", "--all", "--yes", "--dev="+dir, "--journal", s.file("j")); code != 0 || len(s.all("trades")) != 1 {
+		t.Errorf("%d %s", code, out)
+	}
+	if out, code := run("nowhere", "--dev="+dir); code != terminal.CouldNot || !strings.Contains(out, "there is no queue nowhere at "+s.url) {
+		t.Errorf("%d %s", code, out)
 	}
 }

@@ -83,6 +83,9 @@ func urlOf(ctx context.Context, client *sqs.Client, name string) (string, error)
 	var absent *types.QueueDoesNotExist
 	switch {
 	case errors.As(err, &absent) || strings.Contains(account.ErrorCode(err), "NonExistentQueue"):
+		if at := client.Options().BaseEndpoint; at != nil {
+			return "", fmt.Errorf("there is no queue %s at %s", arn.Name(name), *at)
+		}
 		return "", fmt.Errorf("there is no queue %s: `aws sqs list-queues` lists those of the Region", arn.Name(name))
 	case err != nil:
 		return "", fmt.Errorf("find the queue %s: %w", arn.Name(name), err)

@@ -115,7 +115,7 @@ func (r *replaying) run(cmd *cobra.Command, name string) error {
 	if len(list) == 0 {
 		return terminal.Finding("no message that was selected names events of a new custom bus: dlq redrive sends those back that carry theirs")
 	}
-	cfg, err := r.on.Config(cmd.Context(), r.configure)
+	cfg, err := r.config(cmd)
 	if err != nil {
 		return err
 	}

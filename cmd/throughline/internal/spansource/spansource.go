@@ -35,9 +35,6 @@ type Flags struct {
 	aws                         account.Flags
 }
 
-// here is the value of --dev without a value.
-const here = "here"
-
 // DefaultFile is the file that is read without a flag: the spans of the demo.
 const DefaultFile = "build/demo/spans.jsonl"
 
@@ -46,7 +43,7 @@ func (f *Flags) Bind(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.file, "file", DefaultFile, "read spans from `FILE`: OTLP/JSON, one request a line, or an export of aws/spans")
 	flags.StringVar(&f.dev, "dev", "", "read the spans that throughline dev keeps: in a `FOLDER`, or for a page's port; without a value, those of the application whose template is in or below the working folder, else of the one that was started last, else of port "+devfolder.DefaultPort)
-	flags.Lookup("dev").NoOptDefVal = here
+	flags.Lookup("dev").NoOptDefVal = devfolder.WorkingFolder
 	flags.StringVar(&f.jaeger, "jaeger", "", "read spans from Jaeger's query API at `URL`")
 	flags.BoolVar(&f.xray, "xray", false, "read spans from X-Ray")
 	flags.BoolVar(&f.transactionSearch, "transaction-search", false, "read spans from CloudWatch's Transaction Search")
@@ -127,7 +124,7 @@ func (f *Flags) Open(ctx context.Context, configure account.Configure, now time.
 // folder returns where throughline dev keeps its spans.
 func (f *Flags) folder(tell spanstore.Tell) (string, error) {
 	dir := f.dev
-	if dir == here {
+	if dir == devfolder.WorkingFolder {
 		dir = devfolder.DefaultPort
 		running, err := devfolder.Running()
 		if err != nil {

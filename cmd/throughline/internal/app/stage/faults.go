@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/throughline/throughline/cmd/throughline/internal/app/faults"
@@ -29,24 +28,6 @@ func (s *Stage) delivery(d buslocal.Delivery) (f buslocal.Fault) {
 		f.Fail = errOnPurpose
 	}
 	return f
-}
-
-// front serves the buses, classic and new, and throttles calls if a fault says so.
-func (s *Stage) front() (url string, end func(), err error) {
-	return serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		throttled := s.options.Faults.Throttled("PutEvents")
-		if strings.HasPrefix(r.URL.Path, "/service/AWSEventsV2/") {
-			if throttled {
-				s.fresh.Throttle(1)
-			}
-			s.fresh.ServeHTTP(w, r)
-			return
-		}
-		if throttled {
-			s.bus.Throttle(1)
-		}
-		s.bus.ServeHTTP(w, r)
-	}))
 }
 
 // serve serves a handler on a free port of the loopback interface. Pages in a browser are
