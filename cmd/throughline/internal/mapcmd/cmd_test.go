@@ -77,7 +77,7 @@ event OrderPlaced on orders
   to   fulfil  1 received
 
 queue work
-  from fulfil  10 sent, mean 50 B, largest 500 B
+  from fulfil  10 sent, mean 50 B, largest 50 B
   to   worker  10 received
 
 topic alerts

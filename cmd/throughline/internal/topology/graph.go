@@ -194,7 +194,7 @@ func (s *sending) count1(span *workflow.Span, size string) {
 	if bytes, ok := span.Number(size); ok {
 		s.bytes += bytes
 		s.sized += n
-		s.largest = max(s.largest, bytes)
+		s.largest = max(s.largest, bytes/float64(n)) // of a batch only the mean is known
 	}
 }
 
