@@ -73,13 +73,14 @@ func (f *Flags) Names() []string {
 
 // App is an application that runs. Use [Start], and close it.
 type App struct {
-	stage   *stage.Stage
-	plan    *plan.Plan
-	control *control
-	log     *log
-	faults  *faults.Set
-	path    string // the template's path
-	files   templates
+	stage        *stage.Stage
+	plan         *plan.Plan
+	control      *control
+	log          *log
+	faults       *faults.Set
+	path         string // the template's path
+	files        templates
+	environments int // the maximum of a function
 	// permissions are those of the template; nil if they cannot be read.
 	permissions *system.Permissions
 }
@@ -98,6 +99,7 @@ func (f Flags) Start(ctx context.Context, path string, at Places) (*App, error) 
 		return nil, err
 	}
 	a := d.app
+	a.environments = max(1, f.concurrency)
 	dir, err := filepath.Abs(filepath.Join(at.Dir, "application"))
 	if err != nil {
 		return nil, err
@@ -116,7 +118,7 @@ func (f Flags) Start(ctx context.Context, path string, at Places) (*App, error) 
 	a.stage, err = stage.Open(stage.Options{
 		Credentials: real, Region: region, Faults: a.faults, Clock: fast,
 		Dir: dir, Template: d.folder, OTLP: at.OTLP, Extension: f.extension, Python: f.python, Node: f.node, Moto: cmp.Or(f.moto, "moto_server"), Allow: f.allow, Env: f.env,
-		Concurrency: max(1, f.concurrency), OnLog: f.onLog(a.log), OnRefused: a.log.refused, OnEvent: f.onEvent(at.Dir, a.log), Record: f.record != nil, Retry: f.retry(), Attempts: f.attempts(),
+		Concurrency: a.environments, OnLog: f.onLog(a.log), OnRefused: a.log.refused, OnEvent: f.onEvent(at.Dir, a.log), Record: f.record != nil, Retry: f.retry(), Attempts: f.attempts(),
 	})
 	if err != nil {
 		return nil, err
@@ -182,6 +184,9 @@ func (a *App) Print(out io.Writer) error {
 	}
 	for _, rule := range a.faults.Rules() {
 		fmt.Fprintf(&b, "  fault: %s\n", rule.Rule)
+		if strings.HasPrefix(rule.Rule, string(faults.Duplicate)) && a.environments > 1 && a.control != nil {
+			b.WriteString("    as in Lambda, only the environment that handled an event before marks its duplicate: with --concurrency 1, all are marked\n")
+		}
 	}
 	_, api := a.stage.Endpoints()
 	for _, of := range apis(p) {

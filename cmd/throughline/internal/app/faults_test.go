@@ -34,8 +34,12 @@ func (s *scene) struck(rule string) int {
 
 func TestFaults(t *testing.T) {
 	s := playing(t, "testdata/faults/template.yaml", Flags{faults: []string{"duplicate@Say"}, concurrency: 1})
-	if out := s.printed(); !strings.Contains(out, "fault: duplicate@Say") {
+	const several = "marks its duplicate: with --concurrency 1, all are marked\n"
+	if out := s.printed(); !strings.Contains(out, "fault: duplicate@Say") || strings.Contains(out, several) {
 		t.Errorf("%s", out)
+	}
+	if s.environments = 2; !strings.Contains(s.printed(), several) {
+		t.Errorf("with several environments:\n%s", s.printed())
 	}
 	said := func(text string) int { return strings.Count(s.out.String(), text) }
 	send := func(typ, detail string) {
