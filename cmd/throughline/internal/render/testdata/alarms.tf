@@ -116,7 +116,7 @@ resource "aws_cloudwatch_metric_alarm" "orders_order_created_latency" {
 resource "aws_cloudwatch_composite_alarm" "broken" {
   alarm_name        = "orders/broken"
   alarm_rule        = "ALARM(\"orders/${var.orders_fn}-errors\") AND ALARM(\"orders/orders-order-created-latency\")"
-  alarm_description = "critical: ${var.orders_fn}-errors and orders-order-created-latency"
+  alarm_description = "critical: ${var.orders_fn}-errors and orders-order-created-latency. Runbook: https://wiki.example/composite-broken"
   alarm_actions     = [var.alert_topic]
   tags = {
     team = "trade"
