@@ -36,7 +36,7 @@ func hostileFiles(t *testing.T) (dir string) {
 	spans := ""
 	for kind, id := range map[int]string{3: "03", 4: "04", 5: "05"} {
 		spans += `{"resourceSpans":[{"resource":{"attributes":[` + attribute("service.name") + `]},"scopeSpans":[{"spans":[{"traceId":"aa","spanId":"` + id + `","parentSpanId":"05","name":` + h + fmt.Sprintf(`,"kind":%d,`, kind) +
-			`"startTimeUnixNano":"1000000000","endTimeUnixNano":"2000000000","attributes":[` + attributes + `],"links":[{"traceId":` + h + `,"spanId":` + h + `,"attributes":[` + attribute("throughline.link") + `]}],"status":{"code":2,"message":` + h + `}}]}]}]}` + "\n"
+			`"startTimeUnixNano":"1795813267000000000","endTimeUnixNano":"1795813268000000000","attributes":[` + attributes + `],"links":[{"traceId":` + h + `,"spanId":` + h + `,"attributes":[` + attribute("throughline.link") + `]}],"status":{"code":2,"message":` + h + `}}]}]}]}` + "\n"
 	}
 	metrics := `{"Service":` + h + `,"EventType":` + h + `,"Host":` + h + `,"PayloadSize":[100,200000000],"LargestEventID":` + h + `,"PayloadSizeMax":200000000,"CorrelationIDs":[` + h + `],"_aws":{"Timestamp":1795813267991,"CloudWatchMetrics":[{"Namespace":"Throughline","Dimensions":[["Service","EventType"]],"Metrics":[{"Name":"PayloadSize"},{"Name":` + h + `}]}]}}` + "\n" +
 		`{"Service":` + h + `,"Duration":[100000],"SlowestRequestID":` + h + `,"EventsFailed":3,"EventsFailed_` + `X":3,"LoopSuspected":1,"_aws":{"Timestamp":1795813267991,"CloudWatchMetrics":[]}}` + "\n" +
