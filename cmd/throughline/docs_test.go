@@ -156,7 +156,7 @@ aws() { set -- "${@/#VERSION/1}"; command aws --endpoint-url "$AWS_ENDPOINT_URL"
 // what reads spans from a backend, that no line matching is no failure, because moto's Logs
 // Insights match none, and that dlq finds messages.
 const reader = `#!/usr/bin/env bash
-case "$*" in *--jaeger*|*--transaction-search*) exec "$THROUGHLINE" "$@" --help >/dev/null ;; esac
+case "$*" in *--jaeger*|*--transaction-search*|dlq*--dev*) exec "$THROUGHLINE" "$@" --help >/dev/null ;; esac
 case "$1" in
 dev) exec "$THROUGHLINE" "$@" --help >/dev/null ;;
 dlq) "$THROUGHLINE" "$@" || [ $? = 1 ] ;;
