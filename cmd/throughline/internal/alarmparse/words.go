@@ -142,6 +142,9 @@ func (s *splitter) doubleQuoted() error {
 	return fmt.Errorf("line %d: a quote is not closed", first)
 }
 
+// outputOf is the placeholder of the output of a command.
+const outputOf = "${Output}"
+
 // expansion reads what follows a $. A variable becomes a placeholder. A command's output
 // becomes a placeholder that is not declared.
 func (s *splitter) expansion() string {
@@ -157,11 +160,11 @@ func (s *splitter) expansion() string {
 			}
 			if depth == 0 {
 				s.at += i + 1
-				return "${Output}"
+				return outputOf
 			}
 		}
 		s.at = len(s.text)
-		return "${Output}"
+		return outputOf
 	}
 	if inner, ok := strings.CutPrefix(rest, "{"); ok {
 		end := strings.IndexByte(inner, '}')
@@ -233,7 +236,7 @@ func (s *splitter) skipHere() {
 }
 
 // variables are the values that a script assigns. A variable that is assigned in a branch,
-// a loop or a function has no known value.
+// a loop or a function, or to the output of a command, has no known value.
 type variables struct {
 	values map[string]string // by the name of the placeholder
 	depth  int
@@ -264,7 +267,7 @@ func (v *variables) read(words []string) {
 		}
 		name := identifier(m[1])
 		const longest = 4096 // values can contain others, and double with each line
-		if value := v.filled(w[len(m[0]):]); plain && !strings.HasSuffix(m[0], "+=") && len(value) <= longest {
+		if value := v.filled(w[len(m[0]):]); plain && !strings.HasSuffix(m[0], "+=") && len(value) <= longest && !strings.Contains(value, outputOf) {
 			v.values[name] = value
 		} else {
 			delete(v.values, name)

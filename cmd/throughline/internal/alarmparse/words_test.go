@@ -22,7 +22,7 @@ func TestScripts(t *testing.T) {
 		"f() {\n A=one\n}\n" + call + "Name=N,Value=$A":                                                 "${A}",
 		"A=one; read A\n" + call + "Name=N,Value=$A":                                                    "${A}",
 		"A=one; A+=two\n" + call + "Name=N,Value=$A":                                                    "${A}",
-		"A=$(aws x)\n" + call + "Name=N,Value=$A":                                                       "${Output}",
+		"A=$(aws x)\n" + call + "Name=N,Value=$A":                                                       "${A}",
 		call + `'[{"Name":"N","Value":"f"}]'`:                                                           "f",
 		call + `'{"Name":"N","Value":"f"}'`:                                                             "f",
 		"cat <<EOF\naws cloudwatch put-metric-alarm --alarm-name text\nEOF\n" + call + "Name=N,Value=f": "f",
