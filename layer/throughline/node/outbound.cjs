@@ -80,13 +80,13 @@ function begin(req, headersUnsent) {
 // undici, and so fetch, publishes each request on a diagnostics channel before it is written.
 function subscribeToUndici() {
   const attempts = new WeakMap();
-  const upgrades = new Set(); // attempts to open a WebSocket
+  const upgrades = new Map(); // attempts to open a WebSocket, and the sockets that they use
   subscribe('undici:request:create', ({ request: req }) => {
     const url = new URL(req.origin);
     if (!matches(url.hostname)) return;
     const attempt = new Attempt(req.method, url.protocol.slice(0, -1), url.hostname, url.port || (url.protocol === 'https:' ? 443 : 80), req.path);
     attempts.set(req, attempt);
-    if (req.upgrade) upgrades.add(attempt);
+    if (req.upgrade) upgrades.set(attempt, undefined);
     if (upgrades.size > 1000) upgrades.clear();
     const given = String(Array.isArray(req.headers) ? req.headers.join('\n') : req.headers || '').toLowerCase();
     for (const [name, value] of Object.entries(attempt.headers())) {
@@ -109,10 +109,14 @@ function subscribeToUndici() {
     upgrades.delete(attempt);
     attempt.end(0, none, errorName(error));
   });
-  subscribe('undici:websocket:open', ({ websocket }) => {
-    const url = new URL(websocket.url);
-    for (const attempt of upgrades) {
-      if (attempt.call.host !== url.hostname || attempt.call.path !== url.pathname) continue;
+  subscribe('undici:client:sendHeaders', ({ request: req, socket }) => {
+    const attempt = attempts.get(req);
+    if (upgrades.has(attempt)) upgrades.set(attempt, socket);
+  });
+  // The address is that of this end of the connection. Only later versions than that of Node.js 22 name the WebSocket.
+  subscribe('undici:websocket:open', ({ address }) => {
+    for (const [attempt, socket] of upgrades) {
+      if (!socket || socket.localPort !== address.port || socket.localAddress !== address.address) continue;
       upgrades.delete(attempt);
       attempt.end(101, none, '');
       return;
