@@ -59,7 +59,7 @@ var arrows = map[string][]string{
 	"layer":                          {},
 	"layer/pack":                     {},
 	"internal/stamping":              {"internal/lineage", "sizemeter", "metrics"},
-	"internal/handling":              {"internal/lineage", "internal/outbound", "dedupe", "metrics"},
+	"internal/handling":              {"internal/lineage", "internal/jsonwalk", "internal/outbound", "dedupe", "metrics"},
 	"internal/configure":             {"internal/settings", "alpaca", "internal/lineage", "internal/outbound", "tracing/otlp", "metrics", "metrics/logs", "dedupe", "dedupe/dynamo"},
 	"internal/lineage/lineagetest":   {},
 	"internal/lineage":               {"internal/jsonwalk"},

@@ -3,12 +3,12 @@ package handling
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 
+	"github.com/throughline/throughline/internal/jsonwalk"
 	"github.com/throughline/throughline/internal/lineage"
 )
 
@@ -28,24 +28,50 @@ type answer struct {
 
 func (a *answer) soft() bool { return a.status > 0 || len(a.items) > 0 }
 
+// mostItems is the number of item identifiers that are read: the records of the largest
+// batch (Lambda developer guide, "BatchSize").
+const mostItems = 10_000
+
+// readAnswer reads an answer in place: the runtime waits for it, and a function can return
+// anything. A malformed answer is no failure.
 func readAnswer(raw []byte) (a answer) {
 	if len(raw) > MaxAnswer || !NamesFailures(raw) && !bytes.Contains(raw, []byte(`"statusCode"`)) {
 		return a
 	}
-	var fields struct {
-		StatusCode json.Number       `json:"statusCode"`
-		Failures   []json.RawMessage `json:"batchItemFailures"`
+	m := jsonwalk.MembersOf(raw, 0)
+	for m.Next() {
+		switch string(m.Key) {
+		case "statusCode":
+			a.status = 0
+			if code, err := strconv.ParseInt(jsonwalk.Scalar(m.Value), 10, 64); err == nil && code >= 500 {
+				a.status = code
+			}
+		case "batchItemFailures":
+			a.items = readItems(m.Value)
+		}
 	}
-	_ = json.Unmarshal(raw, &fields) // fields that cannot be read stay zero
-	if code, _ := fields.StatusCode.Int64(); code >= 500 {
-		a.status = code
-	}
-	for _, failure := range fields.Failures {
-		var item struct{ ItemIdentifier string }
-		_ = json.Unmarshal(failure, &item)
-		a.items = append(a.items, item.ItemIdentifier)
+	if m.After == 0 || jsonwalk.SkipSpace(raw, m.After) != len(raw) {
+		return answer{}
 	}
 	return a
+}
+
+// readItems returns the item identifiers. Of more items than a batch has records, one is
+// not in the batch: then the last identifier is "".
+func readItems(list []byte) (items []string) {
+	for e := jsonwalk.ElementsOf(list, 0); e.Next(); {
+		if len(items) == mostItems {
+			return append(items, "")
+		}
+		id := ""
+		for m := jsonwalk.MembersOf(e.Value, 0); m.Next(); {
+			if string(m.Key) == "itemIdentifier" {
+				id = jsonwalk.Text(m.Value)
+			}
+		}
+		items = append(items, id)
+	}
+	return items
 }
 
 // failures are the events that a partial batch response names (Lambda developer guide,

@@ -49,6 +49,11 @@ func TestAnswersThatAreFailures(t *testing.T) {
 		{"SQSEventID", batchOf(ofSQS), items("e-2"), "batchItemFailures", foreign, "", 3}, // Lambda retries all
 		{"SQSEmpty", batchOf(ofSQS), items("a-1", ""), "batchItemFailures", foreign, "", 3},
 		{"SQSNumber", batchOf(ofSQS), `{"batchItemFailures":[{"itemIdentifier":7}]}`, "batchItemFailures", foreign, "", 3},
+		{"SQSMoreThanABatch", batchOf(ofSQS), items(strings.Split(strings.Repeat("a-1,", 10_000)+"a-1", ",")...), "batchItemFailures", foreign, "", 3},
+		{"SQSAny", batchOf(ofSQS), `{"batchItemFailures":[0,"a-1",null,{"itemIdentifier":"a-2"}]}`, "batchItemFailures", foreign, "", 3},
+		{"Malformed", batchOf(ofSQS), items("a-1") + "}", "", "", "", 0},
+		{"Broken", batchOf(ofSQS), `{"statusCode":500,"batchItemFailures":[{"itemIdentifier":"a-1"}`, "", "", "", 0},
+		{"StatusText", `{"requestContext":{"http":{}}}`, `{"statusCode":"502"}`, "502", "answered with the status code 502", "", 0},
 		{"SQSOne", `{"Records":[` + ofSQS + `]}`, items("a-#"), "batchItemFailures", "returned in batchItemFailures", "", 1},
 		{"Kinesis", batchOf(ofKinesis), items("a-2"), "batchItemFailures", "1 of 3" + returned, `["shardId-000:a-2"]`, 1},
 		{"DynamoDB", batchOf(ofDynamoDB), items("a-3"), "batchItemFailures", "1 of 3" + returned, `["c-3"]`, 1},
@@ -92,5 +97,13 @@ func TestRetriesOfStreams(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// An answer of many items costs little: the runtime waits for its reading.
+func TestAnswersThatAreReadInPlace(t *testing.T) {
+	answer := []byte(`{"batchItemFailures":[0` + strings.Repeat(",0", 500_000) + `]}`)
+	if n := testing.AllocsPerRun(1, func() { readAnswer(answer) }); n > 100 {
+		t.Errorf("%.0f allocations", n)
 	}
 }

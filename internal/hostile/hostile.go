@@ -81,6 +81,7 @@ func Requests() []Request {
 	for _, to := range []struct{ endpoint, path, content string }{{"events", "/", amz}, {"otlp", "/v1/traces", proto}, {"runtime", "/2018-06-01/runtime/invocation/r-1/error", "Content-Type: application/json"}} {
 		add("many header fields to "+to.endpoint, to.endpoint, to.path, []byte("{}"), append([]string{to.content}, fields...)...)
 	}
+	add("an answer with many failed items", "runtime", "/2018-06-01/runtime/invocation/r-1/response", []byte(`{"batchItemFailures":[0`+strings.Repeat(",0", 500_000)+`]}`), "Content-Type: application/json")
 	add("a large answer", "runtime", "/2018-06-01/runtime/invocation/r-1/response", repeat("a", 6_000_000), "Content-Type: application/json")
 	order := func(n int) []byte {
 		return []byte(`{"symbol":"AAPL","qty":"1","note":"` + strings.Repeat("n", n) + `"}`)

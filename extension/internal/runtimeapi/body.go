@@ -7,12 +7,14 @@ import (
 	"net/http"
 	"sync"
 
+	"github.com/throughline/throughline/extension/internal/server"
 	"github.com/throughline/throughline/internal/handling"
 )
 
 // The largest payload and the largest answer, in bytes, that are buffered to be
 // read. A longer payload is read as it passes; a longer answer passes unread, unless
-// its beginning names failed items of a batch: then it may have handling.MaxAnswer.
+// its beginning names failed items of a batch: then it may have handling.MaxAnswer, which
+// is taken from the budget.
 const (
 	maxEvent  = 1<<20 + 64<<10
 	maxAnswer = 64 << 10
@@ -24,7 +26,8 @@ type keptBody struct {
 	io.ReadCloser
 	mu       sync.Mutex
 	kept     []byte
-	room     int // the most bytes to keep; 0 before the first byte
+	budget   *server.Budget
+	held     int // bytes of the budget
 	overlong bool
 	ended    bool // the body was read to its end, and its trailers are set
 }
@@ -40,15 +43,23 @@ func (b *keptBody) Read(p []byte) (int, error) {
 
 // keep keeps p if there is room.
 func (b *keptBody) keep(p []byte) {
-	b.room = max(b.room, maxAnswer)
-	if len(b.kept)+len(p) > b.room && (handling.NamesFailures(b.kept) || handling.NamesFailures(p)) {
-		b.room = handling.MaxAnswer
+	if len(b.kept)+len(p) > maxAnswer && b.held == 0 && !b.overlong && (handling.NamesFailures(b.kept) || handling.NamesFailures(p)) && b.budget.Take(handling.MaxAnswer) {
+		b.held = handling.MaxAnswer
 	}
-	if b.overlong = b.overlong || len(b.kept)+len(p) > b.room; b.overlong {
+	if b.overlong = b.overlong || len(b.kept)+len(p) > max(maxAnswer, b.held); b.overlong {
 		b.kept = nil
 		return
 	}
 	b.kept = append(b.kept, p...)
+}
+
+// release drops the bytes that were kept.
+func (b *keptBody) release() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.overlong, b.kept = true, nil // the transport may still read the body
+	b.budget.Give(b.held)
+	b.held = 0
 }
 
 // read returns the bytes that have passed, nil if they are too many.

@@ -70,7 +70,8 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header()["Content-Type"], w.Header()["Date"] = nil, nil // otherwise Go adds them if Lambda's answer has none
-	c := &call{}
+	c := &call{kept: keptBody{budget: e.config.Budget}}
+	defer c.kept.release()
 	c.kind, c.request = operation(r)
 	e.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callKey{}, c)))
 }
