@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -107,7 +108,8 @@ func (s *scan) logged(wanted func(id string) bool) []envelope.Event {
 		}
 	}
 	var events []envelope.Event
-	for id, steps := range of {
+	for _, id := range slices.Sorted(maps.Keys(of)) {
+		steps := of[id]
 		e, ok := ofLog(steps)
 		if !ok {
 			e = envelope.Event{ID: id, Bus: steps[0].Bus}

@@ -39,3 +39,20 @@ func TestTheWorkflowOfTheEnvelope(t *testing.T) {
 		t.Errorf("%d %s", code, out)
 	}
 }
+
+// The events of a log are listed in the same order each time.
+func TestEventsOfALogAreInOrder(t *testing.T) {
+	s := newScan()
+	for _, id := range []string{"e", "b", "d", "a", "c"} {
+		s.steps = append(s.steps, Step{EventID: id, Bus: "orders"})
+	}
+	for range 20 {
+		var got string
+		for _, e := range s.logged(func(string) bool { return true }) {
+			got += e.ID
+		}
+		if got != "abcde" {
+			t.Fatal(got)
+		}
+	}
+}
