@@ -60,15 +60,18 @@ type stage struct {
 
 // found returns the options with absolute paths. It returns an error if a file is missing.
 func (o Options) found() (Options, error) {
-	for name, path := range map[string]*string{"extension": &o.Extension, "function": &o.Function, "events": &o.Events} {
-		absolute, err := filepath.Abs(*path)
+	for _, file := range []struct {
+		name string
+		path *string
+	}{{"extension", &o.Extension}, {"function", &o.Function}, {"events", &o.Events}} {
+		absolute, err := filepath.Abs(*file.path)
 		if err == nil {
 			_, err = os.Stat(absolute)
 		}
 		if err != nil {
-			return o, fmt.Errorf("find the %s: %w; `make demo` in a clone of the repository runs the demo with all that it needs", name, err)
+			return o, fmt.Errorf("find the %s: %w; `make demo` in a clone of the repository runs the demo with all that it needs", file.name, err)
 		}
-		*path = absolute
+		*file.path = absolute
 	}
 	return o, nil
 }
