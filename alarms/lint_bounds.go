@@ -32,7 +32,7 @@ func (l *linter) reach(a Alarm, q Query) {
 	if !q.Return || a.ThresholdMetric != "" {
 		return
 	}
-	p := bounding{queries: a.Queries, own: l.set.Namespace, profile: l.set.Profile}
+	p := bounding{queries: a.Queries, own: l.set.Namespace, profile: l.set.Profile, known: map[string]bounds{}}
 	b := p.query(q)
 	text, bound, dead := q.Expression, "", false
 	switch t := a.Threshold; a.Comparison {
@@ -51,22 +51,22 @@ type bounding struct {
 	queries []Query
 	own     string
 	profile metrics.Profile
-	depth   int
+	known   map[string]bounds // of expressions, by ID; unbounded within their own expression
 }
 
 func (p *bounding) query(q Query) bounds {
-	if p.depth++; p.depth > 20 {
-		return unbounded
-	}
-	defer func() { p.depth-- }()
 	if q.Stat != nil {
 		return p.stat(*q.Stat)
 	}
-	e := bounded{p: p, tokens: mathTokens(q.Expression)}
-	if b := e.level(0); !e.failed && e.at == len(e.tokens) {
+	if b, begun := p.known[q.ID]; begun {
 		return b
 	}
-	return unbounded
+	p.known[q.ID] = unbounded
+	e := bounded{p: p, tokens: mathTokens(q.Expression)}
+	if b := e.level(0); !e.failed && e.at == len(e.tokens) {
+		p.known[q.ID] = b
+	}
+	return p.known[q.ID]
 }
 
 func (p *bounding) stat(s Stat) bounds {

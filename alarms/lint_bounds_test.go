@@ -1,6 +1,7 @@
 package alarms
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -75,5 +76,18 @@ func TestQuotedTexts(t *testing.T) {
 		for _, f := range l.findings {
 			t.Errorf("%s: %s", expression, f)
 		}
+	}
+}
+
+// TestBoundsOfAChain: each expression names the one before twice. Each is computed once.
+func TestBoundsOfAChain(t *testing.T) {
+	queries := []Query{{ID: "m0", Stat: &Stat{Namespace: "AWS/Lambda", Metric: "Errors", Statistic: "Sum", Period: 60, Dimensions: []Dimension{{Name: "FunctionName", Value: "f"}}}}}
+	for n := range 100 {
+		queries = append(queries, Query{ID: fmt.Sprint("m", n+1), Expression: fmt.Sprintf("MAX([m%d, m%[1]d])", n), Return: n == 99})
+	}
+	l := &linter{set: Set{Namespace: "Throughline"}}
+	l.reach(Alarm{Comparison: Less, Threshold: 0, Queries: queries}, queries[100])
+	if len(l.findings) != 1 || !strings.Contains(l.findings[0].Message, "at least 0") {
+		t.Errorf("%v", l.findings)
 	}
 }
